@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# One place for compiler flags. Every target of ours links picket_flags; third-party code never does.
+add_library(picket_flags INTERFACE)
+target_include_directories(picket_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_definitions(picket_flags INTERFACE _GNU_SOURCE PICKET_VERSION="${PROJECT_VERSION}")
+target_compile_options(picket_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-format-truncation
+  -Wno-unused-parameter -Wno-missing-field-initializers -fno-common -fno-strict-aliasing)
+if(PICKET_WERROR)
+  target_compile_options(picket_flags INTERFACE -Werror)
+endif()
+if(PICKET_SANITIZE)
+  add_compile_options(-fsanitize=${PICKET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${PICKET_SANITIZE})
+endif()
+if(PICKET_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  set(CMAKE_C_FLAGS_RELEASE "-O2 -g1 -DPICKET_RELEASE")
+  add_compile_options(-ffunction-sections -fdata-sections)
+  add_link_options(-Wl,--gc-sections)
+endif()
+find_package(Threads REQUIRED)
+
+# picket_library(name DEPS a b ...): every .c of the calling folder becomes one static library.
+function(picket_library name)
+  cmake_parse_arguments(arg "" "" "DEPS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC picket_flags ${arg_DEPS} Threads::Threads)
+endfunction()
+
+# picket_tests(label DEPS a b ...): every *_test.c of the calling folder becomes one cmocka program and one ctest case.
+function(picket_tests label)
+  cmake_parse_arguments(arg "" "" "DEPS" ${ARGN})
+  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.c)
+  foreach(source ${tests})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE picket_flags ${arg_DEPS} cmocka)
+    add_test(NAME ${label}.${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${label}.${name} PROPERTIES LABELS ${label} TIMEOUT 300)
+  endforeach()
+endfunction()
+
+# picket_fuzz(name source DEPS ...): one libFuzzer target, built by the fuzz preset only.
+function(picket_fuzz name source)
+  cmake_parse_arguments(arg "" "" "DEPS" ${ARGN})
+  if(PICKET_FUZZ)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE picket_flags ${arg_DEPS})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  endif()
+endfunction()
