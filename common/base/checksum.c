@@ -38,10 +38,10 @@ uint32_t checksum_crc32c(uint32_t crc, slice bytes) {
     return ~crc32c_by_table(crc, bytes.data, bytes.size);
 }
 
-__extension__ typedef unsigned __int128 wide;
+__extension__ typedef unsigned __int128 product128;
 
 static uint64_t fold(uint64_t a, uint64_t b) {
-    const __extension__ unsigned __int128 product = (unsigned __int128)a * b;
+    const product128 product = (product128)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 

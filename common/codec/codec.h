@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Messages between structs and bytes: protobuf (through nanopb) and proto3 JSON, both driven by the tables that
+ * proto/ generates, and validation by the constraints written beside the fields in the .proto files.
+ *
+ * The shape of a generated struct (include "sre.pb.h", which includes them all): the message's name without its
+ * package (RecordSLIWindowRequested); string and bytes fields are `slice`; a repeated field is
+ * `struct { T *items; size_t count; }`; a singular message is the struct itself with `bool has_<field>` beside it;
+ * a oneof is `which_<oneof>` (the field's number, 0 when none) and a union; enums are C enums; an `optional`
+ * scalar has `has_<field>`; a map is a repeated <Message>_<Field>Entry {slice key; slice value;}.
+ * Any thread; one arena per caller. */
+#ifndef PICKET_CODEC_CODEC_H
+#define PICKET_CODEC_CODEC_H
+
+#include "common/base/arena.h"
+#include "common/base/fault.h"
+
+/* Generated: `extern const struct message_desc <Message>_desc;` for each message of the contract. */
+struct message_desc;
+
+/* Decodes protobuf bytes into *ret_message (message_size(desc) bytes, zeroed here first). Strings and bytes are
+ * slices into `bytes`, which must outlive the message; repeated fields live in the arena. Unknown fields are
+ * skipped. FAULT_INPUT on malformed bytes or a string that is not UTF-8, FAULT_LIMIT when the arena is full. */
+fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena,
+                                 void *ret_message, struct fault *reterr) MUST_CHECK;
+
+/* Encodes into the arena. Deterministic: fields by number, so that equal messages give equal bytes. */
+fault_code codec_encode_protobuf(const struct message_desc *desc, const void *message, struct arena *arena,
+                                 slice *ret_bytes, struct fault *reterr) MUST_CHECK;
+
+/* Encodes into a buffer of the caller: no allocation. FAULT_LIMIT when it does not fit. */
+fault_code codec_encode_protobuf_into(const struct message_desc *desc, const void *message, uint8_t *buffer,
+                                      size_t buffer_size, size_t *ret_size, struct fault *reterr) MUST_CHECK;
+
+/* Decodes the proto3 JSON mapping (both lowerCamelCase and proto field names, enums by name and number, 64-bit
+ * integers as strings or numbers, null as default). Everything decoded lives in the arena. FAULT_INPUT names the
+ * field's path and what was expected; unknown fields are refused unless ignore_unknown. */
+fault_code codec_decode_json(const struct message_desc *desc, slice json, bool ignore_unknown, struct arena *arena,
+                             void *ret_message, struct fault *reterr) MUST_CHECK;
+
+/* Encodes the proto3 JSON mapping: defaults left out, lowerCamelCase, no spaces (pretty: two-space indent). */
+fault_code codec_encode_json(const struct message_desc *desc, const void *message, bool pretty,
+                             struct arena *arena, slice *ret_json, struct fault *reterr) MUST_CHECK;
+
+/* Checks every constraint of the message and of those inside it. FAULT_INPUT with the field's path and the
+ * constraint in words: "intent.record_sli_window.slo_id: must have 1 to 128 characters, has 0". */
+fault_code codec_validate(const struct message_desc *desc, const void *message, struct fault *reterr) MUST_CHECK;
+
+/* Copies a message and all it points to into the arena. */
+fault_code codec_copy(const struct message_desc *desc, const void *message, struct arena *arena, void *ret_message,
+                      struct fault *reterr) MUST_CHECK;
+
+size_t message_size(const struct message_desc *desc);             /* sizeof the struct */
+const char *message_full_name(const struct message_desc *desc);   /* "ameide_core_proto.sre.core.v1.SLO" */
+/* Name of an enum value such as "SEVERITY_HIGH"; NULL when it has none. enum_desc: `extern const struct enum_desc
+ * <Enum>_enum;` */
+struct enum_desc;
+const char *enum_name(const struct enum_desc *desc, int32_t number);
+bool enum_number(const struct enum_desc *desc, slice name, int32_t *ret_number);
+
+#endif

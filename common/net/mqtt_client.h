@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The door to Eclipse Paho (async, MQTT 5) over our own TLS relay. One connection to one broker: connects again
+ * by itself with back-off and jitter, keeps at most `inflight_max` publications unacknowledged and queues nothing:
+ * a full window is FAULT_AGAIN, and the caller's own store is the queue. All callbacks run on the loop's thread.
+ * Owner: the loop's thread; mqtt_client_publish may also be called from it only. */
+#ifndef PICKET_NET_MQTT_CLIENT_H
+#define PICKET_NET_MQTT_CLIENT_H
+
+#include "common/loop/loop.h"
+
+struct mqtt_client;
+
+struct mqtt_property {
+    slice name, value;
+};
+
+/* A message that came in, valid during the callback. */
+struct mqtt_message {
+    slice topic, payload, content_type, response_topic, correlation_data;
+    const struct mqtt_property *properties; /* user properties */
+    size_t properties_count;
+    bool retained;
+};
+
+struct mqtt_publication {
+    const char *topic;
+    slice payload;                          /* copied before publish returns */
+    const char *content_type;               /* NULL: none */
+    const struct mqtt_property *properties;
+    size_t properties_count;
+    int qos;                                /* 0 or 1 */
+    bool retained;
+    uint64_t token;                         /* given back to on_published */
+};
+
+struct mqtt_settings {
+    const char *host;
+    uint16_t port;
+    bool plain_text;               /* no TLS: loopback brokers in tests only */
+    const char *ca_path, *certificate_path, *key_path; /* all required unless plain_text */
+    const char *server_name;       /* name in the broker's certificate; NULL: host */
+    const char *client_id;
+    const char *username, *password; /* NULL: none (the certificate is the identity) */
+    unsigned inflight_max;         /* publications without PUBACK, 1 to 1000; lowered to the broker's Receive Maximum */
+    size_t inflight_bytes_max;
+    int64_t keep_alive_ms, connect_timeout_ms, backoff_min_ms, backoff_max_ms;
+    bool clean_start;              /* false: the broker keeps our session for session_expiry_s */
+    uint32_t session_expiry_s;
+    const char *will_topic;        /* NULL: no will */
+    slice will_payload;
+    const char *will_content_type;
+    const char *const *subscriptions; /* NULL-terminated; subscribed with QoS 1 after each connect */
+};
+
+struct mqtt_callbacks {
+    void (*on_connected)(void *context, bool session_present);
+    /* reason: one sentence for a person, from the relay where TLS or TCP failed. Publications in flight are given
+     * to on_published with FAULT_AGAIN first. */
+    void (*on_disconnected)(void *context, const struct fault *reason);
+    void (*on_message)(void *context, const struct mqtt_message *message);
+    /* The broker's PUBACK came (fault NULL) or never will (fault set). Exactly once per accepted publication. */
+    void (*on_published)(void *context, uint64_t token, const struct fault *fault);
+    void *context;
+};
+
+struct mqtt_stats {
+    bool connected;
+    uint64_t connects, disconnects, messages_in, messages_out, bytes_in, bytes_out;
+    unsigned inflight;
+    struct fault last_fault; /* why the connection was last lost or refused */
+};
+
+/* Settings are copied. Begins to connect at once. */
+fault_code mqtt_client_open(struct loop *loop, const struct mqtt_settings *settings,
+                            const struct mqtt_callbacks *callbacks, struct mqtt_client **ret_client,
+                            struct fault *reterr) MUST_CHECK;
+/* Sends what is in flight for up to drain_ms, disconnects (the will is not sent). NULL is fine; returns NULL. */
+struct mqtt_client *mqtt_client_close(struct mqtt_client *client, int64_t drain_ms);
+/* FAULT_AGAIN: not connected, or the window is full; try after on_published or on_connected. */
+fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication,
+                               struct fault *reterr) MUST_CHECK;
+void mqtt_client_stats(const struct mqtt_client *client, struct mqtt_stats *ret_stats);
+
+#endif
