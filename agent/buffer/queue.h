@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The agent's durable queue of encoded intents (LMDB, each call on disk when it returns). It has an epoch, and in
+ * it streams: each with a number, a class and a gapless sequence of its own that starts at 1 and is given in the
+ * transaction that stores the record (contract.md, "Delivery: nothing lost, nothing twice"). A record leaves by
+ * queue_ack, by the quota (shed: counted, and visible to the reader as a hole), or, when its bytes do not check,
+ * into quarantine (counted, a hole as well). Owner: the agent's loop thread.
+ *
+ * A full map (FAULT_LIMIT) and a full disk (FAULT_SYSTEM) change nothing in the queue: the same call may be made
+ * again later. Texts name the setting that helps. */
+#ifndef PICKET_BUFFER_QUEUE_H
+#define PICKET_BUFFER_QUEUE_H
+
+#include "common/base/arena.h"
+#include "common/base/fault.h"
+#include "common/base/uuid.h"
+
+struct queue;
+
+/* In the order of importance: the last one sheds first. */
+enum queue_class { QUEUE_HEALTH, QUEUE_WINDOWS, QUEUE_OTHER, QUEUE_CLASSES_MAX_ };
+const char *queue_class_name(enum queue_class class); /* "health", "windows", "other" */
+
+enum { QUEUE_STREAMS_MAX = 48, QUEUE_RECORD_BYTES_MAX = 512 * 1024 };
+
+struct queue_settings {
+    const char *path;                           /* directory; made when absent */
+    uint64_t bytes_max;                         /* of records kept, as queue_stats counts them; at least 1 MiB */
+    unsigned reserve_percent[QUEUE_CLASSES_MAX_]; /* of bytes_max that shedding leaves to a class; sum at most 100 */
+    uint64_t map_bytes;                         /* 0: four times bytes_max and 64 MiB more */
+};
+
+/* Opens or makes the queue. A store whose pages do not check is moved aside (`<path>.damaged-<ms>`) and a new epoch
+ * begins; ret_moved then holds a sentence about it, else it is empty. */
+fault_code queue_open(const struct queue_settings *settings, struct queue **ret_queue, struct fault *ret_moved,
+                      struct fault *reterr) MUST_CHECK;
+struct queue *queue_close(struct queue *queue); /* NULL is fine; returns NULL */
+
+struct uuid queue_epoch(const struct queue *queue);
+/* Gives the queue a new epoch; every record left keeps its stream and sequence, and will be sent under the new one.
+ * For a queue that came back from a backup (queue_ack said FAULT_CONFLICT): its numbers have been used before. */
+fault_code queue_epoch_renew(struct queue *queue, struct fault *reterr) MUST_CHECK;
+
+struct queue_item {
+    enum queue_class class;
+    slice intent; /* encoded SreDomainIntent, 1 to QUEUE_RECORD_BYTES_MAX bytes; never decoded here */
+};
+
+/* A small named blob beside the records ("fold", "config"). It survives reboots. */
+struct queue_note {
+    const char *name; /* at most 64 bytes */
+    slice value;      /* at most 16 MiB; size 0 removes the note */
+};
+
+/* Stores items (in order, each into the open stream of its class) and the note in one transaction: both or neither.
+ * note may be NULL, count may be 0. Sheds what the quota then asks for, in the same transaction. */
+fault_code queue_append(struct queue *queue, const struct queue_item *items, size_t count,
+                        const struct queue_note *note, int64_t now_ms, struct fault *reterr) MUST_CHECK;
+/* A copy in the arena. FAULT_ABSENT when there is none; FAULT_CORRUPT when its bytes do not check. */
+fault_code queue_note_get(struct queue *queue, const char *name, struct arena *arena, slice *ret_value,
+                          struct fault *reterr) MUST_CHECK;
+
+struct queue_stream {
+    uint32_t number;
+    enum queue_class class;
+    bool closed;                 /* a newer stream of its class exists: nothing is appended any more */
+    uint64_t last_sequence;      /* given last; 0: none yet */
+    uint64_t committed_sequence; /* all up to here is with the centre */
+    uint64_t oldest_sequence;    /* of the records kept; last_sequence + 1 when there is none */
+    uint64_t records, bytes;     /* kept */
+    int64_t oldest_ms;           /* when the oldest record was stored; 0 when there is none */
+};
+
+/* The streams by number, valid until the next call that writes. A closed stream stays until queue_stream_drop. */
+const struct queue_stream *queue_streams(const struct queue *queue, size_t *ret_count);
+const struct queue_stream *queue_stream_find(const struct queue *queue, uint32_t number); /* NULL: no such */
+
+/* Closes the open stream of every class that has records in it and opens a new one: what comes then need not wait
+ * behind them. Does nothing for a class when QUEUE_STREAMS_MAX is reached. */
+fault_code queue_rotate(struct queue *queue, unsigned *ret_opened, struct fault *reterr) MUST_CHECK;
+
+struct queue_batch {
+    uint64_t after_sequence; /* as asked */
+    uint64_t first_sequence; /* more than after_sequence + 1: what is between does not exist any more */
+    uint64_t last_sequence;  /* first_sequence - 1 when there is no record */
+    size_t count, bytes;     /* of intents */
+    bool stream_ends;        /* the stream is closed and nothing comes after last_sequence */
+};
+
+/* Is given each intent in order; the slice is valid during the call. false: this one and the rest wait. */
+typedef bool queue_visit_fn(void *context, const struct queue_batch *so_far, uint64_t sequence, slice intent);
+
+/* Reads the run of records without a hole inside that comes first after after_sequence: at most count_max records
+ * and bytes_max bytes (one record is given even when it is larger). Damaged records are quarantined on the way.
+ * FAULT_ABSENT (silent): no record after it; ret_batch then says first_sequence = last given + 1, so that a hole at
+ * the end of a closed stream can be stated too. */
+fault_code queue_read(struct queue *queue, uint32_t stream, uint64_t after_sequence, size_t count_max,
+                      size_t bytes_max, queue_visit_fn *visit, void *context, struct queue_batch *ret_batch,
+                      struct fault *reterr) MUST_CHECK;
+
+struct queue_ack {
+    uint32_t stream;
+    uint64_t committed_sequence;
+};
+
+/* Deletes what is committed, in one transaction. An unknown stream or a lower number than before has no effect.
+ * FAULT_CONFLICT: a number that was never given out; nothing is deleted, see queue_epoch_renew. */
+fault_code queue_ack(struct queue *queue, const struct queue_ack *acks, size_t count, struct fault *reterr) MUST_CHECK;
+/* Forgets a closed stream that has no records. FAULT_CONFLICT when it is open or has some. */
+fault_code queue_stream_drop(struct queue *queue, uint32_t number, struct fault *reterr) MUST_CHECK;
+
+/* Sheds at least that many bytes, lowest class and oldest first: the last way out when the disk is full and memory
+ * cannot hold more. */
+fault_code queue_shed(struct queue *queue, uint64_t bytes, struct fault *reterr) MUST_CHECK;
+
+struct queue_stats {
+    uint64_t records[QUEUE_CLASSES_MAX_], bytes[QUEUE_CLASSES_MAX_]; /* kept now */
+    uint64_t appended[QUEUE_CLASSES_MAX_];                           /* since the process started */
+    uint64_t shed[QUEUE_CLASSES_MAX_];                               /* since the queue was made */
+    uint64_t quarantined;                                            /* since the queue was made */
+    uint64_t bytes_max;
+    int64_t oldest_ms;                                               /* 0: empty */
+    uint64_t file_bytes;
+};
+void queue_stats(struct queue *queue, struct queue_stats *ret_stats);
+
+#endif
