@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The one place where something happens: a bounded queue of commands, one writer thread that decides and applies
+ * them in groups, and one LMDB environment that holds state, facts, dedup marks and rejections. A command's callback
+ * runs when its effect is on disk (full sync), not before.
+ *
+ * Submitting and reading are for any thread. Callbacks run on the writer thread: hand off and return. */
+#ifndef PICKET_JOURNAL_JOURNAL_H
+#define PICKET_JOURNAL_JOURNAL_H
+
+#include "aggregator/journal/fact_view.h"
+#include "common/base/arena.h"
+#include "common/base/fault.h"
+#include "common/codec/services.h"
+#include "common/store/kv.h"
+
+struct journal;
+
+struct journal_settings {
+    const char *path;              /* directory of the environment */
+    uint64_t map_bytes;            /* refuses new commands from 95 % on, before the disk or the map does */
+    enum kv_sync sync;             /* KV_SYNC_FULL but in tests */
+    size_t queue_commands_max;     /* submitted and not yet taken; 0: 8192 */
+    size_t queue_bytes_max;        /* their bytes; 0: 64 MiB */
+    size_t commit_intents_max;     /* intents in one transaction; 0: 16384 */
+    uint64_t rejections_max;       /* oldest go first; 0: 100,000 */
+    int64_t alert_expiry_ms;       /* for a firing alert without endsAt; 0: 5 minutes */
+    int64_t (*now_ms)(void *clock_context); /* NULL: the wall clock */
+    void *clock_context;
+    uint64_t random_seed;          /* 0: from the kernel; else message ids are repeatable (tests) */
+};
+
+fault_code journal_open(const struct journal_settings *settings, struct journal **ret_journal,
+                        struct fault *reterr) MUST_CHECK;
+/* Decides what was submitted, then ends the writer; NULL is fine; returns NULL. */
+struct journal *journal_close(struct journal *journal);
+
+/* ---- submitting ---- */
+
+/* Who asks, as their connection proved it; nothing of this is read from the message. */
+struct journal_caller {
+    slice tenant;
+    slice actor; /* token's name, agent's name: becomes `producer` of the facts' meta */
+    enum method_role role;
+};
+
+enum journal_result {
+    JOURNAL_COMMITTED, /* on disk */
+    JOURNAL_REPEATED,  /* had been committed before: no effect now; aggregate and version are the present ones */
+    JOURNAL_REFUSED,   /* fault says why (FAULT_INPUT, _CONFLICT, _ABSENT, _DENIED); kept in the rejections list */
+    JOURNAL_FAILED,    /* not decided: FAULT_AGAIN, _LIMIT (store full), _SYSTEM; nothing has changed */
+};
+
+struct journal_outcome { /* lent during the callback */
+    enum journal_result result;
+    struct fault fault;    /* code FAULT_NONE when committed or repeated */
+    slice aggregate_type, aggregate_id;
+    uint64_t aggregate_version;
+    slice aggregate;       /* encoded message (SLO, Incident, Alert, HealthCheck) as committed; may be empty */
+    uint64_t last_sequence; /* of the last fact it made; 0: none */
+};
+typedef void journal_command_fn(void *context, const struct journal_outcome *outcome);
+
+struct journal_command {
+    struct journal_caller caller;
+    slice intent;             /* encoded SreDomainIntent; copied. Where meta.message_id, tenant_id, producer or
+                                 occurred_at are empty the journal fills them in; another tenant is refused */
+    uint64_t expected_version; /* 0: any; else the aggregate must be at this version (FAULT_CONFLICT) */
+    slice idempotency_key;    /* empty: none. The same key of the same caller gives the first outcome again */
+    journal_command_fn *done; /* NULL: nobody waits */
+    void *context;
+};
+/* FAULT_AGAIN: the queue is full (answer 503 with Retry-After). `done` is called exactly once when this returns
+ * FAULT_NONE, never otherwise. */
+fault_code journal_submit(struct journal *journal, const struct journal_command *command,
+                          struct fault *reterr) MUST_CHECK;
+
+struct journal_batch_outcome { /* lent during the callback */
+    enum journal_result result; /* COMMITTED also when all of it was a repeat; REFUSED: could not be read at all */
+    struct fault fault;
+    slice tenant, agent, epoch; /* epoch as sent: 36 characters */
+    uint64_t stream;
+    uint64_t committed_sequence; /* last in this stream that is on disk */
+    uint64_t wanted_sequence;    /* 0, or: send again from here, something is missing that was not stated */
+    bool stream_ended;           /* the stream is complete and forgotten after its retention */
+    bool new_epoch;              /* first batch of this epoch */
+    uint64_t applied, repeated, refused, missing; /* intents; missing: stated holes */
+};
+typedef void journal_batch_fn(void *context, const struct journal_batch_outcome *outcome);
+
+/* One IntentBatch as it came in; tenant and agent are those of the topic. The payload is copied. */
+fault_code journal_submit_batch(struct journal *journal, slice tenant, slice agent, slice payload,
+                                journal_batch_fn *done, void *context, struct fault *reterr) MUST_CHECK;
+
+/* Keeps a message that did not become a command (wrong tenant in the topic, unreadable) in the rejections list. */
+fault_code journal_submit_rejection(struct journal *journal, slice tenant, slice producer, fault_code code, slice reason,
+                                    slice payload, struct fault *reterr) MUST_CHECK;
+
+/* ---- reading: each call is a read transaction of its own, results are copied to the arena ---- */
+
+/* FAULT_ABSENT when there is none. aggregate_type: "slo", "incident", "alert", "health_check". */
+fault_code journal_get(struct journal *journal, slice tenant, slice aggregate_type, slice aggregate_id,
+                       struct arena *arena, slice *ret_aggregate, struct fault *reterr) MUST_CHECK;
+
+struct journal_item {
+    slice id;
+    uint64_t version;
+    slice aggregate;
+};
+/* In byte order of ids, those after after_id (empty: from the first), at most items_max (LIMIT_PAGE_SIZE).
+ * ret_more: there are others behind the last; its id is the next page's token. */
+fault_code journal_list(struct journal *journal, slice tenant, slice aggregate_type, slice after_id, size_t items_max,
+                        struct arena *arena, struct journal_item **ret_items, size_t *ret_count, bool *ret_more,
+                        struct fault *reterr) MUST_CHECK;
+
+/* Facts of all tenants with sequence > after, in order, at most facts_max and about bytes_max (at least one). */
+fault_code journal_facts(struct journal *journal, uint64_t after_sequence, size_t facts_max, size_t bytes_max,
+                         struct arena *arena, struct fact_view **ret_facts, size_t *ret_count,
+                         struct fault *reterr) MUST_CHECK;
+/* The last committed sequence; no transaction. */
+uint64_t journal_last_sequence(struct journal *journal);
+
+struct journal_rejection {
+    uint64_t sequence; /* of the rejections list itself */
+    int64_t time_ms;
+    fault_code code;
+    slice tenant, producer, reason;
+    slice payload; /* the whole intent (or batch, when it could not be read) */
+};
+/* Newest first, those of the tenant with sequence < before (0: from the newest). */
+fault_code journal_rejections(struct journal *journal, slice tenant, uint64_t before, size_t items_max,
+                              struct arena *arena, struct journal_rejection **ret_items, size_t *ret_count,
+                              struct fault *reterr) MUST_CHECK;
+
+/* Consumers' cursors that have no store of their own. Setting is asynchronous, coalesced, and never goes back. */
+fault_code journal_cursor_get(struct journal *journal, const char *consumer, uint64_t *ret_sequence,
+                              struct fault *reterr) MUST_CHECK; /* 0 when it has none */
+void journal_cursor_set(struct journal *journal, const char *consumer, uint64_t sequence);
+
+/* Called on the writer thread after each commit that made facts. Register before anything is submitted; at most 8. */
+typedef void journal_commit_fn(void *context, uint64_t last_sequence);
+fault_code journal_on_commit(struct journal *journal, journal_commit_fn *call, void *context,
+                             struct fault *reterr) MUST_CHECK;
+
+/* ---- figures for /metrics and /readyz; any thread ---- */
+struct journal_stats {
+    uint64_t commits, commands, intents, facts;
+    uint64_t refused, repeated, missing, unreadable_batches, wrong_tenant, window_repeats;
+    uint64_t queue_commands, queue_bytes;
+    uint64_t last_sequence, rejections;
+    uint64_t map_bytes, used_bytes;
+    int64_t last_commit_ms;    /* wall clock */
+    uint64_t commit_ns, decide_ns; /* summed: sync and write; decode, decide and apply */
+    bool refusing;             /* the store is full or broken: reads work, commands fail with refusing_reason */
+    struct fault refusing_reason;
+};
+void journal_stats(struct journal *journal, struct journal_stats *ret_stats);
+
+#endif
