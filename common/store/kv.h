@@ -33,6 +33,11 @@ fault_code kv_begin_read(struct kv *kv, struct kv_txn **ret_txn, struct fault *r
 fault_code kv_commit(struct kv_txn *txn, struct fault *reterr) MUST_CHECK;
 void kv_abort(struct kv_txn *txn); /* NULL is fine; also ends a read transaction */
 
+/* For a read transaction that is used again and again: pause lets its snapshot go but keeps its place, resume takes
+ * the newest snapshot. Cheaper than kv_abort and kv_begin_read. Slices from before the pause are invalid. */
+void kv_pause(struct kv_txn *txn);
+fault_code kv_resume(struct kv_txn *txn, struct fault *reterr) MUST_CHECK;
+
 fault_code kv_get(struct kv_txn *txn, kv_table table, slice key, slice *ret_value, struct fault *reterr) MUST_CHECK; /* FAULT_ABSENT: silent, reterr untouched */
 fault_code kv_put(struct kv_txn *txn, kv_table table, slice key, slice value, struct fault *reterr) MUST_CHECK;
 /* The key must sort after every key in the table: no search. FAULT_CONFLICT when it does not. */

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * LMDB turned into slices and faults. Thread-local reader slots are off (MDB_NOTLS), because servers read on pooled
+ * threads and a read transaction belongs to an object here, not to a thread. Read-ahead is off: our tables are
+ * larger than what is looked at. A record in LMDB's own page is lent as it is: no copy on the way out. */
+#include "common/store/kv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+struct kv {
+    MDB_env *env;
+    char path[256];
+};
+
+struct kv_txn {
+    MDB_txn *txn;
+    struct kv *kv;
+};
+
+struct kv_cursor {
+    MDB_cursor *cursor;
+    struct kv_txn *txn;
+};
+
+static fault_code fault_from(int rc, const struct kv *kv, const char *what, struct fault *reterr) {
+    switch (rc) {
+    case MDB_MAP_FULL:
+        return fault_set(reterr, FAULT_LIMIT, "%s '%s': store full (its map size is reached)", what, kv->path);
+    case ENOSPC:
+        return fault_set(reterr, FAULT_LIMIT, "%s '%s': no space left on the disk", what, kv->path);
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+        return fault_set(reterr, FAULT_CORRUPT, "%s '%s': the file is damaged or not ours: %s", what, kv->path,
+                         mdb_strerror(rc));
+    case MDB_KEYEXIST:
+        return fault_set(reterr, FAULT_CONFLICT, "%s '%s': key is not in order or exists already", what, kv->path);
+    case MDB_READERS_FULL:
+        return fault_set(reterr, FAULT_LIMIT, "%s '%s': too many readers at one time", what, kv->path);
+    default:
+        return fault_set(reterr, FAULT_SYSTEM, "%s '%s': %s", what, kv->path, mdb_strerror(rc));
+    }
+}
+
+static MDB_val value_of(slice bytes) {
+    return (MDB_val){.mv_size = bytes.size, .mv_data = (void *)(uintptr_t)bytes.data};
+}
+
+fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struct fault *reterr) {
+    struct kv *kv = calloc(1, sizeof *kv);
+    if (!kv) return fault_set(reterr, FAULT_LIMIT, "open store '%s': out of memory", settings->path);
+    snprintf(kv->path, sizeof kv->path, "%s", settings->path);
+    if (mkdir(settings->path, 0700) && errno != EEXIST) {
+        const int reason = errno;
+        free(kv);
+        return fault_set_errno(reterr, FAULT_SYSTEM, reason, "make store folder '%s'", settings->path);
+    }
+    unsigned flags = MDB_NOTLS | MDB_NORDAHEAD;
+    if (settings->sync == KV_SYNC_NONE) flags |= MDB_NOSYNC;
+    int rc = mdb_env_create(&kv->env);
+    if (!rc) rc = mdb_env_set_mapsize(kv->env, settings->map_bytes);
+    if (!rc) rc = mdb_env_set_maxdbs(kv->env, settings->tables_max);
+    if (!rc) rc = mdb_env_set_maxreaders(kv->env, settings->readers_max);
+    if (!rc) rc = mdb_env_open(kv->env, settings->path, flags, 0600);
+    if (rc) {
+        const fault_code code = fault_from(rc, kv, "open store", reterr);
+        if (kv->env) mdb_env_close(kv->env);
+        free(kv);
+        return code;
+    }
+    int dead_readers = 0; /* slots that a killed process left behind keep old pages alive for ever */
+    mdb_reader_check(kv->env, &dead_readers);
+    *ret_kv = kv;
+    return FAULT_NONE;
+}
+
+struct kv *kv_close(struct kv *kv) {
+    if (!kv) return NULL;
+    mdb_env_close(kv->env);
+    free(kv);
+    return NULL;
+}
+
+fault_code kv_table_open(struct kv *kv, const char *name, kv_table *ret_table, struct fault *reterr) {
+    MDB_txn *txn = NULL;
+    MDB_dbi table = 0;
+    int rc = mdb_txn_begin(kv->env, NULL, 0, &txn);
+    if (rc) return fault_from(rc, kv, "open table in", reterr);
+    rc = mdb_dbi_open(txn, name, MDB_CREATE, &table);
+    if (rc)
+        mdb_txn_abort(txn);
+    else
+        rc = mdb_txn_commit(txn);
+    if (rc) return fault_from(rc, kv, "open table in", reterr);
+    *ret_table = table;
+    return FAULT_NONE;
+}
+
+static fault_code txn_begin(struct kv *kv, unsigned flags, struct kv_txn **ret_txn, struct fault *reterr) {
+    struct kv_txn *txn = malloc(sizeof *txn);
+    if (!txn) return fault_set(reterr, FAULT_LIMIT, "begin transaction in '%s': out of memory", kv->path);
+    txn->kv = kv;
+    const int rc = mdb_txn_begin(kv->env, NULL, flags, &txn->txn);
+    if (rc) {
+        free(txn);
+        return fault_from(rc, kv, "begin transaction in", reterr);
+    }
+    *ret_txn = txn;
+    return FAULT_NONE;
+}
+
+fault_code kv_begin_write(struct kv *kv, struct kv_txn **ret_txn, struct fault *reterr) {
+    return txn_begin(kv, 0, ret_txn, reterr);
+}
+
+fault_code kv_begin_read(struct kv *kv, struct kv_txn **ret_txn, struct fault *reterr) {
+    return txn_begin(kv, MDB_RDONLY, ret_txn, reterr);
+}
+
+fault_code kv_commit(struct kv_txn *txn, struct fault *reterr) {
+    struct kv *kv = txn->kv;
+    const int rc = mdb_txn_commit(txn->txn);
+    free(txn);
+    return rc ? fault_from(rc, kv, "commit to", reterr) : FAULT_NONE;
+}
+
+void kv_abort(struct kv_txn *txn) {
+    if (!txn) return;
+    mdb_txn_abort(txn->txn);
+    free(txn);
+}
+
+void kv_pause(struct kv_txn *txn) {
+    mdb_txn_reset(txn->txn);
+}
+
+fault_code kv_resume(struct kv_txn *txn, struct fault *reterr) {
+    const int rc = mdb_txn_renew(txn->txn);
+    return rc ? fault_from(rc, txn->kv, "renew reading of", reterr) : FAULT_NONE;
+}
+
+fault_code kv_get(struct kv_txn *txn, kv_table table, slice key, slice *ret_value, struct fault *reterr) {
+    MDB_val k = value_of(key), v;
+    const int rc = mdb_get(txn->txn, table, &k, &v);
+    if (rc == MDB_NOTFOUND) return FAULT_ABSENT;
+    if (rc) return fault_from(rc, txn->kv, "read from", reterr);
+    *ret_value = slice_of(v.mv_data, v.mv_size);
+    return FAULT_NONE;
+}
+
+static fault_code put(struct kv_txn *txn, kv_table table, slice key, slice value, unsigned flags,
+                      struct fault *reterr) {
+    MDB_val k = value_of(key), v = value_of(value);
+    const int rc = mdb_put(txn->txn, table, &k, &v, flags);
+    return rc ? fault_from(rc, txn->kv, "write to", reterr) : FAULT_NONE;
+}
+
+fault_code kv_put(struct kv_txn *txn, kv_table table, slice key, slice value, struct fault *reterr) {
+    return put(txn, table, key, value, 0, reterr);
+}
+
+fault_code kv_append(struct kv_txn *txn, kv_table table, slice key, slice value, struct fault *reterr) {
+    return put(txn, table, key, value, MDB_APPEND, reterr);
+}
+
+fault_code kv_delete(struct kv_txn *txn, kv_table table, slice key, struct fault *reterr) {
+    MDB_val k = value_of(key);
+    const int rc = mdb_del(txn->txn, table, &k, NULL);
+    return rc && rc != MDB_NOTFOUND ? fault_from(rc, txn->kv, "delete from", reterr) : FAULT_NONE;
+}
+
+fault_code kv_table_count(struct kv_txn *txn, kv_table table, uint64_t *ret_records, struct fault *reterr) {
+    MDB_stat stat;
+    const int rc = mdb_stat(txn->txn, table, &stat);
+    if (rc) return fault_from(rc, txn->kv, "count records of", reterr);
+    *ret_records = stat.ms_entries;
+    return FAULT_NONE;
+}
+
+fault_code kv_cursor_open(struct kv_txn *txn, kv_table table, struct kv_cursor **ret_cursor, struct fault *reterr) {
+    struct kv_cursor *cursor = malloc(sizeof *cursor);
+    if (!cursor) return fault_set(reterr, FAULT_LIMIT, "open cursor in '%s': out of memory", txn->kv->path);
+    cursor->txn = txn;
+    const int rc = mdb_cursor_open(txn->txn, table, &cursor->cursor);
+    if (rc) {
+        free(cursor);
+        return fault_from(rc, txn->kv, "open cursor in", reterr);
+    }
+    *ret_cursor = cursor;
+    return FAULT_NONE;
+}
+
+void kv_cursor_close(struct kv_cursor *cursor) {
+    if (!cursor) return;
+    mdb_cursor_close(cursor->cursor);
+    free(cursor);
+}
+
+static fault_code move(struct kv_cursor *cursor, MDB_cursor_op op, MDB_val key, slice *ret_key, slice *ret_value,
+                       struct fault *reterr) {
+    MDB_val value;
+    const int rc = mdb_cursor_get(cursor->cursor, &key, &value, op);
+    if (rc == MDB_NOTFOUND) return FAULT_ABSENT;
+    if (rc) return fault_from(rc, cursor->txn->kv, "read from", reterr);
+    *ret_key = slice_of(key.mv_data, key.mv_size);
+    *ret_value = slice_of(value.mv_data, value.mv_size);
+    return FAULT_NONE;
+}
+
+fault_code kv_cursor_seek(struct kv_cursor *cursor, slice key_at_least, slice *ret_key, slice *ret_value,
+                          struct fault *reterr) {
+    /* LMDB refuses an empty key, which asks for the first record. */
+    if (key_at_least.size == 0) return move(cursor, MDB_FIRST, (MDB_val){0}, ret_key, ret_value, reterr);
+    return move(cursor, MDB_SET_RANGE, value_of(key_at_least), ret_key, ret_value, reterr);
+}
+
+fault_code kv_cursor_next(struct kv_cursor *cursor, slice *ret_key, slice *ret_value, struct fault *reterr) {
+    return move(cursor, MDB_NEXT, (MDB_val){0}, ret_key, ret_value, reterr);
+}
+
+fault_code kv_cursor_previous(struct kv_cursor *cursor, slice *ret_key, slice *ret_value, struct fault *reterr) {
+    return move(cursor, MDB_PREV, (MDB_val){0}, ret_key, ret_value, reterr);
+}
+
+fault_code kv_cursor_last(struct kv_cursor *cursor, slice *ret_key, slice *ret_value, struct fault *reterr) {
+    return move(cursor, MDB_LAST, (MDB_val){0}, ret_key, ret_value, reterr);
+}
+
+fault_code kv_cursor_delete(struct kv_cursor *cursor, struct fault *reterr) {
+    const int rc = mdb_cursor_del(cursor->cursor, 0);
+    return rc ? fault_from(rc, cursor->txn->kv, "delete from", reterr) : FAULT_NONE;
+}
+
+fault_code kv_flush(struct kv *kv, struct fault *reterr) {
+    const int rc = mdb_env_sync(kv->env, 1);
+    return rc ? fault_from(rc, kv, "flush", reterr) : FAULT_NONE;
+}
+
+/* The free list is LMDB's table 0: each value is a count followed by that many page numbers. */
+static uint64_t free_pages(MDB_txn *txn) {
+    MDB_cursor *cursor;
+    uint64_t pages = 0;
+    if (mdb_cursor_open(txn, 0, &cursor)) return 0;
+    for (MDB_val key, value; mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0;) {
+        size_t count;
+        memcpy(&count, value.mv_data, sizeof count);
+        pages += count;
+    }
+    mdb_cursor_close(cursor);
+    return pages;
+}
+
+fault_code kv_stats(struct kv *kv, struct kv_stats *ret_stats, struct fault *reterr) {
+    MDB_envinfo info;
+    MDB_stat stat;
+    MDB_txn *txn;
+    mdb_env_info(kv->env, &info);
+    mdb_env_stat(kv->env, &stat);
+    const int rc = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &txn);
+    if (rc) return fault_from(rc, kv, "read statistics of", reterr);
+    *ret_stats = (struct kv_stats){
+        .map_bytes = info.me_mapsize,
+        .used_bytes = (info.me_last_pgno + 1) * stat.ms_psize,
+        .free_bytes = free_pages(txn) * stat.ms_psize,
+    };
+    mdb_txn_abort(txn);
+    return FAULT_NONE;
+}
