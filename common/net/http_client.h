@@ -42,6 +42,9 @@ struct http_request {
     int64_t timeout_ms;            /* whole call; 1 to LIMIT_OUTSIDE_CALL_MS */
     uint64_t body_bytes_max;       /* of the answer, after decompression */
     bool accept_gzip;
+    /* Once, before the first piece of the body (and also when the body is empty): what kind of body comes. false stops
+     * the call (done is still called). NULL: not asked. */
+    bool (*on_head)(void *context, int status, const char *content_type);
     /* A piece of the answer's body, on the loop's thread; false stops the call (done is still called). NULL: discarded. */
     bool (*on_body)(void *context, slice piece);
     /* Exactly once, unless the call is cancelled. status 0 and a fault when there was no whole answer: FAULT_TIMEOUT,
