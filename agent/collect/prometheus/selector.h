@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * PromQL vector selectors, name{a="b",c!="d",e=~"re",f!~"re"}, and an index that finds those which select a series.
+ * An absent label is equal to an empty one, as in Prometheus. Regular expressions are anchored at both ends; their
+ * syntax is in pattern.h. Made at configuration; matching allocates nothing. */
+#ifndef PICKET_COLLECT_SELECTOR_H
+#define PICKET_COLLECT_SELECTOR_H
+
+#include "agent/collect/prometheus/exposition.h"
+
+struct selector;
+
+enum { SELECTOR_BYTES_MAX = 4096, SELECTOR_MATCHERS_MAX = 32 };
+
+/* name_suffix ("" for none) is put behind the metric's name unless it is there already: "_bucket" for a histogram.
+ * FAULT_INPUT names the column, what was expected and what was found. The metric's name must be given (before the
+ * braces, or as __name__="x"): a selector over all names would make every line of every target be parsed. */
+fault_code selector_parse(slice text, const char *name_suffix, struct selector **ret_selector,
+                          struct fault *reterr) MUST_CHECK;
+struct selector *selector_free(struct selector *selector); /* NULL is fine; returns NULL */
+slice selector_name(const struct selector *selector); /* the metric's name, with the suffix; lives as long as it does */
+bool selector_match(const struct selector *selector, const struct exposition_sample *sample);
+
+/* What a series is, whatever the order of its labels. Kept in stored state: changing the function means a new
+ * snapshot version in window/snapshot.c. */
+struct series_id {
+    uint64_t a, b;
+};
+/* Labels named `without` ("" for none) and labels with empty values do not count. */
+struct series_id series_identity(const struct exposition_sample *sample, slice without);
+
+/* All selectors that want samples of one target. */
+struct selector_index;
+typedef void selector_sample_fn(void *context, uint32_t tag, const struct exposition_sample *sample);
+
+struct selector_index *selector_index_new(void) MUST_CHECK; /* NULL: no memory */
+struct selector_index *selector_index_free(struct selector_index *index);
+/* call(context, tag, sample) for each sample that the selector selects. The selector is borrowed. Before _ready. */
+fault_code selector_index_add(struct selector_index *index, const struct selector *selector, selector_sample_fn *call,
+                              void *context, uint32_t tag, struct fault *reterr) MUST_CHECK;
+/* Builds the tables; once, after the last add. An index without selectors is fine. */
+fault_code selector_index_ready(struct selector_index *index, struct fault *reterr) MUST_CHECK;
+size_t selector_index_count(const struct selector_index *index);
+/* The two halves of an exposition_sink with the index as its context. */
+const void *selector_index_find_name(void *index, slice name);
+void selector_index_on_sample(void *index, const void *selected, const struct exposition_sample *sample);
+
+#endif

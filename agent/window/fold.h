@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Folds samples into good and total per SLI and aligned window. Pure: no I/O, no clock, time is an argument. Memory is
+ * allocated by fold_new alone and bounded by its settings. Owner: one thread.
+ *
+ * The way of a scrape: fold_begin, samples through the selector index (staged), then fold_commit or fold_abort.
+ * The way of a window: fold_seal_begin hands out what is over, the caller stores windows and fold_snapshot in one
+ * transaction, then fold_seal_commit (or fold_seal_abort: nothing happened). The way over a restart: each target's
+ * snapshot after each commit goes to a store that survives kill -9; fold_restore takes the newer of that and the one
+ * stored with the windows.
+ *
+ * Counting: the increase of each series since its last value, a fall being a reset (the whole new value counts).
+ * The first sample of a series never seen before is its baseline and counts nothing: what it counted before we knew
+ * it is not ours to date. Increases over a gap (failed scrapes, our own down time) go to the scrape that sees them. */
+#ifndef PICKET_WINDOW_FOLD_H
+#define PICKET_WINDOW_FOLD_H
+
+#include "agent/window/sli.h"
+
+struct fold;
+
+struct fold_settings {
+    size_t series_max;        /* series that SLIs select, over all targets; a series counts once per SLI and part */
+    int64_t series_forget_ms; /* a series not seen for so long makes room when the table is full */
+    unsigned gap_windows_max; /* windows with nothing seen that are stated for one SLI after a down time */
+};
+
+struct fold_target {
+    slice name;
+    bool probe;
+    int64_t interval_ms, offset_ms, timeout_ms;
+};
+
+struct sli_window {
+    slice slo_id;
+    int64_t window_start_ms;
+    uint32_t window_seconds;
+    int64_t good, total;
+    uint32_t scrapes_expected, scrapes_seen; /* slots of all its targets in the window; those of them that counted */
+    uint32_t revision;                       /* 1 */
+};
+
+/* Targets are numbered as given. SLIs are borrowed and must outlive the fold; targets are copied. The first windows
+ * are those that now_ms lies in. FAULT_CONFLICT: two SLIs of one slo_id, or two targets of one name. */
+fault_code fold_new(const struct fold_settings *settings, const struct fold_target *targets, size_t targets_count,
+                    const struct sli *const *slis, size_t slis_count, int64_t now_ms, struct fold **ret_fold,
+                    struct fault *reterr) MUST_CHECK;
+struct fold *fold_free(struct fold *fold); /* NULL is fine; returns NULL */
+/* Adds what this fold wants from the target to the target's index. */
+fault_code fold_attach(struct fold *fold, size_t target, struct selector_index *index, struct fault *reterr) MUST_CHECK;
+
+/* FAULT_CONFLICT: one is in flight for this target. */
+fault_code fold_begin(struct fold *fold, size_t target, int64_t slot_ms, struct fault *reterr) MUST_CHECK;
+/* Counts what was staged. A slot in a window that is sealed already counts in the oldest open one. Returns a fault when
+ * part of it could not be counted, which leaves those SLIs' scrape unseen and all others counted:
+ * FAULT_LIMIT series_max reached; FAULT_INPUT a histogram has no bucket at the threshold. FAULT_AGAIN: nothing was
+ * counted, the next scrape bridges it: windows wait to be sealed. */
+fault_code fold_commit(struct fold *fold, size_t target, int64_t now_ms, struct fault *reterr) MUST_CHECK;
+/* The same for a probe's answer. */
+fault_code fold_commit_probe(struct fold *fold, size_t target, bool ok, int64_t latency_ms, int64_t now_ms,
+                             struct fault *reterr) MUST_CHECK;
+/* The scrape failed: nothing of it counts, the slot stays unseen. */
+void fold_abort(struct fold *fold, size_t target);
+
+/* When fold_seal_begin should be called next: the earliest end of an open window. INT64_MAX without SLIs. */
+int64_t fold_seal_due_ms(const struct fold *fold);
+/* Hands out up to windows_max windows (oldest first per SLI) that have ended and have no scrape in flight; windows of
+ * a down time come with scrapes_seen 0. ret_count 0: nothing to do, nothing to commit or abort. Call again while
+ * ret_count is windows_max. */
+void fold_seal_begin(struct fold *fold, int64_t now_ms, struct sli_window *ret_windows, size_t windows_max,
+                     size_t *ret_count);
+/* After fold_seal_begin with ret_count > 0: exactly one of these. No begin, commit or abort of a scrape in between. */
+void fold_seal_commit(struct fold *fold);
+void fold_seal_abort(struct fold *fold);
+
+/* All state, as it will be after fold_seal_commit when a seal is open. Valid until the next snapshot call. */
+slice fold_snapshot(struct fold *fold);
+/* One target's baselines and open counts, to be kept under the target's name after each commit. Carries the seal
+ * generation and the target's commit number, so that the newer of two is known. As above. */
+slice fold_snapshot_target(struct fold *fold, size_t target);
+/* How many seals there were: what the state store files a target's snapshot under. */
+uint64_t fold_generation(const struct fold *fold);
+/* The same, out of a stored fold_snapshot: false when it does not check. */
+bool fold_snapshot_generation(slice whole, uint64_t *ret_generation) MUST_CHECK;
+/* Upper bound of what both return, in bytes. */
+size_t fold_snapshot_bytes_max(const struct fold *fold);
+
+/* On a new fold, before the first begin. whole: the last fold_snapshot (empty: none). targets: all stored
+ * fold_snapshot_target, in any order. State of SLIs and targets that are no more, or were defined otherwise, is passed
+ * over: this is also how a changed configuration is taken (new fold, snapshot of the old one). FAULT_CORRUPT: that
+ * record does not check; the others are used nevertheless and reterr says which not. */
+fault_code fold_restore(struct fold *fold, slice whole, const slice *targets, size_t targets_count, int64_t now_ms,
+                        struct fault *reterr) MUST_CHECK;
+
+struct fold_stats {
+    size_t series, series_max, memory_bytes;
+    uint64_t seal_generation;
+    uint64_t scrapes_committed, scrapes_aborted, samples, resets, series_refused, series_forgotten;
+    uint64_t gap_windows_dropped; /* beyond gap_windows_max: the centre has no window there */
+};
+void fold_stats(const struct fold *fold, struct fold_stats *ret_stats);
+
+#endif
