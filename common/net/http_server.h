@@ -44,7 +44,7 @@ struct http_answer {
     int status;
     const char *content_type;
     slice body;                     /* copied, unless body_static */
-    bool body_static;               /* lives as long as the server */
+    bool body_static;               /* lives as long as the server, or lies in the exchange's arena */
     const char *const *headers;     /* "Name: value", NULL-terminated; NULL for none */
 };
 /* Ends the exchange. From the handler, or later from any thread after http_exchange_keep. */

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# The same door over two libraries: Debian's libmicrohttpd with TLS for the aggregator, one without for the static agent.
+function(picket_http_server_target name)
+  add_library(${name} STATIC http_server.c)
+  target_link_libraries(${name} PUBLIC picket_flags picket_base Threads::Threads)
+  foreach(library ${ARGN})
+    if(TARGET ${library})
+      target_link_libraries(${name} PRIVATE ${library})
+      return()
+    endif()
+  endforeach()
+  target_link_libraries(${name} PRIVATE microhttpd)
+endfunction()
+picket_http_server_target(picket_http_server dep::microhttpd)
+picket_http_server_target(picket_http_server_plain dep::microhttpd_plain dep::microhttpd)
