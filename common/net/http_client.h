@@ -40,7 +40,7 @@ struct http_request {
     const struct http_tls *tls;    /* may be NULL; must live until done */
     const struct http_auth *auth;  /* may be NULL */
     int64_t timeout_ms;            /* whole call; 1 to LIMIT_OUTSIDE_CALL_MS */
-    uint64_t body_bytes_max;       /* of the answer, after decompression */
+    uint64_t body_bytes_max;       /* of the answer, after decompression; 0: LIMIT_MESSAGE_BYTES */
     bool accept_gzip;
     /* Once, before the first piece of the body (and also when the body is empty): what kind of body comes. false stops
      * the call (done is still called). NULL: not asked. */
@@ -48,18 +48,21 @@ struct http_request {
     /* A piece of the answer's body, on the loop's thread; false stops the call (done is still called). NULL: discarded. */
     bool (*on_body)(void *context, slice piece);
     /* Exactly once, unless the call is cancelled. status 0 and a fault when there was no whole answer: FAULT_TIMEOUT,
-     * FAULT_LIMIT (body too large), FAULT_SYSTEM with what failed (name, connect, TLS with the certificate's reason). */
+     * FAULT_LIMIT (body too large), FAULT_INPUT (stopped by on_body, broken compression, not HTTP), FAULT_SYSTEM with
+     * what failed (name, connect, TLS with the certificate's reason). */
     void (*on_done)(void *context, const struct http_result *result);
     void *context;
 };
 
 fault_code http_client_new(struct loop *loop, unsigned connections_max, struct http_client **ret_client,
                            struct fault *reterr) MUST_CHECK;
-struct http_client *http_client_free(struct http_client *client); /* cancels what runs */
-/* The request is copied except where said; connections are kept alive and used again. */
+struct http_client *http_client_free(struct http_client *client); /* cancels what runs; not inside a callback */
+/* The request is copied except where said; connections are kept alive and used again. Calls over connections_max wait
+ * for a connection (their timeout runs); FAULT_AGAIN when eight times as many run or wait. ret_call may be NULL.
+ * A bearer token file that cannot be read is a fault here. Callbacks may start and cancel calls. */
 fault_code http_client_start(struct http_client *client, const struct http_request *request,
                              struct http_call **ret_call, struct fault *reterr) MUST_CHECK;
-/* on_done is not called after this. The handle is invalid after on_done as well. */
+/* on_done is not called after this. The handle is invalid from on_done on as well. NULL is fine. */
 void http_call_cancel(struct http_call *call);
 
 #endif
