@@ -427,7 +427,7 @@ static void socket_ready(void *context, int fd, unsigned events);
 static void done_hand_out(struct http_client *client);
 static void changes_make(struct http_client *client);
 static void call_end(struct http_call *call, CURLcode code);
-static fault_code fault_from_curl(const struct http_call *call, CURLcode code, struct fault *ret_fault);
+static fault_code fault_from_curl(struct http_call *call, CURLcode code, struct fault *ret_fault);
 
 static int socket_changed(CURL *easy, curl_socket_t fd, int what, void *context, void *watch_context) {
     struct http_client *client = context;
@@ -529,8 +529,9 @@ static void call_end(struct http_call *call, CURLcode code) {
 static fault_code fault_from_timeout(const struct http_call *call, struct fault *ret_fault);
 static const char *certificate_reason(const char *text);
 
-static fault_code fault_from_curl(const struct http_call *call, CURLcode code, struct fault *ret_fault) {
+static fault_code fault_from_curl(struct http_call *call, CURLcode code, struct fault *ret_fault) {
     const char *label = call->label;
+    call->curl_text[strcspn(call->curl_text, "\n")] = '\0'; /* mbedTLS ends its sentences with a line feed */
     const char *text = call->curl_text[0] ? call->curl_text : curl_easy_strerror(code);
     long error_number = 0;
     if (call->too_large)
@@ -586,20 +587,19 @@ static fault_code fault_from_timeout(const struct http_call *call, struct fault 
     return fault_set(ret_fault, FAULT_TIMEOUT, "%s: not done in %" PRId64 " ms: %s", call->label, call->timeout_ms, phase);
 }
 
-/* curl passes on its TLS library's words; the usual reasons are said in ours, the same for OpenSSL and mbedTLS. */
+/* curl passes on its TLS library's words; the usual reasons are said in ours, the same for OpenSSL and mbedTLS
+ * (whose sentences are those of mbedtls_x509_crt_verify_info). */
 static const char *certificate_reason(const char *text) {
     static const struct {
         const char *word, *reason;
     } reasons[] = {
         {"has expired", "the server's certificate has expired"},
-        {"EXPIRED", "the server's certificate has expired"},
         {"not yet valid", "the server's certificate is not valid yet (is this machine's clock right?)"},
-        {"FUTURE", "the server's certificate is not valid yet (is this machine's clock right?)"},
+        {"in the future", "the server's certificate is not valid yet (is this machine's clock right?)"},
         {"subject name", "the server's certificate is for another name"},
-        {"MISMATCH", "the server's certificate is for another name"},
+        {"does not match", "the server's certificate is for another name"},
         {"revoked", "the server's certificate is revoked"},
-        {"REVOKED", "the server's certificate is revoked"},
-        {"NOT_TRUSTED", "the server's certificate is not from a trusted authority"},
+        {"signed by the trusted CA", "the server's certificate is not from a trusted authority"},
         {"issuer", "the server's certificate is not from a trusted authority"},
         {"self-signed", "the server's certificate is not from a trusted authority"},
         {"self signed", "the server's certificate is not from a trusted authority"},
