@@ -86,7 +86,8 @@ struct queue_batch {
     bool stream_ends;        /* the stream is closed and nothing comes after last_sequence */
 };
 
-/* Is given each intent in order; the slice is valid during the call. false: this one and the rest wait. */
+/* Is given each intent in order; the slice is valid during the call. false: this one and the rest wait;
+ * the first one must be taken (else queue_read says FAULT_LIMIT). */
 typedef bool queue_visit_fn(void *context, const struct queue_batch *so_far, uint64_t sequence, slice intent);
 
 /* Reads the run of records without a hole inside that comes first after after_sequence: at most count_max records
@@ -102,7 +103,7 @@ struct queue_ack {
     uint64_t committed_sequence;
 };
 
-/* Deletes what is committed, in one transaction. An unknown stream or a lower number than before has no effect.
+/* Deletes what is committed, in transactions of some thousand records. An unknown stream or a lower number than before has no effect.
  * FAULT_CONFLICT: a number that was never given out; nothing is deleted, see queue_epoch_renew. */
 fault_code queue_ack(struct queue *queue, const struct queue_ack *acks, size_t count, struct fault *reterr) MUST_CHECK;
 /* Forgets a closed stream that has no records. FAULT_CONFLICT when it is open or has some. */
