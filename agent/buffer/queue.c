@@ -7,28 +7,37 @@
  *
  * Records only ever leave from the head of a stream (acknowledged or shed), or as damaged from anywhere, so a
  * stream's row says where its head is and no search for it is needed. LMDB needs free pages in order to delete;
- * hence the map is several times the quota, and quotas are enforced when appending, long before the map is full. */
+ * hence the map is several times the quota, and quotas are enforced when appending, long before the map is full.
+ * A full disk can come sooner, though, and with it a store that can neither grow nor shrink: so it holds ballast, pages
+ * that are thrown off when an append fails, and that acknowledging then has. Appending begins again when there is
+ * room for the ballast as well. */
 #include "agent/buffer/queue.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "agent/buffer/queue_book.h"
 #include "common/base/checksum.h"
 #include "common/base/clock.h"
 
 enum {
+    BALLAST_PAGES = 64,
+    BALLAST_PAGE_BYTES = 4000, /* with its header one page of LMDB: no run of pages is needed */
     RECORDS_PER_TRANSACTION = 8192, /* deleted at most: LMDB keeps the pages that one transaction changes in memory */
     QUARANTINE_RECORDS_MAX = 256,
+    DISK_FULL_BYTES = 1024 * 1024,
     NOTE_NAME_BYTES_MAX = 64,
     NOTE_BYTES_MAX = 16 * 1024 * 1024,
 };
 
 struct queue {
+    char path[256];
     struct kv *kv;
-    kv_table book_table, notes_table, quarantine_table, records_tables[QUEUE_CLASSES_MAX_];
+    kv_table book_table, notes_table, quarantine_table, ballast_table, records_tables[QUEUE_CLASSES_MAX_];
+    bool ballast; /* is in the store */
     uint64_t bytes_max, reserve_bytes[QUEUE_CLASSES_MAX_];
     uint64_t appended[QUEUE_CLASSES_MAX_];
     struct queue_book book, draft;
@@ -36,7 +45,7 @@ struct queue {
 };
 
 static fault_code open_store(const struct queue_settings *settings, struct queue *queue, struct fault *reterr);
-static fault_code enforce_quota(struct queue *queue, struct kv_txn *txn, uint64_t bytes_max, struct fault *reterr);
+static fault_code enforce_quota(struct queue *queue, struct kv_txn *txn, struct fault *reterr);
 
 const char *queue_class_name(enum queue_class class) {
     static const char *const names[QUEUE_CLASSES_MAX_] = {"health", "windows", "other"};
@@ -51,13 +60,22 @@ static fault_code begin(struct queue *queue, struct kv_txn **ret_txn, struct fau
     return FAULT_NONE;
 }
 
+/* LMDB says EIO when a write came out short, which is how a disk gets full. */
+static bool disk_is_full(const struct queue *queue) {
+    struct statvfs disk;
+    return statvfs(queue->path, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES;
+}
+
 static fault_code commit(struct queue *queue, struct kv_txn *txn, struct fault *reterr) {
-    const fault_code code = queue_book_store(&queue->draft, txn, queue->book_table, reterr);
+    fault_code code = queue_book_store(&queue->draft, txn, queue->book_table, reterr);
     if (code) {
         kv_abort(txn);
         return code;
     }
-    if (kv_commit(txn, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
+    code = kv_commit(txn, reterr);
+    if (code == FAULT_SYSTEM && disk_is_full(queue))
+        return fault_set(reterr, FAULT_LIMIT, "commit to '%s': no space left on the disk", queue->path);
+    if (code) return code;
     queue->book = queue->draft;
     return FAULT_NONE;
 }
@@ -78,6 +96,7 @@ fault_code queue_open(const struct queue_settings *settings, struct queue **ret_
         queue_close(queue);
         return fault_set(reterr, FAULT_LIMIT, "open queue '%s': out of memory", settings->path);
     }
+    snprintf(queue->path, sizeof queue->path, "%s", settings->path);
     queue->bytes_max = settings->bytes_max;
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class++)
         queue->reserve_bytes[class] = settings->bytes_max / 100 * settings->reserve_percent[class];
@@ -121,6 +140,7 @@ static fault_code open_store(const struct queue_settings *settings, struct queue
         {"book", &queue->book_table},
         {"notes", &queue->notes_table},
         {"quarantine", &queue->quarantine_table},
+        {"ballast", &queue->ballast_table},
         {"records.health", &queue->records_tables[QUEUE_HEALTH]},
         {"records.windows", &queue->records_tables[QUEUE_WINDOWS]},
         {"records.other", &queue->records_tables[QUEUE_OTHER]},
@@ -132,6 +152,12 @@ static fault_code open_store(const struct queue_settings *settings, struct queue
     struct kv_txn *txn = NULL;
     code = kv_begin_write(queue->kv, &txn, reterr);
     if (code) return code;
+    uint64_t ballast_pages = 0;
+    if (kv_table_count(txn, queue->ballast_table, &ballast_pages, reterr)) {
+        kv_abort(txn);
+        return FAULT_SYSTEM;
+    }
+    queue->ballast = ballast_pages == BALLAST_PAGES;
     code = queue_book_load(txn, queue->book_table, &queue->book, reterr);
     if (code != FAULT_ABSENT) {
         kv_abort(txn);
@@ -208,18 +234,59 @@ static fault_code append_item(struct queue *queue, struct kv_txn *txn, const str
     return FAULT_NONE;
 }
 
-fault_code queue_append(struct queue *queue, const struct queue_item *items, size_t count, const struct queue_note *note,
-                        int64_t now_ms, struct fault *reterr) {
+static fault_code take_ballast(struct queue *queue, struct kv_txn *txn, struct fault *reterr) {
+    memset(queue->record, 0, BALLAST_PAGE_BYTES);
+    for (uint8_t page = 0; page < BALLAST_PAGES; page++) {
+        const fault_code code = kv_put(txn, queue->ballast_table, slice_of(&page, 1), slice_of(queue->record, BALLAST_PAGE_BYTES), reterr);
+        if (code) return code;
+    }
+    return FAULT_NONE;
+}
+
+static void throw_off_ballast(struct queue *queue) {
     struct kv_txn *txn = NULL;
-    if (begin(queue, &txn, reterr)) return fault_wrap(reterr, "append %zu intents", count);
-    fault_code code = FAULT_NONE;
+    if (!queue->ballast || kv_begin_write(queue->kv, &txn, NULL)) return;
+    for (uint8_t page = 0; page < BALLAST_PAGES; page++) {
+        if (!kv_delete(txn, queue->ballast_table, slice_of(&page, 1), NULL)) continue;
+        kv_abort(txn);
+        return;
+    }
+    if (!kv_commit(txn, NULL)) queue->ballast = false;
+}
+
+static fault_code append_once(struct queue *queue, const struct queue_item *items, size_t count, const struct queue_note *note,
+                              int64_t now_ms, struct fault *reterr) {
+    struct kv_txn *txn = NULL;
+    fault_code code = begin(queue, &txn, reterr);
+    if (code) return code;
+    if (!queue->ballast) code = take_ballast(queue, txn, reterr);
     for (size_t i = 0; i < count && !code; i++) code = append_item(queue, txn, &items[i], now_ms, reterr);
     if (!code && note) code = put_note(queue, txn, note, reterr);
-    if (!code) code = enforce_quota(queue, txn, queue->bytes_max, reterr);
-    if (code)
+    if (!code) code = enforce_quota(queue, txn, reterr);
+    if (code) {
         kv_abort(txn);
-    else
-        code = commit(queue, txn, reterr);
+        return code;
+    }
+    code = commit(queue, txn, reterr);
+    if (!code) queue->ballast = true;
+    return code;
+}
+
+/* LMDB uses a page again no earlier than two transactions after the one that freed it, and one that fails does not
+ * count: when the store is full, what an acknowledgement freed is out of reach until something small was committed. */
+static void reach_freed_pages(struct queue *queue) {
+    struct kv_txn *txn = NULL;
+    if (!begin(queue, &txn, NULL)) (void)(commit(queue, txn, NULL) == FAULT_NONE);
+}
+
+fault_code queue_append(struct queue *queue, const struct queue_item *items, size_t count, const struct queue_note *note,
+                        int64_t now_ms, struct fault *reterr) {
+    fault_code code = append_once(queue, items, count, note, now_ms, reterr);
+    if (code == FAULT_LIMIT) {
+        throw_off_ballast(queue);
+        reach_freed_pages(queue);
+        code = append_once(queue, items, count, note, now_ms, reterr);
+    }
     if (code == FAULT_LIMIT) return fault_wrap(reterr, "append %zu intents to the queue (free disk space, or lower buffer.bytes_max)", count);
     if (code) return fault_wrap(reterr, "append %zu intents to the queue", count);
     for (size_t i = 0; i < count; i++) queue->appended[items[i].class]++;
@@ -340,12 +407,12 @@ static size_t shed_victim(const struct queue *queue) {
     return queue->draft.streams_count;
 }
 
-static fault_code enforce_quota(struct queue *queue, struct kv_txn *txn, uint64_t bytes_max, struct fault *reterr) {
-    for (uint64_t all; (all = queue_book_bytes_all(&queue->draft)) > bytes_max;) {
+static fault_code enforce_quota(struct queue *queue, struct kv_txn *txn, struct fault *reterr) {
+    for (uint64_t all; (all = queue_book_bytes_all(&queue->draft)) > queue->bytes_max;) {
         const size_t index = shed_victim(queue);
         if (index == queue->draft.streams_count) return FAULT_NONE;
         const enum queue_class class = queue->draft.streams[index].class;
-        const uint64_t excess = all - bytes_max;
+        const uint64_t excess = all - queue->bytes_max;
         const uint64_t above_reserve = queue_book_bytes(&queue->draft, class) - queue->reserve_bytes[class];
         const struct trim trim = {UINT64_MAX, excess < above_reserve ? excess : above_reserve, SIZE_MAX};
         uint64_t records = 0, bytes = 0;
@@ -355,28 +422,60 @@ static fault_code enforce_quota(struct queue *queue, struct kv_txn *txn, uint64_
     return FAULT_NONE;
 }
 
-fault_code queue_shed(struct queue *queue, uint64_t bytes, struct fault *reterr) {
-    struct kv_txn *txn = NULL;
-    if (begin(queue, &txn, reterr)) return fault_wrap(reterr, "shed %llu bytes", (unsigned long long)bytes);
-    const uint64_t all = queue_book_bytes_all(&queue->draft);
-    uint64_t reserve[QUEUE_CLASSES_MAX_];
-    memcpy(reserve, queue->reserve_bytes, sizeof reserve);
-    memset(queue->reserve_bytes, 0, sizeof reserve); /* a full disk knows no shares */
-    const fault_code code = enforce_quota(queue, txn, all > bytes ? all - bytes : 0, reterr);
-    memcpy(queue->reserve_bytes, reserve, sizeof reserve);
-    if (code) {
-        kv_abort(txn);
-        return fault_wrap(reterr, "shed %llu bytes", (unsigned long long)bytes);
+/* Deleting writes too (LMDB copies what it changes), the less the less is deleted at once: where the store is so full
+ * that a deletion fails, smaller ones succeed and make room for larger ones. false: not even one record. */
+static bool deletion_goes_on(struct queue *queue, fault_code code, size_t *room) {
+    if (code == FAULT_NONE) {
+        *room = *room * 2 < RECORDS_PER_TRANSACTION ? *room * 2 : RECORDS_PER_TRANSACTION;
+        return true;
     }
-    return commit(queue, txn, reterr) ? fault_wrap(reterr, "shed %llu bytes", (unsigned long long)bytes) : FAULT_NONE;
+    if ((code != FAULT_LIMIT && code != FAULT_SYSTEM) || *room == 1) return false;
+    *room = *room > 64 ? 16 : 1;
+    throw_off_ballast(queue);
+    return true;
 }
 
-/* One transaction's worth of an acknowledgement; ret_more: records that are acknowledged are left. */
-static fault_code ack_some(struct queue *queue, const struct queue_ack *acks, size_t count, bool *ret_more, struct fault *reterr) {
+static fault_code shed_some(struct queue *queue, uint64_t bytes, size_t room, uint64_t *ret_bytes, struct fault *reterr) {
     struct kv_txn *txn = NULL;
     fault_code code = begin(queue, &txn, reterr);
     if (code) return code;
+    size_t index = 0;
+    for (int class = QUEUE_CLASSES_MAX_ - 1; class >= 0; class--) { /* a full disk knows no shares */
+        for (index = 0; index < queue->draft.streams_count; index++)
+            if (queue->draft.streams[index].class == (enum queue_class)class && queue->draft.streams[index].records) break;
+        if (index < queue->draft.streams_count) break;
+    }
+    uint64_t records = 0, shed = 0;
+    if (index < queue->draft.streams_count) {
+        code = trim_stream(queue, txn, index, (struct trim){UINT64_MAX, bytes, room}, &records, &shed, reterr);
+        queue->draft.shed[queue->draft.streams[index].class] += records;
+    }
+    if (code || !records) {
+        kv_abort(txn);
+        if (!code) *ret_bytes = UINT64_MAX; /* nothing is left */
+        return code;
+    }
+    *ret_bytes = shed;
+    return commit(queue, txn, reterr);
+}
+
+fault_code queue_shed(struct queue *queue, uint64_t bytes, struct fault *reterr) {
     size_t room = RECORDS_PER_TRANSACTION;
+    while (bytes) {
+        uint64_t shed = 0;
+        const fault_code code = shed_some(queue, bytes, room, &shed, reterr);
+        if (!deletion_goes_on(queue, code, &room)) return fault_wrap(reterr, "shed");
+        if (!code) bytes -= shed < bytes ? shed : bytes;
+    }
+    return FAULT_NONE;
+}
+
+/* One transaction's worth of an acknowledgement; ret_more: records that are acknowledged are left. */
+static fault_code ack_some(struct queue *queue, const struct queue_ack *acks, size_t count, size_t room, bool *ret_more,
+                           struct fault *reterr) {
+    struct kv_txn *txn = NULL;
+    fault_code code = begin(queue, &txn, reterr);
+    if (code) return code;
     bool changed = false, more = false;
     for (size_t i = 0; i < count && !code; i++) {
         const size_t index = queue_book_find(&queue->draft, acks[i].stream);
@@ -408,8 +507,12 @@ fault_code queue_ack(struct queue *queue, const struct queue_ack *acks, size_t c
             return fault_set(reterr, FAULT_CONFLICT, "stream %u: %llu is committed, but only %llu were given out: the queue is an older copy",
                              stream->number, (unsigned long long)acks[i].committed_sequence, (unsigned long long)stream->last_sequence);
     }
-    for (bool more = true; more;)
-        if (ack_some(queue, acks, count, &more, reterr)) return fault_wrap(reterr, "delete what is committed");
+    size_t room = RECORDS_PER_TRANSACTION;
+    for (bool more = true; more;) {
+        const fault_code code = ack_some(queue, acks, count, room, &more, reterr);
+        if (!deletion_goes_on(queue, code, &room)) return fault_wrap(reterr, "delete what is committed");
+        if (code) more = true;
+    }
     return FAULT_NONE;
 }
 

@@ -5,8 +5,8 @@
  * queue_ack, by the quota (shed: counted, and visible to the reader as a hole), or, when its bytes do not check,
  * into quarantine (counted, a hole as well). Owner: the agent's loop thread.
  *
- * A full map (FAULT_LIMIT) and a full disk (FAULT_SYSTEM) change nothing in the queue: the same call may be made
- * again later. Texts name the setting that helps. */
+ * A full map or disk (FAULT_LIMIT) and a failing disk (FAULT_SYSTEM) change nothing in the queue: the same call may be
+ * made again later. */
 #ifndef PICKET_BUFFER_QUEUE_H
 #define PICKET_BUFFER_QUEUE_H
 
