@@ -6,6 +6,9 @@ target_compile_definitions(picket_flags INTERFACE _GNU_SOURCE PICKET_VERSION="${
 target_compile_options(picket_flags INTERFACE
   -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wno-format-truncation
   -Wno-unused-parameter -Wno-missing-field-initializers -fno-common -fno-strict-aliasing)
+if(CMAKE_C_COMPILER_ID MATCHES Clang)
+  target_compile_options(picket_flags INTERFACE -Wno-unknown-warning-option)
+endif()
 if(PICKET_WERROR)
   target_compile_options(picket_flags INTERFACE -Werror)
 endif()
