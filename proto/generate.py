@@ -262,7 +262,7 @@ class Rules:
 def ruled_messages(contract):
     """Messages in which a rule can be broken, themselves or below them."""
     ruled = {m.full_name for m in contract.messages.values()
-             if any(contract.rule(f) for f in m.fields) or
+             if m.full_name in WELL_KNOWN or any(contract.rule(f) for f in m.fields) or
              any(contract.options.oneof_rule(o.options) for o in m.desc.oneof_decl)}
     grown = True
     while grown:

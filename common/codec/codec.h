@@ -42,7 +42,7 @@ fault_code codec_encode_json(const struct message_desc *desc, const void *messag
                              struct arena *arena, slice *ret_json, struct fault *reterr) MUST_CHECK;
 
 /* Checks every constraint of the message and of those inside it. FAULT_INPUT with the field's path and the
- * constraint in words: "intent.record_sli_window.slo_id: must have 1 to 128 characters, has 0". */
+ * constraint in words: "record_sli_window.slo_id: must have 1 to 128 characters, has 0". */
 fault_code codec_validate(const struct message_desc *desc, const void *message, struct fault *reterr) MUST_CHECK;
 
 /* Copies a message and all it points to into the arena. */
