@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A fact brings the window and, where it supersedes another, what that one said: their difference goes to the hour in
+ * which the window began. A batch gathers its differences in memory first, so that thousands of windows cost some
+ * rows. A window of the same SLO and hour always falls into the same row, so nothing here needs the windows.
+ *
+ * The budget at a moment T is over the hours (h - days * 24, h], where h is the hour that T ends or lies in and counts
+ * up to T: the SLO aggregate reckons the same way, so the last point and GetSLO agree. In steps below an hour the
+ * running hour comes from the windows themselves. */
+#include "aggregator/projections/burndown.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "aggregator/projections/sli_series.h"
+#include "common/base/checksum.h"
+
+enum { HOUR_S = 3600, SLOTS = 8192, FULL_AT = 4096, HOURS_MAX = 400 * 24, POINTS_WANTED = 300 };
+
+const char burndown_schema[] =
+    "CREATE TABLE IF NOT EXISTS slo_hours (tenant TEXT NOT NULL, slo_id TEXT NOT NULL, hour BIGINT NOT NULL,"
+    " good BIGINT NOT NULL, total BIGINT NOT NULL, expected BIGINT NOT NULL, seen BIGINT NOT NULL, seconds BIGINT NOT NULL,"
+    " PRIMARY KEY (tenant, slo_id, hour)) WITHOUT ROWID;";
+
+struct counts {
+    int64_t good, total, expected, seen, seconds;
+};
+
+struct burndown_slot {
+    bool used;
+    slice tenant, slo_id; /* lent by the batch */
+    int64_t hour;
+    struct counts counts;
+};
+
+struct burndown {
+    struct burndown_slot slots[SLOTS];
+    size_t used_count;
+};
+
+struct burndown *burndown_new(void) {
+    return calloc(1, sizeof(struct burndown));
+}
+
+struct burndown *burndown_free(struct burndown *burndown) {
+    free(burndown);
+    return NULL;
+}
+
+void burndown_forget(struct burndown *burndown) {
+    memset(burndown, 0, sizeof *burndown);
+}
+
+static void counts_add(struct counts *sum, const SLIWindow *w, int sign) {
+    sum->good += sign * w->good;
+    sum->total += sign * w->total;
+    sum->expected += sign * w->scrapes_expected;
+    sum->seen += sign * w->scrapes_seen;
+    sum->seconds += sign * w->window_seconds;
+}
+
+fault_code burndown_fold(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact, struct fault *reterr) {
+    const SLIWindowRecorded *recorded = &fact->fact.sli_window_recorded;
+    struct burndown *burndown = fold->burndown;
+    if (burndown->used_count >= FULL_AT && burndown_flush(burndown, fold->sql, reterr)) return fault_wrap(reterr, "fold a window");
+    const int64_t hour = recorded->window.window_start.seconds / HOUR_S;
+    const slice slo_id = recorded->window.slo_id;
+    uint64_t at = hash_bytes(view->tenant, hash_bytes(slo_id, (uint64_t)hour)) % SLOTS;
+    struct burndown_slot *slot;
+    for (;; at = (at + 1) % SLOTS) { /* ends: at most half of the slots are used */
+        slot = &burndown->slots[at];
+        if (!slot->used) break;
+        if (slot->hour == hour && slice_equal(slot->slo_id, slo_id) && slice_equal(slot->tenant, view->tenant)) break;
+    }
+    if (!slot->used) {
+        *slot = (struct burndown_slot){.used = true, .tenant = view->tenant, .slo_id = slo_id, .hour = hour};
+        burndown->used_count++;
+    }
+    counts_add(&slot->counts, &recorded->window, 1);
+    if (recorded->has_replaced) counts_add(&slot->counts, &recorded->replaced, -1);
+    return FAULT_NONE;
+}
+
+fault_code burndown_flush(struct burndown *burndown, struct sql *sql, struct fault *reterr) {
+    for (size_t i = 0; i < SLOTS && burndown->used_count; i++) {
+        struct burndown_slot *slot = &burndown->slots[i];
+        if (!slot->used) continue;
+        struct sql_statement *add;
+        if (sql_prepare(sql,
+                        "INSERT INTO slo_hours (tenant, slo_id, hour, good, total, expected, seen, seconds)"
+                        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, slo_id, hour) DO UPDATE SET"
+                        " good = slo_hours.good + excluded.good, total = slo_hours.total + excluded.total,"
+                        " expected = slo_hours.expected + excluded.expected, seen = slo_hours.seen + excluded.seen,"
+                        " seconds = slo_hours.seconds + excluded.seconds",
+                        &add, reterr))
+            return fault_wrap(reterr, "add to an hour");
+        sql_bind_text(add, 1, slot->tenant);
+        sql_bind_text(add, 2, slot->slo_id);
+        sql_bind_integer(add, 3, slot->hour);
+        sql_bind_integer(add, 4, slot->counts.good);
+        sql_bind_integer(add, 5, slot->counts.total);
+        sql_bind_integer(add, 6, slot->counts.expected);
+        sql_bind_integer(add, 7, slot->counts.seen);
+        sql_bind_integer(add, 8, slot->counts.seconds);
+        if (sql_run(add, reterr)) return fault_wrap(reterr, "add to an hour");
+        slot->used = false;
+        burndown->used_count--;
+    }
+    return FAULT_NONE;
+}
+
+fault_code burndown_prune(struct sql *sql, int64_t hour, struct fault *reterr) {
+    struct sql_statement *prune;
+    if (sql_prepare(sql, "DELETE FROM slo_hours WHERE hour < $1", &prune, reterr)) return fault_wrap(reterr, "prune hours");
+    sql_bind_integer(prune, 1, hour);
+    return sql_run(prune, reterr);
+}
+
+/* ---- reading ---- */
+
+struct hours {
+    int64_t first; /* hour of items[0] */
+    size_t count;
+    struct counts *items;
+};
+
+static int64_t window_days(SLOWindow window) {
+    return window == SLO_WINDOW_7D ? 7 : window == SLO_WINDOW_28D ? 28 : 30;
+}
+
+static fault_code hours_load(struct sql *sql, slice tenant, slice slo_id, int64_t first, size_t count, struct arena *arena,
+                             struct hours *ret_hours, struct fault *reterr) {
+    struct hours hours = {.first = first, .count = count, .items = arena_alloc_array(arena, count, sizeof *hours.items)};
+    if (!hours.items) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: ask for less time");
+    struct sql_statement *find;
+    if (sql_prepare(sql,
+                    "SELECT hour, good, total, expected, seen, seconds FROM slo_hours"
+                    " WHERE tenant = $1 AND slo_id = $2 AND hour >= $3 AND hour < $4",
+                    &find, reterr))
+        return fault_wrap(reterr, "read an SLO's hours");
+    sql_bind_text(find, 1, tenant);
+    sql_bind_text(find, 2, slo_id);
+    sql_bind_integer(find, 3, first);
+    sql_bind_integer(find, 4, first + (int64_t)count);
+    fault_code code;
+    while ((code = sql_step(find, reterr)) == FAULT_NONE) {
+        struct counts *c = &hours.items[sql_integer(find, 0) - first];
+        *c = (struct counts){sql_integer(find, 1), sql_integer(find, 2), sql_integer(find, 3), sql_integer(find, 4),
+                             sql_integer(find, 5)};
+    }
+    if (code != FAULT_ABSENT) return code;
+    *ret_hours = hours;
+    return FAULT_NONE;
+}
+
+/* A step that never crosses an hour, or is hours: windows are counted in the hour in which they begin. */
+static int64_t step_fit(int64_t wanted_s, int64_t window_s) {
+    if (wanted_s < window_s) wanted_s = window_s;
+    for (int64_t step = wanted_s; step < HOUR_S; step++)
+        if (HOUR_S % step == 0 && step % window_s == 0) return step;
+    return (wanted_s + HOUR_S - 1) / HOUR_S * HOUR_S;
+}
+
+static fault_code burndown_range(const SLO *slo, const GetSLOBurndownRequest *request, int64_t now_ms,
+                                 struct sli_range *ret_range, struct fault *reterr) {
+    const int64_t window_s = slo->sli_spec.window_seconds > 0 ? slo->sli_spec.window_seconds : 60;
+    int64_t to_s = request->has_to && request->to.seconds < now_ms / 1000 ? request->to.seconds : now_ms / 1000;
+    int64_t from_s = request->has_from ? request->from.seconds : to_s - window_days(slo->window) * 24 * HOUR_S;
+    if (from_s < 0) from_s = 0;
+    if (from_s > to_s) return fault_set(reterr, FAULT_INPUT, "from: must be before 'to' and not in the future");
+    if (request->has_step && request->step.seconds < 1) return fault_set(reterr, FAULT_INPUT, "step: must be a second or more");
+    const int64_t step_s = step_fit(request->has_step ? request->step.seconds : (to_s - from_s) / POINTS_WANTED, window_s);
+    from_s -= from_s % step_s;
+    to_s -= to_s % step_s;
+    if ((to_s - from_s) / step_s > SLI_POINTS_MAX || (to_s - from_s) / HOUR_S > HOURS_MAX)
+        return fault_set(reterr, FAULT_LIMIT, "%" PRId64 " points asked for, the most is %d (and %d days): choose a longer step or a shorter time",
+                         (to_s - from_s) / step_s, SLI_POINTS_MAX, HOURS_MAX / 24);
+    *ret_range = (struct sli_range){.from_s = from_s, .to_s = to_s, .step_s = step_s};
+    return FAULT_NONE;
+}
+
+static double budget_remaining(int64_t good, int64_t total, double target) {
+    const double allowed = (double)total * (1 - target / 100);
+    return total > 0 && allowed > 0 ? 100 - 100 * (double)(total - good) / allowed : 100;
+}
+
+static void point_set(SLOBurndownPoint *point, int64_t at_s, const struct counts *step, bool unknown, const struct counts *sum,
+                      double target) {
+    const double allowed = (double)step->total * (1 - target / 100);
+    *point = (SLOBurndownPoint){.has_at = true, .at = {.seconds = at_s}, .good = step->good, .total = step->total,
+                                .scrapes_expected = step->expected, .scrapes_seen = step->seen,
+                                .budget_remaining = budget_remaining(sum->good, sum->total, target),
+                                .burn_rate = allowed > 0 ? (double)(step->total - step->good) / allowed : 0,
+                                .unknown = unknown || sum->total == 0};
+}
+
+static void sum_add(struct counts *sum, const struct counts *part, int sign) {
+    sum->good += sign * part->good;
+    sum->total += sign * part->total;
+    sum->expected += sign * part->expected;
+    sum->seen += sign * part->seen;
+    sum->seconds += sign * part->seconds;
+}
+
+/* Steps of whole hours. */
+static void points_by_hours(const struct hours *hours, struct sli_range range, int64_t days, double target,
+                            const struct sli_source *sources, size_t sources_count, SLOBurndownPoint *points) {
+    struct counts sum = {0};
+    const int64_t span = days * 24;
+    const int64_t from_hour = range.from_s / HOUR_S;
+    for (int64_t h = hours->first; h < from_hour; h++)
+        if (h >= from_hour - span) sum_add(&sum, &hours->items[h - hours->first], 1);
+    int64_t hour = from_hour;
+    for (int64_t begin = range.from_s; begin < range.to_s; begin += range.step_s) {
+        struct counts step = {0};
+        for (; hour < (begin + range.step_s) / HOUR_S; hour++) {
+            const struct counts *c = &hours->items[hour - hours->first];
+            sum_add(&step, c, 1);
+            sum_add(&sum, c, 1);
+            if (hour - span >= hours->first) sum_add(&sum, &hours->items[hour - span - hours->first], -1);
+        }
+        int64_t expected_s = 0;
+        for (size_t i = 0; i < sources_count; i++) expected_s += sli_source_expected_s(&sources[i], begin, begin + range.step_s);
+        const bool unknown = step.seconds == 0 || step.seconds < expected_s || step.seen < step.expected;
+        point_set(points++, begin + range.step_s, &step, unknown, &sum, target);
+    }
+}
+
+/* Steps within hours: fine[] begins at the hour of range.from_s. */
+static void points_by_windows(const struct hours *hours, const SLITimeSeriesPoint *fine, int64_t fine_from_s,
+                              struct sli_range range, int64_t days, double target, SLOBurndownPoint *points) {
+    const int64_t span = days * 24;
+    struct counts whole = {0}, part = {0}; /* whole hours before the present one; the present one so far */
+    int64_t hour = fine_from_s / HOUR_S;
+    for (int64_t h = hours->first; h < hour; h++)
+        if (h > hour - span) sum_add(&whole, &hours->items[h - hours->first], 1);
+    for (int64_t begin = fine_from_s; begin < range.to_s; begin += range.step_s, fine++) {
+        if (begin / HOUR_S != hour) {
+            sum_add(&whole, &hours->items[hour - hours->first], 1);
+            hour = begin / HOUR_S;
+            if (hour - span >= hours->first) sum_add(&whole, &hours->items[hour - span - hours->first], -1);
+            part = (struct counts){0};
+        }
+        const struct counts step = {fine->good, fine->total, fine->scrapes_expected, fine->scrapes_seen, 0};
+        sum_add(&part, &step, 1);
+        struct counts sum = whole;
+        sum_add(&sum, &part, 1);
+        if (begin >= range.from_s) point_set(points++, begin + range.step_s, &step, fine->unknown, &sum, target);
+    }
+}
+
+fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const GetSLOBurndownRequest *request, int64_t now_ms,
+                          struct arena *arena, GetSLOBurndownResponse *ret_response, struct fault *reterr) {
+    struct sli_range range;
+    fault_code code = burndown_range(slo, request, now_ms, &range, reterr);
+    if (code) return code;
+    const int64_t days = window_days(slo->window);
+    int64_t first = range.from_s / HOUR_S - days * 24;
+    if (first < 0) first = 0;
+    struct hours hours;
+    code = hours_load(sql, tenant, slo->slo_id, first, (size_t)(range.to_s / HOUR_S + 1 - first), arena, &hours, reterr);
+    if (code) return code;
+    struct sli_source *sources;
+    size_t sources_count;
+    code = sli_sources(sql, tenant, slo, arena, &sources, &sources_count, reterr);
+    if (code) return code;
+    const size_t count = (size_t)((range.to_s - range.from_s) / range.step_s);
+    SLOBurndownPoint *points = arena_alloc_array(arena, count ? count : 1, sizeof *points);
+    if (!points) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
+    if (range.step_s >= HOUR_S) {
+        points_by_hours(&hours, range, days, slo->target, sources, sources_count, points);
+    } else {
+        const struct sli_range fine_range = {range.from_s - range.from_s % HOUR_S, range.to_s, range.step_s};
+        size_t fine_count;
+        SLITimeSeriesPoint *fine = sli_points_new(fine_range, arena, &fine_count);
+        if (!fine) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
+        for (size_t i = 0; i < sources_count; i++)
+            if (sli_source_add(sql, &sources[i], fine_range, fine, reterr)) return fault_wrap(reterr, "read the windows");
+        sli_points_finish(fine, fine_count);
+        points_by_windows(&hours, fine, fine_range.from_s, range, days, slo->target, points);
+    }
+    *ret_response = (GetSLOBurndownResponse){.slo_id = slo->slo_id, .target = slo->target, .has_step = true,
+                                             .step = {.seconds = range.step_s}, .has_budget = slo->has_budget, .budget = slo->budget};
+    ret_response->points.items = points;
+    ret_response->points.count = count;
+    return FAULT_NONE;
+}
