@@ -166,9 +166,12 @@ def rule_stems(tree):
 # Folders whose one README stands above them: data, mirrors of the code, and the folders protobuf's packages force.
 README_ABOVE = re.compile(r"^(tests/unit/.+|tests/fuzz/corpus(/.*)?|proto/ameide_core_proto(/.*)?|.*/(testdata|data|cases)(/.*)?)$")
 
+# The keys that every one of them has; In, Out, Owner thread and May include stand where they mean something.
+README_KEYS = ["Does", "Files in reading order", "Always true", "Fails how", "Tested in", "To add one more"]
+
 
 def rule_readmes(tree):
-    """Every folder says what it is in a README.md."""
+    """Every folder says what it is in a README.md, under the same keys."""
     folders = set()
     for path in tree.paths:
         parts = path.split("/")[:-1]
@@ -176,6 +179,12 @@ def rule_readmes(tree):
     for folder in sorted(folders):
         if not README_ABOVE.match(folder) and f"{folder}/README.md" not in tree.paths:
             yield f"{folder}/README.md", 1, "this folder has no README.md (ten lines; see another folder for the keys)"
+    for path in tree.paths:
+        if path.endswith("/README.md"):
+            keys = re.findall(r"^- \*\*([^*:]+):?\*\*", tree.text(path), re.M)
+            missing = [key for key in README_KEYS if key not in keys]
+            if missing:
+                yield path, 1, f"keys are missing: {', '.join(missing)} (a line is '- **Does:** ...')"
 
 
 # ------------------------------------------------------------------ the text of files

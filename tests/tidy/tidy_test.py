@@ -101,13 +101,19 @@ class Planted(unittest.TestCase):
         self.plant("aggregator/b/queue.h", C)
         self.found("stems", "aggregator/b/queue", "'queue' is taken")
 
+    README = "# x\n\n" + "".join(f"- **{key}:** x\n" for key in tidy.README_KEYS)
+
     def test_every_folder_has_a_readme(self):
         self.plant("agent/ship/ship.c", C)
-        self.plant("agent/ship/README.md", "ship\n")
-        self.plant("tests/README.md", "tests\n")
-        self.plant("tests/unit/README.md", "unit\n")
+        self.plant("agent/ship/README.md", self.README)
+        self.plant("tests/README.md", self.README)
+        self.plant("tests/unit/README.md", self.README.replace(":**", "**:"))
         self.plant("tests/unit/agent/ship/ship_test.c", C)
         self.found("readmes", "agent/README.md", "no README.md")
+
+    def test_readmes_have_the_same_keys(self):
+        self.plant("agent/README.md", self.README.replace("- **Fails how:** x\n", ""))
+        self.found("readmes", "agent/README.md", "keys are missing: Fails how")
 
     # text
 
