@@ -35,7 +35,7 @@ TYPES = {
 }
 OPTIONS_PACKAGE = "ameide_core_proto.options.v1"
 WELL_KNOWN = {"google.protobuf.Timestamp": "TIMESTAMP", "google.protobuf.Duration": "DURATION"}
-ROLES_PREFIX = "ROLE_"
+FIELDS_MAX = 128  # as in common/codec/json_read.c
 
 
 class Refused(Exception):
@@ -70,6 +70,8 @@ class Contract:
             for i, service in enumerate(file.service):
                 self.services.append((file, service, (6, i)))
         for message in self.messages.values():
+            if len(message.fields) > FIELDS_MAX:
+                raise Refused("%s: more than %d fields" % (message.full_name, FIELDS_MAX))
             for field in message.fields:
                 check_field(self, message, field)
         names = {}
@@ -109,6 +111,8 @@ def check_field(contract, message, field):
     in_oneof = field.HasField("oneof_index") and not field.proto3_optional
     if in_oneof and field.type != F.TYPE_MESSAGE:
         raise Refused("%s: a oneof may hold messages only" % where)
+    if field.label == F.LABEL_REPEATED and field.type == F.TYPE_DOUBLE:
+        raise Refused("%s: a list of doubles; put them into messages" % where)
     if field.proto3_optional and field.type in (F.TYPE_STRING, F.TYPE_BYTES):
         raise Refused("%s: optional text has no has_ flag in our structs; empty means absent" % where)
     if contract_is_foreign(message):
