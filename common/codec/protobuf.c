@@ -5,9 +5,10 @@
  * Reading copies nothing: nanopb's stream over a buffer keeps the position in its `state`, so the slice of a text is
  * that position and the length that is left. Lists grow by doubling in the arena.
  *
- * A callback is given a stream and a field, and for a repeated number that is not packed the stream stands on a
- * private buffer of nanopb's, so nothing of ours can travel in it. The arena of the call under way is therefore kept
- * per thread, set and restored by codec_decode_protobuf(). */
+ * A callback is given a stream and a field, and where the wire type is not that of a run of bytes the stream stands on
+ * a private buffer of nanopb's, so nothing of ours can travel in it. The arena and the input of the call under way are
+ * therefore kept per thread, set and restored by codec_decode_protobuf(). The private buffer is where a repeated
+ * number that is not packed comes from; a text from there would be a field of the wrong wire type, and is refused. */
 #include "common/codec/protobuf.h"
 
 #include <pb_decode.h>
@@ -16,7 +17,12 @@
 #include "common/codec/tables.h"
 #include "common/codec/utf8.h"
 
-static _Thread_local struct arena *decode_arena;
+struct decoding {
+    struct arena *arena;
+    slice input;
+};
+
+static _Thread_local struct decoding decoding;
 
 static const char out_of_memory[] = "arena full";
 
@@ -24,11 +30,11 @@ fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, s
                                  void *ret_message, struct fault *reterr) {
     static const uint8_t nothing;
     pb_istream_t in = pb_istream_from_buffer(bytes.data ? bytes.data : &nothing, bytes.size);
-    struct arena *const outer = decode_arena;
-    decode_arena = arena;
+    const struct decoding outer = decoding;
+    decoding = (struct decoding){arena, slice_of(in.state, bytes.size)};
     memset(ret_message, 0, desc->size);
     const bool decoded = pb_decode_ex(&in, desc->nanopb, ret_message, PB_DECODE_NOINIT);
-    decode_arena = outer;
+    decoding = outer;
     if (decoded) return FAULT_NONE;
     if (in.errmsg == out_of_memory)
         return fault_set(reterr, FAULT_LIMIT, "decode %s of %zu bytes: the arena is full", desc->name, bytes.size);
@@ -62,7 +68,7 @@ static void *list_add(struct list *list, size_t item_size) {
     if (count == 0 || (count >= 4 && (count & (count - 1)) == 0)) {
         const size_t room = count ? count * 2 : 4;
         if (room > SIZE_MAX / 2 / item_size) return NULL;
-        uint8_t *grown = arena_grow(decode_arena, list->items, count * item_size, room * item_size);
+        uint8_t *grown = arena_grow(decoding.arena, list->items, count * item_size, room * item_size);
         if (!grown) return NULL;
         memset(grown + count * item_size, 0, (room - count) * item_size);
         list->items = grown;
@@ -87,10 +93,24 @@ static bool decode_number(pb_istream_t *in, const struct field_desc *field, void
     return true;
 }
 
+static bool in_input(const pb_istream_t *in) {
+    const uint8_t *const at = in->state;
+    return at >= decoding.input.data && at <= decoding.input.data + decoding.input.size;
+}
+
+/* Whether what is left is one varint, whole: the only thing that a number of ours is outside a packed run. */
+static bool one_varint(const pb_istream_t *in) {
+    const uint8_t *const bytes = in->state;
+    for (size_t i = 0; i < in->bytes_left; i++)
+        if (!(bytes[i] & 0x80)) return i + 1 == in->bytes_left;
+    return false;
+}
+
 static bool decode_field(const struct field_desc *field, pb_istream_t *in, void *value) {
+    const bool number = field->type != FIELD_STRING && field->type != FIELD_BYTES && field->type != FIELD_MESSAGE;
+    if (!in_input(in) && !(number && one_varint(in))) PB_RETURN_ERROR(in, "wrong wire type");
     if (!field_is_list(field)) return decode_text(in, field, value);
-    if (field->type != FIELD_STRING && field->type != FIELD_BYTES && field->type != FIELD_MESSAGE && in->bytes_left == 0)
-        return true; /* packed, and empty */
+    if (number && in->bytes_left == 0) return true; /* packed, and empty */
     void *item = list_add(value, field_value_size(field));
     if (!item) PB_RETURN_ERROR(in, out_of_memory);
     switch ((enum field_type)field->type) {

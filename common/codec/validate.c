@@ -6,19 +6,12 @@
  * Rules bind what is there: an empty text that is not required is absent, and has neither length nor form. Items of a
  * list and values of a map are there, also when empty. */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "common/codec/format.h"
+#include "common/codec/place.h"
 #include "common/codec/tables.h"
 #include "common/codec/utf8.h"
-
-struct place {
-    const struct place *above; /* NULL at the top */
-    const char *name;
-    ptrdiff_t index;           /* -1: not in a list */
-    slice key;                 /* of a map's entry */
-};
 
 static fault_code validate_message(const struct message_desc *desc, const void *message, const struct place *above,
                                    struct fault *reterr);
@@ -27,42 +20,18 @@ fault_code codec_validate(const struct message_desc *desc, const void *message, 
     return validate_message(desc, message, NULL, reterr);
 }
 
-static size_t write_path(const struct place *place, char *buffer, size_t size) {
-    size_t used = place->above ? write_path(place->above, buffer, size) : 0;
-    if (used >= size) return size;
-    int more = snprintf(buffer + used, size - used, "%s%s", used ? "." : "", place->name);
-    used += more > 0 ? (size_t)more : 0;
-    if (used >= size) return size;
-    more = 0;
-    if (place->key.data) more = snprintf(buffer + used, size - used, "[%.40s]", (const char *)place->key.data);
-    else if (place->index >= 0) more = snprintf(buffer + used, size - used, "[%td]", place->index);
-    used += more > 0 ? (size_t)more : 0;
-    return used < size ? used : size;
-}
-
-__attribute__((format(printf, 3, 4)))
-static fault_code broken(struct fault *reterr, const struct place *place, const char *format, ...) {
-    char path[200], words[240];
-    write_path(place, path, sizeof path);
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(words, sizeof words, format, arguments);
-    va_end(arguments);
-    return fault_set(reterr, FAULT_INPUT, "%s: %s", path, words);
-}
-
 static fault_code check_length(size_t size, uint32_t low, uint32_t high, const char *unit, const struct place *place,
                                struct fault *reterr) {
     if (size >= low && (high == 0 || size <= high)) return FAULT_NONE;
-    if (high == 0) return broken(reterr, place, "must have at least %" PRIu32 " %s, has %zu", low, unit, size);
-    if (low == 0) return broken(reterr, place, "must have at most %" PRIu32 " %s, has %zu", high, unit, size);
-    return broken(reterr, place, "must have %" PRIu32 " to %" PRIu32 " %s, has %zu", low, high, unit, size);
+    if (high == 0) return place_fault(reterr, place, "must have at least %" PRIu32 " %s, has %zu", low, unit, size);
+    if (low == 0) return place_fault(reterr, place, "must have at most %" PRIu32 " %s, has %zu", high, unit, size);
+    return place_fault(reterr, place, "must have %" PRIu32 " to %" PRIu32 " %s, has %zu", low, high, unit, size);
 }
 
 static fault_code check_text(const struct field_desc *field, slice text, bool present, const struct place *place,
                              struct fault *reterr) {
     const struct field_rule *rule = field->rule;
-    if (field->type == FIELD_STRING && text.size && !utf8_valid(text)) return broken(reterr, place, "must be UTF-8");
+    if (field->type == FIELD_STRING && text.size && !utf8_valid(text)) return place_fault(reterr, place, "must be UTF-8");
     if (text.size == 0 && !rule->required && !present) return FAULT_NONE;
     const uint32_t low = rule->required && rule->min_len == 0 ? 1 : rule->min_len;
     /* Characters are no more than bytes: they are counted only where that could matter. */
@@ -71,7 +40,7 @@ static fault_code check_text(const struct field_desc *field, slice text, bool pr
     const char *const unit = field->type == FIELD_STRING ? "characters" : "bytes";
     if (check_length(length, low, rule->max_len, unit, place, reterr)) return FAULT_INPUT;
     if (text.size && !format_holds(rule->format, text))
-        return broken(reterr, place, "must be %s, is '%.*s'%s", format_words(rule->format),
+        return place_fault(reterr, place, "must be %s, is '%.*s'%s", format_words(rule->format),
                       (int)(text.size < 60 ? text.size : 60), (const char *)text.data, text.size > 60 ? "..." : "");
     return FAULT_NONE;
 }
@@ -85,10 +54,10 @@ static fault_code check_range(const struct field_desc *field, double value, cons
     const char *const low_words = rule->bounds & BOUND_GT ? "above" : "at least";
     const char *const high_words = rule->bounds & BOUND_LT ? "below" : "at most";
     if (!(rule->bounds & (BOUND_LT | BOUND_LTE)))
-        return broken(reterr, place, "must be %s %.17g, is %.17g", low_words, rule->low, value);
+        return place_fault(reterr, place, "must be %s %.17g, is %.17g", low_words, rule->low, value);
     if (!(rule->bounds & (BOUND_GT | BOUND_GTE)))
-        return broken(reterr, place, "must be %s %.17g, is %.17g", high_words, rule->high, value);
-    return broken(reterr, place, "must be %s %.17g and %s %.17g, is %.17g", low_words, rule->low, high_words,
+        return place_fault(reterr, place, "must be %s %.17g, is %.17g", high_words, rule->high, value);
+    return place_fault(reterr, place, "must be %s %.17g and %s %.17g, is %.17g", low_words, rule->low, high_words,
                   rule->high, value);
 }
 
@@ -104,7 +73,7 @@ static fault_code check_number(const struct field_desc *field, const void *value
     case FIELD_UINT64: number = (double)*(const uint64_t *)value; break;
     default: return FAULT_NONE;
     }
-    if (rule->required && number == 0) return broken(reterr, place, "is required, and must not be 0");
+    if (rule->required && number == 0) return place_fault(reterr, place, "is required, and must not be 0");
     return rule->bounds ? check_range(field, number, place, reterr) : FAULT_NONE;
 }
 
@@ -120,8 +89,8 @@ static fault_code check_enum(const struct field_desc *field, int32_t number, con
         const int more = snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", names->values[i].name);
         used += more > 0 ? (size_t)more : 0;
     }
-    if (number == 0) return broken(reterr, place, "is required: one of %s", list);
-    return broken(reterr, place, "must be one of %s, is %" PRId32, list, number);
+    if (number == 0) return place_fault(reterr, place, "is required: one of %s", list);
+    return place_fault(reterr, place, "must be one of %s, is %" PRId32, list, number);
 }
 
 /* One value that is there (or, singular, may be). */
@@ -142,20 +111,17 @@ static fault_code check_entry(const struct field_desc *field, const struct map_e
     const struct field_rule *rule = field->rule;
     const struct map_entry *entry = &entries[index];
     const struct place by_index = {.above = above->above, .name = above->name, .index = (ptrdiff_t)index};
-    if (!utf8_valid(entry->key) || !utf8_valid(entry->value)) return broken(reterr, &by_index, "must be UTF-8");
+    if (!utf8_valid(entry->key) || !utf8_valid(entry->value)) return place_fault(reterr, &by_index, "must be UTF-8");
     if (check_length(utf8_length(entry->key), 1, rule->key_max_len, "characters in its key", &by_index, reterr))
         return FAULT_INPUT;
-    char key[64];
-    const slice shown = slice_first(entry->key, sizeof key - 1);
-    struct place place = by_index;
-    if (slice_to_text(shown, key, sizeof key)) place.key = slice_from_text(key);
+    const struct place place = {.above = above->above, .name = above->name, .index = -1, .key = entry->key};
     if (!format_holds(rule->key_format, entry->key))
-        return broken(reterr, &place, "the key must be %s", format_words(rule->key_format));
+        return place_fault(reterr, &place, "the key must be %s", format_words(rule->key_format));
     if (check_length(utf8_length(entry->value), 0, rule->max_len, "characters", &place, reterr)) return FAULT_INPUT;
     if (entry->value.size && !format_holds(rule->format, entry->value))
-        return broken(reterr, &place, "must be %s", format_words(rule->format));
+        return place_fault(reterr, &place, "must be %s", format_words(rule->format));
     for (size_t i = 0; i < index; i++) /* max_items was checked before */
-        if (slice_equal(entries[i].key, entry->key)) return broken(reterr, &place, "the key is there twice");
+        if (slice_equal(entries[i].key, entry->key)) return place_fault(reterr, &place, "the key is there twice");
     return FAULT_NONE;
 }
 
@@ -182,12 +148,12 @@ static fault_code check_well_known(const struct message_desc *desc, const void *
     const int32_t nanos = *(const int32_t *)((const uint8_t *)message + desc->fields[1].offset);
     if (desc->well_known == WELL_KNOWN_TIMESTAMP) {
         if (seconds < -62135596800 || seconds > 253402300799 || nanos < 0 || nanos > 999999999)
-            return broken(reterr, place, "must be a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z");
+            return place_fault(reterr, place, "must be a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z");
         return FAULT_NONE;
     }
     const bool signs_agree = !(seconds < 0 && nanos > 0) && !(seconds > 0 && nanos < 0);
     if (seconds < -315576000000 || seconds > 315576000000 || nanos < -999999999 || nanos > 999999999 || !signs_agree)
-        return broken(reterr, place, "must be a duration within 10000 years, seconds and nanos of one sign");
+        return place_fault(reterr, place, "must be a duration within 10000 years, seconds and nanos of one sign");
     return FAULT_NONE;
 }
 
@@ -197,7 +163,7 @@ static fault_code check_oneofs(const struct message_desc *desc, const void *mess
         const struct oneof_desc *oneof = &desc->oneofs[i];
         if (!oneof->required || *(const uint32_t *)((const uint8_t *)message + oneof->which_offset) != 0) continue;
         const struct place place = {.above = above, .name = oneof->name, .index = -1};
-        return broken(reterr, &place, "one of its fields is required");
+        return place_fault(reterr, &place, "one of its fields is required");
     }
     return FAULT_NONE;
 }
@@ -219,7 +185,7 @@ static fault_code validate_message(const struct message_desc *desc, const void *
         } else if (field_present(field, message)) {
             if (check_value(field, value, true, &place, reterr)) return FAULT_INPUT;
         } else if (field->rule && field->rule->required) {
-            return broken(reterr, &place, "is required");
+            return place_fault(reterr, &place, "is required");
         }
     }
     return check_oneofs(desc, message, above, reterr);

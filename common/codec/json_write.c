@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The proto3 JSON mapping, written straight into growing text: no document is built in between, since the rows give
+ * the order. Defaults are left out; a field with presence (a message, an optional, a oneof) is written when it is
+ * there. 64-bit integers are strings, because a JavaScript number holds 53 bits. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/base/text.h"
+#include "common/codec/json.h"
+#include "common/codec/place.h"
+#include "common/codec/tables.h"
+
+struct writer {
+    struct text text;
+    bool pretty;
+    int depth;
+    const struct place *place; /* of the message under way, for faults */
+    struct fault *reterr;
+};
+
+static fault_code write_message(struct writer *w, const struct message_desc *desc, const void *message);
+
+fault_code codec_encode_json(const struct message_desc *desc, const void *message, bool pretty, struct arena *arena,
+                             slice *ret_json, struct fault *reterr) {
+    struct writer writer = {.text = text_begin(arena), .pretty = pretty, .reterr = reterr};
+    if (write_message(&writer, desc, message)) return fault_wrap(reterr, "write %s as JSON", desc->name);
+    return text_end(&writer.text, desc->name, ret_json, reterr);
+}
+
+static void write_line(struct writer *w) {
+    static const char spaces[] = "\n                                ";
+    if (!w->pretty) return;
+    const size_t indent = (size_t)w->depth * 2;
+    text_add(&w->text, slice_of(spaces, 1 + (indent < sizeof spaces - 2 ? indent : sizeof spaces - 2)));
+}
+
+/* Nearly all text needs no escape, and then it is one piece. */
+static void write_string(struct writer *w, slice value) {
+    for (size_t i = 0; i < value.size; i++) {
+        const uint8_t c = value.data[i];
+        if (c >= 0x20 && c < 0x7F && c != '"' && c != '\\') continue;
+        text_add_json_string(&w->text, value);
+        return;
+    }
+    text_add(&w->text, SLICE_LIT("\""));
+    text_add(&w->text, value);
+    text_add(&w->text, SLICE_LIT("\""));
+}
+
+/* Before each member of an object: comma, line, "name": */
+static void write_name(struct writer *w, bool first, slice name) {
+    if (!first) text_add(&w->text, SLICE_LIT(","));
+    write_line(w);
+    write_string(w, name);
+    text_add(&w->text, w->pretty ? SLICE_LIT(": ") : SLICE_LIT(":"));
+}
+
+static void write_bytes(struct writer *w, slice bytes) {
+    enum { CHUNK = 3 * 256 };
+    uint8_t chunk[CHUNK / 3 * 4];
+    text_add(&w->text, SLICE_LIT("\""));
+    for (size_t at = 0; at < bytes.size; at += CHUNK) {
+        const slice part = slice_first(slice_from(bytes, at), CHUNK);
+        json_base64_format(part, chunk);
+        text_add(&w->text, slice_of(chunk, json_base64_size(part.size)));
+    }
+    text_add(&w->text, SLICE_LIT("\""));
+}
+
+static void write_number(struct writer *w, const struct field_desc *field, const void *value) {
+    char digits[JSON_DOUBLE_BYTES];
+    int size = 0;
+    switch ((enum field_type)field->type) {
+    case FIELD_DOUBLE: size = (int)json_double_format(*(const double *)value, digits); break;
+    case FIELD_INT32: size = snprintf(digits, sizeof digits, "%" PRId32, *(const int32_t *)value); break;
+    case FIELD_UINT32: size = snprintf(digits, sizeof digits, "%" PRIu32, *(const uint32_t *)value); break;
+    case FIELD_INT64: size = snprintf(digits, sizeof digits, "\"%" PRId64 "\"", *(const int64_t *)value); break;
+    case FIELD_UINT64: size = snprintf(digits, sizeof digits, "\"%" PRIu64 "\"", *(const uint64_t *)value); break;
+    case FIELD_BOOL: size = snprintf(digits, sizeof digits, "%s", *(const bool *)value ? "true" : "false"); break;
+    case FIELD_ENUM: size = snprintf(digits, sizeof digits, "%" PRId32, *(const int32_t *)value); break;
+    case FIELD_STRING: case FIELD_BYTES: case FIELD_MESSAGE: break;
+    }
+    text_add(&w->text, slice_of(digits, (size_t)size));
+}
+
+static fault_code write_value(struct writer *w, const struct field_desc *field, const void *value) {
+    switch ((enum field_type)field->type) {
+    case FIELD_STRING: write_string(w, *(const slice *)value); return FAULT_NONE;
+    case FIELD_BYTES: write_bytes(w, *(const slice *)value); return FAULT_NONE;
+    case FIELD_MESSAGE: return write_message(w, field->message, value);
+    case FIELD_ENUM: {
+        const char *name = enum_name(field->enumeration, *(const int32_t *)value);
+        if (!name) break;
+        write_string(w, slice_from_text(name));
+        return FAULT_NONE;
+    }
+    default: break;
+    }
+    write_number(w, field, value);
+    return FAULT_NONE;
+}
+
+static fault_code write_list(struct writer *w, const struct field_desc *field, const struct list *list,
+                             struct place *place) {
+    const bool map = field->label == FIELD_MAP;
+    const size_t size = field_value_size(field);
+    text_add(&w->text, map ? SLICE_LIT("{") : SLICE_LIT("["));
+    w->depth++;
+    for (size_t i = 0; i < list->count && !w->text.full; i++) {
+        const void *const item = (const uint8_t *)list->items + i * size;
+        if (map) {
+            const struct map_entry *entry = item;
+            write_name(w, i == 0, entry->key);
+            write_string(w, entry->value);
+            continue;
+        }
+        if (i > 0) text_add(&w->text, SLICE_LIT(","));
+        write_line(w);
+        place->index = (ptrdiff_t)i;
+        if (write_value(w, field, item)) return FAULT_INPUT;
+    }
+    w->depth--;
+    write_line(w);
+    text_add(&w->text, map ? SLICE_LIT("}") : SLICE_LIT("]"));
+    return FAULT_NONE;
+}
+
+static fault_code write_well_known(struct writer *w, const struct message_desc *desc, const void *message) {
+    const int64_t seconds = *(const int64_t *)((const uint8_t *)message + desc->fields[0].offset);
+    const int32_t nanos = *(const int32_t *)((const uint8_t *)message + desc->fields[1].offset);
+    char text[JSON_TIME_BYTES];
+    size_t size = 0;
+    const bool time = desc->well_known == WELL_KNOWN_TIMESTAMP;
+    if (!(time ? json_time_format(seconds, nanos, text, &size) : json_duration_format(seconds, nanos, text, &size)))
+        return place_fault(w->reterr, w->place, "%" PRId64 " seconds and %" PRId32 " nanos are out of a %s's range",
+                           seconds, nanos, time ? "time" : "duration");
+    write_string(w, slice_of(text, size));
+    return FAULT_NONE;
+}
+
+static fault_code write_message(struct writer *w, const struct message_desc *desc, const void *message) {
+    if (desc->well_known) return write_well_known(w, desc, message);
+    const struct place *const above = w->place;
+    bool first = true;
+    text_add(&w->text, SLICE_LIT("{"));
+    w->depth++;
+    for (size_t i = 0; i < desc->fields_count; i++) {
+        const struct field_desc *field = &desc->fields[i];
+        if (!field_present(field, message)) continue;
+        struct place place = {.above = above, .name = field->name, .index = -1};
+        const void *const value = (const uint8_t *)message + field->offset;
+        write_name(w, first, slice_of(field->json_name, field->json_name_size));
+        first = false;
+        w->place = &place;
+        if (field_is_list(field) ? write_list(w, field, value, &place) : write_value(w, field, value)) return FAULT_INPUT;
+        w->place = above;
+    }
+    w->depth--;
+    if (!first) write_line(w);
+    text_add(&w->text, SLICE_LIT("}"));
+    return FAULT_NONE;
+}
