@@ -78,7 +78,7 @@ start() {
       "or see who has it: ss -ltnp 'sport = :$port'"
   fi
   # No variable of ours reaches the program: PICKET_... would override its settings.
-  env -i PATH="$PATH" HOME="${HOME:-/}" LANG=C.UTF-8 TZ="${TZ-}" setsid "$@" >>"$state/log/$name.log" 2>&1 </dev/null &
+  env -i PATH="$PATH" HOME="${HOME:-/}" LANG=C.UTF-8 TZ="${TZ-}" setsid "$@" >>"$state/log/$name.log" 2>&1 </dev/null 8>&- &
   pid=$!
   disown "$pid"
   printf '%s %s\n' "$pid" "$(began "$pid")" >"$state/run/$name.pid"
