@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The two tables, intents.def and facts.def, turned into arrays by the oneof's field numbers. Everything that must
+ * hold for any intent (it has a row, the sender may send it, the version is the expected one) is checked here once,
+ * before a decider sees it. */
+#include "aggregator/domain/domain.h"
+
+#include "aggregator/domain/alert.h"
+#include "aggregator/domain/health_check.h"
+#include "aggregator/domain/incident.h"
+#include "aggregator/domain/slo.h"
+
+#include <assert.h>
+
+enum { ROWS = 128 };
+
+enum { ID_GIVEN, ID_MADE, ID_DERIVED };
+
+static const struct intent_row intent_rows[ROWS] = {
+#define INTENT(field, aggregate, id_field, id_rule, decider, who)                                                     \
+    [SreDomainIntent_##field##_tag] = {                                                                               \
+        .name = #field, .kind = AGGREGATE_##aggregate, .decide = decider, .senders = who, .creates = id_rule == ID_MADE},
+#define LATER(field, aggregate) [SreDomainIntent_##field##_tag] = {.name = #field, .kind = AGGREGATE_##aggregate},
+#include "aggregator/domain/intents.def"
+#undef INTENT
+#undef LATER
+};
+
+static const struct {
+    const char *name;
+    enum aggregate_kind kind;
+    apply_fn *apply;
+} fact_rows[ROWS] = {
+#define FACT(field, aggregate, applier)                                                                               \
+    [SreDomainFact_##field##_tag] = {.name = #field, .kind = AGGREGATE_##aggregate, .apply = applier},
+#include "aggregator/domain/facts.def"
+#undef FACT
+};
+
+static const char *const kind_names[AGGREGATE_KINDS_] = {
+    [AGGREGATE_NONE] = "none",
+    [AGGREGATE_INCIDENT] = "incident",
+    [AGGREGATE_ALERT] = "alert",
+    [AGGREGATE_RUNBOOK] = "runbook",
+    [AGGREGATE_SLO] = "slo",
+    [AGGREGATE_HEALTH_CHECK] = "health_check",
+    [AGGREGATE_FLEET_STATE] = "fleet_state",
+    [AGGREGATE_SERVICE] = "service",
+    [AGGREGATE_POSTMORTEM] = "postmortem",
+};
+
+const char *aggregate_kind_name(enum aggregate_kind kind) {
+    return (unsigned)kind < AGGREGATE_KINDS_ ? kind_names[kind] : "none";
+}
+
+enum aggregate_kind aggregate_kind_find(slice name) {
+    for (int kind = AGGREGATE_NONE + 1; kind < AGGREGATE_KINDS_; kind++)
+        if (slice_equal_text(name, kind_names[kind])) return (enum aggregate_kind)kind;
+    return AGGREGATE_NONE;
+}
+
+const struct intent_row *intent_row_find(unsigned which) {
+    return which < ROWS && intent_rows[which].name ? &intent_rows[which] : NULL;
+}
+
+const char *fact_name(unsigned which) {
+    return which < ROWS ? fact_rows[which].name : NULL;
+}
+
+SreDomainFact *fact_list_add(struct fact_list *list, unsigned which) {
+    assert(list->count < DOMAIN_FACTS_MAX); /* a decider's own promise */
+    SreDomainFact *fact = &list->items[list->count++];
+    memset(fact, 0, sizeof *fact);
+    fact->which_fact = which;
+    return fact;
+}
+
+static slice id_given(const SreDomainIntent *intent) {
+    switch (intent->which_intent) {
+#define INTENT(field, aggregate, id_field, id_rule, decider, who)                                                     \
+    case SreDomainIntent_##field##_tag:                                                                               \
+        return intent->intent.field.id_field;
+#define LATER(field, aggregate)
+#include "aggregator/domain/intents.def"
+#undef INTENT
+#undef LATER
+    default:
+        return (slice){0};
+    }
+}
+
+fault_code intent_aggregate_id(const SreDomainIntent *intent, struct domain_call *call, slice *ret_id,
+                               struct fault *reterr) {
+    const struct intent_row *row = intent_row_find(intent->which_intent);
+    slice id = id_given(intent);
+    if (intent->which_intent == SreDomainIntent_ingest_alert_tag) {
+        const IngestAlertRequested *request = &intent->intent.ingest_alert;
+        const slice derived = alert_id_from(request->source, request->fingerprint, call->arena);
+        if (!derived.data) return fault_set(reterr, FAULT_LIMIT, "no memory left to decide in");
+        if (id.size && !slice_equal(id, derived))
+            return fault_set(reterr, FAULT_INPUT, "alert_id '%.*s' is not what source and fingerprint give: '%.*s'",
+                             SLICE_ARG(id), SLICE_ARG(derived));
+        id = derived;
+    }
+    if (id.size == 0 && row && row->creates) {
+        char text[UUID_TEXT_SIZE + 1];
+        uuid_format(domain_ids_next(call->ids, call->now_ms), text);
+        id = arena_copy(call->arena, slice_of(text, UUID_TEXT_SIZE));
+        if (!id.data) return fault_set(reterr, FAULT_LIMIT, "no memory left to decide in");
+    }
+    if (id.size == 0 || id.size > LIMIT_AGGREGATE_ID_BYTES)
+        return fault_set(reterr, FAULT_INPUT, "the intent does not say which %s it is about",
+                         row ? aggregate_kind_name(row->kind) : "aggregate");
+    *ret_id = id;
+    return FAULT_NONE;
+}
+
+fault_code domain_decide(const struct aggregate *aggregate, const SreDomainIntent *intent, uint64_t expected_version,
+                         unsigned sender, struct domain_call *call, struct fact_list *ret_facts,
+                         struct fault *reterr) {
+    const struct intent_row *row = intent_row_find(intent->which_intent);
+    ret_facts->count = 0;
+    if (!row) return fault_set(reterr, FAULT_INPUT, "the message holds no intent that the contract has");
+    if (!row->decide) return fault_set(reterr, FAULT_INPUT, "%s: not handled by this version", row->name);
+    if (!(row->senders & sender))
+        return fault_set(reterr, FAULT_DENIED, "%s: '%.*s' may not send it", row->name, SLICE_ARG(call->actor));
+    if (expected_version && expected_version != aggregate->version)
+        return fault_set(reterr, FAULT_CONFLICT, "%s: %s '%.*s' is at version %llu, the sender saw %llu", row->name,
+                         aggregate_kind_name(row->kind), SLICE_ARG(aggregate->id),
+                         (unsigned long long)aggregate->version, (unsigned long long)expected_version);
+    const fault_code code = row->decide(aggregate, intent, call, ret_facts, reterr);
+    if (code) ret_facts->count = 0;
+    return code;
+}
+
+void domain_apply(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena) {
+    assert(fact->which_fact < ROWS && fact_rows[fact->which_fact].apply);
+    assert(fact_rows[fact->which_fact].kind == aggregate->kind);
+    fact_rows[fact->which_fact].apply(aggregate, fact, now_ms, arena);
+    aggregate->version++;
+}
+
+/* ---- ids: xoshiro256** by Blackman and Vigna (2018, public domain), seeded by splitmix64 ---- */
+
+static uint64_t rotate_left(uint64_t word, int bits) {
+    return word << bits | word >> (64 - bits);
+}
+
+void domain_ids_seed(struct domain_ids *ids, uint64_t seed) {
+    for (int i = 0; i < 4; i++) {
+        seed += 0x9e3779b97f4a7c15u;
+        uint64_t z = (seed ^ seed >> 30) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+        ids->state[i] = z ^ z >> 31;
+    }
+}
+
+static uint64_t ids_random(struct domain_ids *ids) {
+    uint64_t *s = ids->state;
+    const uint64_t result = rotate_left(s[1] * 5, 7) * 9, t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotate_left(s[3], 45);
+    return result;
+}
+
+struct uuid domain_ids_next(struct domain_ids *ids, int64_t now_ms) {
+    const uint64_t words[2] = {ids_random(ids), ids_random(ids)};
+    uint8_t bytes[10];
+    memcpy(bytes, words, sizeof bytes);
+    return uuid_v7_from(now_ms, bytes);
+}
