@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The way of one intent: complete and check its envelope, validate it, find its aggregate, decide, write facts and
+ * apply them, write the aggregate. All reading comes before the first write, so that a refusal leaves nothing behind.
+ *
+ * An SLO lives decoded in hot_slos and is written at the transaction's end; any other aggregate is decoded from the
+ * table, changed and written back at once, so that the next intent on it in the same transaction sees it. */
+#include "aggregator/journal/decision.h"
+
+#include "aggregator/journal/aggregate_table.h"
+#include "aggregator/journal/window_table.h"
+#include "common/codec/codec.h"
+
+enum { MESSAGE_SCHEMA = 1, MARK_KEPT_MS = 7 * 24 * 3600 * 1000, SOURCE_TEXT_MAX = NAMES_TEXT_BYTES_MAX };
+
+struct target {
+    struct aggregate *aggregate;
+    struct aggregate loaded;    /* not an SLO: decoded here */
+    struct hot_slo *slo;        /* an SLO */
+    struct window_key window;   /* record_sli_window */
+    struct sli_window_stored stored;
+};
+
+void decisions_begin(struct decisions *d, struct kv_txn *txn, int64_t now_ms) {
+    d->txn = txn;
+    d->now_ms = now_ms;
+    d->counts_before = d->counts;
+    d->facts_before = d->facts;
+    d->rejections_before = d->rejections;
+}
+
+fault_code decisions_flush(struct decisions *d, struct fault *reterr) {
+    return hot_slos_flush(d->slos, d->txn, d->now_ms, reterr);
+}
+
+void decisions_end(struct decisions *d, bool committed) {
+    hot_slos_end(d->slos, committed);
+    if (!committed) {
+        d->counts = d->counts_before;
+        d->facts = d->facts_before;
+        d->rejections = d->rejections_before;
+        names_forget(d->names);
+    }
+    d->txn = NULL;
+}
+
+fault_code decide_rejection(struct decisions *d, slice tenant, slice producer, fault_code code, slice reason,
+                            slice payload, struct fault *reterr) {
+    const struct journal_rejection rejection = {.time_ms = d->now_ms,
+                                                .code = code,
+                                                .tenant = tenant,
+                                                .producer = producer,
+                                                .reason = reason,
+                                                .payload = payload};
+    d->counts.refused++;
+    return rejection_list_put(&d->rejections, d->txn, &rejection, reterr);
+}
+
+/* ---- the envelope ---- */
+
+static fault_code new_id(struct decisions *d, slice *ret_text, struct fault *reterr) {
+    uint8_t *text = arena_alloc(d->arena, UUID_TEXT_SIZE + 1);
+    if (!text) return fault_set(reterr, FAULT_LIMIT, "no memory left in this transaction");
+    uuid_format(domain_ids_next(&d->ids, d->now_ms), (char *)text);
+    *ret_text = slice_of(text, UUID_TEXT_SIZE);
+    return FAULT_NONE;
+}
+
+/* What the sender's connection already says need not be in the message; what is there must agree with it. */
+static fault_code envelope_complete(struct decisions *d, const struct decision_sender *sender,
+                                    struct domain_call *call, const struct intent_row *row, slice *ret_id,
+                                    struct fault *reterr) {
+    SreDomainIntent *intent = &d->intent;
+    SreMessageMeta *meta = &intent->meta;
+    intent->has_meta = true;
+    if (meta->tenant_id.size && !slice_equal(meta->tenant_id, sender->tenant)) {
+        d->counts.wrong_tenant++;
+        return fault_set(reterr, FAULT_DENIED, "the envelope's tenant '%.*s' is not the sender's, '%.*s'",
+                         SLICE_ARG(slice_first(meta->tenant_id, 64)), SLICE_ARG(sender->tenant));
+    }
+    meta->tenant_id = sender->tenant;
+    if (meta->producer.size == 0) meta->producer = sender->actor;
+    if (meta->schema_version == 0) meta->schema_version = MESSAGE_SCHEMA;
+    if (meta->schema_version > MESSAGE_SCHEMA)
+        return fault_set(reterr, FAULT_INPUT, "meta.schema_version is %u, this version knows up to %d",
+                         meta->schema_version, MESSAGE_SCHEMA);
+    if (!meta->has_occurred_at) {
+        meta->has_occurred_at = true;
+        meta->occurred_at = domain_time(d->now_ms);
+    }
+    if (meta->message_id.size == 0 && new_id(d, &meta->message_id, reterr)) return FAULT_LIMIT;
+    const fault_code code = intent_aggregate_id(intent, call, ret_id, reterr);
+    if (code) return code;
+    const char *type = aggregate_kind_name(row->kind);
+    SreSubject *subject = &intent->subject;
+    intent->has_subject = true;
+    if (subject->aggregate_type.size && !slice_equal_text(subject->aggregate_type, type))
+        return fault_set(reterr, FAULT_INPUT, "subject.aggregate_type is '%.*s', %s is about '%s'",
+                         SLICE_ARG(slice_first(subject->aggregate_type, 64)), row->name, type);
+    if (subject->aggregate_id.size && !slice_equal(subject->aggregate_id, *ret_id))
+        return fault_set(reterr, FAULT_INPUT, "subject.aggregate_id is '%.*s', the intent is about '%.*s'",
+                         SLICE_ARG(slice_first(subject->aggregate_id, 128)), SLICE_ARG(*ret_id));
+    subject->aggregate_type = slice_from_text(type);
+    subject->aggregate_id = *ret_id;
+    return FAULT_NONE;
+}
+
+/* ---- the aggregate ---- */
+
+static void *message_of(struct aggregate *aggregate) {
+    switch (aggregate->kind) {
+    case AGGREGATE_INCIDENT:
+        return &aggregate->state.incident;
+    case AGGREGATE_ALERT:
+        return &aggregate->state.alert;
+    case AGGREGATE_HEALTH_CHECK:
+        return &aggregate->state.health_check;
+    default:
+        return NULL;
+    }
+}
+
+static fault_code source_number(struct decisions *d, struct decision_sender *sender, slice cluster,
+                                uint32_t *ret_number, struct fault *reterr) {
+    if (!sender->source_known || !slice_equal(sender->source_cluster, cluster)) {
+        uint8_t text[SOURCE_TEXT_MAX];
+        if (sender->actor.size + 1 + cluster.size > sizeof text)
+            return fault_set(reterr, FAULT_INPUT, "agent and cluster have over %d bytes together", SOURCE_TEXT_MAX - 1);
+        if (sender->actor.size) memcpy(text, sender->actor.data, sender->actor.size);
+        text[sender->actor.size] = 0;
+        if (cluster.size) memcpy(text + sender->actor.size + 1, cluster.data, cluster.size);
+        const fault_code code =
+            names_number(d->names, d->txn, NAMES_SOURCE, sender->tenant_number,
+                         slice_of(text, sender->actor.size + 1 + cluster.size), &sender->source_number, reterr);
+        if (code) return code;
+        sender->source_cluster = arena_copy(d->arena, cluster);
+        sender->source_known = cluster.size == 0 || sender->source_cluster.data;
+    }
+    *ret_number = sender->source_number;
+    return FAULT_NONE;
+}
+
+static fault_code target_load(struct decisions *d, struct decision_sender *sender, const struct intent_row *row,
+                              slice id, struct target *ret_target, struct fault *reterr) {
+    struct target *target = ret_target;
+    target->slo = NULL;
+    target->aggregate = &target->loaded;
+    if (row->kind == AGGREGATE_SLO) {
+        const fault_code code =
+            hot_slos_get(d->slos, d->txn, sender->tenant_number, id, row->creates, d->now_ms, &target->slo, reterr);
+        if (code == FAULT_NONE) target->aggregate = &target->slo->aggregate;
+        if (code && code != FAULT_ABSENT) return code;
+        if (code == FAULT_ABSENT || d->intent.which_intent != SreDomainIntent_record_sli_window_tag) {
+            target->loaded = (struct aggregate){.kind = row->kind, .id = id};
+            return FAULT_NONE;
+        }
+        const RecordSLIWindowRequested *w = &d->intent.intent.record_sli_window;
+        target->window = (struct window_key){
+            .tenant = sender->tenant_number, .slo = target->slo->number, .start_s = w->window_start.seconds};
+        if (source_number(d, sender, w->cluster_id, &target->window.source, reterr)) return FAULT_SYSTEM;
+        return window_table_get(d->tables.windows, d->txn, &target->window, &target->stored, reterr);
+    }
+    target->loaded = (struct aggregate){.kind = row->kind, .id = id};
+    slice stored;
+    const fault_code code = aggregate_get(d->tables.aggregates, d->txn, sender->tenant_number, row->kind, id,
+                                          &target->loaded.version, &stored, reterr);
+    if (code == FAULT_ABSENT) return FAULT_NONE;
+    if (code) return code;
+    const slice bytes = arena_copy(d->arena, stored); /* the next write moves the page */
+    if (!bytes.data) return fault_set(reterr, FAULT_LIMIT, "no memory left in this transaction");
+    if (codec_decode_protobuf(aggregate_message(row->kind), bytes, d->arena, message_of(&target->loaded), reterr)) {
+        fault_wrap(reterr, "stored %s '%.*s'", aggregate_kind_name(row->kind), SLICE_ARG(id));
+        return FAULT_CORRUPT;
+    }
+    return FAULT_NONE;
+}
+
+/* ---- effect ---- */
+
+static fault_code facts_write(struct decisions *d, const struct decision_sender *sender, struct aggregate *aggregate,
+                              struct fault *reterr) {
+    const SreMessageMeta *cause = &d->intent.meta;
+    for (size_t i = 0; i < d->list.count; i++) {
+        SreDomainFact *fact = &d->list.items[i];
+        char message_id[UUID_TEXT_SIZE + 1];
+        uuid_format(domain_ids_next(&d->ids, d->now_ms), message_id);
+        fact->has_meta = fact->has_subject = true;
+        fact->meta = (SreMessageMeta){
+            .message_id = slice_of(message_id, UUID_TEXT_SIZE),
+            .tenant_id = sender->tenant,
+            .has_occurred_at = true,
+            .occurred_at = domain_time(d->now_ms),
+            .producer = sender->actor,
+            .correlation_id = cause->correlation_id.size ? cause->correlation_id : cause->message_id,
+            .causation_id = cause->message_id,
+            .schema_version = MESSAGE_SCHEMA,
+            .traceparent = cause->traceparent,
+            .tracestate = cause->tracestate,
+            .environment_id = cause->environment_id,
+            .cluster_id = cause->cluster_id,
+        };
+        fact->subject = (SreSubject){.aggregate_type = slice_from_text(aggregate_kind_name(aggregate->kind)),
+                                     .aggregate_id = aggregate->id,
+                                     .aggregate_version = (int64_t)aggregate->version + 1};
+        fact->sequence = d->facts.last_sequence + 1;
+        const fault_code code = fact_log_append(&d->facts, d->txn, d->now_ms, fact, reterr);
+        if (code) return code;
+        domain_apply(aggregate, fact, d->now_ms, d->arena);
+        d->counts.facts++;
+    }
+    return FAULT_NONE;
+}
+
+static fault_code aggregate_write(struct decisions *d, const struct decision_sender *sender, struct target *target,
+                                  bool want_aggregate, struct decision_effect *effect, struct fault *reterr) {
+    struct aggregate *aggregate = target->aggregate;
+    slice bytes = {0};
+    if (target->slo) {
+        hot_slos_touch(d->slos, target->slo);
+        if (d->intent.which_intent == SreDomainIntent_record_sli_window_tag) {
+            const RecordSLIWindowRequested *w = &d->intent.intent.record_sli_window;
+            const struct sli_window_stored stored = {w->good,         w->total,    w->scrapes_expected,
+                                                     w->scrapes_seen, w->revision, w->window_seconds};
+            return window_table_put(d->tables.windows, d->txn, &target->window, &stored, reterr);
+        }
+        target->slo->redefined = true;
+        return FAULT_NONE;
+    }
+    switch (aggregate->kind) {
+    case AGGREGATE_INCIDENT:
+        aggregate->state.incident.version = (int64_t)aggregate->version;
+        break;
+    case AGGREGATE_ALERT:
+        aggregate->state.alert.version = (int64_t)aggregate->version;
+        break;
+    case AGGREGATE_HEALTH_CHECK:
+        aggregate->state.health_check.version = (int64_t)aggregate->version;
+        break;
+    default:
+        break;
+    }
+    const fault_code code =
+        aggregate_put(d->tables.aggregates, d->txn, sender->tenant_number, aggregate->kind, aggregate->id,
+                      aggregate->version, message_of(aggregate), d->buffer, &bytes, reterr);
+    if (code || !want_aggregate) return code;
+    effect->aggregate = arena_copy(d->arena, bytes);
+    return FAULT_NONE;
+}
+
+static fault_code slo_encode(struct decisions *d, const struct target *target, slice *ret_bytes, struct fault *reterr) {
+    SLOBudgetWindow windows[SLO_ROLLING];
+    SLO whole;
+    slo_whole(target->aggregate->state.slo, target->aggregate->version, d->now_ms, windows, &whole);
+    return codec_encode_protobuf(&SLO_desc, &whole, d->arena, ret_bytes, reterr);
+}
+
+/* The state's bytes when nothing was written, for the answer to a repeat. */
+static fault_code aggregate_show(struct decisions *d, const struct decision_sender *sender, struct target *target,
+                                 struct decision_effect *effect, struct fault *reterr) {
+    if (target->slo) return slo_encode(d, target, &effect->aggregate, reterr);
+    slice stored;
+    uint64_t version;
+    const fault_code code = aggregate_get(d->tables.aggregates, d->txn, sender->tenant_number, target->aggregate->kind,
+                                          target->aggregate->id, &version, &stored, reterr);
+    if (code == FAULT_ABSENT) return FAULT_NONE;
+    if (!code) effect->aggregate = arena_copy(d->arena, stored);
+    return code;
+}
+
+/* ---- one intent ---- */
+
+static fault_code refuse(struct decisions *d, const struct decision_sender *sender, slice bytes, fault_code code,
+                         struct decision_effect *effect, struct fault *reterr) {
+    effect->refused = code;
+    return decide_rejection(d, sender->tenant, sender->actor, code, slice_from_text(effect->why.text), bytes, reterr);
+}
+
+fault_code decide_intent(struct decisions *d, struct decision_sender *sender, slice bytes, uint64_t expected_version,
+                         bool want_aggregate, struct decision_effect *ret_effect, struct fault *reterr) {
+    struct decision_effect *effect = ret_effect;
+    effect->refused = FAULT_NONE;
+    effect->repeated = false;
+    effect->kind = AGGREGATE_NONE;
+    effect->version = 0;
+    effect->id = effect->aggregate = (slice){0};
+    d->counts.intents++;
+    struct target target;
+    struct domain_call call = {.now_ms = d->now_ms,
+                               .tenant = sender->tenant,
+                               .actor = sender->actor,
+                               .ids = &d->ids,
+                               .arena = d->arena,
+                               .alert_expiry_ms = d->alert_expiry_ms,
+                               .window = &target.stored};
+    const struct intent_row *row = intent_row_find(d->intent.which_intent);
+    fault_code code;
+    if (!row || !row->decide) {
+        code = fault_set(&effect->why, FAULT_INPUT, "%s: not handled by this version",
+                         row ? row->name : "an intent that this version does not know");
+        return refuse(d, sender, bytes, code, effect, reterr);
+    }
+    effect->kind = row->kind;
+    code = envelope_complete(d, sender, &call, row, &effect->id, &effect->why);
+    if (!code) code = codec_validate(&SreDomainIntent_desc, &d->intent, &effect->why);
+    if (code) return refuse(d, sender, bytes, code, effect, reterr);
+    code = target_load(d, sender, row, effect->id, &target, reterr);
+    if (code) return code;
+    effect->version = target.aggregate->version;
+    if (expected_version == 0) expected_version = (uint64_t)d->intent.subject.aggregate_version;
+    code = domain_decide(target.aggregate, &d->intent, expected_version, sender->senders, &call, &d->list,
+                         &effect->why);
+    if (code) return refuse(d, sender, bytes, code, effect, reterr);
+    if (d->list.count == 0) {
+        effect->repeated = true;
+        d->counts.repeated++;
+        if (d->intent.which_intent == SreDomainIntent_record_sli_window_tag) d->counts.window_repeats++;
+        return want_aggregate ? aggregate_show(d, sender, &target, effect, reterr) : FAULT_NONE;
+    }
+    code = facts_write(d, sender, target.aggregate, reterr);
+    if (!code) code = aggregate_write(d, sender, &target, want_aggregate, effect, reterr);
+    if (!code && target.slo && want_aggregate) code = slo_encode(d, &target, &effect->aggregate, reterr);
+    effect->version = target.aggregate->version;
+    return code;
+}

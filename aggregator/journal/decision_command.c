@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A single intent from the API, the bus or the aggregator itself. It comes at least once, so what it did is marked in
+ * its own transaction: by message id, and by Idempotency-Key where there is one. A refused intent is not marked: when
+ * its cause is gone it may be sent again as it is. */
+#include "aggregator/journal/decision.h"
+
+#include "aggregator/journal/aggregate_table.h"
+#include "common/codec/codec.h"
+
+#define MARK_KEPT_MS (INT64_C(7) * 24 * 3600 * 1000)
+
+static unsigned senders_of(enum method_role role, bool internal) {
+    if (internal) return SELF;
+    switch (role) {
+    case ROLE_AGENT:
+        return AGENTS;
+    case ROLE_INTEGRATION:
+        return INTEGRATIONS;
+    case ROLE_RESPONDER:
+    case ROLE_APPROVER:
+    case ROLE_ADMIN:
+        return PERSONS;
+    default:
+        return 0;
+    }
+}
+
+static void name_hash(slice first, slice second, uint8_t ret_hash[DIGEST_BYTES]) {
+    struct digest digest;
+    digest_init(&digest);
+    digest_feed(&digest, first);
+    digest_feed(&digest, SLICE_LIT("\0"));
+    digest_feed(&digest, second);
+    digest_done(&digest, ret_hash);
+}
+
+/* What is asked for, without the envelope: a second try has another time and trace. */
+static fault_code request_hash(struct decisions *d, uint8_t ret_hash[DIGEST_BYTES], struct fault *reterr) {
+    SreDomainIntent *request = arena_alloc(d->arena, sizeof *request);
+    if (!request) return fault_set(reterr, FAULT_LIMIT, "no memory left in this transaction");
+    *request = d->intent;
+    request->has_meta = request->has_subject = false;
+    slice bytes;
+    const fault_code code = codec_encode_protobuf(&SreDomainIntent_desc, request, d->arena, &bytes, reterr);
+    if (!code) digest_of(bytes, ret_hash);
+    return code;
+}
+
+static fault_code repeat_show(struct decisions *d, uint32_t tenant, const struct intent_mark *mark,
+                              struct journal_outcome *outcome, struct fault *reterr) {
+    d->counts.repeated++;
+    outcome->result = JOURNAL_REPEATED;
+    outcome->aggregate_type = slice_from_text(aggregate_kind_name((enum aggregate_kind)mark->kind));
+    outcome->aggregate_id = arena_copy(d->arena, mark->id);
+    outcome->aggregate_version = mark->version;
+    outcome->last_sequence = mark->last_sequence;
+    slice stored;
+    const fault_code code =
+        aggregate_get(d->tables.aggregates, d->txn, tenant, (enum aggregate_kind)mark->kind, outcome->aggregate_id,
+                      &outcome->aggregate_version, &stored, reterr);
+    if (code == FAULT_ABSENT) return FAULT_NONE;
+    if (!code) outcome->aggregate = arena_copy(d->arena, stored);
+    return code;
+}
+
+static fault_code refused(struct decisions *d, const struct journal_command *command, struct journal_outcome *outcome,
+                          struct fault *reterr) {
+    outcome->result = JOURNAL_REFUSED;
+    return decide_rejection(d, command->caller.tenant, command->caller.actor, outcome->fault.code,
+                            slice_from_text(outcome->fault.text), command->intent, reterr);
+}
+
+fault_code decide_command(struct decisions *d, const struct journal_command *command, bool internal,
+                          struct journal_outcome *ret_outcome, struct fault *reterr) {
+    struct journal_outcome *outcome = ret_outcome;
+    struct decision_sender sender = {.tenant = command->caller.tenant,
+                                     .actor = command->caller.actor,
+                                     .senders = senders_of(command->caller.role, internal)};
+    fault_code code =
+        names_number(d->names, d->txn, NAMES_TENANT, 0, sender.tenant, &sender.tenant_number, reterr);
+    if (code) return code;
+    if (codec_decode_protobuf(&SreDomainIntent_desc, command->intent, d->arena, &d->intent, &outcome->fault)) {
+        d->counts.intents++;
+        fault_wrap(&outcome->fault, "the intent cannot be read");
+        return refused(d, command, outcome, reterr);
+    }
+    struct intent_mark mark = {0};
+    uint8_t by_key[DIGEST_BYTES], by_message[DIGEST_BYTES];
+    const bool keyed = command->idempotency_key.size, named = d->intent.meta.message_id.size;
+    if (keyed) {
+        uint8_t asked[DIGEST_BYTES];
+        code = request_hash(d, asked, reterr);
+        if (code) return code;
+        name_hash(sender.actor, command->idempotency_key, by_key);
+        code = mark_intent_get(&d->marks, d->txn, MARK_IDEMPOTENCY_KEY, sender.tenant_number, by_key, &mark, reterr);
+        if (code == FAULT_NONE && memcmp(mark.request_hash, asked, DIGEST_BYTES) != 0) {
+            fault_set(&outcome->fault, FAULT_CONFLICT,
+                      "the Idempotency-Key was used for another request; give each request a key of its own");
+            return refused(d, command, outcome, reterr);
+        }
+        if (code == FAULT_NONE) return repeat_show(d, sender.tenant_number, &mark, outcome, reterr);
+        if (code != FAULT_ABSENT) return code;
+        memcpy(mark.request_hash, asked, DIGEST_BYTES);
+    }
+    if (named) {
+        struct intent_mark before;
+        name_hash(d->intent.meta.message_id, (slice){0}, by_message);
+        code = mark_intent_get(&d->marks, d->txn, MARK_MESSAGE, sender.tenant_number, by_message, &before, reterr);
+        if (code == FAULT_NONE) return repeat_show(d, sender.tenant_number, &before, outcome, reterr);
+        if (code != FAULT_ABSENT) return code;
+    }
+
+    struct decision_effect effect;
+    const uint64_t facts_before = d->facts.last_sequence;
+    code = decide_intent(d, &sender, command->intent, command->expected_version, true, &effect, reterr);
+    if (code) return code;
+    outcome->aggregate_type = slice_from_text(aggregate_kind_name(effect.kind));
+    outcome->aggregate_id = effect.id;
+    outcome->aggregate_version = effect.version;
+    outcome->aggregate = effect.aggregate;
+    if (effect.refused) {
+        outcome->result = JOURNAL_REFUSED;
+        outcome->fault = effect.why;
+        return FAULT_NONE;
+    }
+    outcome->result = effect.repeated ? JOURNAL_REPEATED : JOURNAL_COMMITTED;
+    outcome->last_sequence = d->facts.last_sequence > facts_before ? d->facts.last_sequence : 0;
+    mark.kind = (uint8_t)effect.kind;
+    mark.version = effect.version;
+    mark.last_sequence = outcome->last_sequence;
+    mark.id = effect.id;
+    const int64_t expires_ms = d->now_ms + MARK_KEPT_MS;
+    if (keyed)
+        code = mark_intent_put(&d->marks, d->txn, MARK_IDEMPOTENCY_KEY, sender.tenant_number, by_key, &mark,
+                               expires_ms, reterr);
+    if (!code && named)
+        code = mark_intent_put(&d->marks, d->txn, MARK_MESSAGE, sender.tenant_number, by_message, &mark, expires_ms,
+                               reterr);
+    return code;
+}

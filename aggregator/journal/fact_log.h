@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The log of facts: every fact by its global sequence, each carrying the hash of the record before it. Owner: the
+ * writer thread; fact_log_read is for any thread with its own read transaction. */
+#ifndef PICKET_JOURNAL_FACT_LOG_H
+#define PICKET_JOURNAL_FACT_LOG_H
+
+#include "aggregator/journal/fact_view.h"
+#include "common/base/arena.h"
+#include "common/base/digest.h"
+#include "common/store/kv.h"
+#include "sre.pb.h"
+
+enum { FACT_BYTES_MAX = 2 * 1024 * 1024 };
+
+struct fact_log {
+    kv_table table;
+    uint64_t last_sequence;
+    uint8_t last_hash[DIGEST_BYTES]; /* SHA-256 of the last record behind its checksum; zeros before the first */
+    uint8_t *buffer;                 /* where a record is put together */
+};
+
+/* Finds the end of the log. */
+fault_code fact_log_init(struct fact_log *log, kv_table table, struct kv_txn *txn, struct fault *reterr) MUST_CHECK;
+void fact_log_done(struct fact_log *log);
+
+/* fact->sequence must be last_sequence + 1; meta and subject filled in. FAULT_LIMIT when it is over FACT_BYTES_MAX. */
+fault_code fact_log_append(struct fact_log *log, struct kv_txn *txn, int64_t now_ms, const SreDomainFact *fact,
+                           struct fault *reterr) MUST_CHECK;
+
+/* Opens one stored record; slices point into it. */
+fault_code fact_log_view(slice key, slice record, struct fact_view *ret_fact, struct fault *reterr) MUST_CHECK;
+
+/* As journal_facts. */
+fault_code fact_log_read(kv_table table, struct kv_txn *txn, uint64_t after_sequence, size_t facts_max,
+                         size_t bytes_max, struct arena *arena, struct fact_view **ret_facts, size_t *ret_count,
+                         struct fault *reterr) MUST_CHECK;
+
+/* Follows the chain over all records: FAULT_CORRUPT names the first sequence that is missing or does not fit. */
+fault_code fact_log_verify(kv_table table, struct kv_txn *txn, uint64_t *ret_facts, struct fault *reterr) MUST_CHECK;
+
+#endif

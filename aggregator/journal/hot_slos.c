@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A chained hash table. An entry owns a copy of its stored bytes, which its decoded texts point into. After a change
+ * of the definition the texts point into the transaction's memory: such an entry is forgotten after the commit and
+ * read again when it is needed. After an abort all that were touched are forgotten. When there are more entries than
+ * allowed, a hand goes round the buckets and takes those that the last transaction did not use. */
+#include "aggregator/journal/hot_slos.h"
+
+#include "aggregator/journal/aggregate_table.h"
+#include "aggregator/journal/record.h"
+#include "common/base/checksum.h"
+#include "common/codec/codec.h"
+
+#include <stdlib.h>
+
+enum { BUCKETS = 8192, SCHEMA = 1, HOUR_KEY_BYTES = 12, HOUR_BODY_BYTES = 32, HOUR_MS = 3600 * 1000 };
+
+struct entry {
+    struct hot_slo hot; /* first: the two are one object */
+    struct slo_state state;
+    struct entry *next_in_bucket, *next_touched;
+    uint64_t hash, used_at;
+    bool touched;
+    struct arena *arena;
+};
+
+struct hot_slos {
+    struct journal_tables tables;
+    struct names *names;
+    size_t entries_max, entries_count, hand;
+    uint64_t transaction;
+    struct entry *touched;
+    uint8_t *buffer;
+    struct entry *buckets[BUCKETS];
+};
+
+struct hot_slos *hot_slos_new(const struct journal_tables *tables, struct names *names, size_t entries_max) {
+    struct hot_slos *slos = calloc(1, sizeof *slos);
+    uint8_t *buffer = malloc(AGGREGATE_BYTES_MAX);
+    if (!slos || !buffer) {
+        free(slos);
+        free(buffer);
+        return NULL;
+    }
+    slos->tables = *tables;
+    slos->names = names;
+    slos->entries_max = entries_max;
+    slos->buffer = buffer;
+    return slos;
+}
+
+static void entry_free(struct entry *entry) {
+    if (!entry) return;
+    arena_free(entry->arena);
+    free(entry);
+}
+
+static void forget_if(struct hot_slos *slos, struct entry **link, bool forget) {
+    struct entry *entry = *link;
+    if (!forget) return;
+    *link = entry->next_in_bucket;
+    entry_free(entry);
+    slos->entries_count--;
+}
+
+struct hot_slos *hot_slos_free(struct hot_slos *slos) {
+    if (!slos) return NULL;
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (slos->buckets[i]) forget_if(slos, &slos->buckets[i], true);
+    free(slos->buffer);
+    free(slos);
+    return NULL;
+}
+
+static size_t hour_key(uint32_t tenant, uint32_t number, int64_t hour, uint8_t key[HOUR_KEY_BYTES]) {
+    kv_store_u32(key, tenant);
+    kv_store_u32(key + 4, number);
+    kv_store_u32(key + 8, (uint32_t)hour);
+    return HOUR_KEY_BYTES;
+}
+
+static fault_code hours_load(struct hot_slos *slos, struct kv_txn *txn, struct entry *entry, int64_t now_ms,
+                             struct fault *reterr) {
+    uint8_t first[HOUR_KEY_BYTES];
+    const int64_t now_hour = now_ms / HOUR_MS, oldest = now_hour > SLO_HOURS ? now_hour - SLO_HOURS + 1 : 0;
+    hour_key(entry->hot.tenant, entry->hot.number, oldest, first);
+    struct kv_cursor *cursor;
+    if (kv_cursor_open(txn, slos->tables.hours, &cursor, reterr)) return fault_wrap(reterr, "read an SLO's hours");
+    slice key, value, body;
+    fault_code code = kv_cursor_seek(cursor, slice_of(first, HOUR_KEY_BYTES), &key, &value, reterr);
+    for (; code == FAULT_NONE; code = kv_cursor_next(cursor, &key, &value, reterr)) {
+        if (key.size != HOUR_KEY_BYTES || memcmp(key.data, first, 8) != 0) break;
+        code = record_open(value, SCHEMA, "hour", &body, reterr);
+        if (!code && body.size != HOUR_BODY_BYTES)
+            code = fault_set(reterr, FAULT_CORRUPT, "hour record has %zu bytes, not %d", body.size, HOUR_BODY_BYTES);
+        if (code) break;
+        const struct slo_counts counts = {
+            (int64_t)kv_load_u64(body.data), (int64_t)kv_load_u64(body.data + 8),
+            (int64_t)kv_load_u64(body.data + 16), (int64_t)kv_load_u64(body.data + 24)};
+        slo_budget_add(&entry->state.budget, kv_load_u32(key.data + 8), &counts);
+    }
+    kv_cursor_close(cursor);
+    memset(entry->state.budget.touched, 0, sizeof entry->state.budget.touched);
+    return code == FAULT_ABSENT ? FAULT_NONE : code;
+}
+
+static fault_code entry_load(struct hot_slos *slos, struct kv_txn *txn, struct entry *entry, slice id, slice stored,
+                             int64_t now_ms, struct fault *reterr) {
+    entry->arena = arena_new(1024, 16 * 1024 * 1024);
+    if (!entry->arena) return fault_set(reterr, FAULT_LIMIT, "load an SLO: out of memory");
+    struct aggregate *aggregate = &entry->hot.aggregate;
+    aggregate->kind = AGGREGATE_SLO;
+    aggregate->state.slo = &entry->state;
+    aggregate->id = arena_copy(entry->arena, id);
+    if (!aggregate->id.data) return fault_set(reterr, FAULT_LIMIT, "load an SLO: out of memory");
+    if (aggregate->version == 0) return FAULT_NONE;
+    const slice bytes = arena_copy(entry->arena, stored);
+    SLO *slo = arena_alloc(entry->arena, sizeof *slo);
+    if (!bytes.data || !slo) return fault_set(reterr, FAULT_LIMIT, "load an SLO: out of memory");
+    if (codec_decode_protobuf(&SLO_desc, bytes, entry->arena, slo, reterr)) {
+        fault_wrap(reterr, "stored SLO '%.*s'", SLICE_ARG(id));
+        return FAULT_CORRUPT;
+    }
+    slo_state_init(&entry->state, slo);
+    if (names_number(slos->names, txn, NAMES_SLO, entry->hot.tenant, id, &entry->hot.number, reterr))
+        return fault_wrap(reterr, "load SLO '%.*s'", SLICE_ARG(id));
+    return hours_load(slos, txn, entry, now_ms, reterr);
+}
+
+fault_code hot_slos_get(struct hot_slos *slos, struct kv_txn *txn, uint32_t tenant, slice id, bool make,
+                        int64_t now_ms, struct hot_slo **ret_slo, struct fault *reterr) {
+    const uint64_t hash = hash_bytes(id, tenant);
+    struct entry **bucket = &slos->buckets[hash % BUCKETS];
+    for (struct entry *entry = *bucket; entry; entry = entry->next_in_bucket)
+        if (entry->hash == hash && entry->hot.tenant == tenant && slice_equal(entry->hot.aggregate.id, id)) {
+            entry->used_at = slos->transaction;
+            *ret_slo = &entry->hot;
+            return FAULT_NONE;
+        }
+    uint64_t version;
+    slice stored = {0};
+    fault_code code = aggregate_get(slos->tables.aggregates, txn, tenant, AGGREGATE_SLO, id, &version, &stored, reterr);
+    if (code && !(code == FAULT_ABSENT && make)) return code;
+    struct entry *entry = calloc(1, sizeof *entry);
+    if (!entry) return fault_set(reterr, FAULT_LIMIT, "load an SLO: out of memory");
+    if (!code) entry->hot.aggregate.version = version;
+    entry->hash = hash;
+    entry->hot.tenant = tenant;
+    entry->used_at = slos->transaction;
+    code = entry_load(slos, txn, entry, id, stored, now_ms, reterr);
+    if (code) {
+        entry_free(entry);
+        return code;
+    }
+    entry->next_in_bucket = *bucket;
+    *bucket = entry;
+    slos->entries_count++;
+    if (entry->hot.aggregate.version == 0) hot_slos_touch(slos, &entry->hot); /* so that hot_slos_end sees it */
+    *ret_slo = &entry->hot;
+    return FAULT_NONE;
+}
+
+void hot_slos_touch(struct hot_slos *slos, struct hot_slo *slo) {
+    struct entry *entry = (struct entry *)slo;
+    if (entry->touched) return;
+    entry->touched = true;
+    entry->next_touched = slos->touched;
+    slos->touched = entry;
+}
+
+static fault_code hours_write(struct hot_slos *slos, struct kv_txn *txn, struct entry *entry, struct fault *reterr) {
+    struct slo_budget *budget = &entry->state.budget;
+    for (size_t slot = 0; slot < SLO_HOURS; slot++) {
+        if (!(budget->touched[slot / 64] >> slot % 64 & 1)) {
+            if (budget->touched[slot / 64] == 0) slot |= 63; /* none in this word */
+            continue;
+        }
+        const int64_t newest_slot = budget->hour % SLO_HOURS;
+        const int64_t hour = budget->hour - (newest_slot - (int64_t)slot + SLO_HOURS) % SLO_HOURS;
+        const struct slo_counts *counts = &budget->hours[slot];
+        uint8_t key[HOUR_KEY_BYTES], record[RECORD_HEAD_BYTES + HOUR_BODY_BYTES], *body = record + RECORD_HEAD_BYTES;
+        kv_store_u64(body, (uint64_t)counts->good);
+        kv_store_u64(body + 8, (uint64_t)counts->total);
+        kv_store_u64(body + 16, (uint64_t)counts->scrapes_expected);
+        kv_store_u64(body + 24, (uint64_t)counts->scrapes_seen);
+        record_seal(record, sizeof record, SCHEMA);
+        hour_key(entry->hot.tenant, entry->hot.number, hour, key);
+        if (kv_put(txn, slos->tables.hours, slice_of(key, sizeof key), slice_of(record, sizeof record), reterr))
+            return fault_wrap(reterr, "store the hours of SLO '%.*s'", SLICE_ARG(entry->hot.aggregate.id));
+        if (hour > SLO_HOURS) { /* the hour whose place this one took */
+            hour_key(entry->hot.tenant, entry->hot.number, hour - SLO_HOURS, key);
+            if (kv_delete(txn, slos->tables.hours, slice_of(key, sizeof key), reterr))
+                return fault_wrap(reterr, "drop an old hour of SLO '%.*s'", SLICE_ARG(entry->hot.aggregate.id));
+        }
+    }
+    memset(budget->touched, 0, sizeof budget->touched);
+    return FAULT_NONE;
+}
+
+fault_code hot_slos_flush(struct hot_slos *slos, struct kv_txn *txn, int64_t now_ms, struct fault *reterr) {
+    for (struct entry *entry = slos->touched; entry; entry = entry->next_touched) {
+        const struct aggregate *aggregate = &entry->hot.aggregate;
+        if (aggregate->version == 0) continue;
+        if (entry->hot.number == 0 && /* made in this transaction */
+            names_number(slos->names, txn, NAMES_SLO, entry->hot.tenant, aggregate->id, &entry->hot.number, reterr))
+            return fault_wrap(reterr, "store SLO '%.*s'", SLICE_ARG(aggregate->id));
+        SLOBudgetWindow windows[SLO_ROLLING];
+        SLO whole;
+        slo_whole(&entry->state, aggregate->version, now_ms, windows, &whole);
+        fault_code code = aggregate_put(slos->tables.aggregates, txn, entry->hot.tenant, AGGREGATE_SLO, aggregate->id,
+                                        aggregate->version, &whole, slos->buffer, NULL, reterr);
+        if (!code) code = hours_write(slos, txn, entry, reterr);
+        if (code) return code;
+    }
+    return FAULT_NONE;
+}
+
+void hot_slos_end(struct hot_slos *slos, bool committed) {
+    struct entry *entry = slos->touched;
+    slos->touched = NULL;
+    while (entry) {
+        struct entry *next = entry->next_touched;
+        entry->touched = false;
+        const bool forget = !committed || entry->hot.redefined || entry->hot.aggregate.version == 0;
+        struct entry **link = &slos->buckets[entry->hash % BUCKETS];
+        while (*link != entry) link = &(*link)->next_in_bucket;
+        forget_if(slos, link, forget);
+        entry = next;
+    }
+    for (size_t steps = 0; slos->entries_count > slos->entries_max && steps < BUCKETS; steps++) {
+        struct entry **link = &slos->buckets[slos->hand];
+        slos->hand = (slos->hand + 1) % BUCKETS;
+        while (*link)
+            if ((*link)->used_at < slos->transaction || slos->entries_count > 2 * slos->entries_max)
+                forget_if(slos, link, true);
+            else
+                link = &(*link)->next_in_bucket;
+    }
+    slos->transaction++;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Keys: kind 1, tenant 4, then by kind: agent 4, epoch 16, stream 8 (a stream) or agent 4, epoch 16 (an epoch) or the
+ * hash of a name (an intent). The second table lists what expires, by time, so that pruning reads nothing else. Its
+ * key carries a counter in memory only: after a restart two entries of one millisecond could fall together, and the
+ * mark of one would stay for ever, so the counter starts from random bits. */
+#include "aggregator/journal/mark_table.h"
+
+#include "aggregator/journal/record.h"
+
+enum { SCHEMA = 1, KIND_STREAM = 1, KIND_EPOCH = 2, KEY_BYTES_MAX = 64, ID_BYTES_MAX = 255 };
+
+static size_t stream_key_make(const struct stream_key *key, bool whole, uint8_t bytes[KEY_BYTES_MAX]) {
+    bytes[0] = whole ? KIND_STREAM : KIND_EPOCH;
+    kv_store_u32(bytes + 1, key->tenant);
+    kv_store_u32(bytes + 5, key->agent);
+    memcpy(bytes + 9, key->epoch.bytes, sizeof key->epoch.bytes);
+    if (!whole) return 25;
+    kv_store_u64(bytes + 25, key->stream);
+    return 33;
+}
+
+static fault_code get(const struct mark_table *table, struct kv_txn *txn, slice key, slice *ret_body,
+                      struct fault *reterr) {
+    slice value;
+    const fault_code code = kv_get(txn, table->marks, key, &value, reterr);
+    return code ? code : record_open(value, SCHEMA, "mark", ret_body, reterr);
+}
+
+static fault_code expire_at(struct mark_table *table, struct kv_txn *txn, slice key, int64_t expires_ms,
+                            struct fault *reterr) {
+    uint8_t time_key[16];
+    kv_store_u64(time_key, (uint64_t)expires_ms);
+    if (table->added == 0) random_bytes(&table->added, sizeof table->added);
+    kv_store_u64(time_key + 8, table->added++);
+    return kv_put(txn, table->by_time, slice_of(time_key, sizeof time_key), key, reterr);
+}
+
+fault_code mark_stream_get(const struct mark_table *table, struct kv_txn *txn, const struct stream_key *key,
+                           struct stream_mark *ret_mark, struct fault *reterr) {
+    uint8_t bytes[KEY_BYTES_MAX];
+    slice body;
+    const fault_code code = get(table, txn, slice_of(bytes, stream_key_make(key, true, bytes)), &body, reterr);
+    if (code == FAULT_ABSENT) {
+        *ret_mark = (struct stream_mark){0};
+        return FAULT_NONE;
+    }
+    if (code) return code;
+    if (body.size != 17) return fault_set(reterr, FAULT_CORRUPT, "stream mark has %zu bytes, not 17", body.size);
+    *ret_mark = (struct stream_mark){kv_load_u64(body.data), kv_load_u64(body.data + 8), body.data[16] != 0};
+    return FAULT_NONE;
+}
+
+fault_code mark_stream_put(struct mark_table *table, struct kv_txn *txn, const struct stream_key *key,
+                           const struct stream_mark *mark, int64_t expires_ms, struct fault *reterr) {
+    uint8_t bytes[KEY_BYTES_MAX], record[RECORD_HEAD_BYTES + 17];
+    const slice name = slice_of(bytes, stream_key_make(key, true, bytes));
+    kv_store_u64(record + RECORD_HEAD_BYTES, mark->last_sequence);
+    kv_store_u64(record + RECORD_HEAD_BYTES + 8, mark->missing);
+    record[RECORD_HEAD_BYTES + 16] = mark->ended;
+    record_seal(record, sizeof record, SCHEMA);
+    const fault_code code = kv_put(txn, table->marks, name, slice_of(record, sizeof record), reterr);
+    if (code || !mark->ended) return code;
+    return expire_at(table, txn, name, expires_ms, reterr);
+}
+
+fault_code mark_epoch(struct mark_table *table, struct kv_txn *txn, const struct stream_key *key, int64_t now_ms,
+                      bool *ret_new, struct fault *reterr) {
+    uint8_t bytes[KEY_BYTES_MAX], record[RECORD_HEAD_BYTES + 8];
+    const slice name = slice_of(bytes, stream_key_make(key, false, bytes));
+    slice body;
+    const fault_code code = get(table, txn, name, &body, reterr);
+    if (code && code != FAULT_ABSENT) return code;
+    *ret_new = code == FAULT_ABSENT;
+    if (!*ret_new) return FAULT_NONE;
+    kv_store_u64(record + RECORD_HEAD_BYTES, (uint64_t)now_ms);
+    record_seal(record, sizeof record, SCHEMA);
+    return kv_put(txn, table->marks, name, slice_of(record, sizeof record), reterr);
+}
+
+static slice intent_key(enum mark_scope scope, uint32_t tenant, const uint8_t name_hash[DIGEST_BYTES],
+                        uint8_t bytes[KEY_BYTES_MAX]) {
+    bytes[0] = (uint8_t)scope;
+    kv_store_u32(bytes + 1, tenant);
+    memcpy(bytes + 5, name_hash, DIGEST_BYTES);
+    return slice_of(bytes, 5 + DIGEST_BYTES);
+}
+
+fault_code mark_intent_get(const struct mark_table *table, struct kv_txn *txn, enum mark_scope scope, uint32_t tenant,
+                           const uint8_t name_hash[DIGEST_BYTES], struct intent_mark *ret_mark, struct fault *reterr) {
+    uint8_t bytes[KEY_BYTES_MAX];
+    slice body;
+    const fault_code code = get(table, txn, intent_key(scope, tenant, name_hash, bytes), &body, reterr);
+    if (code) return code;
+    if (body.size < 17 + DIGEST_BYTES)
+        return fault_set(reterr, FAULT_CORRUPT, "intent mark has %zu bytes, too few", body.size);
+    *ret_mark = (struct intent_mark){
+        .kind = body.data[0], .version = kv_load_u64(body.data + 1), .last_sequence = kv_load_u64(body.data + 9)};
+    memcpy(ret_mark->request_hash, body.data + 17, DIGEST_BYTES);
+    ret_mark->id = slice_from(body, 17 + DIGEST_BYTES);
+    return FAULT_NONE;
+}
+
+fault_code mark_intent_put(struct mark_table *table, struct kv_txn *txn, enum mark_scope scope, uint32_t tenant,
+                           const uint8_t name_hash[DIGEST_BYTES], const struct intent_mark *mark, int64_t expires_ms,
+                           struct fault *reterr) {
+    uint8_t bytes[KEY_BYTES_MAX], record[RECORD_HEAD_BYTES + 17 + DIGEST_BYTES + ID_BYTES_MAX];
+    uint8_t *body = record + RECORD_HEAD_BYTES;
+    const slice id = slice_first(mark->id, ID_BYTES_MAX);
+    body[0] = mark->kind;
+    kv_store_u64(body + 1, mark->version);
+    kv_store_u64(body + 9, mark->last_sequence);
+    memcpy(body + 17, mark->request_hash, DIGEST_BYTES);
+    if (id.size) memcpy(body + 17 + DIGEST_BYTES, id.data, id.size);
+    const size_t size = RECORD_HEAD_BYTES + 17 + DIGEST_BYTES + id.size;
+    record_seal(record, size, SCHEMA);
+    const slice key = intent_key(scope, tenant, name_hash, bytes);
+    const fault_code code = kv_put(txn, table->marks, key, slice_of(record, size), reterr);
+    return code ? code : expire_at(table, txn, key, expires_ms, reterr);
+}
+
+fault_code mark_table_prune(struct mark_table *table, struct kv_txn *txn, int64_t now_ms, size_t marks_max,
+                            struct fault *reterr) {
+    struct kv_cursor *cursor;
+    if (kv_cursor_open(txn, table->by_time, &cursor, reterr)) return fault_wrap(reterr, "prune marks");
+    slice key, name;
+    fault_code code = kv_cursor_seek(cursor, (slice){0}, &key, &name, reterr);
+    for (size_t i = 0; i < marks_max && code == FAULT_NONE; i++) {
+        if (key.size != 16 || (int64_t)kv_load_u64(key.data) > now_ms) break;
+        uint8_t copy[KEY_BYTES_MAX];
+        if (name.size > sizeof copy) {
+            code = fault_set(reterr, FAULT_CORRUPT, "a mark's name has %zu bytes", name.size);
+            break;
+        }
+        const slice kept = slice_of(copy, name.size);
+        memcpy(copy, name.data, name.size);
+        code = kv_cursor_delete(cursor, reterr);
+        if (!code) code = kv_delete(txn, table->marks, kept, reterr);
+        if (!code) code = kv_cursor_seek(cursor, (slice){0}, &key, &name, reterr);
+    }
+    kv_cursor_close(cursor);
+    return code == FAULT_ABSENT ? FAULT_NONE : code;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Marks of what has had its effect, written in the transaction of that effect: how far each stream of each agent is
+ * committed, and which single intents (by message id, by Idempotency-Key) are done. Owner: the writer thread. */
+#ifndef PICKET_JOURNAL_MARK_TABLE_H
+#define PICKET_JOURNAL_MARK_TABLE_H
+
+#include "aggregator/journal/journal_tables.h"
+#include "common/base/digest.h"
+#include "common/base/uuid.h"
+
+struct mark_table {
+    kv_table marks, by_time;
+    uint64_t added; /* makes keys of one time different */
+};
+
+struct stream_key {
+    uint32_t tenant, agent; /* numbers of names.h */
+    struct uuid epoch;
+    uint64_t stream;
+};
+struct stream_mark {
+    uint64_t last_sequence; /* 0: nothing yet */
+    uint64_t missing;       /* intents in holes that the agent stated */
+    bool ended;
+};
+/* A zero mark when there is none. */
+fault_code mark_stream_get(const struct mark_table *table, struct kv_txn *txn, const struct stream_key *key,
+                           struct stream_mark *ret_mark, struct fault *reterr) MUST_CHECK;
+/* An ended stream's mark is dropped at expires_ms. */
+fault_code mark_stream_put(struct mark_table *table, struct kv_txn *txn, const struct stream_key *key,
+                           const struct stream_mark *mark, int64_t expires_ms, struct fault *reterr) MUST_CHECK;
+/* Notes that this epoch was seen; whether it is the first time. */
+fault_code mark_epoch(struct mark_table *table, struct kv_txn *txn, const struct stream_key *key, int64_t now_ms,
+                      bool *ret_new, struct fault *reterr) MUST_CHECK;
+
+/* What a single intent did. */
+struct intent_mark {
+    uint8_t kind; /* enum aggregate_kind */
+    uint64_t version, last_sequence;
+    uint8_t request_hash[DIGEST_BYTES]; /* of the intent without its envelope */
+    slice id;                           /* lent by the transaction */
+};
+enum mark_scope { MARK_MESSAGE = 3, MARK_IDEMPOTENCY_KEY = 4 };
+/* name_hash: SHA-256 of the message id, or of actor and key. FAULT_ABSENT, silently, when there is none. */
+fault_code mark_intent_get(const struct mark_table *table, struct kv_txn *txn, enum mark_scope scope, uint32_t tenant,
+                           const uint8_t name_hash[DIGEST_BYTES], struct intent_mark *ret_mark,
+                           struct fault *reterr) MUST_CHECK;
+fault_code mark_intent_put(struct mark_table *table, struct kv_txn *txn, enum mark_scope scope, uint32_t tenant,
+                           const uint8_t name_hash[DIGEST_BYTES], const struct intent_mark *mark, int64_t expires_ms,
+                           struct fault *reterr) MUST_CHECK;
+
+/* Drops up to marks_max marks that have expired. */
+fault_code mark_table_prune(struct mark_table *table, struct kv_txn *txn, int64_t now_ms, size_t marks_max,
+                            struct fault *reterr) MUST_CHECK;
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Intents that were refused, whole, with the reason: to be looked at, and to be sent again when the cause is gone.
+ * Bounded in number and in bytes, oldest first out. Owner: the writer thread; reading is for any thread. */
+#ifndef PICKET_JOURNAL_REJECTION_LIST_H
+#define PICKET_JOURNAL_REJECTION_LIST_H
+
+#include "aggregator/journal/journal.h"
+#include "aggregator/journal/journal_tables.h"
+
+struct rejection_list {
+    kv_table records, by_tenant;
+    uint64_t records_max, bytes_max;
+    uint64_t first, last; /* sequences; first > last: empty */
+    uint64_t bytes_ever;  /* payload bytes of all that were ever put in */
+};
+
+fault_code rejection_list_init(struct rejection_list *list, const struct journal_tables *tables, uint64_t records_max,
+                               uint64_t bytes_max, struct kv_txn *txn, struct fault *reterr) MUST_CHECK;
+/* The sequence in `rejection` is set by the list. Texts over 255 bytes (reason: 65535) are cut. */
+fault_code rejection_list_put(struct rejection_list *list, struct kv_txn *txn,
+                              const struct journal_rejection *rejection, struct fault *reterr) MUST_CHECK;
+/* As journal_rejections. */
+fault_code rejection_list_read(const struct journal_tables *tables, struct kv_txn *txn, slice tenant, uint64_t before,
+                               size_t items_max, struct arena *arena, struct journal_rejection **ret_items,
+                               size_t *ret_count, struct fault *reterr) MUST_CHECK;
+
+#endif
