@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How many SLI-window intents a second the journal commits, with full sync, through the real way in: encoded batches
+ * of 4,096 from one agent, 1,000 SLOs, decoded, validated, decided and chained by the writer.
+ *
+ *   journal_bench FOLDER [BATCHES]     prints one line of name=value pairs
+ *
+ * The batches are encoded before the clock starts; at most four are in the queue at a time, as an agent would do.
+ * cpu_us_per_intent is the process's CPU time (all threads) over the intents. */
+#include "aggregator/domain/slo.h"
+#include "aggregator/journal/journal.h"
+#include "common/base/clock.h"
+#include "common/codec/codec.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+enum { SLOS = 1000, BATCH = 4096, INFLIGHT = 4 };
+
+struct bench {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned waiting;
+    uint64_t applied, refused, failed;
+    char why[480];
+};
+
+static void die(const char *what, const struct fault *fault) {
+    fprintf(stderr, "journal_bench: %s: %s\n", what, fault ? fault->text : "");
+    exit(1);
+}
+
+static void answered(struct bench *bench) {
+    pthread_mutex_lock(&bench->lock);
+    bench->waiting--;
+    pthread_cond_signal(&bench->changed);
+    pthread_mutex_unlock(&bench->lock);
+}
+
+static void on_command(void *context, const struct journal_outcome *outcome) {
+    struct bench *bench = context;
+    if (outcome->result != JOURNAL_COMMITTED) {
+        bench->failed++;
+        snprintf(bench->why, sizeof bench->why, "%s", outcome->fault.text);
+    }
+    answered(bench);
+}
+
+static void on_batch(void *context, const struct journal_batch_outcome *outcome) {
+    struct bench *bench = context;
+    bench->applied += outcome->applied;
+    bench->refused += outcome->refused;
+    if (outcome->result != JOURNAL_COMMITTED) {
+        bench->failed++;
+        snprintf(bench->why, sizeof bench->why, "%s", outcome->fault.text);
+    }
+    answered(bench);
+}
+
+static void wait_below(struct bench *bench, unsigned limit) {
+    pthread_mutex_lock(&bench->lock);
+    while (bench->waiting >= limit) pthread_cond_wait(&bench->changed, &bench->lock);
+    bench->waiting++;
+    pthread_mutex_unlock(&bench->lock);
+}
+
+static slice slo_name(struct arena *arena, unsigned i) {
+    return arena_format(arena, "checkout-availability-%04u", i);
+}
+
+static void slos_make(struct journal *journal, struct bench *bench, struct arena *arena) {
+    for (unsigned i = 0; i < SLOS; i++) {
+        SreDomainIntent intent = {.which_intent = SreDomainIntent_create_slo_tag};
+        CreateSLORequested *create = &intent.intent.create_slo;
+        create->slo_id = slo_name(arena, i);
+        create->name = SLICE_LIT("Checkout answers");
+        create->target = 99.9;
+        create->window = SLO_WINDOW_30D;
+        create->has_sli_spec = true;
+        create->sli_spec.which_kind = SLISpec_counter_ratio_tag;
+        create->sli_spec.kind.counter_ratio.total_selector = SLICE_LIT("http_requests_total");
+        create->sli_spec.kind.counter_ratio.bad_selector = SLICE_LIT("http_requests_total{code=~\"5..\"}");
+        create->sli_spec.window_seconds = 60;
+        slice bytes;
+        struct fault fault = {0};
+        if (codec_encode_protobuf(&SreDomainIntent_desc, &intent, arena, &bytes, &fault)) die("encode", &fault);
+        const struct journal_command command = {
+            .caller = {.tenant = SLICE_LIT("acme"), .actor = SLICE_LIT("bench"), .role = ROLE_ADMIN},
+            .intent = bytes,
+            .done = on_command,
+            .context = bench,
+        };
+        wait_below(bench, 1000);
+        if (journal_submit(journal, &command, &fault)) die("submit", &fault);
+    }
+    wait_below(bench, 1);
+    answered(bench);
+}
+
+static slice batch_make(struct arena *arena, uint64_t first, int64_t start_s) {
+    IntentBatch batch = {.epoch = SLICE_LIT("0190a5c0-7e1f-7000-8000-000000000001"),
+                         .stream = 1,
+                         .after_sequence = first - 1,
+                         .first_sequence = first};
+    batch.intents.items = arena_alloc_array(arena, BATCH, sizeof *batch.intents.items);
+    if (!batch.intents.items) die("no memory", NULL);
+    batch.intents.count = BATCH;
+    for (unsigned i = 0; i < BATCH; i++) {
+        const uint64_t number = first - 1 + i;
+        SreDomainIntent *intent = &batch.intents.items[i];
+        char id[UUID_TEXT_SIZE + 1];
+        uuid_format(uuid_v7_new(), id);
+        intent->has_meta = true;
+        intent->meta.message_id = arena_copy(arena, slice_of(id, UUID_TEXT_SIZE));
+        intent->meta.tenant_id = SLICE_LIT("acme");
+        intent->meta.producer = SLICE_LIT("edge-0001");
+        intent->meta.schema_version = 1;
+        intent->meta.has_occurred_at = true;
+        intent->meta.occurred_at.seconds = start_s;
+        intent->meta.cluster_id = SLICE_LIT("cluster-north-1");
+        intent->which_intent = SreDomainIntent_record_sli_window_tag;
+        RecordSLIWindowRequested *window = &intent->intent.record_sli_window;
+        window->slo_id = slo_name(arena, (unsigned)(number % SLOS));
+        intent->has_subject = true;
+        intent->subject.aggregate_type = SLICE_LIT("slo");
+        intent->subject.aggregate_id = window->slo_id;
+        window->cluster_id = SLICE_LIT("cluster-north-1");
+        window->has_window_start = true;
+        window->window_start.seconds = start_s + (int64_t)(number / SLOS) * 60;
+        window->window_seconds = 60;
+        window->total = 1000 + (int64_t)(number % 977);
+        window->good = window->total - (number % 500 == 0);
+        window->scrapes_expected = window->scrapes_seen = 4;
+        window->revision = 1;
+    }
+    slice bytes;
+    struct fault fault = {0};
+    if (codec_encode_protobuf(&IntentBatch_desc, &batch, arena, &bytes, &fault)) die("encode a batch", &fault);
+    return bytes;
+}
+
+static int64_t cpu_us(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) + usage.ru_utime.tv_usec +
+           usage.ru_stime.tv_usec;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        fprintf(stderr, "usage: journal_bench FOLDER [BATCHES]\n");
+        return 2;
+    }
+    const unsigned batches = argc > 2 ? (unsigned)atoi(argv[2]) : 200;
+    struct bench bench = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    const struct journal_settings settings = {
+        .path = argv[1], .map_bytes = UINT64_C(32) << 30, .sync = KV_SYNC_FULL};
+    struct journal *journal;
+    struct fault fault = {0};
+    if (journal_open(&settings, &journal, &fault)) die("open", &fault);
+    struct arena *arena = arena_new(1 << 20, SIZE_MAX / 2), *scratch = arena_new(1 << 24, SIZE_MAX / 2);
+    slice *payloads = calloc(batches, sizeof *payloads);
+    if (!arena || !scratch || !payloads) die("no memory", NULL);
+    slos_make(journal, &bench, arena);
+    if (bench.failed) die(bench.why, NULL);
+    const int64_t start_s = clock_wall_ms() / 1000 / 60 * 60 - 29 * 24 * 3600;
+    for (unsigned i = 0; i < batches; i++) {
+        payloads[i] = arena_copy(arena, batch_make(scratch, 1 + (uint64_t)i * BATCH, start_s));
+        arena_reset(scratch);
+    }
+    struct journal_stats before, after;
+    journal_stats(journal, &before);
+    const int64_t cpu_before = cpu_us(), started_ns = clock_monotonic_ns();
+    for (unsigned i = 0; i < batches; i++) {
+        wait_below(&bench, INFLIGHT);
+        if (journal_submit_batch(journal, SLICE_LIT("acme"), SLICE_LIT("edge-0001"), payloads[i], on_batch, &bench,
+                                 &fault))
+            die("submit a batch", &fault);
+    }
+    wait_below(&bench, 1);
+    const double seconds = (double)(clock_monotonic_ns() - started_ns) / 1e9;
+    const int64_t cpu = cpu_us() - cpu_before;
+    journal_stats(journal, &after);
+    const uint64_t intents = (uint64_t)batches * BATCH;
+    if (bench.failed || bench.refused || bench.applied != intents)
+        die(bench.why[0] ? bench.why : "not every intent was applied", NULL);
+    printf("journal_intents_per_second=%.0f cpu_us_per_intent=%.2f decide_us_per_intent=%.2f commit_ms=%.1f "
+           "intents_per_commit=%.0f bytes_per_intent=%.0f commit_share=%.2f\n",
+           (double)intents / seconds, (double)cpu / (double)intents,
+           (double)(after.decide_ns - before.decide_ns) / 1e3 / (double)intents,
+           (double)(after.commit_ns - before.commit_ns) / 1e6 / (double)(after.commits - before.commits),
+           (double)intents / (double)(after.commits - before.commits), (double)payloads[0].size / BATCH,
+           (double)(after.commit_ns - before.commit_ns) / 1e9 / seconds);
+    journal_close(journal);
+    arena_free(arena);
+    arena_free(scratch);
+    free(payloads);
+    return 0;
+}
