@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/limits.h"
@@ -498,6 +499,15 @@ static void done_hand_out(struct http_client *client) {
     }
 }
 
+/* RFC 9110 section 5.6.7, the one form that senders may still use: "Sun, 06 Nov 1994 08:49:37 GMT". */
+static int64_t date_of(CURL *easy) {
+    struct curl_header *header;
+    if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &header) != CURLHE_OK) return 0;
+    struct tm utc = {0};
+    const char *rest = strptime(header->value, "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    return rest && *rest == '\0' ? (int64_t)timegm(&utc) * 1000 : 0;
+}
+
 static void call_end(struct http_call *call, CURLcode code) {
     struct http_result result = {.content_type = "", .body_bytes = call->body_bytes};
     long status = 0;
@@ -509,6 +519,7 @@ static void call_end(struct http_call *call, CURLcode code) {
         curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &content_type);
         curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
         result.status = (int)status;
+        result.date_ms = date_of(call->easy);
         if (content_type) result.content_type = content_type;
         if (retry_after_s > 0 && retry_after_s <= INT64_MAX / 1000) result.retry_after_ms = retry_after_s * 1000;
     } else {

@@ -29,6 +29,7 @@ struct http_result {
     int64_t retry_after_ms;    /* 0: the server did not say */
     uint64_t body_bytes;       /* after decompression */
     int64_t duration_ms;
+    int64_t date_ms;           /* the server's clock: its Date header, ms since 1970, whole seconds; 0: none */
     struct fault fault;        /* code FAULT_NONE when a whole answer came, whatever its status */
 };
 

@@ -11,6 +11,8 @@
 
 #include "common/base/limits.h"
 #include "common/net/http_client.h"
+
+#include "common/base/clock.h"
 #include "net_support.h"
 
 static const char server_script[] = "tests/unit/common/net/http_test_server.py";
@@ -262,6 +264,7 @@ static void gives_every_status_as_an_answer(void **state) {
     get(bench, "/busy", &outcome);
     assert_int_equal(outcome.result.status, 503);
     assert_int_equal(outcome.result.retry_after_ms, 7000);
+    assert_in_range(outcome.result.date_ms, clock_wall_ms() - 5000, clock_wall_ms() + 1000);
     assert_int_equal(outcome.result.fault.code, FAULT_NONE);
     get(bench, "/moved", &outcome); /* redirects are not followed */
     assert_int_equal(outcome.result.status, 302);
