@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Text that grows in an arena: for answers and pages made piece by piece. A piece that does not fit sets `full` and
- * is left out, and so are all after it, so that a maker of text checks once, at the end. Not thread-safe. */
+ * Text that grows in an arena: for answers and pages made piece by piece. A piece that does not fit sets
+ * `full` and is left out, and so are all after it, so that a maker of text checks once, at the end. Not
+ * thread-safe. */
 #ifndef PICKET_BASE_TEXT_H
 #define PICKET_BASE_TEXT_H
 
@@ -16,20 +17,23 @@ struct text {
     bool full;
 };
 
-/* Nothing is allocated yet. Nothing else should be allocated in the arena while the text grows: it would be copied
- * at each step (which is right, but wastes the arena). */
+/* Nothing is allocated yet. Nothing else should be allocated in the arena while the text grows: it would be
+ * copied at each step (which is right, but wastes the arena). */
 struct text text_begin(struct arena *arena);
 void text_add(struct text *text, slice piece);
 void text_add_text(struct text *text, const char *piece);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void text_format_args(struct text *text, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
-/* A JSON string with its quotes (RFC 8259 section 7); bytes that are not UTF-8 become U+FFFD. */
+void text_format_args(struct text *text, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+/* A JSON string with its quotes (RFC 8259 section 7), DEL and C1 escaped as well, so that it may be
+ * shown on a terminal; bytes that are not UTF-8 become U+FFFD. */
 void text_add_json_string(struct text *text, slice value);
-/* The whole, with a NUL behind it; lives in the arena. FAULT_LIMIT "<what>: larger than its memory" when full. */
+/* The whole, with a NUL behind it; lives in the arena. FAULT_LIMIT "<what>: larger than its memory" when
+ * full. */
 fault_code text_end(struct text *text, const char *what, slice *ret_text, struct fault *reterr) MUST_CHECK;
 
-/* How many bytes at the start of `bytes` are one valid UTF-8 character (RFC 3629: no surrogates, nothing overlong,
- * at most U+10FFFF); 0 when they are none. */
+/* How many bytes at the start of `bytes` are one valid UTF-8 character (RFC 3629: no surrogates, nothing
+ * overlong, at most U+10FFFF); 0 when they are none. */
 size_t text_utf8_character(slice bytes);
 
 #endif
