@@ -40,15 +40,18 @@ static const struct setting_row matcher_rows[] = {
 static const struct setting_table matcher_table = SETTING_TABLE("matcher", struct matcher, matcher_rows);
 static const struct setting_row target_rows[] = {
     SETTING_ROW(struct target, "url", TEXT, url, NULL, "1", "2048", "where the metrics are"),
-    SETTING_ROW(struct target, "scrape.interval", DURATION, interval_ms, "30s", "1s", "1h", "time between two scrapes"),
+    SETTING_ROW(struct target, "scrape.interval", DURATION, interval_ms, "30s", "1s", "1h",
+                "time between two scrapes"),
     SETTING_ROW(struct target, "probe", BOOL, probe, "false", NULL, NULL, "only see whether it answers"),
     SETTING_MAP(struct target, "labels", labels, 2, "added to each series"),
     SETTING_LIST(struct target, "matchers", matchers, &matcher_table, 4, "which series"),
 };
 static const struct setting_table target_table = SETTING_TABLE("target", struct target, target_rows);
 static const struct setting_row rows[] = {
-    SETTING_ROW(struct values, "collect.interval", DURATION, collect_interval_ms, "30s", "1s", "1h", "time between scrapes"),
-    SETTING_ROW(struct values, "collect.body.bytes_max", BYTES, collect_bytes, "16MiB", "1KiB", NULL, "largest body"),
+    SETTING_ROW(struct values, "collect.interval", DURATION, collect_interval_ms, "30s", "1s", "1h",
+                "time between scrapes"),
+    SETTING_ROW(struct values, "collect.body.bytes_max", BYTES, collect_bytes, "16MiB", "1KiB", NULL,
+                "largest body"),
     SETTING_ROW(struct values, "retries", INT, retries, "-3", "-10", "10", "tries"),
     SETTING_ROW(struct values, "factor", DOUBLE, factor, "0.5", "0", "1", "a factor"),
     SETTING_ROW(struct values, "name", TEXT, name, "edge: \"1\"", "1", "16", "a name"),
@@ -82,10 +85,10 @@ static struct reading read_it(const char *yaml, char *const *environment) {
 static void expect_mistakes(const char *yaml, const char *expected) {
     struct reading reading = read_it(yaml, NULL);
     char found[4096] = "";
-    for (size_t i = 0; i < settings_mistakes_count(reading.settings); i++) {
-        strncat(found, settings_mistake_at(reading.settings, i), sizeof found - strlen(found) - 2);
-        strcat(found, "\n");
-    }
+    size_t size = 0;
+    for (size_t i = 0; i < settings_mistakes_count(reading.settings); i++)
+        size += (size_t)snprintf(found + size, sizeof found - size, "%s\n",
+                                 settings_mistake_at(reading.settings, i));
     assert_string_equal(found, expected);
     assert_int_equal(reading.code, *expected ? FAULT_INPUT : FAULT_NONE);
     arena_free(reading.arena);
@@ -111,10 +114,11 @@ static void values_nest_and_know_their_lines(void **state) {
     struct settings *settings = settings_new(&table, arena);
     struct values v;
     struct fault fault;
-    static const char yaml[] = "collect:\n  interval: 1m30s\n  body: {bytes_max: 2KiB}\nlog: {level: warn}\n"
-                               "hosts: [a, \"b c\"]\ntargets:\n  - url: http://a/metrics\n    labels: {site: north, n: 1}\n"
-                               "  - url: http://b/metrics\n    scrape:\n      interval: 5s\n    probe: true\n"
-                               "    matchers:\n      - label: code\n        value: \"\"\n";
+    static const char yaml[] =
+        "collect:\n  interval: 1m30s\n  body: {bytes_max: 2KiB}\nlog: {level: warn}\n"
+        "hosts: [a, \"b c\"]\ntargets:\n  - url: http://a/metrics\n    labels: {site: north, n: 1}\n"
+        "  - url: http://b/metrics\n    scrape:\n      interval: 5s\n    probe: true\n"
+        "    matchers:\n      - label: code\n        value: \"\"\n";
     assert_int_equal(settings_read_text(settings, "t.yaml", SLICE_LIT(yaml), NULL, &v, &fault), FAULT_NONE);
     assert_int_equal(v.collect_interval_ms, 90000);
     assert_int_equal(v.collect_bytes, 2048);
@@ -145,19 +149,21 @@ static void values_nest_and_know_their_lines(void **state) {
 }
 
 static void every_mistake_is_told_with_its_line(void **state) {
-    expect_mistakes("collect: {interval: 5}\nretries: 11\nfactor: .inf\nname: \"\"\nlog: {level: loud}\npath:\n",
-                    "t.yaml:1: collect.interval: '5' is not a duration with its unit, such as 250ms, 30s, 1m30s or 7d\n"
-                    "t.yaml:2: retries: '11' is not between -10 and 10\n"
-                    "t.yaml:3: factor: '.inf' is not a number\n"
-                    "t.yaml:4: name: must not be empty\n"
-                    "t.yaml:5: log.level: 'loud' is not one of error, warn, info\n"
-                    "t.yaml:6: path: must be a path, has no value\n");
-    expect_mistakes("targets:\n- probe: yes\n- [a]\n- url: x\n  matchers: [{value: 1}]\n  labels: {a: 1, b: 2, c: 3}\n",
-                    "t.yaml:2: targets[0].probe: 'yes' is not true or false\n"
-                    "t.yaml:2: targets[0].url: is required: where the metrics are\n"
-                    "t.yaml:3: targets[1]: must be a mapping of keys, such as 'url: ...'\n"
-                    "t.yaml:5: targets[2].matchers[0].label: is required: label's name\n"
-                    "t.yaml:6: targets[2].labels: has 3 entries, the most is 2\n");
+    expect_mistakes(
+        "collect: {interval: 5}\nretries: 11\nfactor: .inf\nname: \"\"\nlog: {level: loud}\npath:\n",
+        "t.yaml:1: collect.interval: '5' is not a duration with its unit, such as 250ms, 30s, 1m30s or 7d\n"
+        "t.yaml:2: retries: '11' is not between -10 and 10\n"
+        "t.yaml:3: factor: '.inf' is not a number\n"
+        "t.yaml:4: name: must not be empty\n"
+        "t.yaml:5: log.level: 'loud' is not one of error, warn, info\n"
+        "t.yaml:6: path: must be a path, has no value\n");
+    expect_mistakes(
+        "targets:\n- probe: yes\n- [a]\n- url: x\n  matchers: [{value: 1}]\n  labels: {a: 1, b: 2, c: 3}\n",
+        "t.yaml:2: targets[0].probe: 'yes' is not true or false\n"
+        "t.yaml:2: targets[0].url: is required: where the metrics are\n"
+        "t.yaml:3: targets[1]: must be a mapping of keys, such as 'url: ...'\n"
+        "t.yaml:5: targets[2].matchers[0].label: is required: label's name\n"
+        "t.yaml:6: targets[2].labels: has 3 entries, the most is 2\n");
     expect_mistakes("collect: 3\nhosts: a\ntargets: {}\nhosts.x: 1\nfactor: [1]\n",
                     "t.yaml:1: collect: must be a mapping of keys\n"
                     "t.yaml:2: hosts: must be a list of texts, found one value\n"
@@ -188,14 +194,19 @@ static void what_makes_yaml_mean_more_than_it_shows_is_refused(void **state) {
     expect_mistakes("a: [[[[[[[[1]]]]]]]]\n", "t.yaml:1: nested deeper than 8 levels\n");
     expect_mistakes("[a]: b\n", "t.yaml:1: a key must be plain text\n");
     expect_mistakes("name: a\n---\nname: b\n", "t.yaml:2: more documents (---) than are read\n");
-    expect_mistakes("name: a\n\tpath: b\n",
-                    "t.yaml:2: found a tab character that violates indentation (while scanning a plain scalar, column 1)\n");
+    expect_mistakes("name: a\n\tpath: b\n", "t.yaml:2: found a tab character that violates indentation "
+                                            "(while scanning a plain scalar, column 1)\n");
     expect_mistakes("name: \xff\n", "t.yaml:1: invalid leading UTF-8 octet (column 1)\n");
 }
 
 static void environment_overrides_scalars(void **state) {
-    static char *const environment[] = {"HOME=/", "PICKET_COLLECT_INTERVAL=2s", "PICKET_COLLECT_BODY_BYTES_MAX=1MB",
-                                        "PICKET_NAME=env", "PICKET_NAMED=no", "PICKET_URL=else", NULL};
+    static char *const environment[] = {"HOME=/",
+                                        "PICKET_COLLECT_INTERVAL=2s",
+                                        "PICKET_COLLECT_BODY_BYTES_MAX=1MB",
+                                        "PICKET_NAME=env",
+                                        "PICKET_NAMED=no",
+                                        "PICKET_URL=else",
+                                        NULL};
     struct reading r = read_it("collect: {interval: 9s}\n", environment);
     assert_int_equal(r.code, FAULT_NONE);
     assert_int_equal(r.values.collect_interval_ms, 2000);
@@ -218,8 +229,9 @@ static void durations_and_sizes_have_units(void **state) {
         assert_int_equal(setting_parse_duration(slice_from_text(durations[i].text), &n, NULL), FAULT_NONE);
         assert_int_equal(n, durations[i].ms);
     }
-    static const char *const not_durations[] = {"", "5", "s", "-5s", "1.5s", "5 s", "5s ", "00", "99999999999999999999s",
-                                                "999999999999999999d", "5y"};
+    static const char *const not_durations[] = {
+        "",  "5", "s", "-5s", "1.5s", "5 s", "5s ", "00", "99999999999999999999s", "999999999999999999d",
+        "5y"};
     for (size_t i = 0; i < sizeof not_durations / sizeof *not_durations; i++)
         assert_int_equal(setting_parse_duration(slice_from_text(not_durations[i]), &n, NULL), FAULT_INPUT);
     assert_int_equal(setting_parse_bytes(SLICE_LIT("3GiB"), &n, NULL), FAULT_NONE);
@@ -238,7 +250,8 @@ static void sample_reads_as_the_defaults(void **state) {
     struct settings *settings = settings_new(&table, arena);
     struct values v, defaults;
     struct fault fault = {0};
-    if (settings_read_text(settings, "sample", sample, NULL, &v, &fault)) fail_msg("%s in:\n%s", fault.text, (const char *)sample.data);
+    if (settings_read_text(settings, "sample", sample, NULL, &v, &fault))
+        fail_msg("%s in:\n%s", fault.text, (const char *)sample.data);
     assert_true(settings_given(settings, &v.collect_bytes));
     assert_false(settings_given(settings, &v.targets));
     settings = settings_new(&table, arena);
@@ -253,14 +266,16 @@ static void sample_reads_as_the_defaults(void **state) {
     char live[8192];
     size_t size = 0;
     for (const char *line = (const char *)sample.data; *line; line = strchr(line, '\n') + 1) {
-        if (strncmp(line, "##", 2) == 0) continue;
+        if (strncmp(line, "##", 2) == 0)
+            continue;
         line += *line == '#';
         const size_t bytes = (size_t)(strchr(line, '\n') + 1 - line);
         memcpy(live + size, line, bytes);
         size += bytes;
     }
     settings = settings_new(&table, arena);
-    assert_int_equal(settings_read_text(settings, "live", slice_of(live, size), NULL, &v, &fault), FAULT_INPUT);
+    assert_int_equal(settings_read_text(settings, "live", slice_of(live, size), NULL, &v, &fault),
+                     FAULT_INPUT);
     assert_int_equal(settings_mistakes_count(settings), 3);
     for (size_t i = 0; i < 3; i++)
         if (!strstr(settings_mistake_at(settings, i), ": must not be empty"))
@@ -293,13 +308,14 @@ static void missing_file_and_small_arena_are_told(void **state) {
     assert_int_equal(settings_read_file(settings, "/nonexistent/x.yaml", NULL, &v, &fault), FAULT_SYSTEM);
     assert_string_equal(fault.text, "open settings '/nonexistent/x.yaml': No such file or directory");
     arena_free(arena);
-    char yaml[40 * 200] = "targets:\n";
-    for (int i = 0; i < 3; i++) strcat(yaml, "- url: http://some.host.example:9100/metrics\n");
+    static const char yaml[] =
+        "targets:\n- url: http://one.host.example:9100/metrics\n"
+        "- url: http://two.host.example:9100/metrics\n- url: http://three.host.example/metrics\n";
     for (size_t bytes = 2000; bytes < 8000; bytes += 64) {
         arena = arena_new(2000, bytes);
         settings = settings_new(&table, arena);
         if (settings) {
-            const fault_code code = settings_read_text(settings, "t", slice_from_text(yaml), NULL, &v, &fault);
+            const fault_code code = settings_read_text(settings, "t", SLICE_LIT(yaml), NULL, &v, &fault);
             assert_true(code == FAULT_NONE || code == FAULT_LIMIT);
         }
         arena_free(arena);
