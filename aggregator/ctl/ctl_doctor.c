@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * doctor: the way from here to the agents, one check a line: address, readiness, token, clock, projections,
+ * agents, SLOs. A check that fails says what to do; what cannot be checked because of it is said to be so,
+ * not to be well. */
+#include "aggregator/ctl/ctl_call.h"
+#include "aggregator/ctl/ctl_table.h"
+#include "common/base/clock.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SKEW_MS_MAX = 5000, LAG_FACTS_MAX = 10000, AGENT_SILENT_MS = 180000 };
+
+enum finding { FINDING_OK, FINDING_WARN, FINDING_FAIL };
+
+struct doctor {
+    struct ctl *ctl;
+    unsigned warnings, failures;
+};
+
+static void say(struct doctor *doctor, enum finding finding, const char *what, const char *advice,
+                const char *format, ...) __attribute__((format(printf, 5, 6)));
+static void say(struct doctor *doctor, enum finding finding, const char *what, const char *advice,
+                const char *format, ...) {
+    static const char *const words[] = {"ok", "warn", "FAIL"};
+    va_list args;
+    va_start(args, format);
+    printf("%-4s  %-12s ", words[finding], what);
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+    if (finding != FINDING_OK && advice)
+        printf("      %-12s -> %s\n", "", advice);
+    doctor->warnings += finding == FINDING_WARN;
+    doctor->failures += finding == FINDING_FAIL;
+}
+
+static bool check_address(struct doctor *doctor) {
+    const struct ctl_answer answer = ctl_http(doctor->ctl, "/healthz", (slice){0}, NULL);
+    const char *url = doctor->ctl->options.url;
+    if (answer.status == 0) {
+        say(doctor, FINDING_FAIL, "address",
+            "is the aggregator running there? another address: --url or PICKET_URL; its own CA: --ca or "
+            "PICKET_CA",
+            "%s: %s", url, answer.fault.text);
+        return false;
+    }
+    if (answer.status != 200) {
+        say(doctor, FINDING_FAIL, "address", "is this address a Picket aggregator?", "%s/healthz: HTTP %d",
+            url, answer.status);
+        return false;
+    }
+    say(doctor, FINDING_OK, "address", NULL, "%s answers in %" PRId64 " ms", url,
+        answer.received_ms - answer.sent_ms);
+    if (!answer.date_ms)
+        return true;
+    /* The header has whole seconds: half a second is what it does not say. */
+    const int64_t skew_ms = answer.date_ms + 500 - (answer.sent_ms + answer.received_ms) / 2;
+    if (skew_ms > SKEW_MS_MAX || skew_ms < -SKEW_MS_MAX)
+        say(doctor, FINDING_WARN, "clock",
+            "synchronise the clocks (chrony, systemd-timesyncd): windows are labelled by them",
+            "the aggregator's clock is %.1f s %s than this machine's", (double)llabs(skew_ms) / 1000,
+            skew_ms > 0 ? "later" : "earlier");
+    else
+        say(doctor, FINDING_OK, "clock", NULL, "within %d s of this machine's", SKEW_MS_MAX / 1000);
+    return true;
+}
+
+static void check_ready(struct doctor *doctor) {
+    const struct ctl_answer answer = ctl_http(doctor->ctl, "/readyz", (slice){0}, NULL);
+    slice body = answer.body;
+    while (body.size && body.data[body.size - 1] == '\n')
+        body.size--;
+    const slice shown = slice_first(body, 400);
+    if (answer.status == 200)
+        say(doctor, FINDING_OK, "ready", NULL, "%.*s", SLICE_ARG(shown));
+    else if (answer.status)
+        say(doctor, FINDING_FAIL, "ready", "what is not ready is named above; the aggregator's log says more",
+            "%.*s", SLICE_ARG(shown));
+    else
+        say(doctor, FINDING_FAIL, "ready", NULL, "%s", answer.fault.text);
+}
+
+static bool check_token(struct doctor *doctor) {
+    if (!doctor->ctl->auth.bearer_token && !doctor->ctl->auth.bearer_token_path) {
+        say(doctor, FINDING_FAIL, "token",
+            "give one by PICKET_TOKEN or --token-file (a local one: build/local/env)", "there is none");
+        return false;
+    }
+    const struct ctl_answer answer =
+        ctl_http(doctor->ctl, ctl_resource_find("slos")->list_path, SLICE_LIT("{\"pageSize\":1}"), NULL);
+    if (answer.status == 200) {
+        say(doctor, FINDING_OK, "token", NULL, "is accepted");
+        return true;
+    }
+    if (answer.status == 401 || answer.status == 403)
+        say(doctor, FINDING_FAIL, "token",
+            "give one that this aggregator knows, by PICKET_TOKEN or --token-file", "is refused (HTTP %d)",
+            answer.status);
+    else
+        say(doctor, FINDING_FAIL, "token", "the aggregator's log says more", "cannot be tried: HTTP %d %s",
+            answer.status, answer.fault.text);
+    return false;
+}
+
+/* A gauge or counter's value in the aggregator's own metrics: the sum of its series. False: it has none. */
+static bool metric(slice text, const char *name, double *ret_sum) {
+    const size_t size = strlen(name);
+    bool found = false;
+    *ret_sum = 0;
+    for (const char *line = (const char *)text.data; line && *line;
+         line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+        if (strncmp(line, name, size) != 0 || (line[size] != ' ' && line[size] != '{'))
+            continue;
+        const char *end = strchr(line, '\n');
+        const char *space = memrchr(line, ' ', end ? (size_t)(end - line) : strlen(line));
+        if (!space)
+            continue;
+        *ret_sum += strtod(space, NULL);
+        found = true;
+    }
+    return found;
+}
+
+static void check_projections(struct doctor *doctor) {
+    const struct ctl_answer answer = ctl_http(doctor->ctl, "/metrics", (slice){0}, NULL);
+    double lag;
+    if (answer.status != 200 || !metric(answer.body, "picket_projection_lag_facts", &lag))
+        say(doctor, FINDING_WARN, "projections", "look at /metrics",
+            "how far they are behind is not known (HTTP %d)", answer.status);
+    else if (lag > LAG_FACTS_MAX)
+        say(doctor, FINDING_WARN, "projections",
+            "wait while they catch up; if it grows, its disk or CPU is too slow",
+            "are %.0f facts behind the journal", lag);
+    else
+        say(doctor, FINDING_OK, "projections", NULL, "are %.0f facts behind the journal", lag);
+}
+
+static double number(const struct yaml_node *node, const char *path) {
+    const slice text = ctl_tree_text(node, path);
+    return text.size ? strtod((const char *)text.data, NULL) : 0;
+}
+
+static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
+    const slice name = ctl_tree_text(agent, "status.agent"),
+                config_error = ctl_tree_text(agent, "status.configError");
+    char what[160];
+    snprintf(what, sizeof what, "agent %.*s", SLICE_ARG(slice_first(name, 100)));
+    int64_t seen_ms = 0;
+    const bool seen = ctl_time_parse(ctl_tree_text(agent, "lastSeenAt"), &seen_ms);
+    const int64_t silent_ms = clock_wall_ms() - seen_ms;
+    if (!seen || !slice_equal_text(ctl_tree_text(agent, "status.online"), "true"))
+        say(doctor, FINDING_FAIL, what,
+            "is it running, and can it reach the broker? its log and its /readyz say", "is not connected");
+    else if (silent_ms > AGENT_SILENT_MS)
+        say(doctor, FINDING_FAIL, what, "its /readyz and its log say what it waits for",
+            "has sent nothing for %" PRId64 " s", silent_ms / 1000);
+    else
+        say(doctor, FINDING_OK, what, NULL, "was heard %" PRId64 " s ago, %.0f intents committed",
+            silent_ms > 0 ? silent_ms / 1000 : 0, number(agent, "intentsCommitted"));
+    if (config_error.size)
+        say(doctor, FINDING_FAIL, what, "correct the SLO that it names", "refuses its configuration: %.*s",
+            SLICE_ARG(slice_first(config_error, 300)));
+    if (number(agent, "intentsLost") > 0)
+        say(doctor, FINDING_WARN, what,
+            "give its queue more room (queue.bytes_max) or look why it was away so long",
+            "had to shed %.0f intents", number(agent, "intentsLost"));
+    const struct yaml_node *targets = ctl_tree_at(agent, "status.targets");
+    for (const struct yaml_node *target = targets ? targets->first : NULL; target; target = target->next) {
+        if (slice_equal_text(ctl_tree_text(target, "up"), "true"))
+            continue;
+        const slice error = ctl_tree_text(target, "error");
+        say(doctor, FINDING_WARN, what, "what is not seen is unknown, not good", "cannot scrape %.*s: %.*s",
+            SLICE_ARG(slice_first(ctl_tree_text(target, "name"), 100)), SLICE_ARG(slice_first(error, 200)));
+    }
+}
+
+static void check_agents(struct doctor *doctor) {
+    struct yaml_node *root = NULL;
+    if (ctl_list(doctor->ctl, ctl_resource_find("agents"), NULL, 1000, &root)) {
+        say(doctor, FINDING_WARN, "agents", NULL, "cannot be listed, see above");
+        return;
+    }
+    const struct yaml_node *agents = yaml_find(root, "agents");
+    if (!agents || !agents->first)
+        say(doctor, FINDING_WARN, "agents", "start one with a certificate of this tenant (platforms/)",
+            "there is none");
+    for (const struct yaml_node *agent = agents ? agents->first : NULL; agent; agent = agent->next)
+        check_agent(doctor, agent);
+}
+
+static void check_slos(struct doctor *doctor) {
+    struct yaml_node *root = NULL;
+    if (ctl_list(doctor->ctl, ctl_resource_find("slos"), NULL, 1000, &root))
+        return;
+    const struct yaml_node *slos = yaml_find(root, "slos");
+    unsigned fresh = 0;
+    for (const struct yaml_node *slo = slos ? slos->first : NULL; slo; slo = slo->next) {
+        char what[160];
+        snprintf(what, sizeof what, "slo %.*s", SLICE_ARG(slice_first(ctl_tree_text(slo, "sloId"), 100)));
+        int64_t last_ms;
+        const int64_t window_ms = (int64_t)number(slo, "sliSpec.windowSeconds") * 1000;
+        if (!ctl_time_parse(ctl_tree_text(slo, "budget.lastWindowAt"), &last_ms))
+            say(doctor, FINDING_WARN, what,
+                "does an agent have the targets that it names? new ones take a window to begin",
+                "no window has come yet");
+        else if (clock_wall_ms() - last_ms > 3 * window_ms + 60000)
+            say(doctor, FINDING_WARN, what, "is its agent running, and its target up?",
+                "its last window began %" PRId64 " s ago", (clock_wall_ms() - last_ms) / 1000);
+        else
+            fresh++;
+    }
+    if (!slos || !slos->first)
+        say(doctor, FINDING_WARN, "slos", "create one: picketctl help create", "there is none");
+    else if (fresh)
+        say(doctor, FINDING_OK, "slos", NULL, "%u of %zu with fresh windows", fresh, slos->count);
+}
+
+enum ctl_exit ctl_doctor(struct ctl *ctl) {
+    struct doctor doctor = {.ctl = ctl};
+    if (check_address(&doctor)) {
+        check_ready(&doctor);
+        if (check_token(&doctor)) {
+            check_projections(&doctor);
+            check_agents(&doctor);
+            check_slos(&doctor);
+        } else
+            printf("      not checked: projections, agents, slos (they need a token)\n");
+    } else
+        printf("      not checked: all the rest\n");
+    if (doctor.failures || doctor.warnings)
+        printf("\n%u wrong, %u to look at\n", doctor.failures, doctor.warnings);
+    else
+        printf("\nall is well\n");
+    return doctor.failures ? CTL_EXIT_REFUSED : CTL_EXIT_OK;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * get and describe: a request made from the row and the options, all pages of the answer joined into one
+ * tree, and that tree in the format asked for. */
+#include "aggregator/ctl/ctl_call.h"
+#include "aggregator/ctl/ctl_table.h"
+#include "common/base/clock.h"
+#include "common/settings/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { PAGE_SIZE = 500 };
+
+static void add_time(struct text *text, const char *name, int64_t at_ms) {
+    const time_t seconds = (time_t)(at_ms / 1000);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    char stamp[40];
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+    text_format(text, ",\"%s\":\"%s.%03dZ\"", name, stamp, (int)(at_ms % 1000));
+}
+
+static enum ctl_exit add_bound(struct text *text, const char *name, const char *given) {
+    if (!given)
+        return CTL_EXIT_OK;
+    int64_t ms;
+    const slice value = slice_from_text(given);
+    if (ctl_time_parse(value, &ms))
+        add_time(text, name, ms);
+    else if (setting_parse_duration(value, &ms, NULL) == FAULT_NONE)
+        add_time(text, name, clock_wall_ms() - ms);
+    else
+        return ctl_fail(CTL_EXIT_USAGE,
+                        "--%s: '%s' is neither a time such as 2026-01-31T09:30:00Z nor how long ago, such "
+                        "as 2h",
+                        name, given);
+    return CTL_EXIT_OK;
+}
+
+static size_t key_size(const char *where) {
+    return (size_t)(strchr(where, '=') - where);
+}
+
+static bool same_key(const char *a, const char *b) {
+    return key_size(a) == key_size(b) && memcmp(a, b, key_size(a)) == 0;
+}
+
+/* A repeated field becomes a list. Values are texts: the mapping takes numbers as texts too, and words for
+ * bools. */
+static void add_where(struct text *text, const struct ctl_options *options) {
+    for (size_t i = 0; i < options->where_count; i++) {
+        const char *where = options->where[i];
+        bool done = false, several = false;
+        for (size_t j = 0; j < options->where_count; j++) {
+            if (j != i && same_key(where, options->where[j]))
+                several = true;
+            if (j < i && same_key(where, options->where[j]))
+                done = true;
+        }
+        if (done)
+            continue;
+        const size_t size = key_size(where);
+        /* The contract's lists are called in the plural, and none of its other request fields is. */
+        const bool list = several || (size > 2 && where[size - 1] == 's' && where[size - 2] == 'e');
+        text_add_text(text, ",");
+        text_add_json_string(text, slice_of(where, size));
+        text_add_text(text, list ? ":[" : ":");
+        bool first = true;
+        for (size_t j = i; j < options->where_count; j++) {
+            if (!same_key(where, options->where[j]))
+                continue;
+            if (!first)
+                text_add_text(text, ",");
+            first = false;
+            const slice value = slice_from_text(options->where[j] + size + 1);
+            if (slice_equal_text(value, "true") || slice_equal_text(value, "false"))
+                text_add(text, value);
+            else
+                text_add_json_string(text, value);
+        }
+        if (list)
+            text_add_text(text, "]");
+    }
+}
+
+struct page {
+    const struct ctl_resource *resource;
+    const char *id;
+    int64_t limit;
+    slice token; /* of the page; or the sequence to read on after */
+};
+
+static enum ctl_exit page_request(struct ctl *ctl, const struct page *page, slice *ret_json) {
+    const struct ctl_resource *resource = page->resource;
+    const struct ctl_options *options = &ctl->options;
+    struct text text = text_begin(ctl->arena);
+    const int64_t size = page->limit < PAGE_SIZE ? page->limit : PAGE_SIZE;
+    /* What follows adds ",name:value": something that always may stand first saves the special case. */
+    if (resource->list_pages)
+        text_format(&text, "{\"pageSize\":%lld", (long long)size);
+    else if (resource->list_by_sequence)
+        text_format(&text, "{\"limit\":%lld", (long long)size);
+    else {
+        text_format(&text, "{\"%s\":", resource->list_parent);
+        text_add_json_string(&text, slice_from_text(page->id));
+    }
+    if (resource->list_pages && page->token.size) {
+        text_add_text(&text, ",\"pageToken\":");
+        text_add_json_string(&text, page->token);
+    }
+    if (resource->list_by_sequence && page->token.size)
+        text_format(&text, ",\"afterSequence\":\"%.*s\"", SLICE_ARG(page->token));
+    if (resource->list_by_time) {
+        enum ctl_exit code = add_bound(&text, "from", options->from);
+        if (code == CTL_EXIT_OK)
+            code = add_bound(&text, "to", options->to);
+        if (code)
+            return code;
+        if (options->step_ms)
+            text_format(&text, ",\"step\":\"%lld.%03lds\"", (long long)(options->step_ms / 1000),
+                        (long)(options->step_ms % 1000));
+        if (options->split)
+            text_add_text(&text, ",\"split\":true");
+    }
+    if (!(resource->list_by_sequence && page->token.size))
+        add_where(&text, options);
+    else {
+        /* The first page's afterSequence is passed; the other filters go on. */
+        struct ctl_options rest = *options;
+        rest.where_count = 0;
+        for (size_t i = 0; i < options->where_count; i++)
+            if (strncmp(options->where[i], "afterSequence=", 14) != 0 &&
+                strncmp(options->where[i], "after_sequence=", 15) != 0)
+                rest.where[rest.where_count++] = options->where[i];
+        add_where(&text, &rest);
+    }
+    text_add_text(&text, "}");
+    struct fault fault;
+    if (text_end(&text, "request", ret_json, &fault))
+        return ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
+    return CTL_EXIT_OK;
+}
+
+/* Where the answer says that there is more; empty when there is not. */
+static slice next_token(const struct ctl_resource *resource, const struct yaml_node *root,
+                        const struct yaml_node *items) {
+    if (resource->list_pages)
+        return ctl_tree_text(root, "nextPageToken");
+    if (!resource->list_by_sequence || !items || items->count == 0)
+        return (slice){0};
+    const slice last = ctl_tree_text(root, "lastSequence"), newest = ctl_tree_text(root, "newestSequence");
+    return slice_equal(last, newest) ? (slice){0} : last;
+}
+
+enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, const char *id, int64_t limit,
+                       struct yaml_node **ret_root) {
+    if (resource->list_parent && !id)
+        return ctl_fail(CTL_EXIT_USAGE, "get %s: which one? picketctl get %s ID (see picketctl get slos)",
+                        resource->name, resource->name);
+    struct page page = {.resource = resource, .id = id, .limit = limit};
+    struct yaml_node *whole = NULL, *whole_items = NULL, *last_item = NULL;
+    for (;;) {
+        slice request, response;
+        enum ctl_exit code = page_request(ctl, &page, &request);
+        if (code == CTL_EXIT_OK)
+            code = ctl_call(ctl, resource->list_path, request, &response);
+        if (code)
+            return code;
+        struct yaml_node *root = NULL;
+        struct fault fault;
+        if (ctl_tree_read(response, "answer", ctl->arena, &root, &fault))
+            return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
+        struct yaml_node *items = NULL;
+        for (struct yaml_node *entry = root->first; entry; entry = entry->next)
+            if (slice_equal_text(entry->key, resource->list_items))
+                items = entry;
+        if (!whole) {
+            whole = root;
+            whole_items = items;
+        } else if (items && whole_items) {
+            last_item->next = items->first;
+            whole_items->count += items->count;
+        }
+        for (struct yaml_node *item = items ? items->first : NULL; item; item = item->next)
+            last_item = item;
+        page.token = next_token(resource, root, items);
+        page.limit -= items ? (int64_t)items->count : 0;
+        if (!page.token.size || page.limit <= 0 || !items)
+            break;
+    }
+    if (page.token.size && page.limit <= 0)
+        fprintf(stderr, "picketctl: there are more than these %lld; show more with --limit\n",
+                (long long)limit);
+    *ret_root = whole;
+    return CTL_EXIT_OK;
+}
+
+static enum ctl_exit print_tree(struct ctl *ctl, const struct yaml_node *node) {
+    struct text text = text_begin(ctl->arena);
+    if (ctl->options.output == CTL_OUTPUT_JSON)
+        ctl_tree_add_json(&text, node, NULL, 0);
+    else
+        ctl_tree_add_yaml(&text, node, 0);
+    if (ctl->options.output == CTL_OUTPUT_JSON)
+        text_add_text(&text, "\n");
+    slice page;
+    struct fault fault;
+    if (text_end(&text, "output", &page, &fault))
+        return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
+    fwrite(page.data, 1, page.size, stdout);
+    return CTL_EXIT_OK;
+}
+
+static enum ctl_exit print_table(struct ctl *ctl, const struct ctl_resource *resource,
+                                 const struct yaml_node *root) {
+    struct text text = text_begin(ctl->arena);
+    const size_t rows = ctl_table_add(&text, resource, root, clock_wall_ms(), ctl->arena);
+    if (rows == 0) {
+        fprintf(stderr, "no %s\n", resource->name);
+        return CTL_EXIT_OK;
+    }
+    slice page;
+    struct fault fault;
+    if (text_end(&text, "table", &page, &fault))
+        return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
+    fwrite(page.data, 1, page.size, stdout);
+    return CTL_EXIT_OK;
+}
+
+/* The object itself, out of the answer around it. */
+static enum ctl_exit get_one(struct ctl *ctl, const struct ctl_resource *resource, const char *id,
+                             const struct yaml_node **ret_object) {
+    struct text text = text_begin(ctl->arena);
+    text_format(&text, "{\"%s\":", resource->get_field);
+    text_add_json_string(&text, slice_from_text(id));
+    text_add_text(&text, "}");
+    slice request, response;
+    struct fault fault;
+    if (text_end(&text, "request", &request, &fault))
+        return ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
+    const enum ctl_exit code = ctl_call(ctl, resource->get_path, request, &response);
+    if (code)
+        return code;
+    struct yaml_node *root = NULL;
+    if (ctl_tree_read(response, "answer", ctl->arena, &root, &fault))
+        return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
+    *ret_object = ctl_tree_at(root, resource->get_item);
+    if (!*ret_object)
+        return ctl_fail(CTL_EXIT_ABSENT, "no %s is called '%s'", resource->get_item, id);
+    return CTL_EXIT_OK;
+}
+
+static enum ctl_exit resource_of(struct ctl *ctl, const struct ctl_resource **ret_resource) {
+    const struct ctl_options *options = &ctl->options;
+    if (options->words_count < 2) {
+        fprintf(stderr, "picketctl: %s what? One of:\n", options->words[0]);
+        for (size_t i = 0; i < ctl_resources_count; i++)
+            fprintf(stderr, "  %-12s %s\n", ctl_resources[i].name, ctl_resources[i].help);
+        return CTL_EXIT_USAGE;
+    }
+    *ret_resource = ctl_resource_find(options->words[1]);
+    if (!*ret_resource)
+        return ctl_fail(CTL_EXIT_USAGE, "unknown resource '%s'; see picketctl get", options->words[1]);
+    if (options->words_count > 3)
+        return ctl_fail(CTL_EXIT_USAGE, "one %s at a time; '%s' is too much", options->words[1],
+                        options->words[3]);
+    if (!(*ret_resource)->list_by_time &&
+        (options->from || options->to || options->step_ms || options->split) &&
+        !(*ret_resource)->describe_also)
+        return ctl_fail(CTL_EXIT_USAGE, "%s has no --from, --to, --step or --split", (*ret_resource)->name);
+    return CTL_EXIT_OK;
+}
+
+/* One object printed as a table is a list of one. */
+static const struct yaml_node *as_list(struct ctl *ctl, const struct ctl_resource *resource,
+                                       const struct yaml_node *object) {
+    struct yaml_node *nodes = arena_alloc_array(ctl->arena, 3, sizeof *nodes);
+    if (!nodes)
+        return NULL;
+    nodes[2] = *object;
+    nodes[2].next = NULL;
+    nodes[1] = (struct yaml_node){
+        .kind = YAML_KIND_LIST, .key = slice_from_text(resource->list_items), .first = &nodes[2], .count = 1};
+    nodes[0] = (struct yaml_node){.kind = YAML_KIND_MAPPING, .first = &nodes[1], .count = 1};
+    return &nodes[0];
+}
+
+enum ctl_exit ctl_get(struct ctl *ctl) {
+    const struct ctl_resource *resource;
+    enum ctl_exit code = resource_of(ctl, &resource);
+    if (code)
+        return code;
+    const char *id = ctl->options.words_count > 2 ? ctl->options.words[2] : NULL;
+    if (id && !resource->list_parent) {
+        if (!resource->get_path)
+            return ctl_fail(CTL_EXIT_USAGE, "%s has nothing to get by id; narrow it with --where",
+                            resource->name);
+        const struct yaml_node *object;
+        code = get_one(ctl, resource, id, &object);
+        if (code)
+            return code;
+        const struct yaml_node *list =
+            ctl->options.output == CTL_OUTPUT_TABLE ? as_list(ctl, resource, object) : NULL;
+        return list ? print_table(ctl, resource, list) : print_tree(ctl, object);
+    }
+    struct yaml_node *root = NULL;
+    code = ctl_list(ctl, resource, id, ctl->options.limit, &root);
+    if (code)
+        return code;
+    return ctl->options.output == CTL_OUTPUT_TABLE ? print_table(ctl, resource, root) : print_tree(ctl, root);
+}
+
+enum ctl_exit ctl_describe(struct ctl *ctl) {
+    const struct ctl_resource *resource;
+    enum ctl_exit code = resource_of(ctl, &resource);
+    if (code)
+        return code;
+    if (!resource->get_path)
+        return ctl_fail(CTL_EXIT_USAGE, "%s cannot be described; see picketctl get", resource->name);
+    if (ctl->options.words_count < 3)
+        return ctl_fail(CTL_EXIT_USAGE, "which one? picketctl describe %s ID", ctl->options.words[1]);
+    const char *id = ctl->options.words[2];
+    const struct yaml_node *object;
+    code = get_one(ctl, resource, id, &object);
+    if (code == CTL_EXIT_OK)
+        code = print_tree(ctl, object);
+    const struct ctl_resource *also =
+        resource->describe_also ? ctl_resource_find(resource->describe_also) : NULL;
+    if (code || !also || ctl->options.output != CTL_OUTPUT_TABLE)
+        return code;
+    struct yaml_node *root = NULL;
+    if (!ctl->options.from)
+        ctl->options.from = "10m";
+    code = ctl_list(ctl, also, id, ctl->options.limit, &root);
+    if (code)
+        return code;
+    printf("\n%s:\n", also->name);
+    fflush(stdout);
+    return print_table(ctl, also, root);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Help, completion and the reference page, all from the rows of commands, options, resources and kinds. */
+#include "aggregator/ctl/ctl.h"
+
+#include <stdio.h>
+
+static void add_indented(struct text *text, const char *lines, const char *indent) {
+    for (const char *at = lines; *at;) {
+        const char *end = strchr(at, '\n');
+        text_format(text, "%s%.*s\n", indent, (int)(end - at), at);
+        at = end + 1;
+    }
+}
+
+static void add_options(struct text *text, const char *command) {
+    for (size_t i = 0; i < ctl_option_rows_count; i++) {
+        const struct ctl_option_row *row = &ctl_option_rows[i];
+        if (command ? !ctl_option_serves(row, command) : row->commands != NULL)
+            continue;
+        char name[64];
+        snprintf(name, sizeof name, "%s%s%s%s%s", row->letter ? row->letter : "  ", row->letter ? ", " : "  ",
+                 row->name, row->value ? " " : "", row->value ? row->value : "");
+        text_format(text, "  %-28s %s\n", name, row->help);
+    }
+}
+
+static void add_resources(struct text *text) {
+    text_add_text(text, "\nResources:\n");
+    for (size_t i = 0; i < ctl_resources_count; i++)
+        text_format(text, "  %-11s %s%s\n", ctl_resources[i].name, ctl_resources[i].help,
+                    ctl_resources[i].list_parent ? " (needs the SLO's id)" : "");
+}
+
+static void add_kinds(struct text *text) {
+    text_add_text(text, "\nKinds, each with a document that can be created (fields as in the contract):\n");
+    for (size_t i = 0; i < ctl_kinds_count; i++) {
+        text_add_text(text, "\n");
+        add_indented(text, ctl_kinds[i].example, "  ");
+    }
+}
+
+static void add_command(struct text *text, const struct ctl_command *command) {
+    text_format(text, "%c%s.\n\n  picketctl %s %s\n\nOptions:\n", command->help[0] & ~0x20, command->help + 1,
+                command->name, command->arguments);
+    add_options(text, command->name);
+    text_add_text(text, "\nExamples:\n");
+    add_indented(text, command->examples, "  ");
+    if (strstr(command->arguments, "RESOURCE"))
+        add_resources(text);
+    if (strcmp(command->name, "create") == 0)
+        add_kinds(text);
+}
+
+void ctl_help_add(struct text *text, const char *name) {
+    for (size_t i = 0; name && i < ctl_commands_count; i++)
+        if (strcmp(ctl_commands[i].name, name) == 0)
+            return add_command(text, &ctl_commands[i]);
+    text_add_text(text, "picketctl asks a Picket aggregator, and shows what it knows.\n\n"
+                        "  picketctl COMMAND [ARGUMENTS] [OPTIONS]\n\nCommands:\n");
+    for (size_t i = 0; i < ctl_commands_count; i++) {
+        char head[48];
+        snprintf(head, sizeof head, "%s %s", ctl_commands[i].name, ctl_commands[i].arguments);
+        text_format(text, "  %-26s %s\n", head, ctl_commands[i].help);
+    }
+    text_add_text(text, "\nOptions:\n");
+    add_options(text, NULL);
+    add_resources(text);
+    text_add_text(
+        text,
+        "\nTo begin with:\n"
+        "  export PICKET_URL=http://127.0.0.1:8420 PICKET_TOKEN=...   (a local one: . build/local/env)\n"
+        "  picketctl doctor\n  picketctl get slos\n  picketctl help create\n\nExit codes:\n");
+    for (int code = 0; code < CTL_EXIT_MAX_; code++)
+        text_format(text, "  %d  %s\n", code, ctl_exit_text((enum ctl_exit)code));
+}
+
+static void reference_resources(struct text *text) {
+    text_add_text(text, "## Resources\n\n| resource | also | what | columns |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < ctl_resources_count; i++) {
+        const struct ctl_resource *resource = &ctl_resources[i];
+        text_format(text, "| `%s` | %s | %s | ", resource->name, resource->aliases, resource->help);
+        for (const struct ctl_column *column = resource->columns; column->title; column++)
+            text_format(text, "%s%s", column == resource->columns ? "" : ", ", column->title);
+        text_add_text(text, " |\n");
+    }
+}
+
+void ctl_reference_add(struct text *text) {
+    text_add_text(text, "# picketctl\n\nMade by `picketctl help reference`; do not edit.\n\n## Commands\n");
+    for (size_t i = 0; i < ctl_commands_count; i++) {
+        const struct ctl_command *command = &ctl_commands[i];
+        text_format(text, "\n### %s\n\n`picketctl %s%s%s`: %s.\n\n```sh\n%s```\n", command->name,
+                    command->name, *command->arguments ? " " : "", command->arguments, command->help,
+                    command->examples);
+    }
+    text_add_text(text, "\n## Options\n\n| option | value | commands | what |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < ctl_option_rows_count; i++) {
+        const struct ctl_option_row *row = &ctl_option_rows[i];
+        text_format(text, "| `%s`%s%s%s | %s | %s | %s |\n", row->name, row->letter ? " `" : "",
+                    row->letter ? row->letter : "", row->letter ? "`" : "", row->value ? row->value : "",
+                    row->commands ? row->commands : "all", row->help);
+    }
+    text_add_text(text, "\n");
+    reference_resources(text);
+    text_add_text(text, "\n## Kinds for `create -f`\n\nA file holds one document or several (`---` between "
+                        "them), YAML or JSON. "
+                        "All are checked before the first is sent.\n");
+    for (size_t i = 0; i < ctl_kinds_count; i++)
+        text_format(text, "\n```yaml\n%s```\n", ctl_kinds[i].example);
+    text_add_text(text, "\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
+    for (int code = 0; code < CTL_EXIT_MAX_; code++)
+        text_format(text, "| %d | %s |\n", code, ctl_exit_text((enum ctl_exit)code));
+}
+
+/* Inside single quotes; quote: what stands for one there, by shell. */
+static void add_quoted(struct text *text, const char *words, const char *quote) {
+    for (const char *at = words; *at; at++)
+        text_add_text(text, *at == '\'' ? quote : (char[]){*at, '\0'});
+}
+
+static void add_words(struct text *text, bool commands) {
+    if (commands)
+        for (size_t i = 0; i < ctl_commands_count; i++)
+            text_format(text, "%s%s", i ? " " : "", ctl_commands[i].name);
+    else
+        for (size_t i = 0; i < ctl_resources_count; i++)
+            text_format(text, "%s%s", i ? " " : "", ctl_resources[i].name);
+}
+
+static void add_option_words(struct text *text) {
+    for (size_t i = 0; i < ctl_option_rows_count; i++)
+        text_format(text, "%s%s", i ? " " : "", ctl_option_rows[i].name);
+}
+
+static void completion_bash(struct text *text) {
+    text_add_text(
+        text, "# source <(picketctl completion bash)\n_picketctl() {\n  local word=${COMP_WORDS[COMP_CWORD]} "
+              "before=${COMP_WORDS[COMP_CWORD-1]}\n  case $before in\n"
+              "    -f|--file|--ca|--token-file) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+              "    -o|--output) COMPREPLY=($(compgen -W 'table json yaml' -- \"$word\")); return ;;\n"
+              "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
+              "    get|describe|watch) COMPREPLY=($(compgen -W '");
+    add_words(text, false);
+    text_add_text(text,
+                  "' -- \"$word\")); return ;;\n  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W '");
+    add_option_words(text);
+    text_add_text(text, "' -- \"$word\")); return ;;\n  esac\n  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    "
+                        "COMPREPLY=($(compgen -W '");
+    add_words(text, true);
+    text_add_text(
+        text,
+        "' -- \"$word\"))\n  elif [ \"$COMP_CWORD\" -eq 3 ]; then\n"
+        "    COMPREPLY=($(compgen -W \"$(picketctl get \"$before\" 2>/dev/null | awk 'NR > 1 {print $1}')\" "
+        "-- \"$word\"))\n  fi\n}\ncomplete -F _picketctl picketctl\n");
+}
+
+static void completion_zsh(struct text *text) {
+    text_add_text(text, "#compdef picketctl\n_picketctl() {\n  local -a commands resources\n  commands=(");
+    for (size_t i = 0; i < ctl_commands_count; i++)
+        text_format(text, "'%s:%s' ", ctl_commands[i].name, ctl_commands[i].help);
+    text_add_text(text, ")\n  resources=(");
+    for (size_t i = 0; i < ctl_resources_count; i++) {
+        text_format(text, "'%s:", ctl_resources[i].name);
+        add_quoted(text, ctl_resources[i].help, "'\\''");
+        text_add_text(text, "' ");
+    }
+    text_add_text(text, ")\n  if (( CURRENT == 2 )); then _describe command commands\n"
+                        "  elif (( CURRENT == 3 )) && [[ $words[2] == (get|describe|watch) ]]; then "
+                        "_describe resource resources\n"
+                        "  elif [[ $words[CURRENT-1] == (-f|--file|--ca|--token-file) ]]; then _files\n"
+                        "  elif [[ $words[CURRENT-1] == (-o|--output) ]]; then compadd table json yaml\n"
+                        "  else compadd -- ");
+    add_option_words(text);
+    text_add_text(text, "\n  fi\n}\ncompdef _picketctl picketctl\n");
+}
+
+static void completion_fish(struct text *text) {
+    text_add_text(text, "complete -c picketctl -f\n");
+    for (size_t i = 0; i < ctl_commands_count; i++)
+        text_format(text, "complete -c picketctl -n __fish_use_subcommand -a %s -d '%s'\n",
+                    ctl_commands[i].name, ctl_commands[i].help);
+    for (size_t i = 0; i < ctl_resources_count; i++) {
+        text_format(text,
+                    "complete -c picketctl -n '__fish_seen_subcommand_from get describe watch' -a %s -d '",
+                    ctl_resources[i].name);
+        add_quoted(text, ctl_resources[i].help, "\\'");
+        text_add_text(text, "'\n");
+    }
+    for (size_t i = 0; i < ctl_option_rows_count; i++) {
+        const struct ctl_option_row *row = &ctl_option_rows[i];
+        text_format(text, "complete -c picketctl -l %s%s%s%s -d '", row->name + 2, row->letter ? " -s " : "",
+                    row->letter ? row->letter + 1 : "", row->value ? " -r" : "");
+        add_quoted(text, row->help, "\\'");
+        text_format(text, "'%s\n", row->value && strcmp(row->value, "FILE") == 0 ? " -F" : "");
+    }
+}
+
+enum ctl_exit ctl_completion(struct ctl *ctl) {
+    static const struct {
+        const char *shell;
+        void (*add)(struct text *text);
+    } shells[] = {{"bash", completion_bash}, {"zsh", completion_zsh}, {"fish", completion_fish}};
+    const char *shell = ctl->options.words_count > 1 ? ctl->options.words[1] : "";
+    for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
+        if (strcmp(shells[i].shell, shell) != 0)
+            continue;
+        struct text text = text_begin(ctl->arena);
+        shells[i].add(&text);
+        slice page;
+        if (text_end(&text, "completion", &page, NULL))
+            return CTL_EXIT_USAGE;
+        fwrite(page.data, 1, page.size, stdout);
+        return CTL_EXIT_OK;
+    }
+    return ctl_fail(CTL_EXIT_USAGE, "completion for bash, zsh or fish? such as: picketctl completion bash");
+}

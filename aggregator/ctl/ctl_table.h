@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Items of an answer as a table for people. */
+#ifndef PICKET_CTL_CTL_TABLE_H
+#define PICKET_CTL_CTL_TABLE_H
+
+#include "aggregator/ctl/ctl_resources.h"
+#include "aggregator/ctl/ctl_tree.h"
+
+/* Adds a head and a row for each item at `items` ("series.points": of each series its points); nothing when
+ * there is none. now_ms: for ages. arena: for the cells. Returns the count of rows. */
+size_t ctl_table_add(struct text *text, const struct ctl_resource *resource, const struct yaml_node *root,
+                     int64_t now_ms, struct arena *arena);
+/* One cell, without padding and without control characters. */
+slice ctl_cell(const struct ctl_column *column, const struct yaml_node *item, const struct yaml_node *parent,
+               int64_t now_ms, struct arena *arena);
+/* RFC 3339 in UTC to milliseconds since 1970; false when it is none. */
+bool ctl_time_parse(slice text, int64_t *ret_ms);
+
+#endif
