@@ -42,7 +42,7 @@ static void open_tables(struct place *place) {
 
 static int set_up(void **state) {
     struct place *place = calloc(1, sizeof *place);
-    strcpy(place->folder, "/tmp/projections_test.XXXXXX");
+    snprintf(place->folder, sizeof place->folder, "/tmp/projections_test.XXXXXX");
     assert_non_null(mkdtemp(place->folder));
     snprintf(place->path, sizeof place->path, "%s/read.db", place->folder);
     place->arena = arena_new(1 << 20, 256 << 20);

@@ -32,7 +32,7 @@ static void shell(const char *format, const char *folder) {
 }
 
 void net_folder_make(struct net_folder *ret_folder) {
-    strcpy(ret_folder->path, "/tmp/picket-net-XXXXXX");
+    snprintf(ret_folder->path, sizeof ret_folder->path, "/tmp/picket-net-XXXXXX");
     must(mkdtemp(ret_folder->path) != NULL, "mkdtemp");
 }
 

@@ -188,9 +188,9 @@ static void lines_and_label_sets_are_bounded(void **state) {
     text[LIMIT_EXPOSITION_LINE_BYTES] = '\n';
     assert_int_equal(parse(EXPOSITION_TEXT, slice_of(text, LIMIT_EXPOSITION_LINE_BYTES + 1), 999, &record, NULL, &fault),
                      FAULT_NONE);
-    char *at = text + sprintf(text, "a{");
-    for (int i = 0; i <= LIMIT_LABELS_PER_SERIES; i++) at += sprintf(at, "l%d=\"v\",", i);
-    at += sprintf(at, "} 1\n");
+    char *at = text + snprintf(text, size, "a{");
+    for (int i = 0; i <= LIMIT_LABELS_PER_SERIES; i++) at += snprintf(at, 32, "l%d=\"v\",", i);
+    snprintf(at, 8, "} 1\n");
     refuses(EXPOSITION_TEXT, slice_from_text(text), FAULT_LIMIT, "LIMIT_LABELS_PER_SERIES");
     free(text);
 }

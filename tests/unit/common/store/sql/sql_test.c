@@ -17,7 +17,7 @@ struct place {
 
 static int set_up(void **state) {
     struct place *place = calloc(1, sizeof *place);
-    strcpy(place->folder, "/tmp/sql_test.XXXXXX");
+    snprintf(place->folder, sizeof place->folder, "/tmp/sql_test.XXXXXX");
     assert_non_null(mkdtemp(place->folder));
     snprintf(place->path, sizeof place->path, "%s/a.db", place->folder);
     struct fault fault;
