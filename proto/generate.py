@@ -409,7 +409,9 @@ def docs(contract):
         rows.append("    {&%s_desc, %s, %s_words},\n" % (
             message.c_name, text(contract.comment(message.file, message.path)), message.c_name))
     return ("".join(out) + "\nconst struct message_doc message_docs[] = {\n" + "".join(rows) +
-            "};\nconst size_t message_docs_count = %d;\n" % len(rows))
+            "};\nconst size_t message_docs_count = %d;\n" % len(rows) +
+            "const struct enum_desc *const enums_table[] = {%s};\nconst size_t enums_count = %d;\n" % (
+                ", ".join("&%s_enum" % contract.c_name(e) for e in contract.enums), len(contract.enums)))
 
 
 def read_descriptors(protoc, proto, protobuf_include):

@@ -86,7 +86,8 @@ size_t fold_snapshot_bytes_max(const struct fold *fold);
 
 /* On a new fold, before the first begin. whole: the last fold_snapshot (empty: none). targets: all stored
  * fold_snapshot_target, in any order. State of SLIs and targets that are no more, or were defined otherwise, is passed
- * over: this is also how a changed configuration is taken (new fold, snapshot of the old one). FAULT_CORRUPT: that
+ * over: this is also how a changed configuration is taken (seal what is over, then new fold, snapshot of the old one;
+ * an SLI whose definition changed begins anew, its open window included). FAULT_CORRUPT: that
  * record does not check; the others are used nevertheless and reterr says which not. */
 fault_code fold_restore(struct fold *fold, slice whole, const slice *targets, size_t targets_count, int64_t now_ms,
                         struct fault *reterr) MUST_CHECK;
@@ -95,6 +96,7 @@ struct fold_stats {
     size_t series, series_max, memory_bytes;
     uint64_t seal_generation;
     uint64_t scrapes_committed, scrapes_aborted, samples, resets, series_refused, series_forgotten;
+    int64_t good_carried;         /* good (or bad) that still waits for its total, over all SLIs */
     uint64_t gap_windows_dropped; /* beyond gap_windows_max: the centre has no window there */
 };
 void fold_stats(const struct fold *fold, struct fold_stats *ret_stats);

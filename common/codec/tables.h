@@ -104,6 +104,9 @@ struct message_doc {
 extern const struct message_doc message_docs[];
 extern const size_t message_docs_count;
 
+extern const struct enum_desc *const enums_table[];
+extern const size_t enums_count;
+
 /* Rows of methods_table by the hash of their path, open addressing; methods_count marks an empty place. */
 extern const uint16_t methods_hash[];
 extern const uint32_t methods_hash_mask;

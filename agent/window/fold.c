@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A scrape writes into `staged` of its series and bindings only; fold_commit turns that into counts, fold_abort forgets
+ * it, so a scrape that broke off leaves no trace.
+ *
+ * Counters are floating point in the exposition. Whole events are counted as integers; the fraction of an event that
+ * an increase leaves over is kept per binding and added to the next, so no sum of fractions is lost. Integers up to
+ * 2^53 are exact.
+ *
+ * The bucket at an SLI's threshold and the one at +Inf are paired by the identity of their series without `le`: a
+ * histogram of which only one of the two was seen cannot be judged and leaves the scrape unseen for that SLI.
+ *
+ * A target reads its own counters one after another, so good may run ahead of total by what happened meanwhile;
+ * sealing (fold_seal.c) carries the surplus into the next window. */
+#include "agent/window/fold_parts.h"
+
+#include "agent/window/slot.h"
+#include "common/base/limits.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { FOLD_SERIES_MAX = 1 << 24, FOLD_TARGETS_MAX = 65536, FOLD_SLIS_MAX = 65536 };
+
+static void *fold_alloc(struct fold *fold, size_t count, size_t bytes) {
+    void *const block = calloc(count ? count : 1, bytes);
+    if (block) {
+        fold->blocks[fold->blocks_count++] = block;
+        fold->stats.memory_bytes += count * bytes;
+    }
+    return block;
+}
+
+static bool binds(const struct fold_target *target, const struct sli *sli) {
+    return target->probe == (sli_definition(sli)->kind == SLI_PROBE) && sli_wants_target(sli, target->name);
+}
+
+static fault_code check_targets(const struct fold_target *targets, size_t count, struct fault *reterr) {
+    for (size_t i = 0; i < count; i++) {
+        const struct fold_target *const t = &targets[i];
+        if (t->name.size == 0 || t->interval_ms < 1 || t->timeout_ms < 1 || t->timeout_ms > t->interval_ms ||
+            t->offset_ms < 0 || t->offset_ms >= t->interval_ms)
+            return fault_set(reterr, FAULT_INPUT, "target '%.*s': expected a name, a timeout of at most the interval, and an offset inside it",
+                             SLICE_ARG(slice_first(t->name, 100)));
+        for (size_t j = 0; j < i; j++)
+            if (targets[j].probe == t->probe && slice_equal(targets[j].name, t->name))
+                return fault_set(reterr, FAULT_CONFLICT, "two targets are named '%.*s'", SLICE_ARG(slice_first(t->name, 100)));
+    }
+    return FAULT_NONE;
+}
+
+static fault_code check_slis(const struct sli *const *slis, size_t count, struct fault *reterr) {
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (slice_equal(sli_definition(slis[i])->slo_id, sli_definition(slis[j])->slo_id))
+                return fault_set(reterr, FAULT_CONFLICT, "two SLIs are of slo '%.*s'", SLICE_ARG(sli_definition(slis[i])->slo_id));
+    return FAULT_NONE;
+}
+
+static fault_code fold_no_memory(struct fault *reterr) {
+    return fault_set(reterr, FAULT_SYSTEM, "out of memory for the windows");
+}
+
+static fault_code fold_add_targets(struct fold *fold, const struct fold_target *targets, struct fault *reterr) {
+    size_t name_bytes = 0;
+    for (size_t i = 0; i < fold->targets_count; i++) name_bytes += targets[i].name.size;
+    fold->targets = fold_alloc(fold, fold->targets_count, sizeof *fold->targets);
+    uint8_t *names = fold_alloc(fold, name_bytes, 1);
+    if (fold->targets == NULL || names == NULL) return fold_no_memory(reterr);
+    for (size_t i = 0; i < fold->targets_count; i++) {
+        const struct fold_target *const t = &targets[i];
+        memcpy(names, t->name.data, t->name.size);
+        fold->targets[i] = (struct fold_slot){.name = slice_of(names, t->name.size), .probe = t->probe, .interval_ms = t->interval_ms,
+                                              .offset_ms = t->offset_ms, .timeout_ms = t->timeout_ms, .last_slot_ms = INT64_MIN};
+        names += t->name.size;
+    }
+    return FAULT_NONE;
+}
+
+static fault_code fold_add_slis(struct fold *fold, const struct sli *const *slis, int64_t now_ms, struct fault *reterr) {
+    fold->slis = fold_alloc(fold, fold->slis_count, sizeof *fold->slis);
+    if (fold->slis == NULL) return fold_no_memory(reterr);
+    for (size_t i = 0; i < fold->slis_count; i++) {
+        struct fold_sli *const s = &fold->slis[i];
+        s->sli = slis[i];
+        s->definition = sli_definition(slis[i]);
+        s->window_ms = 1000 * (int64_t)s->definition->window_seconds;
+        s->next_ms = slot_floor(now_ms, s->window_ms) * s->window_ms;
+    }
+    return FAULT_NONE;
+}
+
+/* Bindings stand by target, so that a scrape walks one run of them; each SLI has the numbers of its own. */
+static fault_code fold_add_bindings(struct fold *fold, const struct fold_target *targets, struct fault *reterr) {
+    for (uint32_t t = 0; t < fold->targets_count; t++) {
+        fold->targets[t].bindings_first = fold->bindings_count;
+        for (uint32_t s = 0; s < fold->slis_count; s++)
+            if (binds(&targets[t], fold->slis[s].sli)) {
+                fold->slis[s].bindings_count++;
+                fold->bindings_count++;
+            }
+        fold->targets[t].bindings_count = fold->bindings_count - fold->targets[t].bindings_first;
+    }
+    fold->bindings = fold_alloc(fold, fold->bindings_count, sizeof *fold->bindings);
+    uint32_t *numbers = fold_alloc(fold, fold->bindings_count, sizeof *numbers);
+    if (fold->bindings == NULL || numbers == NULL) return fold_no_memory(reterr);
+    for (uint32_t s = 0; s < fold->slis_count; s++) {
+        fold->slis[s].bindings = numbers;
+        numbers += fold->slis[s].bindings_count;
+        fold->slis[s].bindings_count = 0;
+    }
+    uint32_t number = 0;
+    for (uint32_t t = 0; t < fold->targets_count; t++)
+        for (uint32_t s = 0; s < fold->slis_count; s++) {
+            if (!binds(&targets[t], fold->slis[s].sli)) continue;
+            fold->bindings[number] = (struct fold_binding){.target = t, .sli = s};
+            fold->slis[s].bindings[fold->slis[s].bindings_count++] = number++;
+        }
+    return FAULT_NONE;
+}
+
+/* While the oldest scrape in flight keeps a window open, newer slots need windows too: as many as fit the timeout. */
+static fault_code fold_add_rings(struct fold *fold, struct fault *reterr) {
+    size_t counts = 0;
+    for (uint32_t s = 0; s < fold->slis_count; s++) {
+        struct fold_sli *const sli = &fold->slis[s];
+        int64_t timeout_ms = 0;
+        for (uint32_t b = 0; b < sli->bindings_count; b++) {
+            const struct fold_slot *const target = &fold->targets[fold->bindings[sli->bindings[b]].target];
+            if (target->timeout_ms > timeout_ms) timeout_ms = target->timeout_ms;
+        }
+        const int64_t ring = timeout_ms / sli->window_ms + FOLD_RING_MIN;
+        sli->ring_count = ring > FOLD_RING_MAX ? FOLD_RING_MAX : (uint32_t)ring;
+        counts += (size_t)sli->ring_count * sli->bindings_count;
+    }
+    struct fold_count *ring = fold_alloc(fold, counts, sizeof *ring);
+    if (ring == NULL) return fold_no_memory(reterr);
+    for (uint32_t b = 0; b < fold->bindings_count; b++) {
+        fold->bindings[b].ring = ring;
+        ring += fold->slis[fold->bindings[b].sli].ring_count;
+    }
+    return FAULT_NONE;
+}
+
+static fault_code fold_fill(struct fold *fold, const struct fold_target *targets, const struct sli *const *slis,
+                            int64_t now_ms, struct fault *reterr) {
+    fault_code code = check_targets(targets, fold->targets_count, reterr);
+    if (code == FAULT_NONE) code = check_slis(slis, fold->slis_count, reterr);
+    if (code == FAULT_NONE) code = fold_add_targets(fold, targets, reterr);
+    if (code == FAULT_NONE) code = fold_add_slis(fold, slis, now_ms, reterr);
+    if (code == FAULT_NONE) code = fold_add_bindings(fold, targets, reterr);
+    if (code == FAULT_NONE) code = fold_add_rings(fold, reterr);
+    if (code) return code;
+    fold->snapshot_max = fold_snapshot_bound(fold);
+    fold->snapshot = fold_alloc(fold, fold->snapshot_max, 1);
+    if (fold->snapshot == NULL || !series_table_init(&fold->series, (uint32_t)fold->settings.series_max)) return fold_no_memory(reterr);
+    fold->stats.memory_bytes += sizeof *fold + series_table_bytes((uint32_t)fold->settings.series_max);
+    return FAULT_NONE;
+}
+
+fault_code fold_new(const struct fold_settings *settings, const struct fold_target *targets, size_t targets_count,
+                    const struct sli *const *slis, size_t slis_count, int64_t now_ms, struct fold **ret_fold,
+                    struct fault *reterr) {
+    if (settings->series_max > FOLD_SERIES_MAX || targets_count > FOLD_TARGETS_MAX || slis_count > FOLD_SLIS_MAX || settings->gap_windows_max < 1)
+        return fault_set(reterr, FAULT_INPUT, "at most %d series, %d targets and %d SLIs, and gap_windows_max at least 1", FOLD_SERIES_MAX,
+                         FOLD_TARGETS_MAX, FOLD_SLIS_MAX);
+    struct fold *fold = calloc(1, sizeof *fold);
+    if (fold == NULL) return fold_no_memory(reterr);
+    fold->settings = *settings;
+    fold->targets_count = (uint32_t)targets_count;
+    fold->slis_count = (uint32_t)slis_count;
+    const fault_code code = fold_fill(fold, targets, slis, now_ms, reterr);
+    if (code) {
+        fold_free(fold);
+        return code;
+    }
+    *ret_fold = fold;
+    return FAULT_NONE;
+}
+
+struct fold *fold_free(struct fold *fold) {
+    if (fold) {
+        series_table_done(&fold->series);
+        for (size_t i = 0; i < fold->blocks_count; i++) free(fold->blocks[i]);
+        free(fold);
+    }
+    return NULL;
+}
+
+static void fold_on_sample(void *context, uint32_t tag, const struct exposition_sample *sample);
+
+fault_code fold_attach(struct fold *fold, size_t target, struct selector_index *index, struct fault *reterr) {
+    const struct fold_slot *const slot = &fold->targets[target];
+    for (uint32_t b = slot->bindings_first; b < slot->bindings_first + slot->bindings_count; b++)
+        for (uint32_t part = 0; part < SLI_PART_COUNT_; part++) {
+            const struct selector *const selector = sli_selector(fold->slis[fold->bindings[b].sli].sli, (enum sli_part)part);
+            if (selector == NULL) continue;
+            const fault_code code = selector_index_add(index, selector, fold_on_sample, fold, b * SLI_PART_COUNT_ + part, reterr);
+            if (code) return code;
+        }
+    return FAULT_NONE;
+}
+
+fault_code fold_begin(struct fold *fold, size_t target, int64_t slot_ms, struct fault *reterr) {
+    struct fold_slot *const slot = &fold->targets[target];
+    if (slot->in_flight)
+        return fault_set(reterr, FAULT_CONFLICT, "target '%.*s' is being scraped already", SLICE_ARG(slice_first(slot->name, 100)));
+    slot->in_flight = true;
+    slot->swept = false;
+    slot->slot_ms = slot_ms;
+    return FAULT_NONE;
+}
+
+/* A series that was not seen before `before_s` gives up its place; those of the scrape in flight are newer. */
+static bool series_is_old(const struct series *series, uint32_t before_s) {
+    return series->seen_s < before_s && !(series->flags & (SERIES_STAGED | SERIES_STAGED_TOTAL));
+}
+
+static void fold_sweep(struct fold *fold, int64_t now_ms) {
+    const int64_t before_s = (now_ms - fold->settings.series_forget_ms) / 1000;
+    if (before_s <= 0) return;
+    for (uint32_t b = 0; b < fold->bindings_count; b++)
+        fold->stats.series_forgotten += series_drop(&fold->series, &fold->bindings[b].series_first, series_is_old, (uint32_t)before_s);
+}
+
+static bool label_number(const struct exposition_sample *sample, const char *name, double *ret_value) {
+    for (size_t i = 0; i < sample->labels_count; i++)
+        if (slice_equal_text(sample->labels[i].name, name)) return exposition_number(sample->labels[i].value, ret_value);
+    return false;
+}
+
+static void stage_counter(struct fold *fold, uint32_t number, uint8_t part, uint8_t flag, slice without,
+                          const struct exposition_sample *sample) {
+    struct fold_binding *const binding = &fold->bindings[number];
+    if (!(sample->value >= 0 && sample->value < 0x1p62)) {
+        binding->wrong = true;
+        return;
+    }
+    const struct series_id id = series_identity(sample, without);
+    struct series *series = series_find_or_add(&fold->series, &binding->series_first, number, part, id);
+    struct fold_slot *const target = &fold->targets[binding->target];
+    if (series == NULL && !target->swept) {
+        target->swept = true;
+        fold_sweep(fold, target->slot_ms);
+        series = series_find_or_add(&fold->series, &binding->series_first, number, part, id);
+    }
+    if (series == NULL) {
+        fold->stats.series_refused++;
+        binding->refused = true;
+        return;
+    }
+    if (series->flags & flag) return; /* exposed twice in one scrape: the first stands, as in Prometheus */
+    series->flags |= flag;
+    series->staged[flag == SERIES_STAGED_TOTAL] = sample->value;
+}
+
+static void stage_bucket(struct fold *fold, uint32_t number, const struct sli_definition *definition,
+                         const struct exposition_sample *sample) {
+    double bound;
+    if (!label_number(sample, "le", &bound)) return;
+    if (bound == definition->threshold)
+        stage_counter(fold, number, SLI_PART_TOTAL, SERIES_STAGED, SLICE_LIT("le"), sample);
+    else if (isinf(bound) && bound > 0)
+        stage_counter(fold, number, SLI_PART_TOTAL, SERIES_STAGED_TOTAL, SLICE_LIT("le"), sample);
+}
+
+static void fold_on_sample(void *context, uint32_t tag, const struct exposition_sample *sample) {
+    struct fold *const fold = context;
+    const uint32_t number = tag / SLI_PART_COUNT_;
+    struct fold_binding *const binding = &fold->bindings[number];
+    if (!fold->targets[binding->target].in_flight) return;
+    const struct sli_definition *const definition = fold->slis[binding->sli].definition;
+    fold->stats.samples++;
+    if (definition->kind == SLI_HISTOGRAM) {
+        stage_bucket(fold, number, definition, sample);
+    } else if (definition->kind != SLI_GAUGE) {
+        stage_counter(fold, number, (uint8_t)(tag % SLI_PART_COUNT_), SERIES_STAGED, (slice){0}, sample);
+    } else if (!isnan(sample->value)) { /* NaN: the target does not know it itself, so it is no event */
+        binding->staged_total++;
+        binding->staged_good += sli_holds(definition->operator, sample->value, definition->threshold);
+    }
+}
+
+static int64_t add_bounded(int64_t a, int64_t b) {
+    int64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+/* Adds the increase's whole events, and a further one when the fractions have made it up. */
+static void count_increase(int64_t *count, double *part, double increase) {
+    const double whole = floor(increase);
+    *part += increase - whole;
+    int64_t events = (int64_t)whole;
+    if (*part >= 1) {
+        *part -= 1;
+        events++;
+    }
+    *count = add_bounded(*count, events);
+}
+
+static void commit_series(struct fold *fold, struct fold_binding *binding, bool histogram, struct series *series,
+                          struct fold_count *count) {
+    const bool reset = series->staged[0] < series->last[0] || (histogram && series->staged[1] < series->last[1]);
+    if (series->flags & SERIES_KNOWN) {
+        fold->stats.resets += reset;
+        for (int i = 0; i <= histogram; i++) {
+            const double increase = reset ? series->staged[i] : series->staged[i] - series->last[i];
+            const bool good = histogram ? i == 0 : series->part == SLI_PART_GOOD;
+            count_increase(good ? &count->good : &count->total, good ? &binding->good_part : &binding->total_part, increase);
+        }
+    }
+    series->last[0] = series->staged[0];
+    series->last[1] = histogram ? series->staged[1] : 0;
+    series->flags |= SERIES_KNOWN;
+}
+
+/* Returns how many histograms could not be judged, because one of their two buckets was not there. */
+static uint32_t commit_binding(struct fold *fold, struct fold_binding *binding, int64_t slot_ms, struct fold_count *count) {
+    const bool histogram = fold->slis[binding->sli].definition->kind == SLI_HISTOGRAM;
+    const uint8_t whole = histogram ? SERIES_STAGED | SERIES_STAGED_TOTAL : SERIES_STAGED;
+    uint32_t halves = 0;
+    for (struct series *series = series_at(&fold->series, binding->series_first); series;
+         series = series_at(&fold->series, series->next_in_binding)) {
+        const uint8_t staged = series->flags & (SERIES_STAGED | SERIES_STAGED_TOTAL);
+        if (staged == 0) continue;
+        series->seen_s = (uint32_t)(slot_ms / 1000);
+        if (staged == whole)
+            commit_series(fold, binding, histogram, series, count);
+        else
+            halves++;
+        series->flags &= SERIES_KNOWN;
+    }
+    count->good = add_bounded(count->good, binding->staged_good);
+    count->total = add_bounded(count->total, binding->staged_total);
+    return halves;
+}
+
+static int64_t window_for(const struct fold_sli *sli, int64_t slot_ms) {
+    const int64_t window_ms = slot_floor(slot_ms, sli->window_ms) * sli->window_ms;
+    return window_ms < sli->next_ms ? sli->next_ms : window_ms;
+}
+
+static bool fold_has_room(const struct fold *fold, const struct fold_slot *target) {
+    for (uint32_t b = target->bindings_first; b < target->bindings_first + target->bindings_count; b++) {
+        const struct fold_sli *const sli = &fold->slis[fold->bindings[b].sli];
+        if (window_for(sli, target->slot_ms) - sli->next_ms >= sli->ring_count * sli->window_ms) return false;
+    }
+    return true;
+}
+
+static bool series_is_new(const struct series *series, uint32_t before_s) {
+    return !(series->flags & SERIES_KNOWN);
+}
+
+static void fold_unstage(struct fold *fold, struct fold_slot *target, bool forget) {
+    for (uint32_t b = target->bindings_first; b < target->bindings_first + target->bindings_count; b++) {
+        struct fold_binding *const binding = &fold->bindings[b];
+        if (forget) {
+            for (struct series *series = series_at(&fold->series, binding->series_first); series;
+                 series = series_at(&fold->series, series->next_in_binding))
+                series->flags &= SERIES_KNOWN;
+            (void)series_drop(&fold->series, &binding->series_first, series_is_new, 0);
+        }
+        binding->staged_good = binding->staged_total = 0;
+        binding->refused = binding->wrong = false;
+    }
+    target->in_flight = false;
+}
+
+static fault_code commit_faults(const struct fold *fold, const struct fold_binding *binding, uint32_t halves, struct fault *reterr) {
+    const struct sli_definition *const d = fold->slis[binding->sli].definition;
+    const slice target = slice_first(fold->targets[binding->target].name, 100);
+    if (binding->refused)
+        return fault_set(reterr, FAULT_LIMIT, "slo '%.*s' on target '%.*s': the table of %zu series is full (series_max); not counted as seen",
+                         SLICE_ARG(d->slo_id), SLICE_ARG(target), fold->settings.series_max);
+    if (binding->wrong)
+        return fault_set(reterr, FAULT_INPUT, "slo '%.*s' on target '%.*s': a selected counter is negative, NaN or over 2^62; not counted as seen",
+                         SLICE_ARG(d->slo_id), SLICE_ARG(target));
+    if (halves)
+        return fault_set(reterr, FAULT_INPUT, "slo '%.*s' on target '%.*s': %u histograms lack the bucket le=\"%g\" or le=\"+Inf\"; not counted as seen",
+                         SLICE_ARG(d->slo_id), SLICE_ARG(target), halves, d->threshold);
+    return FAULT_NONE;
+}
+
+/* probed: the outcome of a probe; NULL for a scrape. */
+static fault_code fold_commit_any(struct fold *fold, size_t number, const bool *probed, int64_t latency_ms, struct fault *reterr) {
+    struct fold_slot *const target = &fold->targets[number];
+    if (!target->in_flight)
+        return fault_set(reterr, FAULT_CONFLICT, "target '%.*s' is not being scraped", SLICE_ARG(slice_first(target->name, 100)));
+    if (!fold_has_room(fold, target)) {
+        fold_abort(fold, number);
+        return fault_set(reterr, FAULT_AGAIN, "target '%.*s': sealed windows wait to be stored; the next scrape will count it",
+                         SLICE_ARG(slice_first(target->name, 100)));
+    }
+    /* A slot that comes twice (the clock was set back) is counted, but seen once. */
+    const bool fresh = target->slot_ms > target->last_slot_ms;
+    fault_code code = FAULT_NONE;
+    for (uint32_t b = target->bindings_first; b < target->bindings_first + target->bindings_count; b++) {
+        struct fold_binding *const binding = &fold->bindings[b];
+        const struct fold_sli *const sli = &fold->slis[binding->sli];
+        struct fold_count *const count = fold_count_at(fold, binding, window_for(sli, target->slot_ms));
+        uint32_t halves = 0;
+        if (probed) {
+            const int64_t most_ms = sli->definition->latency_ms_max;
+            count->total = add_bounded(count->total, 1);
+            count->good += *probed && (most_ms == 0 || latency_ms <= most_ms);
+        } else {
+            halves = commit_binding(fold, binding, target->slot_ms, count);
+        }
+        struct fault *const first = code ? NULL : reterr;
+        const fault_code one = commit_faults(fold, binding, halves, first);
+        if (code == FAULT_NONE) code = one;
+        count->seen += fresh && one == FAULT_NONE;
+    }
+    if (fresh) target->last_slot_ms = target->slot_ms;
+    target->commits++;
+    fold->stats.scrapes_committed++;
+    fold_unstage(fold, target, false);
+    return code;
+}
+
+fault_code fold_commit(struct fold *fold, size_t target, int64_t now_ms, struct fault *reterr) {
+    return fold_commit_any(fold, target, NULL, 0, reterr);
+}
+
+fault_code fold_commit_probe(struct fold *fold, size_t target, bool ok, int64_t latency_ms, int64_t now_ms,
+                             struct fault *reterr) {
+    return fold_commit_any(fold, target, &ok, latency_ms, reterr);
+}
+
+void fold_abort(struct fold *fold, size_t target) {
+    if (!fold->targets[target].in_flight) return;
+    fold_unstage(fold, &fold->targets[target], true);
+    fold->stats.scrapes_aborted++;
+}
+
+uint64_t fold_generation(const struct fold *fold) {
+    return fold->generation;
+}
+
+void fold_stats(const struct fold *fold, struct fold_stats *ret_stats) {
+    *ret_stats = fold->stats;
+    ret_stats->series = fold->series.count;
+    ret_stats->series_max = fold->series.max;
+    ret_stats->seal_generation = fold->generation;
+    for (uint32_t s = 0; s < fold->slis_count; s++) ret_stats->good_carried = add_bounded(ret_stats->good_carried, fold->slis[s].carry);
+}

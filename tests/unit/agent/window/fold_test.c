@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/window/fold.h"
+#include "agent/window/slot.h"
+#include "tests/support/check.h"
+
+enum { WINDOWS_MAX = 4000 };
+
+/* One target "t" (15 s, offset 0) and one SLI, windows of 60 s, beginning at 1,000 minutes. */
+#define START_MS (1000 * INT64_C(60000))
+
+struct bench {
+    struct sli *sli;
+    struct fold *fold;
+    struct selector_index *index;
+    struct exposition *exposition;
+    struct sli_window windows[WINDOWS_MAX];
+    size_t count;
+};
+
+static const struct fold_settings settings = {.series_max = 8, .series_forget_ms = 3600000, .gap_windows_max = 10};
+
+static void bench_fold(struct bench *bench, int64_t now_ms) {
+    struct fault fault;
+    const bool probe = sli_definition(bench->sli)->kind == SLI_PROBE;
+    const struct fold_target target = {SLICE_LIT("t"), probe, 15000, 0, 10000};
+    fold_free(bench->fold);
+    selector_index_free(bench->index);
+    const struct sli *const slis[] = {bench->sli};
+    CHECK_OK(fold_new(&settings, &target, 1, slis, 1, now_ms, &bench->fold, &fault));
+    bench->index = selector_index_new();
+    CHECK_OK(fold_attach(bench->fold, 0, bench->index, &fault));
+    CHECK_OK(selector_index_ready(bench->index, &fault));
+}
+
+static void bench_init(struct bench *bench, struct sli_definition definition) {
+    struct fault fault;
+    memset(bench, 0, sizeof *bench);
+    definition.slo_id = SLICE_LIT("slo-1");
+    definition.window_seconds = 60;
+    CHECK_OK(sli_new(&definition, &bench->sli, &fault));
+    bench->exposition = exposition_new();
+    bench_fold(bench, START_MS);
+}
+
+static void bench_done(struct bench *bench) {
+    fold_free(bench->fold);
+    selector_index_free(bench->index);
+    sli_free(bench->sli);
+    exposition_free(bench->exposition);
+}
+
+static void stage(struct bench *bench, int64_t slot_ms, const char *text) {
+    struct fault fault;
+    CHECK_OK(fold_begin(bench->fold, 0, slot_ms, &fault));
+    const struct exposition_sink sink = {selector_index_find_name, selector_index_on_sample, bench->index};
+    exposition_begin(bench->exposition, EXPOSITION_TEXT, &sink);
+    CHECK_OK(exposition_feed(bench->exposition, slice_from_text(text), &fault));
+    CHECK_OK(exposition_end(bench->exposition, &fault));
+}
+
+static void scrape(struct bench *bench, int64_t slot_ms, const char *text) {
+    struct fault fault;
+    stage(bench, slot_ms, text);
+    CHECK_OK(fold_commit(bench->fold, 0, slot_ms, &fault));
+}
+
+static void seal(struct bench *bench, int64_t now_ms) {
+    fold_seal_begin(bench->fold, now_ms, bench->windows, WINDOWS_MAX, &bench->count);
+    fold_seal_commit(bench->fold);
+}
+
+static void check_window(const struct sli_window *window, int64_t start_ms, int64_t good, int64_t total, unsigned expected,
+                         unsigned seen) {
+    CHECK_SLICE(window->slo_id, "slo-1");
+    assert_int_equal(window->window_start_ms, start_ms);
+    assert_int_equal(window->window_seconds, 60);
+    assert_int_equal(window->revision, 1);
+    assert_int_equal(window->good, good);
+    assert_int_equal(window->total, total);
+    assert_int_equal(window->scrapes_expected, expected);
+    assert_int_equal(window->scrapes_seen, seen);
+}
+
+static struct sli_definition ratio(void) {
+    return (struct sli_definition){.kind = SLI_RATIO_GOOD, .good = SLICE_LIT("r{code=~\"2..\"}"), .total = SLICE_LIT("r")};
+}
+
+TEST(a_ratio_counts_increases_and_not_the_first_sample) {
+    struct bench b;
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 100\nr{code=\"500\"} 7\n");
+    scrape(&b, START_MS + 15000, "r{code=\"200\"} 110\nr{code=\"500\"} 8\n");
+    scrape(&b, START_MS + 45000, "r{code=\"200\"} 130\nr{code=\"500\"} 8\nr{code=\"404\"} 50\n");
+    seal(&b, START_MS + 59999);
+    assert_int_equal(b.count, 0);
+    seal(&b, START_MS + 60000);
+    assert_int_equal(b.count, 1);
+    check_window(&b.windows[0], START_MS, 30, 31, 4, 3);
+    bench_done(&b);
+}
+
+TEST(a_fall_is_a_reset_and_the_new_value_counts) {
+    struct bench b;
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 100\n");
+    scrape(&b, START_MS + 15000, "r{code=\"200\"} 4\n");
+    scrape(&b, START_MS + 30000, "r{code=\"200\"} 5\n");
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 5, 5, 4, 3);
+    bench_done(&b);
+}
+
+TEST(a_bad_ratio_counts_what_is_left) {
+    struct bench b;
+    bench_init(&b, (struct sli_definition){.kind = SLI_RATIO_BAD, .bad = SLICE_LIT("r{code=\"500\"}"), .total = SLICE_LIT("r")});
+    scrape(&b, START_MS, "r{code=\"200\"} 0\nr{code=\"500\"} 0\n");
+    scrape(&b, START_MS + 15000, "r{code=\"200\"} 10\nr{code=\"500\"} 3\n");
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 10, 13, 4, 2);
+    bench_done(&b);
+}
+
+TEST(a_histogram_counts_the_bucket_at_the_threshold_as_a_number) {
+    struct bench b;
+    bench_init(&b, (struct sli_definition){.kind = SLI_HISTOGRAM, .total = SLICE_LIT("lat{h=\"x\"}"), .threshold = 0.5});
+    static const char format[] = "lat_bucket{h=\"x\",le=\"0.25\"} %d\nlat_bucket{le=\"5e-1\",h=\"x\"} %d\nlat_bucket{h=\"x\",le=\"+Inf\"} %d\n"
+                         "lat_bucket{h=\"y\",le=\"0.5\"} 9\nlat_bucket{h=\"y\",le=\"+Inf\"} %d\n";
+    char text[400];
+    snprintf(text, sizeof text, format, 1, 2, 3, 9);
+    scrape(&b, START_MS, text);
+    snprintf(text, sizeof text, format, 1, 12, 23, 99);
+    scrape(&b, START_MS + 15000, text);
+    snprintf(text, sizeof text, format, 0, 5, 24, 99); /* a reset of one bucket is one of the histogram */
+    scrape(&b, START_MS + 30000, text);
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 15, 44, 4, 3);
+    bench_done(&b);
+}
+
+TEST(a_histogram_without_the_bucket_leaves_the_scrape_unseen_and_says_so) {
+    struct bench b;
+    struct fault fault = {0};
+    bench_init(&b, (struct sli_definition){.kind = SLI_HISTOGRAM, .total = SLICE_LIT("lat"), .threshold = 0.5});
+    for (int i = 0; i < 3; i++) {
+        stage(&b, START_MS + i * 15000, "lat_bucket{le=\"0.25\"} 1\nlat_bucket{le=\"+Inf\"} 3\n");
+        CHECK_FAULT(fold_commit(b.fold, 0, 0, &fault), FAULT_INPUT);
+        assert_non_null(strstr(fault.text, "le=\"0.5\""));
+    }
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 0, 0, 4, 0);
+    bench_done(&b);
+}
+
+TEST(a_gauge_is_one_event_a_scrape_and_series) {
+    struct bench b;
+    bench_init(&b, (struct sli_definition){.kind = SLI_GAUGE, .total = SLICE_LIT("free"), .threshold = 10, .operator = SLI_GREATER_EQUAL});
+    scrape(&b, START_MS, "free{d=\"a\"} 10\nfree{d=\"b\"} 9.5\n");
+    scrape(&b, START_MS + 15000, "free{d=\"a\"} +Inf\nfree{d=\"b\"} NaN\n");
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 2, 3, 4, 2);
+    bench_done(&b);
+}
+
+TEST(a_probe_is_good_when_it_answers_in_time) {
+    struct bench b;
+    struct fault fault;
+    bench_init(&b, (struct sli_definition){.kind = SLI_PROBE, .latency_ms_max = 200});
+    static const struct {
+        bool ok;
+        int64_t latency_ms;
+    } answers[] = {{true, 200}, {true, 201}, {false, 5}};
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(fold_begin(b.fold, 0, START_MS + i * 15000, &fault));
+        CHECK_OK(fold_commit_probe(b.fold, 0, answers[i].ok, answers[i].latency_ms, 0, &fault));
+    }
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 1, 3, 4, 3);
+    bench_done(&b);
+}
+
+TEST(an_aborted_scrape_counts_nothing_and_the_next_bridges_it) {
+    struct bench b;
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 100\n");
+    stage(&b, START_MS + 15000, "r{code=\"200\"} 150\nr{code=\"201\"} 5\n");
+    fold_abort(b.fold, 0);
+    scrape(&b, START_MS + 30000, "r{code=\"200\"} 160\nr{code=\"201\"} 6\n");
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 60, 60, 4, 2);
+    bench_done(&b);
+}
+
+TEST(a_window_waits_for_the_scrape_in_flight) {
+    struct bench b;
+    struct fault fault;
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 100\n");
+    stage(&b, START_MS + 45000, "r{code=\"200\"} 101\n");
+    seal(&b, START_MS + 61000);
+    assert_int_equal(b.count, 0);
+    CHECK_OK(fold_commit(b.fold, 0, START_MS + 61000, &fault));
+    seal(&b, START_MS + 61000);
+    assert_int_equal(b.count, 1);
+    check_window(&b.windows[0], START_MS, 1, 1, 4, 2);
+    bench_done(&b);
+}
+
+TEST(good_that_runs_ahead_of_total_waits_for_it) {
+    struct bench b;
+    bench_init(&b, (struct sli_definition){.kind = SLI_RATIO_GOOD, .good = SLICE_LIT("g"), .total = SLICE_LIT("t")});
+    scrape(&b, START_MS, "g 0\nt 0\n");
+    scrape(&b, START_MS + 45000, "t 10\ng 12\n");
+    scrape(&b, START_MS + 60000, "t 20\ng 18\n");
+    seal(&b, START_MS + 120000);
+    assert_int_equal(b.count, 2);
+    check_window(&b.windows[0], START_MS, 10, 10, 4, 2);
+    check_window(&b.windows[1], START_MS + 60000, 8, 10, 4, 1);
+    bench_done(&b);
+}
+
+TEST(fractions_of_events_are_not_lost) {
+    struct bench b;
+    bench_init(&b, (struct sli_definition){.kind = SLI_RATIO_GOOD, .good = SLICE_LIT("g"), .total = SLICE_LIT("t")});
+    scrape(&b, START_MS, "g 0\nt 0\n");
+    for (int i = 1; i <= 40; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "g %g\nt %g\n", i * 0.25, i * 0.5);
+        scrape(&b, START_MS + i * 1000, text);
+    }
+    seal(&b, START_MS + 60000);
+    assert_int_equal(b.windows[0].good, 10);
+    assert_int_equal(b.windows[0].total, 20);
+    bench_done(&b);
+}
+
+TEST(a_full_table_is_said_and_leaves_the_scrape_unseen) {
+    struct bench b;
+    struct fault fault = {0};
+    bench_init(&b, ratio());
+    const char *text = "r{code=\"200\"} 1\nr{code=\"201\"} 1\nr{code=\"202\"} 1\nr{code=\"203\"} 1\nr{code=\"204\"} 1\n";
+    stage(&b, START_MS, text);
+    CHECK_FAULT(fold_commit(b.fold, 0, START_MS, &fault), FAULT_LIMIT);
+    assert_non_null(strstr(fault.text, "series_max"));
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 0, 0, 4, 0);
+    /* Those that are gone for an hour make room. */
+    seal(&b, START_MS + 2 * 3600000);
+    scrape(&b, START_MS + 2 * 3600000, "r{code=\"300\"} 1\nr{code=\"301\"} 1\n");
+    bench_done(&b);
+}
+
+TEST(a_down_time_is_stated_as_windows_that_nobody_saw) {
+    struct bench b;
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 100\n");
+    scrape(&b, START_MS + 15000, "r{code=\"200\"} 101\n");
+    uint8_t kept[4096];
+    slice whole = fold_snapshot(b.fold);
+    memcpy(kept, whole.data, whole.size);
+    whole.data = kept;
+    bench_fold(&b, START_MS + 5 * 60000 + 1000);
+    struct fault fault;
+    CHECK_OK(fold_restore(b.fold, whole, NULL, 0, START_MS + 5 * 60000 + 1000, &fault));
+    seal(&b, START_MS + 5 * 60000 + 1000);
+    assert_int_equal(b.count, 5);
+    check_window(&b.windows[0], START_MS, 1, 1, 4, 2);
+    for (int i = 1; i < 5; i++) check_window(&b.windows[i], START_MS + i * 60000, 0, 0, 4, 0);
+    scrape(&b, START_MS + 5 * 60000 + 15000, "r{code=\"200\"} 201\n");
+    seal(&b, START_MS + 6 * 60000);
+    check_window(&b.windows[0], START_MS + 5 * 60000, 100, 100, 4, 1);
+    /* A long one is bounded; the rest is counted. */
+    seal(&b, START_MS + 106 * 60000);
+    assert_int_equal(b.count, 10);
+    assert_int_equal(b.windows[0].window_start_ms, START_MS + 96 * 60000);
+    struct fold_stats stats;
+    fold_stats(b.fold, &stats);
+    assert_int_equal(stats.gap_windows_dropped, 90);
+    bench_done(&b);
+}
+
+TEST(a_seal_that_was_not_stored_is_handed_out_again) {
+    struct bench b;
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 1\n");
+    scrape(&b, START_MS + 15000, "r{code=\"200\"} 3\n");
+    for (int i = 0; i < 3; i++) {
+        fold_seal_begin(b.fold, START_MS + 60000, b.windows, WINDOWS_MAX, &b.count);
+        assert_int_equal(b.count, 1);
+        check_window(&b.windows[0], START_MS, 2, 2, 4, 2);
+        uint64_t generation;
+        assert_true(fold_snapshot_generation(fold_snapshot(b.fold), &generation));
+        assert_int_equal(generation, 1);
+        fold_seal_abort(b.fold);
+        assert_int_equal(fold_generation(b.fold), 0);
+    }
+    seal(&b, START_MS + 60000);
+    assert_int_equal(b.count, 1);
+    seal(&b, START_MS + 60000);
+    assert_int_equal(b.count, 0);
+    assert_int_equal(fold_generation(b.fold), 1);
+    bench_done(&b);
+}
+
+TEST(damaged_state_is_refused_and_never_counted) {
+    struct bench b;
+    struct fault fault;
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 1\n");
+    scrape(&b, START_MS + 1, "r{code=\"200\"} 2\n");
+    uint8_t kept[4096];
+    const slice whole = fold_snapshot(b.fold);
+    memcpy(kept, whole.data, whole.size);
+    for (size_t i = 0; i < whole.size; i++) {
+        kept[i] ^= 1;
+        bench_fold(&b, START_MS);
+        CHECK_FAULT(fold_restore(b.fold, slice_of(kept, whole.size), NULL, 0, START_MS, &fault), FAULT_CORRUPT);
+        CHECK_FAULT(fold_restore(b.fold, slice_of(kept, i), NULL, 0, START_MS, &fault), i ? FAULT_CORRUPT : FAULT_NONE);
+        kept[i] ^= 1;
+        seal(&b, START_MS + 60000);
+        assert_int_equal(b.windows[0].total, 0);
+    }
+    bench_done(&b);
+}
+
+TEST(slots_are_the_same_before_during_and_after) {
+    assert_int_equal(slot_count(0, 60000, 15000, 0), 4);
+    assert_int_equal(slot_count(0, 60000, 15000, 14999), 4);
+    assert_int_equal(slot_count(0, 60000, 50000, 20000), 1);
+    assert_int_equal(slot_count(60000, 120000, 50000, 20000), 1);
+    assert_int_equal(slot_count(0, 60000, 300000, 120000), 0);
+    assert_int_equal(slot_at_or_after(-1, 10, 3), 3);
+    assert_int_equal(slot_at_or_after(-8, 10, 3), -7);
+    for (int64_t at = 0; at < 500; at++) {
+        int64_t count = 0;
+        for (int64_t t = at; t < at + 97; t++) count += t % 13 == 5;
+        assert_int_equal(slot_count(at, at + 97, 13, 5), count);
+    }
+    const int64_t offset = slot_offset_ms(SLICE_LIT("node"), 15000);
+    assert_true(offset >= 0 && offset < 15000);
+}
+
+TEST(definitions_that_are_wrong_are_refused_by_name) {
+    struct sli *sli;
+    struct fault fault = {0};
+    const struct sli_definition good = {.slo_id = SLICE_LIT("a"), .kind = SLI_RATIO_GOOD, .good = SLICE_LIT("g"), .total = SLICE_LIT("t"), .window_seconds = 60};
+    struct sli_definition d = good;
+    d.total = SLICE_LIT("t{");
+    CHECK_FAULT(sli_new(&d, &sli, &fault), FAULT_INPUT);
+    assert_non_null(strstr(fault.text, "slo 'a': total: column 3"));
+    d = good, d.good = (slice){0};
+    CHECK_FAULT(sli_new(&d, &sli, &fault), FAULT_INPUT);
+    assert_non_null(strstr(fault.text, "needs a selector 'good'"));
+    d = good, d.bad = SLICE_LIT("x");
+    CHECK_FAULT(sli_new(&d, &sli, &fault), FAULT_INPUT);
+    d = good, d.slo_id = SLICE_LIT("a b");
+    CHECK_FAULT(sli_new(&d, &sli, &fault), FAULT_INPUT);
+    d = good, d.window_seconds = 0;
+    CHECK_FAULT(sli_new(&d, &sli, &fault), FAULT_INPUT);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_ratio_counts_increases_and_not_the_first_sample),
+        cmocka_unit_test(a_fall_is_a_reset_and_the_new_value_counts),
+        cmocka_unit_test(a_bad_ratio_counts_what_is_left),
+        cmocka_unit_test(a_histogram_counts_the_bucket_at_the_threshold_as_a_number),
+        cmocka_unit_test(a_histogram_without_the_bucket_leaves_the_scrape_unseen_and_says_so),
+        cmocka_unit_test(a_gauge_is_one_event_a_scrape_and_series),
+        cmocka_unit_test(a_probe_is_good_when_it_answers_in_time),
+        cmocka_unit_test(an_aborted_scrape_counts_nothing_and_the_next_bridges_it),
+        cmocka_unit_test(a_window_waits_for_the_scrape_in_flight),
+        cmocka_unit_test(good_that_runs_ahead_of_total_waits_for_it),
+        cmocka_unit_test(fractions_of_events_are_not_lost),
+        cmocka_unit_test(a_full_table_is_said_and_leaves_the_scrape_unseen),
+        cmocka_unit_test(a_down_time_is_stated_as_windows_that_nobody_saw),
+        cmocka_unit_test(a_seal_that_was_not_stored_is_handed_out_again),
+        cmocka_unit_test(damaged_state_is_refused_and_never_counted),
+        cmocka_unit_test(slots_are_the_same_before_during_and_after),
+        cmocka_unit_test(definitions_that_are_wrong_are_refused_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

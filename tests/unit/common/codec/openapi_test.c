@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The OpenAPI document is JSON, names every method, and every reference in it leads somewhere. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include <yyjson.h>
+
+#include "common/codec/openapi.h"
+#include "common/codec/services.h"
+
+enum { ARENA_BYTES = 16 * 1024 * 1024 };
+
+static void assert_references_lead(yyjson_val *value, yyjson_val *root) {
+    size_t index, all;
+    yyjson_val *key, *item;
+    if (yyjson_is_arr(value)) {
+        yyjson_arr_foreach(value, index, all, item) assert_references_lead(item, root);
+        return;
+    }
+    if (!yyjson_is_obj(value)) return;
+    yyjson_obj_foreach(value, index, all, key, item) {
+        if (yyjson_equals_str(key, "$ref")) {
+            assert_true(yyjson_get_str(item)[0] == '#');
+            assert_non_null(yyjson_ptr_get(root, yyjson_get_str(item) + 1));
+        }
+        assert_references_lead(item, root);
+    }
+}
+
+static void the_document_holds_together(void **state) {
+    struct fault fault = {0};
+    struct arena *arena = arena_new(1024 * 1024, ARENA_BYTES);
+    slice json;
+    assert_int_equal(openapi_write(arena, &json, &fault), FAULT_NONE);
+    yyjson_doc *doc = yyjson_read((const char *)json.data, json.size, 0);
+    assert_non_null(doc);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    yyjson_val *paths = yyjson_obj_get(root, "paths");
+    assert_int_equal(yyjson_obj_size(paths), methods_count);
+    for (size_t i = 0; i < methods_count; i++) {
+        yyjson_val *path = yyjson_obj_get(paths, methods_table[i].path);
+        assert_non_null(yyjson_obj_get(path, "post"));
+        assert_true((yyjson_obj_get(path, "get") != NULL) == methods_table[i].no_side_effects);
+    }
+    assert_references_lead(root, root);
+
+    yyjson_val *slo = yyjson_obj_get(yyjson_ptr_get(root, "/components/schemas"),
+                                     "ameide_core_proto.sre.core.v1.CreateSLORequested");
+    yyjson_val *target = yyjson_ptr_get(slo, "/properties/target");
+    assert_true(yyjson_get_num(yyjson_obj_get(target, "exclusiveMinimum")) == 0);
+    assert_true(yyjson_get_num(yyjson_obj_get(target, "exclusiveMaximum")) == 100);
+    assert_int_equal(yyjson_get_int(yyjson_ptr_get(slo, "/properties/name/maxLength")), 256);
+    yyjson_doc_free(doc);
+    assert_null(arena_free(arena));
+}
+
+static void a_small_arena_is_said(void **state) {
+    struct fault fault = {0};
+    struct arena *arena = arena_new(1024, 64 * 1024);
+    slice json;
+    assert_int_equal(openapi_write(arena, &json, &fault), FAULT_LIMIT);
+    assert_null(arena_free(arena));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_document_holds_together),
+        cmocka_unit_test(a_small_arena_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
