@@ -4,9 +4,8 @@
  * its rows as a table:
  *
  *   // intake_metrics.def: METRIC(id, kind, name, labels, help)
- *   METRIC(INTAKE_ACCEPTED, COUNTER, "picket_intake_intents_total", "result=\"accepted\"", "Intents, by
- * result.") METRIC(INTAKE_REFUSED,  COUNTER, "picket_intake_intents_total", "result=\"refused\"",  "Intents,
- * by result.")
+ *   METRIC(INTAKE_ACCEPTED, COUNTER, "picket_intake_intents_total", "result=\"accepted\"", "Intents.")
+ *   METRIC(INTAKE_REFUSED,  COUNTER, "picket_intake_intents_total", "result=\"refused\"",  "Intents.")
  *
  *   enum {
  *   #define METRIC(id, kind, name, labels, help) id,

@@ -21,8 +21,8 @@
  *   };
  *   static const struct setting_table target_table = SETTING_TABLE("target", struct target, target_rows);
  *   static const struct setting_row agent_rows[] = {
- *       SETTING_ROW(struct agent_settings, "queue.path", PATH, queue_path, "/var/lib/picket", NULL, NULL,
- * "..."), SETTING_ENUM(struct agent_settings, "log.level", log_level, log_level_names, "info", "..."),
+ *       SETTING_ROW(struct agent_settings, "queue.path", PATH, queue_path, "/queue", NULL, NULL, "..."),
+ *       SETTING_ENUM(struct agent_settings, "log.level", log_level, log_level_names, "info", "..."),
  *       SETTING_LIST(struct agent_settings, "targets", targets, &target_table, 1000, "what to scrape"),
  *   };
  *   static const struct setting_table agent_table =
