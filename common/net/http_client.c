@@ -31,7 +31,8 @@ struct http_call {
     struct http_client *client;
     struct http_call *previous, *next; /* in client->running; next alone in client->idle */
     CURL *easy;
-    bool added, cancelled, stopped, too_large, sent, answered;
+    bool added, cancelled, stopped, too_large, sent, answered, headed;
+    bool (*on_head)(void *context, int status, const char *content_type);
     bool (*on_body)(void *context, slice piece);
     void (*on_done)(void *context, const struct http_result *result);
     void *context;
@@ -171,7 +172,7 @@ static struct http_call *call_take(struct http_client *client) {
     if (client->running) client->running->previous = call;
     client->running = call;
     client->running_count++;
-    call->added = call->cancelled = call->stopped = call->too_large = call->sent = call->answered = false;
+    call->added = call->cancelled = call->stopped = call->too_large = call->sent = call->answered = call->headed = false;
     call->start_ms = clock_monotonic_ms();
     call->body_bytes = 0;
     call->lines_count = call->text_bytes = 0;
@@ -215,6 +216,7 @@ static fault_code call_prepare(struct http_call *call, const struct http_request
     const char *method = request->method ? request->method : request->body.size ? "POST" : "GET";
     CURL *easy = call->easy;
     label_write(call, method, request->url);
+    call->on_head = request->on_head;
     call->on_body = request->on_body;
     call->on_done = request->on_done;
     call->context = request->context;
@@ -390,6 +392,17 @@ static size_t header_came(char *data, size_t size, size_t count, void *context) 
     return size * count;
 }
 
+/* Before the first piece of the body, or at the end of an answer without one. */
+static bool head_hand_out(struct http_call *call) {
+    long status = 0;
+    const char *content_type = NULL;
+    call->headed = true;
+    if (!call->on_head) return true;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &content_type);
+    return call->on_head(call->context, (int)status, content_type ? content_type : "");
+}
+
 static size_t body_came(char *data, size_t size, size_t count, void *context) {
     struct http_call *call = context;
     const size_t bytes = size * count;
@@ -399,7 +412,8 @@ static size_t body_came(char *data, size_t size, size_t count, void *context) {
         return 0;
     }
     call->body_bytes += bytes;
-    if (call->on_body && bytes && !call->on_body(call->context, slice_of(data, bytes))) call->stopped = true;
+    if (!call->headed && !head_hand_out(call)) call->stopped = true;
+    if (!call->stopped && call->on_body && bytes && !call->on_body(call->context, slice_of(data, bytes))) call->stopped = true;
     return call->stopped || call->cancelled ? CURL_WRITEFUNC_ERROR : bytes;
 }
 
@@ -514,6 +528,7 @@ static void call_end(struct http_call *call, CURLcode code) {
     curl_off_t retry_after_s = 0;
     const char *content_type = NULL;
     result.duration_ms = clock_monotonic_ms() - call->start_ms;
+    if (code == CURLE_OK && !call->headed) (void)head_hand_out(call);
     if (code == CURLE_OK) {
         curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
         curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &content_type);
