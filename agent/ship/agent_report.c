@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bounded like everything that leaves: texts are cut to what the contract takes, on a character's border, and a
+ * list longer than it takes loses its end. */
+#include "agent/ship/agent_report.h"
+
+#include <sys/utsname.h>
+
+#include "common/codec/codec.h"
+#include "sre.pb.h"
+
+enum { TARGETS_MAX = 1000, TARGET_ERROR_BYTES = 500, CONFIG_ERROR_BYTES = 1000 };
+
+static Timestamp timestamp_of(int64_t ms) {
+    return (Timestamp){.seconds = ms / 1000, .nanos = (int32_t)(ms % 1000) * 1000000};
+}
+
+/* At most `bytes`, and no UTF-8 sequence cut in two. */
+static slice cut(const char *text, size_t bytes) {
+    const slice whole = slice_from_text(text);
+    if (whole.size <= bytes) return whole;
+    while (bytes && (whole.data[bytes] & 0xc0) == 0x80) bytes--;
+    return slice_first(whole, bytes);
+}
+
+static fault_code fill_streams(const struct agent_report *report, struct arena *arena, AgentStatus *status, struct fault *reterr) {
+    size_t count;
+    const struct queue_stream *const streams = queue_streams(report->queue, &count);
+    StreamStatus *const items = arena_alloc_array(arena, count + 1, sizeof *items);
+    if (!items) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        items[i] = (StreamStatus){
+            .stream = streams[i].number,
+            .class_name = slice_from_text(queue_class_name(streams[i].class)),
+            .first_sequence = streams[i].oldest_sequence,
+            .last_sequence = streams[i].last_sequence,
+            .records_waiting = streams[i].records,
+            .bytes_waiting = streams[i].bytes,
+            .records_shed = report->shed && !streams[i].closed ? report->shed[streams[i].class] : 0,
+            .open = !streams[i].closed,
+        };
+    }
+    status->streams.items = items;
+    status->streams.count = count;
+    return FAULT_NONE;
+}
+
+static fault_code fill_targets(const struct agent_report *report, struct arena *arena, AgentStatus *status, struct fault *reterr) {
+    const size_t count = report->targets_count < TARGETS_MAX ? report->targets_count : TARGETS_MAX;
+    TargetStatus *const items = arena_alloc_array(arena, count + 1, sizeof *items);
+    if (!items) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        const struct target_report *const target = &report->targets[i];
+        items[i] = (TargetStatus){
+            .name = target->name,
+            .up = target->up,
+            .has_last_scrape_at = target->last_ms > 0,
+            .last_scrape_at = timestamp_of(target->last_ms),
+            .has_last_scrape_took = target->last_ms > 0,
+            .last_scrape_took = {.seconds = target->duration_ms / 1000, .nanos = (int32_t)(target->duration_ms % 1000) * 1000000},
+            .samples = target->samples,
+            .error = cut(target->error, TARGET_ERROR_BYTES),
+        };
+    }
+    status->targets.items = items;
+    status->targets.count = count;
+    return FAULT_NONE;
+}
+
+fault_code agent_report_encode(const struct agent_report *report, struct arena *arena, slice *ret_payload, struct fault *reterr) {
+    struct utsname machine;
+    char epoch[UUID_TEXT_SIZE + 1] = "";
+    slice cluster = report->cluster_id;
+    AgentStatus status = {
+        .tenant_id = report->tenant,
+        .agent = report->agent,
+        .online = report->online,
+        .has_reported_at = true,
+        .reported_at = timestamp_of(report->now_ms),
+        .has_started_at = true,
+        .started_at = timestamp_of(report->started_ms),
+        .version = SLICE_LIT(PICKET_VERSION),
+        .node_name = report->node_name,
+        .config_revision = report->config_revision,
+        .config_error = cut(report->config_error, CONFIG_ERROR_BYTES),
+        .environment_id = report->environment_id,
+        .resident_bytes = report->resident_bytes,
+    };
+    if (cluster.size) {
+        status.cluster_ids.items = &cluster;
+        status.cluster_ids.count = 1;
+    }
+    if (uname(&machine) == 0) status.architecture = slice_from_text(machine.machine);
+    if (report->queue) {
+        uuid_format(queue_epoch(report->queue), epoch);
+        status.epoch = slice_from_text(epoch);
+        if (fill_streams(report, arena, &status, reterr)) return fault_wrap(reterr, "agent status");
+    }
+    if (fill_targets(report, arena, &status, reterr)) return fault_wrap(reterr, "agent status");
+    return codec_encode_protobuf(&AgentStatus_desc, &status, arena, ret_payload, reterr) ? fault_wrap(reterr, "agent status") : FAULT_NONE;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The agent's own state as the centre sees it: AgentStatus, retained, and the will that the broker publishes when the
+ * agent is gone. Pure. Any thread. */
+#ifndef PICKET_SHIP_AGENT_REPORT_H
+#define PICKET_SHIP_AGENT_REPORT_H
+
+#include "agent/buffer/queue.h"
+
+struct target_report {
+    slice name;
+    bool up;                 /* the last scrape or probe succeeded */
+    int64_t last_ms;         /* wall; 0: none yet */
+    int64_t duration_ms;
+    uint64_t samples;
+    const char *error;       /* "" when up; cut at 500 bytes */
+};
+
+struct agent_report {
+    slice tenant, agent, node_name, cluster_id, environment_id;
+    int64_t started_ms, now_ms;
+    bool online;
+    uint64_t config_revision;
+    const char *config_error; /* "" for none; cut at 1000 bytes */
+    const struct queue *queue; /* NULL: nothing is said about streams (the will) */
+    const uint64_t *shed;      /* by class; may be NULL */
+    const struct target_report *targets;
+    size_t targets_count;
+    uint64_t resident_bytes;
+};
+
+/* An encoded AgentStatus in the arena. */
+fault_code agent_report_encode(const struct agent_report *report, struct arena *arena, slice *ret_payload, struct fault *reterr) MUST_CHECK;
+
+#endif

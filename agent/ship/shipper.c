@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A lane follows each stream of the queue: how far it is committed, how far it is sent. A slot is a batch that was
+ * sent and is not committed yet. Sending is a loop: take the lane whose turn it is (smooth weighted round robin, so
+ * no lane starves and none comes in bursts), read a run behind what it has sent, publish it, take a slot; it ends
+ * when there is nothing to send, no slot, or the client's window is full, and begins again at the next event.
+ *
+ * Going back is the only remedy there is, for every trouble: set a lane's `sent` to what is committed and send on.
+ * The centre drops what it has already. What comes back twice as a wish (each batch behind a lost one makes the centre
+ * say "wanted" again) is followed once per resend_ms only, or one lost batch would multiply itself.
+ *
+ * Acks change lanes at once and the queue a little later, several together: deleting is a transaction with a sync. */
+#include "agent/ship/shipper.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/ship/batch_writer.h"
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/codec/codec.h"
+#include "common/logging/log.h"
+#include "sre.pb.h"
+
+enum {
+#define METRIC(id, kind, name, labels, help) id,
+#include "agent/ship/ship_metrics.def"
+#undef METRIC
+    SHIP_METRICS_MAX_
+};
+static const struct metric_row rows[] = {
+#define METRIC(id, kind, name, labels, help) METRIC_ROW(kind, name, labels, help),
+#include "agent/ship/ship_metrics.def"
+#undef METRIC
+};
+
+enum { INFLIGHT_MAX = 256, ACK_ARENA_BYTES = 256 * 1024, TRACEPARENT_BYTES = 55 };
+
+struct lane {
+    uint32_t stream;
+    bool ends_sent, ends_taken; /* a batch with stream_ends went out; the broker has it */
+    uint64_t committed, sent;
+    uint64_t empty_through;     /* nothing is left from `sent` to here: shed */
+    uint64_t went_back_to;
+    int64_t went_back_ms;       /* monotonic; 0: never on this connection */
+    int64_t turn;               /* of the round robin */
+};
+
+struct slot {
+    bool used, ends;
+    uint32_t stream;
+    uint32_t number; /* tells this use of the slot from the one before */
+    uint64_t last_sequence;
+    int64_t sent_ns;
+};
+
+struct shipper {
+    struct loop *loop;
+    struct queue *queue;
+    struct mqtt_client *client;
+    struct metric_table *metrics;
+    struct shipper_settings settings;
+    struct shipper_stats stats;
+    char tenant[LIMIT_TENANT_AND_PRODUCER_BYTES + 1], topic[160];
+    struct loop_timer *pump_timer, *resend_timer, *store_timer;
+    bool store_set, waiting_for_ack, pumping;
+    int64_t heard_ms; /* monotonic: last ack, or when the connection came */
+    struct lane lanes[QUEUE_STREAMS_MAX];
+    size_t lanes_count;
+    struct slot slots[INFLIGHT_MAX];
+    struct arena *arena; /* for reading one ack */
+    uint8_t *payload;
+    size_t payload_bytes;
+};
+
+static void pump(struct shipper *shipper);
+static void store_acks(struct shipper *shipper);
+static void on_pump_timer(void *context);
+static void on_resend_timer(void *context);
+static void on_store_timer(void *context);
+
+fault_code shipper_new(struct loop *loop, struct queue *queue, const struct shipper_settings *settings, struct metrics *metrics,
+                       struct shipper **ret_shipper, struct fault *reterr) {
+    if (settings->inflight_max < 1 || settings->inflight_max > INFLIGHT_MAX || settings->batch_intents < 1 ||
+        settings->batch_intents > LIMIT_BATCH_INTENTS || settings->batch_bytes < 1024 || settings->batch_bytes > QUEUE_RECORD_BYTES_MAX)
+        return fault_set(reterr, FAULT_INPUT, "shipper: 1 to %d batches in flight of 1 to %d intents and 1 KiB to %d KiB are possible",
+                         INFLIGHT_MAX, LIMIT_BATCH_INTENTS, QUEUE_RECORD_BYTES_MAX / 1024);
+    struct shipper *shipper = calloc(1, sizeof *shipper);
+    if (!shipper) return fault_set(reterr, FAULT_LIMIT, "shipper: out of memory");
+    shipper->loop = loop;
+    shipper->queue = queue;
+    shipper->settings = *settings;
+    snprintf(shipper->tenant, sizeof shipper->tenant, "%s", settings->tenant);
+    snprintf(shipper->topic, sizeof shipper->topic, "sre.edge.intents.v1/%s/%s", settings->tenant, settings->agent);
+    /* One record may be larger than a batch should be; the pages behind are touched only then. */
+    shipper->payload_bytes = QUEUE_RECORD_BYTES_MAX + settings->batch_intents * BATCH_INTENT_BYTES + BATCH_HEAD_BYTES;
+    shipper->payload = malloc(shipper->payload_bytes);
+    shipper->arena = arena_new(16 * 1024, ACK_ARENA_BYTES);
+    shipper->pump_timer = loop_timer_new(loop, on_pump_timer, shipper);
+    shipper->resend_timer = loop_timer_new(loop, on_resend_timer, shipper);
+    shipper->store_timer = loop_timer_new(loop, on_store_timer, shipper);
+    if (!shipper->payload || !shipper->arena || !shipper->pump_timer || !shipper->resend_timer || !shipper->store_timer) {
+        shipper_free(shipper);
+        return fault_set(reterr, FAULT_LIMIT, "shipper: out of memory");
+    }
+    if (metrics && metrics_add(metrics, rows, SHIP_METRICS_MAX_, &shipper->metrics, reterr)) {
+        shipper_free(shipper);
+        return fault_wrap(reterr, "shipper");
+    }
+    *ret_shipper = shipper;
+    return FAULT_NONE;
+}
+
+struct shipper *shipper_free(struct shipper *shipper) {
+    if (!shipper) return NULL;
+    if (shipper->store_set) store_acks(shipper);
+    loop_timer_free(shipper->pump_timer);
+    loop_timer_free(shipper->resend_timer);
+    loop_timer_free(shipper->store_timer);
+    arena_free(shipper->arena);
+    free(shipper->payload);
+    free(shipper);
+    return NULL;
+}
+
+void shipper_use(struct shipper *shipper, struct mqtt_client *client) {
+    shipper->client = client;
+}
+
+static struct lane *lane_find(struct shipper *shipper, uint64_t stream) {
+    for (size_t i = 0; i < shipper->lanes_count; i++)
+        if (shipper->lanes[i].stream == stream) return &shipper->lanes[i];
+    return NULL;
+}
+
+/* Makes the lanes those of the queue's streams; what is known of a lane stays. */
+static void match_lanes(struct shipper *shipper) {
+    struct lane lanes[QUEUE_STREAMS_MAX];
+    size_t count;
+    const struct queue_stream *const streams = queue_streams(shipper->queue, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct lane *const known = lane_find(shipper, streams[i].number);
+        const struct lane fresh = {.stream = streams[i].number, .committed = streams[i].committed_sequence, .sent = streams[i].committed_sequence};
+        lanes[i] = known ? *known : fresh;
+    }
+    memcpy(shipper->lanes, lanes, count * sizeof *lanes);
+    shipper->lanes_count = count;
+}
+
+static void free_slots(struct shipper *shipper, uint32_t stream) {
+    for (size_t i = 0; i < shipper->settings.inflight_max; i++) {
+        struct slot *const slot = &shipper->slots[i];
+        if (!slot->used || slot->stream != stream) continue;
+        slot->used = false;
+        shipper->stats.inflight--;
+    }
+}
+
+static void go_back(struct shipper *shipper, struct lane *lane, uint64_t sequence) {
+    free_slots(shipper, lane->stream);
+    lane->sent = sequence;
+    lane->empty_through = 0;
+    lane->ends_sent = lane->ends_taken = false;
+}
+
+static void go_back_everywhere(struct shipper *shipper) {
+    for (size_t i = 0; i < shipper->lanes_count; i++) {
+        go_back(shipper, &shipper->lanes[i], shipper->lanes[i].committed);
+        shipper->lanes[i].went_back_ms = 0;
+    }
+}
+
+/* What waited through an outage must not stand before what is new. */
+static void rotate_after_outage(struct shipper *shipper) {
+    struct queue_stats stats;
+    queue_stats(shipper->queue, &stats);
+    const int64_t waited_ms = clock_wall_ms() - stats.oldest_ms;
+    if (stats.oldest_ms == 0 || waited_ms < shipper->settings.outage_ms) return;
+    unsigned opened = 0;
+    struct fault fault;
+    if (queue_rotate(shipper->queue, &opened, &fault)) {
+        shipper->stats.last_fault = fault;
+        LOG_WARN("ship", "rotate_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "new intents wait behind the backlog"));
+        return;
+    }
+    if (!opened) return;
+    shipper->stats.rotations++;
+    LOG_INFO("ship", "backlog_beside", LOG_UINT("streams_opened", opened), LOG_INT("oldest_seconds", waited_ms / 1000));
+}
+
+void shipper_on_connected(struct shipper *shipper) {
+    shipper->stats.connected = true;
+    shipper->waiting_for_ack = !shipper->stats.heard; /* the retained ack may come before this */
+    shipper->heard_ms = clock_monotonic_ms();
+    if (shipper->store_set) store_acks(shipper);
+    rotate_after_outage(shipper);
+    match_lanes(shipper);
+    go_back_everywhere(shipper);
+    loop_timer_set(shipper->pump_timer, shipper->waiting_for_ack ? shipper->settings.ack_wait_ms : 0);
+    loop_timer_set(shipper->resend_timer, shipper->settings.resend_ms / 4 + 1);
+}
+
+void shipper_on_disconnected(struct shipper *shipper) {
+    shipper->stats.connected = shipper->stats.heard = false;
+    loop_timer_clear(shipper->pump_timer);
+    loop_timer_clear(shipper->resend_timer);
+    go_back_everywhere(shipper);
+}
+
+void shipper_kick(struct shipper *shipper) {
+    pump(shipper);
+}
+
+static void on_pump_timer(void *context) {
+    struct shipper *const shipper = context;
+    shipper->waiting_for_ack = false;
+    pump(shipper);
+}
+
+static bool lane_has_more(const struct lane *lane, const struct queue_stream *stream) {
+    const uint64_t done = lane->sent > lane->empty_through ? lane->sent : lane->empty_through;
+    return stream->last_sequence > done || (stream->closed && !lane->ends_sent);
+}
+
+/* The lane whose turn it is, NULL when none has anything to send. A part of the slots is kept from old streams: what
+ * is new finds one free at once. */
+static struct lane *choose_lane(struct shipper *shipper) {
+    static const int64_t weights[QUEUE_CLASSES_MAX_] = {16, 8, 4};
+    const unsigned kept = shipper->settings.inflight_max / 4;
+    const bool old_may = shipper->stats.inflight + kept < shipper->settings.inflight_max;
+    struct lane *chosen = NULL;
+    int64_t all = 0;
+    for (size_t i = 0; i < shipper->lanes_count; i++) {
+        struct lane *const lane = &shipper->lanes[i];
+        const struct queue_stream *const stream = queue_stream_find(shipper->queue, lane->stream);
+        if (!stream || !lane_has_more(lane, stream) || (stream->closed && !old_may)) continue;
+        const int64_t weight = stream->closed ? weights[stream->class] / 4 : weights[stream->class];
+        all += weight;
+        lane->turn += weight;
+        if (!chosen || lane->turn > chosen->turn) chosen = lane;
+    }
+    if (chosen) chosen->turn -= all;
+    return chosen;
+}
+
+struct reading {
+    struct shipper *shipper;
+    struct batch_writer writer;
+    uint32_t stream;
+};
+
+static bool add_intent(void *context, const struct queue_batch *so_far, uint64_t sequence, slice intent) {
+    struct reading *const reading = context;
+    if (so_far->count == 0)
+        batch_begin(&reading->writer, reading->shipper->payload, reading->shipper->payload_bytes, queue_epoch(reading->shipper->queue),
+                    reading->stream, so_far->after_sequence, sequence);
+    return batch_add(&reading->writer, intent);
+}
+
+/* 00-<trace id>-<span id>-01, made anew: a batch carries intents of many traces, each with its own inside. */
+static slice make_traceparent(char text[TRACEPARENT_BYTES + 1]) {
+    uint8_t bytes[24];
+    random_bytes(bytes, sizeof bytes);
+    bytes[0] |= 1; /* neither id may be zero */
+    bytes[16] |= 1;
+    char hex[49];
+    for (size_t i = 0; i < sizeof bytes; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    snprintf(text, TRACEPARENT_BYTES + 1, "00-%.32s-%.16s-01", hex, hex + 32);
+    return slice_of(text, TRACEPARENT_BYTES);
+}
+
+static fault_code publish(struct shipper *shipper, slice payload, uint64_t token, struct fault *reterr) {
+    char traceparent[TRACEPARENT_BYTES + 1];
+    const struct mqtt_property properties[] = {
+        {SLICE_LIT("traceparent"), make_traceparent(traceparent)},
+        {SLICE_LIT("tenant_id"), slice_from_text(shipper->tenant)},
+        {SLICE_LIT("schema_version"), SLICE_LIT("1")},
+    };
+    const struct mqtt_publication publication = {
+        .topic = shipper->topic,
+        .payload = payload,
+        .content_type = "application/x-protobuf; proto=ameide_core_proto.sre.edge.v1.IntentBatch",
+        .properties = properties,
+        .properties_count = sizeof properties / sizeof *properties,
+        .qos = 1,
+        .token = token,
+    };
+    return mqtt_client_publish(shipper->client, &publication, reterr);
+}
+
+static struct slot *free_slot(struct shipper *shipper) {
+    for (size_t i = 0; i < shipper->settings.inflight_max; i++)
+        if (!shipper->slots[i].used) return &shipper->slots[i];
+    return NULL;
+}
+
+static uint64_t slot_token(const struct shipper *shipper, const struct slot *slot) {
+    return SHIPPER_TOKEN | (uint64_t)slot->number << 16 | (uint64_t)(slot - shipper->slots);
+}
+
+/* false: nothing more can go out now. */
+static bool send_batch(struct shipper *shipper, struct lane *lane, struct slot *slot) {
+    struct reading reading = {.shipper = shipper, .stream = lane->stream};
+    struct queue_batch batch;
+    struct fault fault;
+    const fault_code code = queue_read(shipper->queue, lane->stream, lane->sent, shipper->settings.batch_intents,
+                                       shipper->settings.batch_bytes, add_intent, &reading, &batch, &fault);
+    if (code && code != FAULT_ABSENT) {
+        shipper->stats.last_fault = fault;
+        LOG_ERROR("ship", "read_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "the stream is read again later"));
+        loop_timer_set(shipper->pump_timer, shipper->settings.resend_ms);
+        return false;
+    }
+    if (code == FAULT_ABSENT) { /* nothing is left behind what was sent: all shed, or only the end is to be said */
+        if (!batch.stream_ends) {
+            lane->empty_through = batch.last_sequence; /* the next record will state the hole */
+            return true;
+        }
+        batch_begin(&reading.writer, shipper->payload, shipper->payload_bytes, queue_epoch(shipper->queue), lane->stream,
+                    batch.after_sequence, batch.first_sequence);
+    }
+    slot->number++;
+    if (publish(shipper, batch_end(&reading.writer, batch.stream_ends), slot_token(shipper, slot), &fault)) {
+        if (fault.code != FAULT_AGAIN) {
+            shipper->stats.last_fault = fault;
+            LOG_WARN("ship", "publish_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "sent again later"));
+        }
+        loop_timer_set(shipper->pump_timer, shipper->settings.resend_ms); /* on_published comes sooner, as a rule */
+        return false;
+    }
+    *slot = (struct slot){.used = true, .ends = batch.stream_ends, .stream = lane->stream, .number = slot->number,
+                          .last_sequence = batch.last_sequence, .sent_ns = clock_monotonic_ns()};
+    lane->sent = batch.last_sequence;
+    if (batch.stream_ends) lane->ends_sent = true;
+    shipper->stats.inflight++;
+    shipper->stats.batches_sent++;
+    shipper->stats.intents_sent += batch.count;
+    metric_count(shipper->metrics, SHIP_BATCHES, 1);
+    metric_count(shipper->metrics, SHIP_INTENTS, batch.count);
+    return true;
+}
+
+static void pump(struct shipper *shipper) {
+    if (!shipper->client || !shipper->stats.connected || shipper->waiting_for_ack || shipper->pumping) return;
+    shipper->pumping = true; /* publish may call back */
+    match_lanes(shipper);
+    for (struct slot *slot; (slot = free_slot(shipper));) {
+        struct lane *const lane = choose_lane(shipper);
+        if (!lane || !send_batch(shipper, lane, slot)) break;
+    }
+    shipper->pumping = false;
+}
+
+/* A closed stream leaves when the centre has all of it and the broker has its end. */
+static void drop_ended(struct shipper *shipper) {
+    for (size_t i = 0; i < shipper->lanes_count; i++) {
+        const struct lane *const lane = &shipper->lanes[i];
+        const struct queue_stream *const stream = queue_stream_find(shipper->queue, lane->stream);
+        if (!stream || !stream->closed || stream->records || !lane->ends_taken || lane->committed < stream->last_sequence) continue;
+        struct fault fault;
+        if (queue_stream_drop(shipper->queue, lane->stream, &fault)) {
+            shipper->stats.last_fault = fault; /* it stays, and is tried again at the next ack */
+            continue;
+        }
+        free_slots(shipper, lane->stream);
+        LOG_INFO("ship", "stream_ended", LOG_UINT("stream", lane->stream), LOG_UINT("intents", lane->committed));
+    }
+    match_lanes(shipper);
+}
+
+void shipper_on_published(struct shipper *shipper, uint64_t token, const struct fault *fault) {
+    const size_t index = token & 0xffff;
+    if (index >= shipper->settings.inflight_max) return;
+    const struct slot *const slot = &shipper->slots[index];
+    struct lane *const lane = slot->used && slot_token(shipper, slot) == token ? lane_find(shipper, slot->stream) : NULL;
+    if (lane && fault) {
+        go_back(shipper, lane, lane->committed);
+    } else if (lane && slot->ends) {
+        lane->ends_taken = true;
+        drop_ended(shipper);
+    }
+    if (!fault) pump(shipper);
+}
+
+/* The slots behind a commit: measured, then free. */
+static void commit_lane(struct shipper *shipper, struct lane *lane, uint64_t committed, int64_t now_ns) {
+    for (size_t i = 0; i < shipper->settings.inflight_max; i++) {
+        struct slot *const slot = &shipper->slots[i];
+        if (!slot->used || slot->stream != lane->stream || slot->last_sequence > committed) continue;
+        if (slot->ends && !lane->ends_taken) continue; /* its PUBACK is yet to come, and says that the end has arrived */
+        metric_observe(shipper->metrics, SHIP_COMMIT_SECONDS, (double)(now_ns - slot->sent_ns) / 1e9);
+        slot->used = false;
+        shipper->stats.inflight--;
+    }
+    metric_count(shipper->metrics, SHIP_COMMITTED, committed - lane->committed);
+    shipper->stats.intents_committed += committed - lane->committed;
+    lane->committed = committed;
+    if (lane->sent < committed) lane->sent = committed;
+    shipper->stats.last_commit_ms = now_ns / 1000000;
+}
+
+static void take_stream_ack(struct shipper *shipper, struct lane *lane, const StreamAck *ack, int64_t now_ns) {
+    const int64_t now_ms = now_ns / 1000000;
+    if (ack->committed_sequence > lane->committed) commit_lane(shipper, lane, ack->committed_sequence, now_ns);
+    if (ack->wanted_sequence == 0 || ack->wanted_sequence > lane->sent) return;
+    if (lane->went_back_to == ack->wanted_sequence && lane->went_back_ms && now_ms - lane->went_back_ms < shipper->settings.resend_ms) return;
+    lane->went_back_to = ack->wanted_sequence;
+    lane->went_back_ms = now_ms;
+    shipper->stats.went_back++;
+    metric_count(shipper->metrics, SHIP_WENT_BACK, 1);
+    LOG_INFO("ship", "went_back", LOG_UINT("stream", lane->stream), LOG_UINT("wanted", ack->wanted_sequence), LOG_UINT("sent", lane->sent));
+    go_back(shipper, lane, ack->wanted_sequence - 1);
+}
+
+/* The centre has committed what this queue never gave out: it is a copy from before. Under a new epoch everything
+ * left is sent again, and the domain knows what it has already by what the intents are about. */
+static void begin_new_epoch(struct shipper *shipper, uint64_t stream, uint64_t committed) {
+    struct fault fault;
+    if (queue_epoch_renew(shipper->queue, &fault)) {
+        shipper->stats.last_fault = fault;
+        LOG_ERROR("ship", "epoch_renew_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again at the next ack"));
+        return;
+    }
+    LOG_WARN("ship", "new_epoch", LOG_UINT("stream", stream), LOG_UINT("committed", committed),
+             LOG_TEXT("reason", "the centre has committed more than this queue ever gave out: it is an older copy"));
+    shipper->stats.epochs_renewed++;
+    for (size_t i = 0; i < shipper->lanes_count; i++) shipper->lanes[i].committed = 0;
+    go_back_everywhere(shipper);
+}
+
+static void take_ack(struct shipper *shipper, const IntentAck *ack) {
+    const int64_t now_ns = clock_monotonic_ns();
+    if (now_ns / 1000000 - shipper->heard_ms > shipper->settings.outage_ms) rotate_after_outage(shipper);
+    shipper->heard_ms = now_ns / 1000000;
+    shipper->stats.heard = true;
+    match_lanes(shipper);
+    for (size_t i = 0; i < ack->streams.count; i++) {
+        const StreamAck *const one = &ack->streams.items[i];
+        struct lane *const lane = lane_find(shipper, one->stream);
+        const struct queue_stream *const stream = lane ? queue_stream_find(shipper->queue, lane->stream) : NULL;
+        if (!stream) continue;
+        if (one->committed_sequence > stream->last_sequence) {
+            begin_new_epoch(shipper, one->stream, one->committed_sequence);
+            return;
+        }
+        take_stream_ack(shipper, lane, one, now_ns);
+    }
+    if (shipper->store_set) return;
+    shipper->store_set = true;
+    loop_timer_set(shipper->store_timer, shipper->settings.ack_store_ms);
+}
+
+fault_code shipper_on_ack(struct shipper *shipper, slice payload, struct fault *reterr) {
+    arena_reset(shipper->arena);
+    IntentAck ack;
+    struct fault fault;
+    struct uuid epoch;
+    fault_code code = codec_decode_protobuf(&IntentAck_desc, payload, shipper->arena, &ack, &fault);
+    if (!code && !uuid_parse(ack.epoch, &epoch)) code = fault_set(&fault, FAULT_INPUT, "epoch '%.*s' is not a UUID", SLICE_ARG(ack.epoch));
+    if (code) {
+        shipper->stats.last_fault = fault;
+        if (reterr) *reterr = fault;
+        return fault_wrap(reterr, "read the centre's ack");
+    }
+    shipper->stats.acks++;
+    if (uuid_equal(epoch, queue_epoch(shipper->queue)))
+        take_ack(shipper, &ack);
+    else
+        shipper->stats.acks_foreign++; /* of the queue before this one */
+    shipper->waiting_for_ack = false;
+    pump(shipper);
+    return FAULT_NONE;
+}
+
+static void store_acks(struct shipper *shipper) {
+    struct queue_ack acks[QUEUE_STREAMS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < shipper->lanes_count; i++) {
+        const struct lane *const lane = &shipper->lanes[i];
+        const struct queue_stream *const stream = queue_stream_find(shipper->queue, lane->stream);
+        if (stream && (lane->committed > stream->committed_sequence || (stream->records && stream->oldest_sequence <= lane->committed)))
+            acks[count++] = (struct queue_ack){lane->stream, lane->committed};
+    }
+    struct fault fault;
+    if (count && queue_ack(shipper->queue, acks, count, &fault)) {
+        shipper->stats.last_fault = fault;
+        LOG_WARN("ship", "delete_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "records stay, tried again at the next ack"));
+    }
+    shipper->store_set = false;
+    drop_ended(shipper);
+}
+
+static void on_store_timer(void *context) {
+    struct shipper *const shipper = context;
+    store_acks(shipper);
+    pump(shipper);
+}
+
+static void on_resend_timer(void *context) {
+    struct shipper *const shipper = context;
+    const int64_t overdue_ns = clock_monotonic_ns() - shipper->settings.resend_ms * 1000000;
+    for (size_t i = 0; i < shipper->lanes_count; i++) {
+        struct lane *const lane = &shipper->lanes[i];
+        bool overdue = false;
+        for (size_t s = 0; s < shipper->settings.inflight_max; s++)
+            if (shipper->slots[s].used && shipper->slots[s].stream == lane->stream && shipper->slots[s].sent_ns < overdue_ns) overdue = true;
+        if (!overdue) continue;
+        shipper->stats.resends++;
+        metric_count(shipper->metrics, SHIP_RESENDS, 1);
+        LOG_INFO("ship", "resend", LOG_UINT("stream", lane->stream), LOG_UINT("behind", lane->committed), LOG_UINT("sent", lane->sent));
+        go_back(shipper, lane, lane->committed);
+    }
+    loop_timer_set(shipper->resend_timer, shipper->settings.resend_ms / 4 + 1);
+    pump(shipper);
+}
+
+void shipper_stats(const struct shipper *shipper, struct shipper_stats *ret_stats) {
+    *ret_stats = shipper->stats;
+}
