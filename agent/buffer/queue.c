@@ -48,7 +48,7 @@ static fault_code open_store(const struct queue_settings *settings, struct queue
 static fault_code enforce_quota(struct queue *queue, struct kv_txn *txn, struct fault *reterr);
 
 const char *queue_class_name(enum queue_class class) {
-    static const char *const names[QUEUE_CLASSES_MAX_] = {"health", "windows", "other"};
+    static const char *const names[QUEUE_CLASSES_MAX_] = {"health", "windows", "rest"};
     return (unsigned)class < QUEUE_CLASSES_MAX_ ? names[class] : "unknown";
 }
 
@@ -143,7 +143,7 @@ static fault_code open_store(const struct queue_settings *settings, struct queue
         {"ballast", &queue->ballast_table},
         {"records.health", &queue->records_tables[QUEUE_HEALTH]},
         {"records.windows", &queue->records_tables[QUEUE_WINDOWS]},
-        {"records.other", &queue->records_tables[QUEUE_OTHER]},
+        {"records.rest", &queue->records_tables[QUEUE_REST]},
     };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         code = kv_table_open(queue->kv, tables[i].name, tables[i].table, reterr);

@@ -17,8 +17,8 @@
 struct queue;
 
 /* In the order of importance: the last one sheds first. */
-enum queue_class { QUEUE_HEALTH, QUEUE_WINDOWS, QUEUE_OTHER, QUEUE_CLASSES_MAX_ };
-const char *queue_class_name(enum queue_class class); /* "health", "windows", "other" */
+enum queue_class { QUEUE_HEALTH, QUEUE_WINDOWS, QUEUE_REST, QUEUE_CLASSES_MAX_ };
+const char *queue_class_name(enum queue_class class); /* "health", "windows", "rest" */
 
 enum { QUEUE_STREAMS_MAX = 48, QUEUE_RECORD_BYTES_MAX = 512 * 1024 };
 

@@ -193,7 +193,7 @@ TEST(new_streams_open_only_behind_a_backlog_and_old_ones_end) {
     assert_int_equal(count, QUEUE_CLASSES_MAX_);
     /* streams are bounded: at the bound the open one is used on */
     for (int i = 0; i < 3 * QUEUE_STREAMS_MAX; i++) {
-        CHECK_OK(put(bench.queue, QUEUE_OTHER, (uint64_t)i, 100, &fault));
+        CHECK_OK(put(bench.queue, QUEUE_REST, (uint64_t)i, 100, &fault));
         CHECK_OK(queue_rotate(bench.queue, &opened, &fault));
     }
     (void)queue_streams(bench.queue, &count);
@@ -205,15 +205,15 @@ TEST(new_streams_open_only_behind_a_backlog_and_old_ones_end) {
 TEST(quota_sheds_the_lowest_class_oldest_first_and_the_reader_sees_the_hole) {
     struct fault fault;
     struct bench bench;
-    begin(&bench, 1 << 20); /* reserve: health 10 %, windows 50 %, other nothing */
+    begin(&bench, 1 << 20); /* reserve: health 10 %, windows 50 %, rest nothing */
     struct queue_stats stats;
     for (uint64_t i = 1; i <= 10; i++) CHECK_OK(put(bench.queue, QUEUE_HEALTH, i, 1000, &fault));
-    for (uint64_t i = 1; i <= 300; i++) CHECK_OK(put(bench.queue, QUEUE_OTHER, i, 1000, &fault));
+    for (uint64_t i = 1; i <= 300; i++) CHECK_OK(put(bench.queue, QUEUE_REST, i, 1000, &fault));
     for (uint64_t i = 1; i <= 2000; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 1000, &fault));
     queue_stats(bench.queue, &stats);
     assert_int_equal(stats.records[QUEUE_HEALTH], 10);
-    assert_int_equal(stats.records[QUEUE_OTHER], 0);
-    assert_int_equal(stats.shed[QUEUE_OTHER], 300);
+    assert_int_equal(stats.records[QUEUE_REST], 0);
+    assert_int_equal(stats.shed[QUEUE_REST], 300);
     assert_int_equal(stats.shed[QUEUE_HEALTH], 0);
     assert_int_equal(stats.records[QUEUE_WINDOWS] + stats.shed[QUEUE_WINDOWS], 2000);
     assert_true(stats.shed[QUEUE_WINDOWS] > 800);
@@ -227,7 +227,7 @@ TEST(quota_sheds_the_lowest_class_oldest_first_and_the_reader_sees_the_hole) {
     assert_int_equal(batch.last_sequence, 2000);
     assert_int_equal(seen_store.numbers[0], stats.shed[QUEUE_WINDOWS] + 1);
     queue_stats(bench.queue, &stats);
-    assert_int_equal(stats.shed[QUEUE_OTHER], 300); /* kept over a restart */
+    assert_int_equal(stats.shed[QUEUE_REST], 300); /* kept over a restart */
     CHECK_OK(queue_shed(bench.queue, 10000, &fault));
     struct queue_stats after;
     queue_stats(bench.queue, &after);
@@ -239,8 +239,8 @@ TEST(hole_at_the_end_of_a_closed_stream_can_be_stated) {
     struct fault fault;
     struct bench bench;
     begin(&bench, 1 << 20);
-    const uint32_t old_stream = open_stream(bench.queue, QUEUE_OTHER);
-    for (uint64_t i = 1; i <= 5; i++) CHECK_OK(put(bench.queue, QUEUE_OTHER, i, 1000, &fault));
+    const uint32_t old_stream = open_stream(bench.queue, QUEUE_REST);
+    for (uint64_t i = 1; i <= 5; i++) CHECK_OK(put(bench.queue, QUEUE_REST, i, 1000, &fault));
     CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){old_stream, 2}, 1, &fault));
     CHECK_OK(queue_rotate(bench.queue, NULL, &fault));
     for (uint64_t i = 1; i <= 2000; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 1000, &fault));
@@ -274,7 +274,7 @@ TEST(note_and_intents_are_stored_together) {
     assert_int_equal(queue_stream_find(bench.queue, open_stream(bench.queue, QUEUE_WINDOWS))->last_sequence, 2);
     CHECK_OK(queue_append(bench.queue, NULL, 0, &(struct queue_note){"fold", {0}}, 1, &fault));
     assert_int_equal(queue_note_get(bench.queue, "fold", arena, &value, &fault), FAULT_ABSENT);
-    const struct queue_item largest = {QUEUE_OTHER, slice_of(large, QUEUE_RECORD_BYTES_MAX)};
+    const struct queue_item largest = {QUEUE_REST, slice_of(large, QUEUE_RECORD_BYTES_MAX)};
     CHECK_OK(queue_append(bench.queue, &largest, 1, NULL, 1, &fault));
     arena_free(arena);
     end(&bench);
