@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What was measured, as an encoded SreDomainIntent: the envelope around it says who measured it, where and when.
+ * Pure but for the message's id. Any thread. */
+#ifndef PICKET_AGENT_ENVELOPE_H
+#define PICKET_AGENT_ENVELOPE_H
+
+#include "agent/window/fold.h"
+#include "agent/window/health.h"
+#include "common/base/arena.h"
+
+enum { TRACEPARENT_TEXT_SIZE = 55 };
+
+struct envelope {
+    slice tenant, producer, cluster_id, environment_id;
+};
+
+/* A new W3C trace context; what is stored in one go has one, so that the centre can show it together. */
+void envelope_traceparent(char ret_text[TRACEPARENT_TEXT_SIZE + 1]);
+
+/* occurred_at is the window's end. In the arena. */
+fault_code envelope_window(const struct envelope *envelope, const struct sli_window *window, const char *traceparent, struct arena *arena,
+                           slice *ret_intent, struct fault *reterr) MUST_CHECK;
+
+struct envelope_resource {
+    slice type, id;
+    bool probe;              /* observed by asking, not by a rule over its metrics */
+    int64_t heartbeat_ms;    /* the observation expires when two of them were missed */
+};
+/* occurred_at is when it was observed; it expires counted from now_ms. In the arena. */
+fault_code envelope_health(const struct envelope *envelope, const struct health_observation *observation, const struct envelope_resource *resource,
+                           const char *traceparent, int64_t now_ms, struct arena *arena, slice *ret_intent, struct fault *reterr) MUST_CHECK;
+
+#endif

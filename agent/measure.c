@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Everything is numbered once: targets first, probes behind them; the fold, the reports and the checkpoints use these
+ * numbers. Each target has an index of the selectors that want its samples, filled by the fold and by health.
+ *
+ * What is counted is safe in two steps. After each scrape the target's part of the fold goes to the state store, which
+ * outlives kill -9. When windows are over they go to the queue together with the whole fold, in one transaction on
+ * disk: whoever finds the one finds the other, so a window is stored once, and what is open is not counted twice.
+ *
+ * The queue may refuse (disk full). Then the windows stay open in the fold, which has room for some, and sealing is
+ * tried again; when the fold has no room left (FAULT_AGAIN) the queue sheds what is oldest and least important, for
+ * the newest windows are worth more. */
+#include "agent/measure.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/envelope.h"
+#include "agent/window/slot.h"
+#include "common/base/clock.h"
+#include "common/logging/log.h"
+
+enum {
+    WINDOWS_PER_SEAL = 256,
+    SEAL_RETRY_MS = 5000,
+    SEAL_AGAIN_MS = 100,          /* a window is over, but a scrape of it is in flight */
+    WAIT_MS_MAX = 60 * 1000,
+    SHED_BYTES = 256 * 1024,
+    INTENT_ARENA_BYTES = 4 * 1024 * 1024,
+    CONFIG_ARENA_BYTES = 256 * 1024 * 1024,
+    REPEAT_MS = 60 * 1000,        /* a fault that repeats is logged so often */
+    ERROR_BYTES = 200,
+};
+
+struct source { /* a target or a probe */
+    slice name, url;
+    struct selector_index *index; /* targets only */
+    struct http_tls tls;
+    struct http_auth auth;
+    int64_t slot_ms;
+    char error[ERROR_BYTES];
+};
+
+struct measure {
+    struct measure_parts parts;
+    const struct agent_settings *settings;
+    struct arena *config;  /* lives as long as the measure */
+    struct arena *intents; /* of one storing */
+    struct source *sources;
+    struct target_report *reports;
+    size_t targets_count, probes_count;
+    struct sli **slis;
+    size_t slis_count;
+    struct fold *fold;
+    struct health *health;
+    struct envelope_resource *resources; /* by health check */
+    size_t checks_count;
+    struct scrape *scrape;
+    struct probe *probe;
+    struct loop_timer *seal_timer, *health_timer;
+    struct sli_window windows[WINDOWS_PER_SEAL];
+    struct queue_item items[WINDOWS_PER_SEAL];
+    struct measure_stats stats;
+    struct log_limit store_limit, count_limit, checkpoint_limit;
+    bool running;
+};
+
+static bool on_scrape_begin(void *context, size_t target, int64_t slot_ms);
+static void on_scrape_done(void *context, size_t target, const struct scrape_result *result);
+static bool on_probe_begin(void *context, size_t target, int64_t slot_ms);
+static void on_probe_done(void *context, size_t target, const struct probe_result *result);
+static void on_seal_timer(void *context);
+static void on_health_timer(void *context);
+
+static void fill_access(const struct access_settings *access, struct source *source) {
+    source->tls = (struct http_tls){setting_text(access->tls_ca), setting_text(access->tls_certificate), setting_text(access->tls_key), access->tls_insecure};
+    source->auth = (struct http_auth){setting_text(access->bearer_token), setting_text(access->bearer_token_file), setting_text(access->username),
+                                      setting_text(access->password)};
+}
+
+static int64_t target_interval_ms(const struct measure *measure, const struct target_settings *target) {
+    return target->interval_ms ? target->interval_ms : measure->settings->scrape.interval_ms;
+}
+
+static int64_t target_timeout_ms(const struct measure *measure, const struct target_settings *target) {
+    const int64_t interval_ms = target_interval_ms(measure, target);
+    const int64_t timeout_ms = target->timeout_ms ? target->timeout_ms : measure->settings->scrape.timeout_ms;
+    return timeout_ms < interval_ms ? timeout_ms : interval_ms;
+}
+
+static bool applies_here(const struct measure *measure, const struct sli_definition *definition) {
+    if (definition->kind == SLI_PROBE) return true;
+    if (definition->targets_count == 0) return measure->targets_count > 0;
+    for (size_t i = 0; i < definition->targets_count; i++)
+        for (size_t t = 0; t < measure->targets_count; t++)
+            if (slice_equal(definition->targets[i], measure->sources[t].name)) return true;
+    return false;
+}
+
+static fault_code add_sli(struct measure *measure, const struct sli_definition *definition, struct fault *reterr) {
+    const fault_code code = sli_new(definition, &measure->slis[measure->slis_count], reterr);
+    if (!code) measure->slis_count++;
+    return code;
+}
+
+static fault_code build_slis(struct measure *measure, const struct remote_definitions *remote, char *ret_notes, size_t notes_bytes, struct fault *reterr) {
+    const struct agent_settings *const settings = measure->settings;
+    measure->slis = arena_alloc_array(measure->config, settings->slis.count + remote->slis_count + 1, sizeof *measure->slis);
+    if (!measure->slis) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    for (size_t i = 0; i < settings->slis.count; i++) {
+        struct sli_definition definition;
+        agent_settings_sli(&settings->slis.items[i], &definition);
+        if (add_sli(measure, &definition, reterr)) return reterr ? reterr->code : FAULT_INPUT;
+    }
+    size_t used = 0;
+    const size_t own_count = measure->slis_count;
+    for (size_t i = 0; i < remote->slis_count; i++) {
+        const struct sli_definition *const definition = &remote->slis[i];
+        bool own = false;
+        for (size_t s = 0; s < own_count; s++) own |= slice_equal(sli_definition(measure->slis[s])->slo_id, definition->slo_id);
+        if (own && used + 1 < notes_bytes) {
+            const int more = snprintf(ret_notes + used, notes_bytes - used, "%sSLO '%.*s' is measured as this agent's file says", used ? "; " : "",
+                                      SLICE_ARG(definition->slo_id));
+            used = used + (size_t)more < notes_bytes ? used + (size_t)more : notes_bytes - 1;
+        }
+        if (own || !applies_here(measure, definition)) continue;
+        if (add_sli(measure, definition, reterr)) return reterr ? reterr->code : FAULT_INPUT;
+    }
+    return FAULT_NONE;
+}
+
+static fault_code build_sources(struct measure *measure, const struct remote_definitions *remote, struct fault *reterr) {
+    const struct agent_settings *const settings = measure->settings;
+    measure->targets_count = settings->targets.count;
+    measure->probes_count = settings->probes.count + remote->probes_count;
+    const size_t count = measure->targets_count + measure->probes_count;
+    measure->sources = arena_alloc_array(measure->config, count + 1, sizeof *measure->sources);
+    measure->reports = arena_alloc_array(measure->config, count + 1, sizeof *measure->reports);
+    if (!measure->sources || !measure->reports) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        struct source *const source = &measure->sources[i];
+        if (i < measure->targets_count) {
+            const struct target_settings *const target = &settings->targets.items[i];
+            source->name = target->name;
+            source->url = target->url;
+            fill_access(&target->access, source);
+            source->index = selector_index_new();
+            if (!source->index) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+        } else if (i < measure->targets_count + settings->probes.count) {
+            const struct probe_settings *const probe = &settings->probes.items[i - measure->targets_count];
+            source->name = probe->name;
+            source->url = probe->url.size ? probe->url : probe->tcp;
+            fill_access(&probe->access, source);
+        } else {
+            const struct remote_probe *const probe = &remote->probes[i - measure->targets_count - settings->probes.count];
+            source->name = probe->name;
+            source->url = probe->endpoint;
+        }
+        measure->reports[i] = (struct target_report){.name = source->name, .error = source->error};
+    }
+    return FAULT_NONE;
+}
+
+/* When a probe is due, by its number among the probes. Those of the centre run at the file's scrape interval. */
+static void probe_times(const struct measure *measure, size_t index, int64_t *ret_interval_ms, int64_t *ret_timeout_ms) {
+    const struct agent_settings *const settings = measure->settings;
+    const bool own = index < settings->probes.count;
+    *ret_interval_ms = own ? settings->probes.items[index].interval_ms : settings->scrape.interval_ms;
+    *ret_timeout_ms = own ? settings->probes.items[index].timeout_ms : settings->scrape.timeout_ms;
+}
+
+static fault_code build_fold(struct measure *measure, struct fault *reterr) {
+    const size_t count = measure->targets_count + measure->probes_count;
+    struct fold_target *const targets = arena_alloc_array(measure->config, count + 1, sizeof *targets);
+    if (!targets) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        targets[i] = (struct fold_target){.name = measure->sources[i].name, .probe = i >= measure->targets_count};
+        if (targets[i].probe) {
+            probe_times(measure, i - measure->targets_count, &targets[i].interval_ms, &targets[i].timeout_ms);
+        } else {
+            targets[i].interval_ms = target_interval_ms(measure, &measure->settings->targets.items[i]);
+            targets[i].timeout_ms = target_timeout_ms(measure, &measure->settings->targets.items[i]);
+        }
+        targets[i].offset_ms = slot_offset_ms(targets[i].name, targets[i].interval_ms);
+    }
+    const struct fold_settings settings = {
+        .series_max = (size_t)measure->settings->fold.series_max,
+        .series_forget_ms = measure->settings->fold.series_forget_ms,
+        .gap_windows_max = (unsigned)measure->settings->fold.gap_windows_max,
+    };
+    const fault_code code = fold_new(&settings, targets, count, (const struct sli *const *)measure->slis, measure->slis_count, clock_wall_ms(), &measure->fold, reterr);
+    if (code) return code;
+    for (size_t i = 0; i < measure->targets_count; i++)
+        if (fold_attach(measure->fold, i, measure->sources[i].index, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
+    return FAULT_NONE;
+}
+
+static fault_code build_health(struct measure *measure, struct fault *reterr) {
+    const struct agent_settings *const settings = measure->settings;
+    measure->checks_count = settings->health.count;
+    const size_t sources_count = measure->targets_count + measure->probes_count;
+    struct health_check *const checks = arena_alloc_array(measure->config, measure->checks_count + 1, sizeof *checks);
+    slice *const names = arena_alloc_array(measure->config, sources_count + 1, sizeof *names);
+    measure->resources = arena_alloc_array(measure->config, measure->checks_count + 1, sizeof *measure->resources);
+    if (!checks || !names || !measure->resources) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    for (size_t i = 0; i < sources_count; i++) names[i] = measure->sources[i].name;
+    for (size_t i = 0; i < measure->checks_count; i++) {
+        const struct health_settings *const check = &settings->health.items[i];
+        agent_settings_health(check, &checks[i]);
+        slice id = check->resource_id;
+        for (size_t s = 0; s < sources_count && !id.size; s++)
+            if (slice_equal(checks[i].target, names[s])) id = measure->sources[s].url;
+        measure->resources[i] = (struct envelope_resource){check->resource_type, slice_first(id, 512), checks[i].probe, check->heartbeat_ms};
+    }
+    const fault_code code = health_new(checks, measure->checks_count, names, measure->targets_count, names + measure->targets_count, measure->probes_count,
+                                       clock_wall_ms(), &measure->health, reterr);
+    if (code) return code;
+    for (size_t i = 0; i < measure->targets_count; i++) {
+        if (health_attach(measure->health, i, measure->sources[i].index, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
+        if (selector_index_ready(measure->sources[i].index, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
+    }
+    return FAULT_NONE;
+}
+
+static fault_code build_scrapes(struct measure *measure, struct fault *reterr) {
+    const struct scrape_callbacks callbacks = {on_scrape_begin, on_scrape_done, measure};
+    fault_code code = scrape_new(measure->parts.loop, measure->parts.client, &callbacks, &measure->scrape, reterr);
+    for (size_t i = 0; i < measure->targets_count && !code; i++) {
+        const struct target_settings *const target = &measure->settings->targets.items[i];
+        const int64_t interval_ms = target_interval_ms(measure, target);
+        size_t number = 0;
+        code = scrape_add(measure->scrape, &(struct scrape_target){
+            .name = setting_text(target->name), .url = setting_text(target->url), .interval_ms = interval_ms,
+            .offset_ms = slot_offset_ms(target->name, interval_ms), .timeout_ms = target_timeout_ms(measure, target),
+            .body_bytes_max = (uint64_t)(target->bytes_max ? target->bytes_max : measure->settings->scrape.bytes_max),
+            .tls = &measure->sources[i].tls, .auth = &measure->sources[i].auth, .index = measure->sources[i].index}, &number, reterr);
+        assert(code || number == i);
+    }
+    return code;
+}
+
+/* A slice as a C string in the configuration's arena; NULL when there is no room. */
+static const char *config_text(struct measure *measure, slice text) {
+    return (const char *)arena_copy(measure->config, text).data;
+}
+
+static fault_code build_probes(struct measure *measure, const struct remote_definitions *remote, struct fault *reterr) {
+    const struct agent_settings *const settings = measure->settings;
+    const struct probe_callbacks callbacks = {on_probe_begin, on_probe_done, measure};
+    fault_code code = probe_new(measure->parts.loop, measure->parts.client, &callbacks, &measure->probe, reterr);
+    for (size_t i = 0; i < measure->probes_count && !code; i++) {
+        struct source *const source = &measure->sources[measure->targets_count + i];
+        const bool own = i < settings->probes.count;
+        const struct remote_probe *const asked = own ? NULL : &remote->probes[i - settings->probes.count];
+        const bool tcp = own ? settings->probes.items[i].tcp.size > 0 : asked->tcp;
+        struct probe_target target = {
+            .name = config_text(measure, source->name), .kind = tcp ? PROBE_TCP : PROBE_HTTP,
+            .status_min = own ? (int)settings->probes.items[i].status_min : asked->status_min,
+            .status_max = own ? (int)settings->probes.items[i].status_max : asked->status_max, .tls = &source->tls, .auth = &source->auth};
+        probe_times(measure, i, &target.interval_ms, &target.timeout_ms);
+        target.offset_ms = slot_offset_ms(source->name, target.interval_ms);
+        slice host = {0};
+        if (tcp && !agent_settings_host_port(source->url, &host, &target.port))
+            return fault_set(reterr, FAULT_INPUT, "probe '%.*s': '%.*s' is not host:port", SLICE_ARG(source->name), SLICE_ARG(source->url));
+        if (tcp) target.host = config_text(measure, host);
+        if (!tcp) target.url = config_text(measure, source->url);
+        if (!target.name || (tcp ? !target.host : !target.url)) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+        size_t number = 0;
+        code = probe_add(measure->probe, &target, &number, reterr);
+        assert(code || number == i);
+    }
+    return code;
+}
+
+fault_code measure_new(const struct measure_parts *parts, const struct agent_settings *settings, const struct remote_definitions *remote,
+                       char *ret_notes, size_t notes_bytes, struct measure **ret_measure, struct fault *reterr) {
+    struct measure *measure = calloc(1, sizeof *measure);
+    if (!measure) return fault_set(reterr, FAULT_LIMIT, "measure: out of memory");
+    measure->parts = *parts;
+    measure->settings = settings;
+    if (notes_bytes) ret_notes[0] = '\0';
+    measure->config = arena_new(8 * 1024, CONFIG_ARENA_BYTES);
+    measure->intents = arena_new(64 * 1024, INTENT_ARENA_BYTES);
+    measure->seal_timer = loop_timer_new(parts->loop, on_seal_timer, measure);
+    measure->health_timer = loop_timer_new(parts->loop, on_health_timer, measure);
+    fault_code code = FAULT_NONE;
+    if (!measure->config || !measure->intents || !measure->seal_timer || !measure->health_timer) code = fault_set(reterr, FAULT_LIMIT, "out of memory");
+    if (!code) code = build_sources(measure, remote, reterr);
+    if (!code) code = build_slis(measure, remote, ret_notes, notes_bytes, reterr);
+    if (!code) code = build_fold(measure, reterr);
+    if (!code) code = build_health(measure, reterr);
+    if (!code) code = build_scrapes(measure, reterr);
+    if (!code) code = build_probes(measure, remote, reterr);
+    if (code) {
+        measure_free(measure);
+        return fault_wrap(reterr, "measure");
+    }
+    *ret_measure = measure;
+    return FAULT_NONE;
+}
+
+static void stop(struct measure *measure) {
+    measure->running = false;
+    measure->scrape = scrape_free(measure->scrape); /* gives back what is in flight: it counts nothing */
+    measure->probe = probe_free(measure->probe);
+    if (measure->seal_timer) loop_timer_clear(measure->seal_timer);
+    if (measure->health_timer) loop_timer_clear(measure->health_timer);
+}
+
+struct measure *measure_free(struct measure *measure) {
+    if (!measure) return NULL;
+    stop(measure);
+    loop_timer_free(measure->seal_timer);
+    loop_timer_free(measure->health_timer);
+    health_free(measure->health);
+    fold_free(measure->fold);
+    for (size_t i = 0; i < measure->slis_count; i++) sli_free(measure->slis[i]);
+    for (size_t i = 0; measure->sources && i < measure->targets_count; i++) selector_index_free(measure->sources[i].index);
+    arena_free(measure->intents);
+    arena_free(measure->config);
+    free(measure);
+    return NULL;
+}
+
+void measure_restore(struct measure *measure) {
+    struct fault fault;
+    slice whole = {0};
+    struct arena *const arena = arena_new(64 * 1024, CONFIG_ARENA_BYTES);
+    const size_t count = measure->targets_count + measure->probes_count;
+    slice *const checkpoints = arena ? arena_alloc_array(arena, count + 1, sizeof *checkpoints) : NULL;
+    if (!checkpoints) {
+        LOG_ERROR("agent", "restore_failed", LOG_TEXT("fault", "out of memory"), LOG_TEXT("instead", "counting begins anew"));
+        arena_free(arena);
+        return;
+    }
+    fault_code code = queue_note_get(measure->parts.queue, "fold", arena, &whole, &fault);
+    if (code && code != FAULT_ABSENT) LOG_WARN("agent", "restore_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "what was open is lost, counting goes on from the checkpoints"));
+    uint64_t generation = 0;
+    if (whole.size && !fold_snapshot_generation(whole, &generation)) generation = 0;
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) {
+        code = state_get(measure->parts.state, measure->sources[i].name, generation, arena, &checkpoints[found], &fault);
+        if (!code) found++;
+        if (code && code != FAULT_ABSENT) LOG_WARN("agent", "checkpoint_lost", LOG_SLICE("target", measure->sources[i].name), LOG_FAULT(&fault));
+    }
+    if ((whole.size || found) && fold_restore(measure->fold, whole, checkpoints, found, clock_wall_ms(), &fault))
+        LOG_WARN("agent", "restored_in_part", LOG_FAULT(&fault));
+    LOG_INFO("agent", "restored", LOG_UINT("generation", generation), LOG_UINT("snapshot_bytes", whole.size), LOG_UINT("checkpoints", found));
+    arena_free(arena);
+}
+
+static void store_fold(struct measure *measure) {
+    struct fault fault;
+    if (queue_append(measure->parts.queue, NULL, 0, &(struct queue_note){"fold", fold_snapshot(measure->fold)}, clock_wall_ms(), &fault))
+        LOG_WARN("agent", "snapshot_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "kept in memory, stored with the next windows"));
+}
+
+void measure_take_over(struct measure *measure, struct measure *old) {
+    struct fault fault;
+    stop(old);
+    if (fold_restore(measure->fold, fold_snapshot(old->fold), NULL, 0, clock_wall_ms(), &fault))
+        LOG_WARN("agent", "taken_over_in_part", LOG_FAULT(&fault), LOG_TEXT("instead", "what is open in it begins anew"));
+    store_fold(measure);
+    measure->stats.windows_stored = old->stats.windows_stored;
+    measure->stats.observations_stored = old->stats.observations_stored;
+    measure->stats.store_failures = old->stats.store_failures;
+    measure->stats.last_success_ms = old->stats.last_success_ms;
+    measure_free(old);
+}
+
+static void arm(struct measure *measure) {
+    const int64_t now_ms = clock_wall_ms();
+    const int64_t seal_ms = fold_seal_due_ms(measure->fold), health_ms = health_due_ms(measure->health);
+    int64_t wait_ms = seal_ms > now_ms ? seal_ms - now_ms : SEAL_AGAIN_MS;
+    if (measure->stats.store_failing && wait_ms < SEAL_RETRY_MS) wait_ms = SEAL_RETRY_MS;
+    /* Wall time may be set: nothing is waited for longer than a minute without looking at the clock again. */
+    if (seal_ms != INT64_MAX) loop_timer_set(measure->seal_timer, wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX);
+    if (health_ms == INT64_MAX) return;
+    wait_ms = health_ms > now_ms ? health_ms - now_ms : SEAL_AGAIN_MS;
+    loop_timer_set(measure->health_timer, wait_ms < WAIT_MS_MAX ? wait_ms : WAIT_MS_MAX);
+}
+
+void measure_start(struct measure *measure) {
+    measure->running = true;
+    scrape_start(measure->scrape);
+    probe_start(measure->probe);
+    arm(measure);
+}
+
+static void store_failed(struct measure *measure, const struct fault *fault, const char *instead) {
+    uint64_t suppressed = 0;
+    measure->stats.last_fault = *fault;
+    measure->stats.store_failures++;
+    measure->stats.store_failing = true;
+    if (log_limit_pass(&measure->store_limit, clock_monotonic_ms(), REPEAT_MS, &suppressed))
+        LOG_ERROR("agent", "store_failed", LOG_FAULT(fault), LOG_TEXT("instead", instead), LOG_UINT("suppressed", suppressed));
+}
+
+static struct envelope envelope_of(const struct measure *measure) {
+    return (struct envelope){measure->settings->tenant, measure->settings->name, measure->settings->cluster_id, measure->settings->environment_id};
+}
+
+/* One transaction of sealed windows; false: nothing was sealed, or nothing more is to be sealed now. */
+static bool seal_some(struct measure *measure) {
+    const int64_t now_ms = clock_wall_ms();
+    size_t count = 0;
+    fold_seal_begin(measure->fold, now_ms, measure->windows, WINDOWS_PER_SEAL, &count);
+    if (count == 0) return false;
+    const struct envelope envelope = envelope_of(measure);
+    char traceparent[TRACEPARENT_TEXT_SIZE + 1];
+    envelope_traceparent(traceparent);
+    arena_reset(measure->intents);
+    struct fault fault;
+    fault_code code = FAULT_NONE;
+    for (size_t i = 0; i < count && !code; i++) {
+        measure->items[i].class = QUEUE_WINDOWS;
+        code = envelope_window(&envelope, &measure->windows[i], traceparent, measure->intents, &measure->items[i].intent, &fault);
+    }
+    if (!code) code = queue_append(measure->parts.queue, measure->items, count, &(struct queue_note){"fold", fold_snapshot(measure->fold)}, now_ms, &fault);
+    if (code) {
+        fold_seal_abort(measure->fold);
+        store_failed(measure, &fault, "the windows stay open, tried again in 5s");
+        return false;
+    }
+    fold_seal_commit(measure->fold);
+    measure->stats.store_failing = false;
+    measure->stats.windows_stored += count;
+    measure->parts.stored(measure->parts.context);
+    return count == WINDOWS_PER_SEAL;
+}
+
+static void seal(struct measure *measure) {
+    const uint64_t before = measure->stats.windows_stored;
+    while (seal_some(measure)) {}
+    struct fault fault;
+    if (measure->stats.windows_stored != before && state_prune(measure->parts.state, fold_generation(measure->fold), &fault))
+        measure->stats.checkpoint_failures++; /* old ones are not read: they only take room */
+}
+
+static void on_seal_timer(void *context) {
+    struct measure *const measure = context;
+    seal(measure);
+    arm(measure);
+}
+
+static void flush_health(struct measure *measure) {
+    struct health_observation observation;
+    const struct envelope envelope = envelope_of(measure);
+    size_t check = 0;
+    for (int64_t now_ms; health_due(measure->health, (now_ms = clock_wall_ms()), &observation, &check);) {
+        char traceparent[TRACEPARENT_TEXT_SIZE + 1];
+        envelope_traceparent(traceparent);
+        arena_reset(measure->intents);
+        struct queue_item item = {.class = QUEUE_HEALTH};
+        struct fault fault;
+        fault_code code = envelope_health(&envelope, &observation, &measure->resources[check], traceparent, now_ms, measure->intents, &item.intent, &fault);
+        if (!code) code = queue_append(measure->parts.queue, &item, 1, NULL, now_ms, &fault);
+        if (code) {
+            store_failed(measure, &fault, "the observation is kept, tried again later");
+            return;
+        }
+        if (observation.changed)
+            LOG_INFO("agent", "health_changed", LOG_SLICE("check", observation.id), LOG_INT("from", observation.previous), LOG_INT("to", observation.status),
+                     LOG_TEXT("message", observation.message));
+        health_taken(measure->health, check, now_ms);
+        measure->stats.observations_stored++;
+        measure->parts.stored(measure->parts.context);
+    }
+}
+
+static void on_health_timer(void *context) {
+    struct measure *const measure = context;
+    flush_health(measure);
+    arm(measure);
+}
+
+static void count_failed(struct measure *measure, size_t source, const struct fault *fault) {
+    uint64_t suppressed = 0;
+    measure->stats.count_failures++;
+    measure->stats.last_fault = *fault;
+    if (log_limit_pass(&measure->count_limit, clock_monotonic_ms(), REPEAT_MS, &suppressed))
+        LOG_WARN("agent", "count_failed", LOG_SLICE("target", measure->sources[source].name), LOG_FAULT(fault), LOG_UINT("suppressed", suppressed));
+}
+
+/* After every count: what the fold knows of this target now survives kill -9. */
+static void checkpoint(struct measure *measure, size_t source) {
+    struct fault fault;
+    uint64_t suppressed = 0;
+    if (!state_put(measure->parts.state, measure->sources[source].name, fold_generation(measure->fold), fold_snapshot_target(measure->fold, source), &fault)) return;
+    measure->stats.checkpoint_failures++;
+    measure->stats.last_fault = fault;
+    if (log_limit_pass(&measure->checkpoint_limit, clock_monotonic_ms(), REPEAT_MS, &suppressed))
+        LOG_WARN("agent", "checkpoint_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "a crash would lose the counts since the last window"), LOG_UINT("suppressed", suppressed));
+}
+
+/* The fold has room for no further window: the oldest records in the queue give way to the newest windows. */
+static void make_room(struct measure *measure) {
+    struct fault fault;
+    seal(measure);
+    if (!measure->stats.store_failing) return;
+    if (queue_shed(measure->parts.queue, SHED_BYTES, &fault))
+        store_failed(measure, &fault, "scrapes do not count until there is room; the next that counts bridges them");
+    else
+        seal(measure);
+}
+
+static void counted(struct measure *measure, size_t source, fault_code code, const struct fault *fault) {
+    if (code) count_failed(measure, source, fault);
+    if (code == FAULT_AGAIN)
+        make_room(measure);
+    else
+        checkpoint(measure, source);
+    if (!measure->running) return;
+    if (fold_seal_due_ms(measure->fold) <= clock_wall_ms() && !measure->stats.store_failing) seal(measure);
+    flush_health(measure);
+    arm(measure);
+}
+
+static bool begin_source(struct measure *measure, size_t source, int64_t slot_ms) {
+    struct fault fault;
+    if (fold_begin(measure->fold, source, slot_ms, &fault)) {
+        count_failed(measure, source, &fault);
+        return false;
+    }
+    measure->sources[source].slot_ms = slot_ms;
+    return true;
+}
+
+static void report(struct measure *measure, size_t source, bool up, int64_t duration_ms, uint64_t samples, const char *error) {
+    struct target_report *const report = &measure->reports[source];
+    const bool first = report->last_ms == 0;
+    const bool was_up = report->up;
+    report->up = up;
+    report->last_ms = clock_wall_ms();
+    report->duration_ms = duration_ms;
+    report->samples = samples;
+    snprintf(measure->sources[source].error, ERROR_BYTES, "%s", up ? "" : error);
+    if (up) measure->stats.last_success_ms = clock_monotonic_ms();
+    if (up && !was_up)
+        LOG_INFO("agent", "target_up", LOG_SLICE("target", report->name), LOG_UINT("samples", samples), LOG_INT("milliseconds", duration_ms));
+    else if (!up && (was_up || first))
+        LOG_WARN("agent", "target_down", LOG_SLICE("target", report->name), LOG_TEXT("fault", error), LOG_TEXT("instead", "counted as not seen"));
+}
+
+static bool on_scrape_begin(void *context, size_t target, int64_t slot_ms) {
+    struct measure *const measure = context;
+    if (!begin_source(measure, target, slot_ms)) return false;
+    health_begin(measure->health, target);
+    return true;
+}
+
+static void on_scrape_done(void *context, size_t target, const struct scrape_result *result) {
+    struct measure *const measure = context;
+    const bool ok = result->fault.code == FAULT_NONE;
+    struct fault fault = {0};
+    fault_code code = FAULT_NONE;
+    if (ok)
+        code = fold_commit(measure->fold, target, clock_wall_ms(), &fault);
+    else
+        fold_abort(measure->fold, target);
+    health_end(measure->health, target, result->slot_ms, ok);
+    if (!measure->running) return; /* broken off: another measure takes over */
+    report(measure, target, ok, result->duration_ms, result->samples, result->fault.text);
+    counted(measure, target, code, &fault);
+}
+
+static bool on_probe_begin(void *context, size_t target, int64_t slot_ms) {
+    struct measure *const measure = context;
+    return begin_source(measure, measure->targets_count + target, slot_ms);
+}
+
+static void on_probe_done(void *context, size_t target, const struct probe_result *result) {
+    struct measure *const measure = context;
+    const size_t source = measure->targets_count + target;
+    struct fault fault = {0};
+    fault_code code = FAULT_NONE;
+    if (result->asked)
+        code = fold_commit_probe(measure->fold, source, result->ok, result->latency_ms, clock_wall_ms(), &fault);
+    else
+        fold_abort(measure->fold, source);
+    health_probe(measure->health, target, result->slot_ms, result->asked, result->ok, result->latency_ms, result->fault.text);
+    if (!measure->running) return;
+    measure->stats.probes++;
+    if (!result->ok) measure->stats.probes_failed++;
+    report(measure, source, result->asked && result->ok, result->latency_ms, 0, result->fault.text);
+    counted(measure, source, code, &fault);
+}
+
+void measure_stats(const struct measure *measure, struct measure_stats *ret_stats) {
+    *ret_stats = measure->stats;
+    fold_stats(measure->fold, &ret_stats->fold);
+    if (measure->scrape) scrape_stats(measure->scrape, &ret_stats->scrape);
+    ret_stats->memory_bytes = ret_stats->fold.memory_bytes + arena_used(measure->config);
+    ret_stats->targets = measure->targets_count + measure->probes_count;
+    ret_stats->slis = measure->slis_count;
+    ret_stats->checks = measure->checks_count;
+}
+
+const struct target_report *measure_targets(const struct measure *measure, size_t *ret_count) {
+    *ret_count = measure->targets_count + measure->probes_count;
+    return measure->reports;
+}

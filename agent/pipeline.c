@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Wiring, in the order of the way: file -> measure (scrapes, probes, fold, health) -> queue -> shipper -> broker, and
+ * back: acks to the shipper, configuration from the centre to a new measure. Once a second the modules' counts go to
+ * the metrics and the readiness to the pages: those are read by other threads, the modules are not.
+ *
+ * A configuration, from the file or from the centre, is read into an arena of its own and becomes effective as a whole:
+ * a measure is built with it beside the one that runs, and only when that has worked does it take over. */
+#include "agent/pipeline.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/measure.h"
+#include "agent/pages.h"
+#include "agent/readiness.h"
+#include "agent/ship/shipper.h"
+#include "common/base/clock.h"
+#include "common/logging/log.h"
+
+enum {
+#define METRIC(id, kind, name, labels, help) id,
+#include "agent/agent_metrics.def"
+#undef METRIC
+    AGENT_METRICS_MAX_
+};
+static const struct metric_row rows[] = {
+#define METRIC(id, kind, name, labels, help) METRIC_ROW(kind, name, labels, help),
+#include "agent/agent_metrics.def"
+#undef METRIC
+};
+
+enum {
+    FILE_ARENA_BYTES = 128 * 1024 * 1024,
+    REMOTE_ARENA_BYTES = 64 * 1024 * 1024,
+    REPORT_ARENA_BYTES = 4 * 1024 * 1024,
+    TICK_MS = 1000,
+    DRAIN_MS = 1000,
+    ACK_WAIT_MS = 500,
+    ACK_STORE_MS = 50,
+    NOTES_BYTES = 512,
+    TOPIC_BYTES = 160,
+    PATH_BYTES = 512,
+    STATUS_TOKEN = 1,
+};
+
+struct file_config {
+    struct arena *arena;
+    struct agent_settings settings;
+};
+
+struct remote_config {
+    struct arena *arena; /* NULL: none came yet */
+    struct remote_definitions definitions;
+};
+
+struct pipeline {
+    struct loop *loop;
+    const char *config_path;
+    char *const *environment;
+    struct file_config file;
+    struct remote_config remote;
+    char notes[NOTES_BYTES], file_error[NOTES_BYTES], remote_error[NOTES_BYTES];
+    int lock_fd;
+    struct metrics *metrics;
+    struct metric_table *table;
+    struct queue *queue;
+    struct state *state;
+    struct http_client *client;
+    struct measure *measure;
+    struct shipper *shipper;
+    struct mqtt_client *mqtt;
+    struct pages *pages;
+    struct arena *report_arena;
+    struct loop_timer *tick_timer, *status_timer;
+    char topic_acks[TOPIC_BYTES], topic_config[TOPIC_BYTES], topic_status[TOPIC_BYTES];
+    int64_t started_ms, started_monotonic_ms, disconnected_ms; /* the last two monotonic */
+    bool ever_connected, status_wanted;
+    uint64_t reloads, reloads_refused;
+};
+
+static void on_tick(void *context);
+static void on_status_timer(void *context);
+
+static void log_mistakes(const struct setting_texts *mistakes) {
+    for (size_t i = 0; i < mistakes->count; i++) LOG_ERROR("agent", "config_mistake", LOG_SLICE("mistake", mistakes->items[i]));
+}
+
+static fault_code read_file(struct pipeline *pipeline, struct file_config *ret_file, struct fault *reterr) {
+    struct file_config file = {.arena = arena_new(32 * 1024, FILE_ARENA_BYTES)};
+    if (!file.arena) return fault_set(reterr, FAULT_LIMIT, "read configuration: out of memory");
+    struct setting_texts mistakes;
+    const fault_code code = agent_settings_read(pipeline->config_path, pipeline->environment, file.arena, &file.settings, &mistakes, reterr);
+    if (code) {
+        log_mistakes(&mistakes);
+        arena_free(file.arena);
+        return fault_wrap(reterr, "read configuration");
+    }
+    *ret_file = file;
+    return FAULT_NONE;
+}
+
+static fault_code apply_log(const struct agent_settings *settings, struct fault *reterr) {
+    return log_setup((enum log_level)settings->log_level, (enum log_format)settings->log_format, settings->log_debug, reterr);
+}
+
+/* Makes the folder and keeps a second agent out of it: two would give the same sequence twice. */
+static fault_code lock_folder(struct pipeline *pipeline, struct fault *reterr) {
+    char path[PATH_BYTES];
+    const slice folder = pipeline->file.settings.buffer.path;
+    snprintf(path, sizeof path, "%.*s", SLICE_ARG(folder));
+    if (mkdir(path, 0700) && errno != EEXIST) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make buffer.path '%s'", path);
+    snprintf(path, sizeof path, "%.*s/lock", SLICE_ARG(folder));
+    pipeline->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (pipeline->lock_fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open '%s'", path);
+    if (flock(pipeline->lock_fd, LOCK_EX | LOCK_NB))
+        return fault_set(reterr, FAULT_CONFLICT, "another picket-agent works in '%.*s': stop it, or give this one a buffer.path of its own", SLICE_ARG(folder));
+    return FAULT_NONE;
+}
+
+static fault_code open_stores(struct pipeline *pipeline, struct fault *reterr) {
+    const struct agent_settings *const settings = &pipeline->file.settings;
+    if (lock_folder(pipeline, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
+    char path[PATH_BYTES];
+    struct fault moved = {0};
+    snprintf(path, sizeof path, "%.*s/queue", SLICE_ARG(settings->buffer.path));
+    const struct queue_settings queue = {
+        .path = path,
+        .bytes_max = (uint64_t)settings->buffer.bytes_max,
+        .reserve_percent = {[QUEUE_HEALTH] = (unsigned)settings->buffer.health_percent, [QUEUE_WINDOWS] = (unsigned)settings->buffer.windows_percent},
+    };
+    if (queue_open(&queue, &pipeline->queue, &moved, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
+    if (moved.code) LOG_ERROR("agent", "queue_damaged", LOG_FAULT(&moved));
+    bool emptied = false;
+    snprintf(path, sizeof path, "%.*s/state", SLICE_ARG(settings->buffer.path));
+    if (state_open(&(struct state_settings){.path = path}, &pipeline->state, &emptied, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
+    if (emptied) LOG_INFO("agent", "checkpoints_emptied", LOG_TEXT("reason", "the machine was started anew, or they did not check"));
+    return FAULT_NONE;
+}
+
+static void on_stored(void *context) {
+    struct pipeline *const pipeline = context;
+    if (pipeline->shipper) shipper_kick(pipeline->shipper);
+}
+
+static fault_code build_measure(struct pipeline *pipeline, const struct agent_settings *settings, const struct remote_definitions *remote,
+                                struct measure **ret_measure, struct fault *reterr) {
+    const struct measure_parts parts = {pipeline->loop, pipeline->client, pipeline->queue, pipeline->state, on_stored, pipeline};
+    char notes[NOTES_BYTES];
+    const fault_code code = measure_new(&parts, settings, remote, notes, sizeof notes, ret_measure, reterr);
+    if (!code) memcpy(pipeline->notes, notes, sizeof notes);
+    return code;
+}
+
+/* What the centre asked for last is in the queue's folder: an agent that starts cut off measures it. */
+static void load_remote(struct pipeline *pipeline) {
+    struct fault fault;
+    slice payload;
+    struct arena *const arena = arena_new(16 * 1024, REMOTE_ARENA_BYTES);
+    if (!arena) return;
+    fault_code code = queue_note_get(pipeline->queue, "config", arena, &payload, &fault);
+    if (!code) code = remote_config_read(payload, AGENT_SLIS_MAX, arena, &pipeline->remote.definitions, &fault);
+    if (code) {
+        if (code != FAULT_ABSENT) LOG_WARN("agent", "config_lost", LOG_FAULT(&fault), LOG_TEXT("instead", "measuring what the file says, until the centre sends it again"));
+        arena_free(arena);
+        return;
+    }
+    pipeline->remote.arena = arena;
+}
+
+static fault_code open_mqtt(struct pipeline *pipeline, struct fault *reterr);
+
+static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
+    const struct agent_settings *const settings = &pipeline->file.settings;
+    const struct shipper_settings ship = {
+        .tenant = setting_text(settings->tenant),
+        .agent = setting_text(settings->name),
+        .inflight_max = (unsigned)settings->ship.inflight_max,
+        .batch_bytes = (size_t)settings->ship.batch_bytes,
+        .batch_intents = (size_t)settings->ship.batch_intents,
+        .resend_ms = settings->ship.resend_ms,
+        .outage_ms = settings->ship.outage_ms,
+        .ack_wait_ms = ACK_WAIT_MS,
+        .ack_store_ms = ACK_STORE_MS,
+    };
+    if (shipper_new(pipeline->loop, pipeline->queue, &ship, pipeline->metrics, &pipeline->shipper, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
+    snprintf(pipeline->topic_acks, TOPIC_BYTES, "sre.edge.acks.v1/%s/%s", ship.tenant, ship.agent);
+    snprintf(pipeline->topic_config, TOPIC_BYTES, "sre.edge.config.v1/%s/%s", ship.tenant, ship.agent);
+    snprintf(pipeline->topic_status, TOPIC_BYTES, "sre.edge.status.v1/%s/%s", ship.tenant, ship.agent);
+    return open_mqtt(pipeline, reterr);
+}
+
+static void log_opened(const struct pipeline *pipeline) {
+    struct measure_stats stats;
+    char epoch[UUID_TEXT_SIZE + 1];
+    const struct agent_settings *const settings = &pipeline->file.settings;
+    measure_stats(pipeline->measure, &stats);
+    uuid_format(queue_epoch(pipeline->queue), epoch);
+    LOG_INFO("agent", "started", LOG_TEXT("version", PICKET_VERSION), LOG_SLICE("tenant", settings->tenant), LOG_SLICE("agent", settings->name),
+             LOG_TEXT("epoch", epoch), LOG_UINT("targets", stats.targets), LOG_UINT("slis", stats.slis), LOG_UINT("checks", stats.checks),
+             LOG_UINT("config_revision", pipeline->remote.definitions.revision), LOG_SLICE("broker", settings->mqtt.host),
+             LOG_UINT("memory_measure_bytes", stats.memory_bytes), LOG_INT("memory_ship_bytes", settings->ship.inflight_bytes_max + settings->ship.batch_bytes),
+             LOG_INT("http_port", pipeline->pages ? pages_port(pipeline->pages) : 0));
+}
+
+static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
+    const struct agent_settings *const settings = &pipeline->file.settings;
+    pipeline->metrics = metrics_new("picket-agent");
+    pipeline->report_arena = arena_new(16 * 1024, REPORT_ARENA_BYTES);
+    pipeline->tick_timer = loop_timer_new(pipeline->loop, on_tick, pipeline);
+    pipeline->status_timer = loop_timer_new(pipeline->loop, on_status_timer, pipeline);
+    if (!pipeline->metrics || !pipeline->report_arena || !pipeline->tick_timer || !pipeline->status_timer)
+        return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    fault_code code = metrics_add(pipeline->metrics, rows, AGENT_METRICS_MAX_, &pipeline->table, reterr);
+    if (!code) code = open_stores(pipeline, reterr);
+    if (!code) code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
+    if (code) return code;
+    load_remote(pipeline);
+    code = build_measure(pipeline, settings, &pipeline->remote.definitions, &pipeline->measure, reterr);
+    if (code) return code;
+    measure_restore(pipeline->measure);
+    code = open_ship(pipeline, reterr);
+    if (!code && settings->http.address.size)
+        code = pages_open(setting_text(settings->http.address), (uint16_t)settings->http.port, pipeline->metrics, &pipeline->pages, reterr);
+    return code;
+}
+
+fault_code pipeline_open(struct loop *loop, const char *config_path, char *const *environment, struct pipeline **ret_pipeline, struct fault *reterr) {
+    struct pipeline *pipeline = calloc(1, sizeof *pipeline);
+    if (!pipeline) return fault_set(reterr, FAULT_LIMIT, "start: out of memory");
+    pipeline->loop = loop;
+    pipeline->config_path = config_path;
+    pipeline->environment = environment;
+    pipeline->lock_fd = -1;
+    pipeline->started_ms = clock_wall_ms();
+    pipeline->started_monotonic_ms = pipeline->disconnected_ms = clock_monotonic_ms();
+    fault_code code = read_file(pipeline, &pipeline->file, reterr);
+    if (!code) code = apply_log(&pipeline->file.settings, reterr);
+    if (!code) code = open_parts(pipeline, reterr);
+    if (code) {
+        pipeline_close(pipeline);
+        return fault_wrap(reterr, "start");
+    }
+    measure_start(pipeline->measure);
+    on_tick(pipeline);
+    log_opened(pipeline);
+    *ret_pipeline = pipeline;
+    return FAULT_NONE;
+}
+
+static void publish_status(struct pipeline *pipeline, bool online);
+
+struct pipeline *pipeline_close(struct pipeline *pipeline) {
+    if (!pipeline) return NULL;
+    pipeline->measure = measure_free(pipeline->measure);
+    if (pipeline->mqtt && pipeline->queue) publish_status(pipeline, false);
+    pipeline->mqtt = mqtt_client_close(pipeline->mqtt, DRAIN_MS);
+    pipeline->shipper = shipper_free(pipeline->shipper);
+    pipeline->pages = pages_close(pipeline->pages);
+    loop_timer_free(pipeline->tick_timer);
+    loop_timer_free(pipeline->status_timer);
+    http_client_free(pipeline->client);
+    state_close(pipeline->state);
+    queue_close(pipeline->queue);
+    if (pipeline->lock_fd >= 0) close(pipeline->lock_fd);
+    metrics_free(pipeline->metrics);
+    arena_free(pipeline->report_arena);
+    arena_free(pipeline->remote.arena);
+    arena_free(pipeline->file.arena);
+    free(pipeline);
+    return NULL;
+}
+
+static void want_status(struct pipeline *pipeline) {
+    pipeline->status_wanted = true;
+    loop_timer_set(pipeline->status_timer, 0);
+}
+
+/* Lets a measure with these settings and definitions take over; what it was built from becomes the one in force. */
+static fault_code change_measure(struct pipeline *pipeline, const struct file_config *file, const struct remote_config *remote, struct fault *reterr) {
+    struct measure *measure = NULL;
+    const fault_code code = build_measure(pipeline, &file->settings, &remote->definitions, &measure, reterr);
+    if (code) return code;
+    measure_take_over(measure, pipeline->measure);
+    pipeline->measure = measure;
+    measure_start(measure);
+    return FAULT_NONE;
+}
+
+static bool needs_restart(const struct agent_settings *old, const struct agent_settings *new) {
+    return !slice_equal(old->tenant, new->tenant) || !slice_equal(old->name, new->name) || !slice_equal(old->buffer.path, new->buffer.path) ||
+           old->buffer.bytes_max != new->buffer.bytes_max || old->buffer.health_percent != new->buffer.health_percent ||
+           old->buffer.windows_percent != new->buffer.windows_percent || memcmp(&old->ship, &new->ship, sizeof old->ship) != 0 ||
+           !slice_equal(old->http.address, new->http.address) || old->http.port != new->http.port;
+}
+
+static void refuse_reload(struct pipeline *pipeline, const struct fault *fault) {
+    pipeline->reloads_refused++;
+    snprintf(pipeline->file_error, sizeof pipeline->file_error, "file: %s", fault->text);
+    LOG_ERROR("agent", "reload_refused", LOG_FAULT(fault), LOG_TEXT("instead", "the configuration before it stays in force"));
+    want_status(pipeline);
+}
+
+void pipeline_reload(struct pipeline *pipeline) {
+    struct fault fault = {FAULT_LIMIT, "out of memory"};
+    struct file_config file;
+    if (read_file(pipeline, &file, &fault)) {
+        refuse_reload(pipeline, &fault);
+        return;
+    }
+    const bool restart = needs_restart(&pipeline->file.settings, &file.settings);
+    file.settings.tenant = arena_copy(file.arena, pipeline->file.settings.tenant);
+    file.settings.name = arena_copy(file.arena, pipeline->file.settings.name);
+    if (!file.settings.tenant.data || !file.settings.name.data || apply_log(&file.settings, &fault) || change_measure(pipeline, &file, &pipeline->remote, &fault)) {
+        arena_free(file.arena);
+        refuse_reload(pipeline, &fault);
+        return;
+    }
+    struct file_config old = pipeline->file;
+    /* Who and where the agent is cannot change under its queue and its pages. */
+    if (restart)
+        LOG_WARN("agent", "restart_needed", LOG_TEXT("keys", "agent.tenant, agent.name, buffer.*, ship.*, http.*"), LOG_TEXT("instead", "the old values stay in force until then"));
+    pipeline->file = file;
+    pipeline->mqtt = mqtt_client_close(pipeline->mqtt, DRAIN_MS); /* certificates may be new in the same files */
+    if (open_mqtt(pipeline, &fault)) {
+        LOG_ERROR("agent", "mqtt_refused", LOG_FAULT(&fault), LOG_TEXT("instead", "not connected; correct the file and reload"));
+        snprintf(pipeline->file_error, sizeof pipeline->file_error, "file: %s", fault.text);
+    } else {
+        pipeline->file_error[0] = '\0';
+    }
+    arena_free(old.arena);
+    pipeline->reloads++;
+    LOG_INFO("agent", "reloaded", LOG_UINT("targets", file.settings.targets.count), LOG_UINT("slis", file.settings.slis.count));
+    want_status(pipeline);
+}
+
+static void on_config(struct pipeline *pipeline, slice payload) {
+    if (payload.size == 0) return; /* the retained message was taken away: what it said stays in force */
+    struct fault fault;
+    struct remote_config remote = {.arena = arena_new(16 * 1024, REMOTE_ARENA_BYTES)};
+    if (!remote.arena) return;
+    fault_code code = remote_config_read(payload, AGENT_SLIS_MAX, remote.arena, &remote.definitions, &fault);
+    const bool same = !code && pipeline->remote.arena && remote.definitions.revision == pipeline->remote.definitions.revision;
+    if (same) {
+        arena_free(remote.arena);
+        return;
+    }
+    if (!code) code = change_measure(pipeline, &pipeline->file, &remote, &fault);
+    if (code) {
+        snprintf(pipeline->remote_error, sizeof pipeline->remote_error, "%s", fault.text);
+        LOG_ERROR("agent", "config_refused", LOG_FAULT(&fault), LOG_TEXT("instead", "the configuration before it stays in force"));
+        arena_free(remote.arena);
+        want_status(pipeline);
+        return;
+    }
+    arena_free(pipeline->remote.arena);
+    pipeline->remote = remote;
+    snprintf(pipeline->remote_error, sizeof pipeline->remote_error, "%s", remote.definitions.refusals);
+    if (queue_append(pipeline->queue, NULL, 0, &(struct queue_note){"config", payload}, clock_wall_ms(), &fault))
+        LOG_WARN("agent", "config_not_kept", LOG_FAULT(&fault), LOG_TEXT("instead", "in force until a restart; the centre sends it again then"));
+    LOG_INFO("agent", "config_changed", LOG_UINT("revision", remote.definitions.revision), LOG_UINT("slis", remote.definitions.slis_count),
+             LOG_UINT("refused", remote.definitions.refused), LOG_TEXT("refusals", remote.definitions.refusals));
+    want_status(pipeline);
+}
+
+static void on_connected(void *context, bool session_present) {
+    struct pipeline *const pipeline = context;
+    pipeline->ever_connected = true;
+    LOG_INFO("agent", "connected", LOG_SLICE("broker", pipeline->file.settings.mqtt.host));
+    shipper_on_connected(pipeline->shipper);
+    want_status(pipeline);
+}
+
+static void on_disconnected(void *context, const struct fault *reason) {
+    struct pipeline *const pipeline = context;
+    struct shipper_stats stats;
+    shipper_stats(pipeline->shipper, &stats);
+    if (stats.connected) {
+        pipeline->disconnected_ms = clock_monotonic_ms();
+        shipper_on_disconnected(pipeline->shipper);
+    }
+    LOG_WARN("agent", "disconnected", LOG_SLICE("broker", pipeline->file.settings.mqtt.host), LOG_FAULT(reason),
+             LOG_TEXT("instead", "measuring goes on, the queue keeps it, connecting again"));
+}
+
+static void on_message(void *context, const struct mqtt_message *message) {
+    struct pipeline *const pipeline = context;
+    struct fault fault;
+    if (slice_equal_text(message->topic, pipeline->topic_acks)) {
+        if (message->payload.size && shipper_on_ack(pipeline->shipper, message->payload, &fault)) LOG_WARN("agent", "ack_unreadable", LOG_FAULT(&fault));
+    } else if (slice_equal_text(message->topic, pipeline->topic_config)) {
+        on_config(pipeline, message->payload);
+    }
+}
+
+static void on_published(void *context, uint64_t token, const struct fault *fault) {
+    struct pipeline *const pipeline = context;
+    if (token & SHIPPER_TOKEN)
+        shipper_on_published(pipeline->shipper, token, fault);
+    else if (fault)
+        pipeline->status_wanted = true; /* with the next connection */
+}
+
+static uint64_t resident_bytes(void) {
+    unsigned long long pages = 0, resident = 0;
+    FILE *const file = fopen("/proc/self/statm", "re");
+    if (!file) return 0;
+    const int read = fscanf(file, "%llu %llu", &pages, &resident);
+    fclose(file);
+    return read == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static fault_code encode_status(struct pipeline *pipeline, bool online, bool will, slice *ret_payload, struct fault *reterr) {
+    const struct agent_settings *const settings = &pipeline->file.settings;
+    struct queue_stats stats = {0};
+    char error[3 * NOTES_BYTES];
+    if (!will) queue_stats(pipeline->queue, &stats);
+    snprintf(error, sizeof error, "%s%s%s%s%s", pipeline->file_error, pipeline->file_error[0] ? "; " : "", pipeline->remote_error,
+             pipeline->remote_error[0] && pipeline->notes[0] ? "; " : "", pipeline->notes);
+    struct agent_report report = {
+        .tenant = settings->tenant, .agent = settings->name, .node_name = settings->node_name, .cluster_id = settings->cluster_id,
+        .environment_id = settings->environment_id, .started_ms = pipeline->started_ms, .now_ms = clock_wall_ms(), .online = online,
+        .config_revision = pipeline->remote.definitions.revision, .config_error = error, .queue = will ? NULL : pipeline->queue,
+        .shed = will ? NULL : stats.shed, .resident_bytes = will ? 0 : resident_bytes(),
+    };
+    if (pipeline->measure && !will) report.targets = measure_targets(pipeline->measure, &report.targets_count);
+    arena_reset(pipeline->report_arena);
+    return agent_report_encode(&report, pipeline->report_arena, ret_payload, reterr);
+}
+
+#define STATUS_CONTENT_TYPE "application/x-protobuf; proto=ameide_core_proto.sre.edge.v1.AgentStatus"
+
+static void publish_status(struct pipeline *pipeline, bool online) {
+    struct fault fault;
+    slice payload;
+    if (encode_status(pipeline, online, false, &payload, &fault)) {
+        LOG_WARN("agent", "status_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "the centre sees the status before it"));
+        return;
+    }
+    const struct mqtt_property properties[] = {{SLICE_LIT("tenant_id"), pipeline->file.settings.tenant}, {SLICE_LIT("schema_version"), SLICE_LIT("1")}};
+    const struct mqtt_publication publication = {
+        .topic = pipeline->topic_status, .payload = payload, .content_type = STATUS_CONTENT_TYPE, .properties = properties,
+        .properties_count = sizeof properties / sizeof *properties, .qos = 1, .retained = true, .token = STATUS_TOKEN};
+    pipeline->status_wanted = mqtt_client_publish(pipeline->mqtt, &publication, &fault) != FAULT_NONE;
+}
+
+static void on_status_timer(void *context) {
+    struct pipeline *const pipeline = context;
+    if (pipeline->mqtt) publish_status(pipeline, true);
+    loop_timer_set(pipeline->status_timer, pipeline->file.settings.ship.status_ms);
+}
+
+static fault_code open_mqtt(struct pipeline *pipeline, struct fault *reterr) {
+    const struct agent_settings *const settings = &pipeline->file.settings;
+    const char *const subscriptions[] = {pipeline->topic_acks, pipeline->topic_config, NULL};
+    const struct mqtt_callbacks callbacks = {on_connected, on_disconnected, on_message, on_published, pipeline};
+    char client_id[TOPIC_BYTES];
+    slice will;
+    snprintf(client_id, sizeof client_id, "%s", pipeline->topic_status + sizeof "sre.edge.status.v1/" - 1);
+    if (encode_status(pipeline, false, true, &will, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
+    const struct mqtt_settings mqtt = {
+        .host = setting_text(settings->mqtt.host), .port = (uint16_t)settings->mqtt.port, .plain_text = settings->mqtt.plain_text,
+        .ca_path = setting_text(settings->mqtt.ca), .certificate_path = setting_text(settings->mqtt.certificate),
+        .key_path = setting_text(settings->mqtt.key), .server_name = setting_text(settings->mqtt.server_name), .client_id = client_id,
+        .inflight_max = (unsigned)settings->ship.inflight_max + 2, .inflight_bytes_max = (size_t)settings->ship.inflight_bytes_max,
+        .keep_alive_ms = settings->mqtt.keep_alive_ms, .connect_timeout_ms = settings->mqtt.connect_timeout_ms,
+        .backoff_min_ms = settings->mqtt.backoff_ms_min, .backoff_max_ms = settings->mqtt.backoff_ms_max, .clean_start = true,
+        .will_topic = pipeline->topic_status, .will_payload = will, .will_content_type = STATUS_CONTENT_TYPE, .subscriptions = subscriptions,
+    };
+    const fault_code code = mqtt_client_open(pipeline->loop, &mqtt, &callbacks, &pipeline->mqtt, reterr);
+    shipper_use(pipeline->shipper, pipeline->mqtt);
+    return code;
+}
+
+/* Milliseconds since a monotonic moment; -1 when it never came. */
+static int64_t since(int64_t moment_ms, int64_t now_ms) {
+    return moment_ms ? now_ms - moment_ms : -1;
+}
+
+static bool update_readiness(struct pipeline *pipeline, const struct measure_stats *measure, const struct queue_stats *queue,
+                             const struct shipper_stats *ship, const struct mqtt_stats *mqtt) {
+    const int64_t now_ms = clock_monotonic_ms();
+    char text[4096];
+    const struct readiness readiness = {
+        .stall_ms = pipeline->file.settings.ready.stall_ms,
+        .up_ms = now_ms - pipeline->started_monotonic_ms,
+        .connected = mqtt->connected,
+        .ever_connected = pipeline->ever_connected,
+        .disconnected_ms = mqtt->connected ? 0 : now_ms - pipeline->disconnected_ms,
+        .broker_fault = mqtt->last_fault.text,
+        .waiting = queue->records[QUEUE_HEALTH] + queue->records[QUEUE_WINDOWS] + queue->records[QUEUE_REST],
+        .oldest_ms = queue->oldest_ms ? clock_wall_ms() - queue->oldest_ms : 0,
+        .last_commit_ms = since(ship->last_commit_ms, now_ms),
+        .targets = measure->targets,
+        .last_success_ms = since(measure->last_success_ms, now_ms),
+        .store_failing = measure->store_failing,
+        .store_fault = measure->last_fault.text,
+    };
+    const bool ready = readiness_judge(&readiness, text, sizeof text);
+    if (pipeline->pages) pages_update(pipeline->pages, ready, text);
+    return ready;
+}
+
+static void update_measure_metrics(struct pipeline *pipeline, const struct measure_stats *stats) {
+    struct metric_table *const table = pipeline->table;
+    size_t targets_count, up = 0;
+    const struct target_report *const targets = measure_targets(pipeline->measure, &targets_count);
+    for (size_t i = 0; i < targets_count; i++) up += targets[i].up;
+    metric_count_to(table, AGENT_SCRAPES, stats->scrape.scrapes);
+    metric_count_to(table, AGENT_SCRAPES_FAILED, stats->scrape.failed);
+    metric_count_to(table, AGENT_SCRAPES_LATE, stats->scrape.late);
+    metric_count_to(table, AGENT_SCRAPE_BYTES, stats->scrape.bytes);
+    metric_count_to(table, AGENT_SAMPLES, stats->scrape.samples);
+    metric_count_to(table, AGENT_SAMPLES_SELECTED, stats->scrape.selected);
+    metric_count_to(table, AGENT_PROBES, stats->probes);
+    metric_count_to(table, AGENT_PROBES_FAILED, stats->probes_failed);
+    metric_set(table, AGENT_TARGETS_UP, (double)up);
+    metric_set(table, AGENT_TARGETS, (double)targets_count);
+    metric_set(table, AGENT_SLIS, (double)stats->slis);
+    metric_set(table, AGENT_SERIES, (double)stats->fold.series);
+    metric_set(table, AGENT_SERIES_MAX, (double)stats->fold.series_max);
+    metric_count_to(table, AGENT_SERIES_REFUSED, stats->fold.series_refused);
+    metric_count_to(table, AGENT_RESETS, stats->fold.resets);
+    metric_count_to(table, AGENT_COUNT_FAILURES, stats->count_failures);
+    metric_count_to(table, AGENT_GAPS_DROPPED, stats->fold.gap_windows_dropped);
+    metric_count_to(table, AGENT_WINDOWS, stats->windows_stored);
+    metric_count_to(table, AGENT_OBSERVATIONS, stats->observations_stored);
+    metric_count_to(table, AGENT_STORE_FAILURES, stats->store_failures);
+    metric_count_to(table, AGENT_CHECKPOINT_FAILURES, stats->checkpoint_failures);
+}
+
+static void update_ship_metrics(struct pipeline *pipeline, const struct queue_stats *queue, const struct shipper_stats *ship, const struct mqtt_stats *mqtt) {
+    struct metric_table *const table = pipeline->table;
+    uint64_t bytes = 0;
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++) {
+        metric_set(table, (size_t)(AGENT_RECORDS_HEALTH + class), (double)queue->records[class]);
+        metric_count_to(table, (size_t)(AGENT_SHED_HEALTH + class), queue->shed[class]);
+        bytes += queue->bytes[class];
+    }
+    metric_count_to(table, AGENT_QUARANTINED, queue->quarantined);
+    metric_set(table, AGENT_QUEUE_BYTES, (double)bytes);
+    metric_set(table, AGENT_QUEUE_BYTES_MAX, (double)queue->bytes_max);
+    metric_set(table, AGENT_OLDEST_SECONDS, queue->oldest_ms ? (double)(clock_wall_ms() - queue->oldest_ms) / 1000 : 0);
+    metric_set(table, AGENT_CONNECTED, mqtt->connected);
+    metric_count_to(table, AGENT_CONNECTS, mqtt->connects);
+    metric_count_to(table, AGENT_DISCONNECTS, mqtt->disconnects);
+    metric_set(table, AGENT_INFLIGHT, ship->inflight);
+    metric_set(table, AGENT_CONFIG_REVISION, (double)pipeline->remote.definitions.revision);
+    metric_count_to(table, AGENT_RELOADS, pipeline->reloads);
+    metric_count_to(table, AGENT_RELOADS_REFUSED, pipeline->reloads_refused);
+}
+
+static void on_tick(void *context) {
+    struct pipeline *const pipeline = context;
+    struct measure_stats measure;
+    struct queue_stats queue;
+    struct shipper_stats ship;
+    struct mqtt_stats mqtt = {0};
+    measure_stats(pipeline->measure, &measure);
+    queue_stats(pipeline->queue, &queue);
+    shipper_stats(pipeline->shipper, &ship);
+    if (pipeline->mqtt) mqtt_client_stats(pipeline->mqtt, &mqtt);
+    update_measure_metrics(pipeline, &measure);
+    update_ship_metrics(pipeline, &queue, &ship, &mqtt);
+    metric_set(pipeline->table, AGENT_READY, update_readiness(pipeline, &measure, &queue, &ship, &mqtt));
+    if (pipeline->status_wanted && mqtt.connected) publish_status(pipeline, true);
+    loop_timer_set(pipeline->tick_timer, TICK_MS);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Is the agent doing its job? Judged by what arrives at the end of the way: scrapes succeed, what is stored gets
+ * committed at the centre. A loop that runs proves nothing. Pure. Any thread. */
+#ifndef PICKET_AGENT_READINESS_H
+#define PICKET_AGENT_READINESS_H
+
+#include "common/base/fault.h"
+
+struct readiness {
+    int64_t stall_ms;            /* how long each of these may take */
+    int64_t up_ms;               /* since the process started */
+    bool connected, ever_connected;
+    int64_t disconnected_ms;     /* for how long, when not connected */
+    const char *broker_fault;    /* why; "" when unknown */
+    uint64_t waiting;            /* records in the queue */
+    int64_t oldest_ms;           /* how long the oldest of them has waited */
+    int64_t last_commit_ms;      /* how long ago the centre committed something; -1: never */
+    size_t targets;              /* and probes */
+    int64_t last_success_ms;     /* how long ago one of them succeeded; -1: never */
+    bool store_failing;
+    const char *store_fault;
+};
+
+/* Writes a JSON object {"ready":...,"reasons":[...],...} with a NUL; returns whether the agent is ready. Cut text is
+ * still JSON when text_bytes is at least 2 KiB. */
+bool readiness_judge(const struct readiness *readiness, char *ret_text, size_t text_bytes);
+
+#endif
