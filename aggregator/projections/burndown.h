@@ -4,7 +4,7 @@
 #ifndef PICKET_PROJECTIONS_BURNDOWN_H
 #define PICKET_PROJECTIONS_BURNDOWN_H
 
-#include "aggregator/projections/fold.h"
+#include "aggregator/projections/folds.h"
 #include "common/base/arena.h"
 
 extern const char burndown_schema[];

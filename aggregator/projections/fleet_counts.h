@@ -4,7 +4,7 @@
 #ifndef PICKET_PROJECTIONS_FLEET_COUNTS_H
 #define PICKET_PROJECTIONS_FLEET_COUNTS_H
 
-#include "aggregator/projections/fold.h"
+#include "aggregator/projections/folds.h"
 
 extern const char fleet_counts_schema[];
 

@@ -4,7 +4,7 @@
 #ifndef PICKET_PROJECTIONS_FLEET_HEALTH_H
 #define PICKET_PROJECTIONS_FLEET_HEALTH_H
 
-#include "aggregator/projections/fold.h"
+#include "aggregator/projections/folds.h"
 #include "common/base/arena.h"
 
 extern const char fleet_health_schema[];

@@ -4,7 +4,7 @@
 #ifndef PICKET_PROJECTIONS_SLI_SERIES_H
 #define PICKET_PROJECTIONS_SLI_SERIES_H
 
-#include "aggregator/projections/fold.h"
+#include "aggregator/projections/folds.h"
 #include "common/base/arena.h"
 
 extern const char sli_series_schema[];

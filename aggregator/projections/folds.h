@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the folds of one consumer share. Private to projections/. Owner: the consumer's thread. */
-#ifndef PICKET_PROJECTIONS_FOLD_H
-#define PICKET_PROJECTIONS_FOLD_H
+#ifndef PICKET_PROJECTIONS_FOLDS_H
+#define PICKET_PROJECTIONS_FOLDS_H
 
 #include "aggregator/journal/fact_view.h"
 #include "common/store/sql.h"
