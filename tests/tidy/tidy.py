@@ -185,6 +185,11 @@ def rule_readmes(tree):
             missing = [key for key in README_KEYS if key not in keys]
             if missing:
                 yield path, 1, f"keys are missing: {', '.join(missing)} (a line is '- **Does:** ...')"
+            folder = path.rsplit("/", 1)[0]
+            order = re.search(r"^- \*\*Files in reading order.*?(?=^- \*\*|\Z)", tree.text(path), re.M | re.S)
+            for name in re.findall(r"`([\w./-]+\.(?:[ch]|def|py|sh))`", order.group(0) if order else ""):
+                if f"{folder}/{name}" not in tree.paths and name not in tree.paths:
+                    yield path, 1, f"names {name}, which is not there"
 
 
 # ------------------------------------------------------------------ the text of files

@@ -115,6 +115,11 @@ class Planted(unittest.TestCase):
         self.plant("agent/README.md", self.README.replace("- **Fails how:** x\n", ""))
         self.found("readmes", "agent/README.md", "keys are missing: Fails how")
 
+    def test_readmes_name_files_that_are_there(self):
+        self.plant("agent/ship.h", C)
+        self.plant("agent/README.md", self.README.replace("order:** x", "order:** `ship.h`, then `boat.h`"))
+        self.found("readmes", "agent/README.md", "names boat.h")
+
     # text
 
     def test_a_c_file_is_not_included(self):
