@@ -72,7 +72,8 @@ void fold_seal_begin(struct fold *fold, int64_t now_ms, struct sli_window *ret_w
 void fold_seal_commit(struct fold *fold);
 void fold_seal_abort(struct fold *fold);
 
-/* All state, as it will be after fold_seal_commit when a seal is open. Valid until the next snapshot call. */
+/* All state, as it will be after fold_seal_commit when a seal is open. Valid until the next snapshot call. Store it once
+ * at the first start and after each changed configuration too, so that windows begin where they began. */
 slice fold_snapshot(struct fold *fold);
 /* One target's baselines and open counts, to be kept under the target's name after each commit. Carries the seal
  * generation and the target's commit number, so that the newer of two is known. As above. */
