@@ -215,6 +215,12 @@ TEST(good_that_runs_ahead_of_total_waits_for_it) {
     assert_int_equal(b.count, 2);
     check_window(&b.windows[0], START_MS, 10, 10, 4, 2);
     check_window(&b.windows[1], START_MS + 60000, 8, 10, 4, 1);
+    scrape(&b, START_MS + 120000, "t 20\ng 20\n");
+    seal(&b, START_MS + 180000);
+    check_window(&b.windows[0], START_MS + 120000, 0, 0, 4, 1);
+    scrape(&b, START_MS + 180000, "t 25\ng 20\n");
+    seal(&b, START_MS + 240000);
+    check_window(&b.windows[0], START_MS + 180000, 2, 5, 4, 1);
     bench_done(&b);
 }
 
