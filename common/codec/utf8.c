@@ -4,20 +4,21 @@
 
 #include "common/base/text.h"
 
+enum { WORD = sizeof(uint64_t) };
+
 bool utf8_valid(slice text) {
     const uint8_t *p = text.data;
     size_t left = text.size;
     while (left > 0) {
-        uint64_t eight;
-        while (left >= 8) {
-            memcpy(&eight, p, 8);
-            if (eight & 0x8080808080808080u) break;
-            p += 8;
-            left -= 8;
+        const size_t take = left < WORD ? left : WORD;
+        uint64_t word = 0;
+        if (take == WORD) memcpy(&word, p, WORD);
+        else for (size_t i = 0; i < take; i++) word |= p[i];
+        size_t size = take;
+        if (word & 0x8080808080808080u) {
+            size = text_utf8_character(slice_of(p, left));
+            if (size == 0) return false;
         }
-        if (left == 0) break;
-        const size_t size = text_utf8_character(slice_of(p, left));
-        if (size == 0) return false;
         p += size;
         left -= size;
     }

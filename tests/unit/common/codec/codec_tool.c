@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The codec by line, for tests in other languages. One request a line on stdin, one answer a line on stdout:
  *   <operation> <full message name> <hex>     ->  ok <hex> | error <text>
+ *   form <number of a text_format> <hex>           ->  ok 01 | ok 00
+ *   pattern <number of a text_format>              ->  ok <hex of its regular expression>
  * Operations: p2p, p2j, p2J (pretty), j2p, j2p-ignore (unknown fields), check (protobuf in, validated, protobuf out). */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/codec/format.h"
 #include "common/codec/tables.h"
 #include "sre.pb.h"
 
@@ -27,6 +30,13 @@ static slice from_hex(const char *hex, size_t size, struct arena *arena) {
     return slice_of(bytes, size / 2);
 }
 
+static slice serve_form(const char *operation, const char *number, slice text) {
+    const long format = strtol(number, NULL, 10);
+    if (format <= FORMAT_NONE || format >= FORMAT_COUNT_) return (slice){0};
+    if (strcmp(operation, "pattern") == 0) return slice_from_text(format_pattern((enum text_format)format));
+    return format_holds((enum text_format)format, text) ? SLICE_LIT("\x01") : slice_of("", 1);
+}
+
 static fault_code serve(const char *operation, const struct message_desc *desc, slice in, struct arena *arena,
                         slice *ret_out, struct fault *reterr) {
     void *message = arena_alloc(arena, message_size(desc));
@@ -42,6 +52,12 @@ static fault_code serve(const char *operation, const struct message_desc *desc, 
     return codec_encode_protobuf(desc, message, arena, ret_out, reterr);
 }
 
+static void print_hex(slice bytes) {
+    printf("ok ");
+    for (size_t i = 0; i < bytes.size; i++) printf("%02x", bytes.data[i]);
+    printf("\n");
+}
+
 int main(void) {
     struct arena *arena = arena_new(1024 * 1024, ARENA_BYTES);
     char *line = NULL;
@@ -52,18 +68,14 @@ int main(void) {
         char *rest = line;
         const char *operation = strsep(&rest, " ");
         const char *name = strsep(&rest, " ");
-        const struct message_desc *desc = name ? message_by_name(name) : NULL;
-        struct fault fault = {0};
+        const bool form = name && (strcmp(operation, "form") == 0 || strcmp(operation, "pattern") == 0);
+        const struct message_desc *desc = name && !form ? message_by_name(name) : NULL;
+        const slice in = from_hex(rest ? rest : "", rest ? strlen(rest) : 0, arena);
+        struct fault fault = {.code = FAULT_INPUT, .text = "no such message"};
         slice out = {0};
-        if (!desc) {
-            printf("error no such message\n");
-        } else if (serve(operation, desc, from_hex(rest ? rest : "", rest ? strlen(rest) : 0, arena), arena, &out, &fault)) {
-            printf("error %s\n", fault.text);
-        } else {
-            printf("ok ");
-            for (size_t i = 0; i < out.size; i++) printf("%02x", out.data[i]);
-            printf("\n");
-        }
+        if (form) out = serve_form(operation, name, in);
+        if (!form && (!desc || serve(operation, desc, in, arena, &out, &fault))) printf("error %s\n", fault.text);
+        else print_hex(out);
         (void)fflush(stdout);
     }
     free(line);

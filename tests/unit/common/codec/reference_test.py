@@ -12,6 +12,7 @@ import json
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,8 @@ def load(proto, include):
     factory = message_factory.MessageFactory(pool)
     return {name: factory.GetPrototype(pool.FindMessageTypeByName(name)) for name in found}
 
+
+FORMS_COUNT = 9
 
 TEXTS = ["", "a", "checkout", "é", "日本語", "😀 \U0010ffff", '"quoted" \\ /', "line\nbreak\ttab\r", "\x00\x01\x1f\x7f",
          "\u2028\ufeff", "x" * 300, "</script>"]
@@ -185,6 +188,35 @@ class Comparison:
         self.damaged_count += 1
 
 
+def forms(tool, rng):
+    """Each form of text, by hand in C, against the regular expression that the OpenAPI document gives for it."""
+    seeds = ["a", "checkout-1.x_y", "0190a3c1-7a5e-7000-8000-0123456789ab", "edge-1", "_label", "snake_case", "9a",
+             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "one line", "https://x.example/a?b=c", "http://",
+             "team/a.b", "a/", "A" * 64, "a" * 65, "b" * 128, "c" * 129, "\x7f", "é", "http://é", "a\n", "\n"]
+    alphabet = "aAzZ09._-/:+ \n\x00éf"
+    taken = 0
+    for number in range(1, FORMS_COUNT + 1):
+        pattern = re.compile(tool.ask("pattern", str(number), b"")[1].decode().replace("$", "\\Z"))
+        texts = list(seeds)
+        for _ in range(400):
+            text = list(rng.choice(seeds)) if rng.random() < 0.7 else []
+            for _ in range(rng.randrange(1, 4)):
+                text.insert(rng.randrange(len(text) + 1), rng.choice(alphabet))
+                if rng.random() < 0.5:
+                    text.pop(rng.randrange(len(text)))
+            texts.append("".join(text))
+        for text in texts:
+            if not text:
+                continue
+            good, answer = tool.ask("form", str(number), text.encode())
+            if not good or (answer == b"\x01") != bool(pattern.search(text)):
+                raise SystemExit("FAILED form %d: %r: pattern %s, code says %r" % (number, text, pattern.pattern, answer))
+            taken += answer == b"\x01"
+    if taken < 500:
+        raise SystemExit("FAILED: the forms were hardly met (%d), the test shows nothing" % taken)
+    return taken
+
+
 def normal(value):
     """JSON without the difference between 1 and 1.0."""
     if isinstance(value, dict):
@@ -215,6 +247,7 @@ def main():
         for _ in range(args.rounds):
             comparison.message(rng, name, types[name])
             comparison.damaged(rng, name, types[name])
+    print("%d texts have the form of their pattern" % forms(comparison.tool, rng))
     print("%d messages of %d types agree with the reference, and %d damaged ones that both take; seed %d" % (
         comparison.compared, len(types), comparison.damaged_count, args.seed))
     return 0
