@@ -1,0 +1,1 @@
+picket_bench(edge_load DEPS picket_agent)

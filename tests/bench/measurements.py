@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured, one function a scenario; each returns its rows. The broker, the aggregator and the agent run as in
+the end-to-end tests (tests/e2e/harness.py), built for release."""
+import contextlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BIN = TOP / "build/release/bin"
+os.environ["PICKET_BIN"] = str(BIN)
+sys.path.insert(0, str(TOP / "tests/e2e"))
+
+import harness  # noqa: E402
+import peers  # noqa: E402
+from processes import cost, cpu_seconds, free_port, resident_mib, running, wait_http  # noqa: E402
+from report import Row  # noqa: E402
+
+TARGETS = TOP / "tests/bench/targets.py"
+
+
+def say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def place():
+    with tempfile.TemporaryDirectory(prefix="picket-bench-", dir=TOP / "build") as folder:
+        here = harness.Place(pathlib.Path(folder))
+        try:
+            here.start()
+            yield here
+        except BaseException:
+            print(here.story(), file=sys.stderr)
+            raise
+        finally:
+            here.close()
+
+
+def counter_ratio(target: str, slo: str) -> dict:
+    return {"counterRatio": {"goodSelector": f'bench_requests_total{{slo="{slo}",code="200"}}',
+                             "totalSelector": f'bench_requests_total{{slo="{slo}"}}'}, "targets": [target]}
+
+
+def exposition(seconds: float) -> list[Row]:
+    """Parsing alone, in memory."""
+    out = subprocess.run([BIN / "exposition_bench"], capture_output=True, text=True, check=True).stdout
+    rows = []
+    for line in out.splitlines():
+        match = re.match(r"(.+?)\s+([\d.]+) GB/s\s+([\d.]+) ns/line", line)
+        if match:
+            goal = 1.0 if match[1] in ("nothing selected", "1,000 selectors, a series of one family each") else None
+            rows.append(Row(f"exposition: {match[1]}", float(match[2]), "GB/s", goal, at_most=False, note=f"{match[3]} ns a line"))
+    return rows
+
+
+def journal(seconds: float) -> list[Row]:
+    """The journal alone: batches of windows in, commits with full sync out."""
+    out = subprocess.run([BIN / "journal_bench"], capture_output=True, text=True, check=True).stdout
+    say(out.strip())
+    rates = [float(rate.replace(",", "")) for rate in re.findall(r"([\d,.]+) intents/s", out)]
+    return [Row("journal: SLI windows committed, full sync", max(rates), "intents/s", 100_000, at_most=False)]
+
+
+def scrape(seconds: float, targets: int, series: int, slis: int, interval: str, name: str, resident_max: float,
+           cpu_max: float | None) -> list[Row]:
+    """The agent and each peer that is installed scrape the same targets at the same time."""
+    with place() as here, contextlib.ExitStack() as stack:
+        port = free_port()
+        stack.enter_context(running([str(TARGETS), "--port", str(port), "--series", str(series), "--slis", str(slis // targets)],
+                                    str(here.folder / "targets.log")))
+        urls = [f"http://127.0.0.1:{port}/t/{n}/metrics" for n in range(targets)]
+        wait_http(f"http://127.0.0.1:{port}/", 60)
+        for n in range(slis):
+            target, slo = f"t{n % targets}", str(n // targets)
+            here.create_slo(f"{target}-{slo}", counter_ratio(target, slo), 60)
+        here.configure_agent({f"t{n}": url for n, url in enumerate(urls)}, scrape__interval=interval, scrape__timeout=interval,
+                             scrape__bytes_max="256MiB")
+        here.start_agent()
+        pids = stack.enter_context(peers.all_installed(str(here.folder), urls, interval, f"http://127.0.0.1:{port}"))
+        pids["picket-agent"] = here.agent.process.pid
+        here_seconds = int(re.sub(r"\D", "", interval))
+        time.sleep(max(10, 2 * here_seconds + 2))
+        say(f"{name}: measuring {', '.join(pids)} for {seconds:.0f} s")
+        took = cost(pids, seconds)
+        samples = targets * series * seconds / here_seconds
+        ours = took.pop("picket-agent")
+        scraped = here.metric("picket_agent_scrapes_total", where="agent", result="ok") or here.metric("picket_scrapes_total", where="agent")
+        rows = [Row(f"{name}: agent resident", ours["resident"], "MiB", resident_max,
+                    peers={peer: figure["resident"] for peer, figure in took.items()}, note=f"{scraped or '?'} scrapes in all"),
+                Row(f"{name}: agent CPU a sample", ours["cpu"] / samples * 1e6, "us", cpu_max,
+                    peers={peer: figure["cpu"] / samples * 1e6 for peer, figure in took.items()})]
+        return rows
+
+
+def scrape_small(seconds: float) -> list[Row]:
+    return scrape(seconds, 10, 1000, 100, "1s", "10 targets x 1,000 series every second, 100 SLIs", 6, 0.4)
+
+
+def scrape_large(seconds: float) -> list[Row]:
+    return scrape(max(seconds, 45), 1, 1_000_000, 1000, "15s", "1 target x 1,000,000 series every 15 s, 1,000 SLIs", 16, None)
+
+
+def create_load_slos(here, count: int) -> None:
+    spec = {"counterRatio": {"goodSelector": "load_good", "totalSelector": "load_total"}, "targets": ["nowhere"]}
+    for n in range(count):
+        here.create_slo(f"load-{n}", spec, 60)
+
+
+def spine(seconds: float) -> list[Row]:
+    """Windows from an agent's queue over TLS and Mosquitto until committed, then until on the shelf of the projection."""
+    intents = int(seconds * 20_000)
+    with place() as here:
+        create_load_slos(here, 1000)
+        cpu = {name: cpu_seconds(program.process.pid) for name, program in (("aggregator", here.aggregator), ("mosquitto", here.broker))}
+        begun = time.monotonic()
+        ran = subprocess.run([BIN / "edge_load", here.folder / "load-queue", "127.0.0.1", str(here.mqtt_port), here.pki / "ca.crt",
+                              here.pki / "edge-1.crt", here.pki / "edge-1.key", harness.TENANT, harness.AGENT, "1000", str(intents)],
+                             capture_output=True, text=True, check=False)
+        if ran.returncode:
+            raise RuntimeError(f"edge_load: {ran.stdout}{ran.stderr}")
+        say(ran.stdout.strip())
+        took = re.search(r"seconds ([\d.]+) intents (\d+) rate (\d+)", ran.stdout)
+        spent = {name: (cpu_seconds(program.process.pid) - cpu[name]) / intents * 1e6
+                 for name, program in (("aggregator", here.aggregator), ("mosquitto", here.broker))}
+        note = ", ".join(f"{name} {value:.1f} us CPU an intent" for name, value in spent.items())
+        harness.eventually("the projection has caught up", lambda: not lag(here), 300, 0.05)
+        whole = time.monotonic() - begun
+        # What came through is right to the last event: nothing lost, nothing twice.
+        budget = here.call(harness.CORE + "SLOService/GetSLO", {"sloId": "load-0"})["slo"]["budget"]
+        expected = intents // 1000 * 1000
+        if int(budget["total"]) != expected:
+            raise RuntimeError(f"load-0 has {budget['total']} events, expected {expected}")
+        return [Row("edge to committed over TLS and Mosquitto", float(took[3]), "intents/s", 40_000, at_most=False, note=note),
+                Row("edge to projection over TLS and Mosquitto", intents / whole, "intents/s",
+                    note=f"aggregator {resident_mib(here.aggregator.process.pid):.0f} MiB resident")]
+
+
+def lag(here) -> float:
+    return here.metric("picket_outbox_lag_facts", consumer="projections") or 0
+
+
+def latency(seconds: float) -> list[Row]:
+    """1,000 SLIs in windows of one second: from a window's end to its appearance in GetSLITimeSeries."""
+    seconds = max(seconds, 45)
+    with place() as here, contextlib.ExitStack() as stack:
+        port = free_port()
+        stack.enter_context(running([str(TARGETS), "--port", str(port), "--series", "2100", "--slis", "1000"], str(here.folder / "targets.log")))
+        wait_http(f"http://127.0.0.1:{port}/", 30)
+        for n in range(1000):
+            here.create_slo(f"load-{n}", counter_ratio("t0", str(n)), 1)
+        here.configure_agent({"t0": f"http://127.0.0.1:{port}/metrics"}, scrape__interval="1s", scrape__timeout="1s")
+        here.start_agent()
+        harness.eventually("windows arrive", lambda: here.windows("load-999", time.time() - 30, time.time() + 5), 60)
+        time.sleep(5)
+        waits: list[float] = []
+        end = time.monotonic() + seconds
+
+        def watch(slo: str) -> None:
+            newest = int(time.time())
+            while time.monotonic() < end:
+                points = [at for at, point in here.windows(slo, newest - 3, newest + 5).items() if point["windows"]]
+                now = time.time()
+                if points and max(points) > newest:
+                    newest = max(points)
+                    waits.append((now - (newest + 1)) * 1000)
+                time.sleep(0.005)
+
+        watchers = [threading.Thread(target=watch, args=(slo,)) for slo in ("load-0", "load-500", "load-999")]
+        for watcher in watchers:
+            watcher.start()
+        for watcher in watchers:
+            watcher.join()
+        waits.sort()
+        if len(waits) < 2 * seconds:
+            raise RuntimeError(f"only {len(waits)} windows were seen in {seconds:.0f} s with three watchers")
+        return [Row("window's end to query API at 1,000 intents/s: p50", waits[len(waits) // 2], "ms"),
+                Row("window's end to query API at 1,000 intents/s: p99", waits[int(len(waits) * 0.99)], "ms", 250,
+                    note=f"{len(waits)} windows, worst {waits[-1]:.0f} ms")]
+
+
+def get_slo(seconds: float) -> list[Row]:
+    """GetSLO by HTTP, JSON, 64 connections kept alive; the load generator shares the two cores."""
+    with place() as here:
+        create_load_slos(here, 100)
+        before = cpu_seconds(here.aggregator.process.pid)
+        out = subprocess.run(["wrk", "-t2", "-c64", f"-d{int(seconds)}s", "--latency", "-s", TOP / "tests/bench/get_slo.lua", here.url,
+                              "--", here.token, "100"], capture_output=True, text=True, check=True).stdout
+        spent = cpu_seconds(here.aggregator.process.pid) - before
+        found = re.search(r"requests=(\d+) seconds=([\d.]+) p50_ms=([\d.]+) p99_ms=([\d.]+) errors=(\d+)", out)
+        if not found or int(found[5]):
+            raise RuntimeError(f"wrk: {out}")
+        requests = int(found[1])
+        return [Row("GetSLO, 64 connections", requests / float(found[2]), "requests/s", 50_000, at_most=False,
+                    note=f"{spent / requests * 1e6:.1f} us CPU a request"),
+                Row("GetSLO, 64 connections: p99", float(found[4]), "ms", 3, note=f"p50 {found[3]} ms")]
+
+
+ALL = {"exposition": exposition, "journal": journal, "get-slo": get_slo, "spine": spine, "latency": latency,
+       "scrape-small": scrape_small, "scrape-large": scrape_large}
