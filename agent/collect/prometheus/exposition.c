@@ -165,6 +165,7 @@ fault_code exposition_feed(struct exposition *exposition, slice piece, struct fa
         const fault_code code = exposition_take_carried(exposition, piece, &piece, reterr);
         if (code) return code;
     }
+    if (piece.size == 0) return FAULT_NONE;
     const uint8_t *at = piece.data, *const end = piece.data + piece.size;
     while (at < end) {
         /* The shortcut first: most lines end here. */

@@ -146,7 +146,8 @@ static fault_code line_label_name(struct exposition_line *line, slice *ret_name,
     if (*ret_quoted) {
         const uint8_t *const opening = line->at;
         if (line_string(line, ret_name, reterr)) return FAULT_INPUT;
-        if (ret_name->size == 0) return exposition_line_fault(line, opening, "a name in the quotes", reterr);
+        if (ret_name->size == 0 || memchr(ret_name->data, 0, ret_name->size))
+            return exposition_line_fault(line, opening, "a name in the quotes, without NUL", reterr);
         return FAULT_NONE;
     }
     if (line->at == line->end || !(byte_class[*line->at] & LABEL_FIRST))

@@ -40,6 +40,7 @@ static bool number_exactly(slice text, double *ret_value) {
 }
 
 bool exposition_number(slice text, double *ret_value) {
+    if (text.size == 0) return false;
     const uint8_t *at = text.data, *const end = text.data + text.size;
     bool negative = false;
     if (at < end && (*at == '-' || *at == '+')) negative = *at++ == '-';
@@ -59,7 +60,7 @@ bool exposition_number(slice text, double *ret_value) {
             break;
         }
     }
-    if (digits == 0) return text.size && number_word(text, ret_value);
+    if (digits == 0) return number_word(text, ret_value);
     if (at < end) {
         if ((*at | 0x20) != 'e') return false;
         at++;

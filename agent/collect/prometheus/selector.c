@@ -237,6 +237,7 @@ static bool ends_with(slice text, slice end) {
 fault_code selector_parse(slice text, const char *name_suffix, struct selector **ret_selector, struct fault *reterr) {
     if (text.size > SELECTOR_BYTES_MAX)
         return fault_set(reterr, FAULT_LIMIT, "the selector is longer than %d bytes (SELECTOR_BYTES_MAX)", SELECTOR_BYTES_MAX);
+    if (text.size == 0) text = SLICE_LIT("");
     const slice suffix = slice_from_text(name_suffix);
     struct selector *const selector = calloc(1, sizeof *selector);
     /* Twice the text: what is stored of it, and the name again with its suffix. */
