@@ -165,7 +165,7 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
             SLICE_ARG(slice_first(config_error, 300)));
     if (number(agent, "intentsLost") > 0)
         say(doctor, FINDING_WARN, what,
-            "give its queue more room (queue.bytes_max) or look why it was away so long",
+            "give its queue more room (buffer.bytes_max) or look why it was away so long",
             "had to shed %.0f intents", number(agent, "intentsLost"));
     const struct yaml_node *targets = ctl_tree_at(agent, "status.targets");
     for (const struct yaml_node *target = targets ? targets->first : NULL; target; target = target->next) {

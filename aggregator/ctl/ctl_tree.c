@@ -20,12 +20,9 @@ static void on_mistake(void *context, int line, const char *message) {
 static slice without_raw_controls(slice json, struct arena *arena) {
     bool clean = true;
     for (size_t i = 0; i < json.size && clean; i++)
-        clean = json.data[i] != 0x7F &&
-                !(json.data[i] == 0xC2 && i + 1 < json.size && json.data[i + 1] < 0xA0) &&
-                !(json.data[i] == 0xEF && i + 2 < json.size && json.data[i + 1] == 0xBF &&
-                  json.data[i + 2] >= 0xBE);
-    if (clean)
-        return json;
+        clean = json.data[i] != 0x7F && !(json.data[i] == 0xC2 && i + 1 < json.size && json.data[i + 1] < 0xA0) &&
+                !(json.data[i] == 0xEF && i + 2 < json.size && json.data[i + 1] == 0xBF && json.data[i + 2] >= 0xBE);
+    if (clean) return json;
     struct text text = text_begin(arena);
     for (size_t i = 0; i < json.size;) {
         const size_t size = text_utf8_character(slice_from(json, i));
@@ -53,8 +50,7 @@ fault_code ctl_tree_read(slice yaml, const char *file_name, struct arena *arena,
     const fault_code code = yaml_read(text, &limits, arena, on_mistake, &complaint, ret_first, reterr);
     if (code == FAULT_INPUT && complaint.count > 1)
         return fault_set(reterr, FAULT_INPUT, "%s (and %u more)", complaint.fault.text, complaint.count - 1);
-    if (code == FAULT_INPUT)
-        return fault_set(reterr, FAULT_INPUT, "%s", complaint.fault.text);
+    if (code == FAULT_INPUT) return fault_set(reterr, FAULT_INPUT, "%s", complaint.fault.text);
     return code;
 }
 
@@ -62,8 +58,7 @@ const struct yaml_node *ctl_tree_at(const struct yaml_node *node, const char *pa
     while (node && path && *path) {
         const char *dot = strchr(path, '.');
         char key[128];
-        if (!slice_to_text(slice_of(path, dot ? (size_t)(dot - path) : strlen(path)), key, sizeof key))
-            return NULL;
+        if (!slice_to_text(slice_of(path, dot ? (size_t)(dot - path) : strlen(path)), key, sizeof key)) return NULL;
         node = yaml_find(node, key);
         path = dot ? dot + 1 : NULL;
     }
@@ -79,33 +74,25 @@ slice ctl_tree_text(const struct yaml_node *node, const char *path) {
 static bool is_json_number(slice text) {
     size_t at = text.size && text.data[0] == '-';
     const size_t begin = at;
-    while (at < text.size && text.data[at] >= '0' && text.data[at] <= '9')
-        at++;
-    if (at == begin || (text.data[begin] == '0' && at > begin + 1))
-        return false;
+    while (at < text.size && text.data[at] >= '0' && text.data[at] <= '9') at++;
+    if (at == begin || (text.data[begin] == '0' && at > begin + 1)) return false;
     if (at < text.size && text.data[at] == '.') {
         const size_t fraction = ++at;
-        while (at < text.size && text.data[at] >= '0' && text.data[at] <= '9')
-            at++;
-        if (at == fraction)
-            return false;
+        while (at < text.size && text.data[at] >= '0' && text.data[at] <= '9') at++;
+        if (at == fraction) return false;
     }
     if (at < text.size && (text.data[at] | 0x20) == 'e') {
         at++;
-        if (at < text.size && (text.data[at] == '+' || text.data[at] == '-'))
-            at++;
+        if (at < text.size && (text.data[at] == '+' || text.data[at] == '-')) at++;
         const size_t exponent = at;
-        while (at < text.size && text.data[at] >= '0' && text.data[at] <= '9')
-            at++;
-        if (at == exponent)
-            return false;
+        while (at < text.size && text.data[at] >= '0' && text.data[at] <= '9') at++;
+        if (at == exponent) return false;
     }
     return at == text.size;
 }
 
 static bool is_word(slice text) {
-    return slice_equal_text(text, "true") || slice_equal_text(text, "false") ||
-           slice_equal_text(text, "null");
+    return slice_equal_text(text, "true") || slice_equal_text(text, "false") || slice_equal_text(text, "null");
 }
 
 static void add_json_scalar(struct text *text, const struct yaml_node *node) {
@@ -119,22 +106,18 @@ static void add_json_scalar(struct text *text, const struct yaml_node *node) {
 }
 
 static void add_json_break(struct text *text, int indent) {
-    if (indent >= 0)
-        text_format(text, "\n%*s", indent, "");
+    if (indent >= 0) text_format(text, "\n%*s", indent, "");
 }
 
 void ctl_tree_add_json(struct text *text, const struct yaml_node *node, const char *without, int indent) {
-    if (node->kind == YAML_KIND_SCALAR)
-        return add_json_scalar(text, node);
+    if (node->kind == YAML_KIND_SCALAR) return add_json_scalar(text, node);
     const bool mapping = node->kind == YAML_KIND_MAPPING;
     const int inner = indent < 0 ? -1 : indent + 2;
     text_add_text(text, mapping ? "{" : "[");
     bool first = true;
     for (const struct yaml_node *entry = node->first; entry; entry = entry->next) {
-        if (mapping && without && slice_equal_text(entry->key, without))
-            continue;
-        if (!first)
-            text_add_text(text, ",");
+        if (mapping && without && slice_equal_text(entry->key, without)) continue;
+        if (!first) text_add_text(text, ",");
         first = false;
         add_json_break(text, inner);
         if (mapping) {
@@ -143,8 +126,7 @@ void ctl_tree_add_json(struct text *text, const struct yaml_node *node, const ch
         }
         ctl_tree_add_json(text, entry, NULL, inner);
     }
-    if (!first)
-        add_json_break(text, indent);
+    if (!first) add_json_break(text, indent);
     text_add_text(text, mapping ? "}" : "]");
 }
 
@@ -158,10 +140,8 @@ static bool is_plain_yaml(slice text) {
     for (size_t i = 0; i < text.size; i++) {
         const uint8_t byte = text.data[i];
         const bool letter = (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
-        if (letter || byte == '/' || (i && ((byte >= '0' && byte <= '9') || strchr("-_.+@", byte))))
-            continue;
-        if (i && i + 1 < text.size && (byte == ' ' || (byte == ':' && text.data[i + 1] != ' ')))
-            continue;
+        if (letter || byte == '/' || (i && ((byte >= '0' && byte <= '9') || strchr("-_.+@", byte)))) continue;
+        if (i && i + 1 < text.size && (byte == ' ' || (byte == ':' && text.data[i + 1] != ' '))) continue;
         return false;
     }
     return text.size > 0;
@@ -174,13 +154,7 @@ static void add_yaml_text(struct text *text, slice value) {
         text_add_json_string(text, value);
 }
 
-static void add_yaml_value(struct text *text, const struct yaml_node *node, int indent) {
-    if (node->kind != YAML_KIND_SCALAR && node->first) {
-        text_add_text(text, "\n");
-        ctl_tree_add_yaml(text, node, indent + 2);
-        return;
-    }
-    text_add_text(text, " ");
+static void add_yaml_scalar(struct text *text, const struct yaml_node *node) {
     if (node->kind != YAML_KIND_SCALAR)
         text_add_text(text, node->kind == YAML_KIND_LIST ? "[]" : "{}");
     else if (!node->quoted)
@@ -190,20 +164,29 @@ static void add_yaml_value(struct text *text, const struct yaml_node *node, int 
     text_add_text(text, "\n");
 }
 
-void ctl_tree_add_yaml(struct text *text, const struct yaml_node *node, int indent) {
-    if (node->kind == YAML_KIND_SCALAR || !node->first) {
-        text_format(text, "%*s", indent ? indent - 1 : 0, "");
-        add_yaml_value(text, node, indent);
+/* on_line: what stands before the first entry is on its line already ("- "). */
+static void add_yaml_block(struct text *text, const struct yaml_node *node, int indent, bool on_line) {
+    if (!node->first) {
+        if (!on_line) text_format(text, "%*s", indent, "");
+        add_yaml_scalar(text, node);
         return;
     }
     for (const struct yaml_node *entry = node->first; entry; entry = entry->next) {
-        text_format(text, "%*s", indent, "");
-        if (node->kind == YAML_KIND_LIST)
-            text_add_text(text, "-");
-        else {
-            add_yaml_text(text, entry->key);
-            text_add_text(text, ":");
+        if (entry != node->first || !on_line) text_format(text, "%*s", indent, "");
+        if (node->kind == YAML_KIND_LIST) {
+            text_add_text(text, "- ");
+            add_yaml_block(text, entry, indent + 2, true);
+            continue;
         }
-        add_yaml_value(text, entry, indent);
+        add_yaml_text(text, entry->key);
+        text_add_text(text, entry->first ? ":\n" : ": ");
+        if (entry->first)
+            add_yaml_block(text, entry, indent + 2, false);
+        else
+            add_yaml_scalar(text, entry);
     }
+}
+
+void ctl_tree_add_yaml(struct text *text, const struct yaml_node *node, int indent) {
+    add_yaml_block(text, node, indent, false);
 }

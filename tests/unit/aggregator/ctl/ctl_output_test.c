@@ -37,7 +37,7 @@ TEST(json_becomes_yaml_and_reads_back_as_the_same) {
     const struct yaml_node *root = tree(json, arena);
     const char *yaml = as_yaml(root, arena);
     assert_non_null(strstr(yaml, "a: plain\nb: \"12\"\nc: 12\n"));
-    assert_non_null(strstr(yaml, "f: \"true\"\ng: \"\"\nh: []\ni: {}\nj:\n  -\n    k: \"x: y\"\n"));
+    assert_non_null(strstr(yaml, "f: \"true\"\ng: \"\"\nh: []\ni: {}\nj:\n  - k: \"x: y\"\n    l:\n      - 1\n      - 2\n  - m: "));
     const char *again = as_json(tree(yaml, arena), -1, arena);
     assert_string_equal(again, as_json(root, -1, arena));
     assert_string_equal(as_json(tree(as_json(root, 0, arena), arena), -1, arena), again);
