@@ -19,6 +19,8 @@ endif()
 if(PICKET_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
+# Assertions are about our own promises and stay in every build: CMake's own flags would take them out (NDEBUG).
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   set(CMAKE_C_FLAGS_RELEASE "-O2 -g1 -DPICKET_RELEASE")
   add_compile_options(-ffunction-sections -fdata-sections)
