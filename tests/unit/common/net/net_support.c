@@ -59,7 +59,10 @@ void net_certificates_make(const struct net_folder *folder) {
           "ca() { key $1.key; openssl req -x509 -new -key $1.key -out $1.pem -days 2 -subj /CN=$1"
           "  -addext keyUsage=critical,keyCertSign,cRLSign; };"
           "leaf() { key $1.key; openssl req -new -key $1.key -out $1.csr -subj /CN=$1; echo \"$4\" >$1.ext;"
-          "  openssl x509 -req -in $1.csr -CA $2.pem -CAkey $2.key -CAcreateserial -out $1.pem -days $3 -extfile $1.ext; };"
+          "  sign $1 $2 -days $3 || sign $1 $2 -not_before 20200101000000Z -not_after 20200102000000Z; };"
+          /* OpenSSL 3.4 and later refuse negative days, and have options for the dates instead. */
+          "sign() { name=$1; issuer=$2; shift 2; openssl x509 -req -in $name.csr -CA $issuer.pem -CAkey $issuer.key"
+          "  -CAcreateserial -out $name.pem -extfile $name.ext \"$@\"; };"
           "ca ca; ca foreign-ca;"
           "leaf server ca 2 subjectAltName=DNS:localhost,IP:127.0.0.1;"
           "leaf expired ca -1 subjectAltName=DNS:localhost,IP:127.0.0.1;"
