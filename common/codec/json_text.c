@@ -33,12 +33,19 @@ static void civil_from_days(int64_t days, int *ret_year, int *ret_month, int *re
     *ret_year = (int)(year_of_era + era * 400 + (*ret_month <= 2));
 }
 
+/* `digits` digits at p, with zeros in front; what follows them. */
+static char *digits_format(char *p, unsigned digits, uint32_t number) {
+    for (unsigned i = digits; i-- > 0; number /= 10) p[i] = (char)('0' + number % 10);
+    return p + digits;
+}
+
 /* "", ".123", ".123456" or ".123456789" */
-static void fraction_format(int32_t nanos, char ret_text[12]) {
-    if (nanos == 0) ret_text[0] = '\0';
-    else if (nanos % 1000000 == 0) (void)snprintf(ret_text, 12, ".%03" PRId32, nanos / 1000000);
-    else if (nanos % 1000 == 0) (void)snprintf(ret_text, 12, ".%06" PRId32, nanos / 1000);
-    else (void)snprintf(ret_text, 12, ".%09" PRId32, nanos);
+static char *fraction_format(char *p, uint32_t nanos) {
+    if (nanos == 0) return p;
+    *p++ = '.';
+    if (nanos % 1000000 == 0) return digits_format(p, 3, nanos / 1000000);
+    if (nanos % 1000 == 0) return digits_format(p, 6, nanos / 1000);
+    return digits_format(p, 9, nanos);
 }
 
 /* Exactly `digits` digits at *at. */
@@ -87,10 +94,16 @@ bool json_time_format(int64_t seconds, int32_t nanos, char ret_text[JSON_TIME_BY
     }
     int year, month, day;
     civil_from_days(days, &year, &month, &day);
-    char fraction[12];
-    fraction_format(nanos, fraction);
-    *ret_size = (size_t)snprintf(ret_text, JSON_TIME_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", year, month, day,
-                                 rest / 3600, rest / 60 % 60, rest % 60, fraction);
+    char *p = digits_format(ret_text, 4, (uint32_t)year);
+    const struct { char before; int number; } parts[] = {
+        {'-', month}, {'-', day}, {'T', rest / 3600}, {':', rest / 60 % 60}, {':', rest % 60}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        *p++ = parts[i].before;
+        p = digits_format(p, 2, (uint32_t)parts[i].number);
+    }
+    p = fraction_format(p, (uint32_t)nanos);
+    *p++ = 'Z';
+    *ret_size = (size_t)(p - ret_text);
     return true;
 }
 
@@ -129,10 +142,11 @@ bool json_time_parse(slice text, int64_t *ret_seconds, int32_t *ret_nanos) {
 bool json_duration_format(int64_t seconds, int32_t nanos, char ret_text[JSON_TIME_BYTES], size_t *ret_size) {
     if (seconds < -DURATION_SECONDS_MAX || seconds > DURATION_SECONDS_MAX || nanos <= -NANOS_PER_SECOND ||
         nanos >= NANOS_PER_SECOND || (seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0)) return false;
-    char fraction[12];
-    fraction_format(nanos < 0 ? -nanos : nanos, fraction);
-    *ret_size = (size_t)snprintf(ret_text, JSON_TIME_BYTES, "%s%" PRId64 "%ss", seconds < 0 || nanos < 0 ? "-" : "",
-                                 seconds < 0 ? -seconds : seconds, fraction);
+    const int size = snprintf(ret_text, JSON_TIME_BYTES, "%s%" PRId64, seconds < 0 || nanos < 0 ? "-" : "",
+                              seconds < 0 ? -seconds : seconds);
+    char *p = fraction_format(ret_text + size, (uint32_t)(nanos < 0 ? -nanos : nanos));
+    *p++ = 's';
+    *ret_size = (size_t)(p - ret_text);
     return true;
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The proto3 JSON mapping, written straight into growing text: no document is built in between, since the rows give
  * the order. Defaults are left out; a field with presence (a message, an optional, a oneof) is written when it is
- * there. 64-bit integers are strings, because a JavaScript number holds 53 bits. */
+ * there. 64-bit integers are strings, because a JavaScript number holds 53 bits.
+ *
+ * Every answer of the API passes here: what fits into the text's room is copied in line, and numbers are made by hand;
+ * printf took most of the time before. */
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "common/base/text.h"
 #include "common/codec/json.h"
@@ -27,11 +29,23 @@ fault_code codec_encode_json(const struct message_desc *desc, const void *messag
     return text_end(&writer.text, desc->name, ret_json, reterr);
 }
 
+static inline void put(struct writer *w, const void *data, size_t size) {
+    struct text *const text = &w->text;
+    if (size >= text->capacity - text->size) { /* one byte is the NUL's */
+        text_add(text, slice_of(data, size));
+        return;
+    }
+    memcpy(text->data + text->size, data, size);
+    text->size += size;
+}
+
+#define PUT_LIT(w, literal) put(w, literal, sizeof(literal) - 1)
+
 static void write_line(struct writer *w) {
     static const char spaces[] = "\n                                ";
     if (!w->pretty) return;
     const size_t indent = (size_t)w->depth * 2;
-    text_add(&w->text, slice_of(spaces, 1 + (indent < sizeof spaces - 2 ? indent : sizeof spaces - 2)));
+    put(w, spaces, 1 + (indent < sizeof spaces - 2 ? indent : sizeof spaces - 2));
 }
 
 /* Nearly all text needs no escape, and then it is one piece. */
@@ -42,45 +56,60 @@ static void write_string(struct writer *w, slice value) {
         text_add_json_string(&w->text, value);
         return;
     }
-    text_add(&w->text, SLICE_LIT("\""));
-    text_add(&w->text, value);
-    text_add(&w->text, SLICE_LIT("\""));
+    PUT_LIT(w, "\"");
+    if (value.size) put(w, value.data, value.size);
+    PUT_LIT(w, "\"");
 }
 
 /* Before each member of an object: comma, line, "name": */
 static void write_name(struct writer *w, bool first, slice name) {
-    if (!first) text_add(&w->text, SLICE_LIT(","));
+    if (!first) PUT_LIT(w, ",");
     write_line(w);
     write_string(w, name);
-    text_add(&w->text, w->pretty ? SLICE_LIT(": ") : SLICE_LIT(":"));
+    if (w->pretty) PUT_LIT(w, ": ");
+    else PUT_LIT(w, ":");
 }
 
 static void write_bytes(struct writer *w, slice bytes) {
     enum { CHUNK = 3 * 256 };
     uint8_t chunk[CHUNK / 3 * 4];
-    text_add(&w->text, SLICE_LIT("\""));
+    PUT_LIT(w, "\"");
     for (size_t at = 0; at < bytes.size; at += CHUNK) {
         const slice part = slice_first(slice_from(bytes, at), CHUNK);
         json_base64_format(part, chunk);
-        text_add(&w->text, slice_of(chunk, json_base64_size(part.size)));
+        put(w, chunk, json_base64_size(part.size));
     }
-    text_add(&w->text, SLICE_LIT("\""));
+    PUT_LIT(w, "\"");
+}
+
+static void write_integer(struct writer *w, bool negative, uint64_t magnitude, bool quoted) {
+    char digits[24], *const end = digits + sizeof digits, *p = end;
+    if (quoted) *--p = '"';
+    do *--p = (char)('0' + magnitude % 10);
+    while (magnitude /= 10);
+    if (negative) *--p = '-';
+    if (quoted) *--p = '"';
+    put(w, p, (size_t)(end - p));
+}
+
+static void write_signed(struct writer *w, int64_t value, bool quoted) {
+    write_integer(w, value < 0, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, quoted);
 }
 
 static void write_number(struct writer *w, const struct field_desc *field, const void *value) {
     char digits[JSON_DOUBLE_BYTES];
-    int size = 0;
     switch ((enum field_type)field->type) {
-    case FIELD_DOUBLE: size = (int)json_double_format(*(const double *)value, digits); break;
-    case FIELD_INT32: size = snprintf(digits, sizeof digits, "%" PRId32, *(const int32_t *)value); break;
-    case FIELD_UINT32: size = snprintf(digits, sizeof digits, "%" PRIu32, *(const uint32_t *)value); break;
-    case FIELD_INT64: size = snprintf(digits, sizeof digits, "\"%" PRId64 "\"", *(const int64_t *)value); break;
-    case FIELD_UINT64: size = snprintf(digits, sizeof digits, "\"%" PRIu64 "\"", *(const uint64_t *)value); break;
-    case FIELD_BOOL: size = snprintf(digits, sizeof digits, "%s", *(const bool *)value ? "true" : "false"); break;
-    case FIELD_ENUM: size = snprintf(digits, sizeof digits, "%" PRId32, *(const int32_t *)value); break;
-    case FIELD_STRING: case FIELD_BYTES: case FIELD_MESSAGE: break;
+    case FIELD_DOUBLE: put(w, digits, json_double_format(*(const double *)value, digits)); return;
+    case FIELD_INT32: case FIELD_ENUM: write_signed(w, *(const int32_t *)value, false); return;
+    case FIELD_UINT32: write_integer(w, false, *(const uint32_t *)value, false); return;
+    case FIELD_INT64: write_signed(w, *(const int64_t *)value, true); return;
+    case FIELD_UINT64: write_integer(w, false, *(const uint64_t *)value, true); return;
+    case FIELD_BOOL:
+        if (*(const bool *)value) PUT_LIT(w, "true");
+        else PUT_LIT(w, "false");
+        return;
+    case FIELD_STRING: case FIELD_BYTES: case FIELD_MESSAGE: return;
     }
-    text_add(&w->text, slice_of(digits, (size_t)size));
 }
 
 static fault_code write_value(struct writer *w, const struct field_desc *field, const void *value) {
@@ -104,7 +133,7 @@ static fault_code write_list(struct writer *w, const struct field_desc *field, c
                              struct place *place) {
     const bool map = field->label == FIELD_MAP;
     const size_t size = field_value_size(field);
-    text_add(&w->text, map ? SLICE_LIT("{") : SLICE_LIT("["));
+    put(w, map ? "{" : "[", 1);
     w->depth++;
     for (size_t i = 0; i < list->count && !w->text.full; i++) {
         const void *const item = (const uint8_t *)list->items + i * size;
@@ -114,14 +143,14 @@ static fault_code write_list(struct writer *w, const struct field_desc *field, c
             write_string(w, entry->value);
             continue;
         }
-        if (i > 0) text_add(&w->text, SLICE_LIT(","));
+        if (i > 0) PUT_LIT(w, ",");
         write_line(w);
         place->index = (ptrdiff_t)i;
         if (write_value(w, field, item)) return FAULT_INPUT;
     }
     w->depth--;
     write_line(w);
-    text_add(&w->text, map ? SLICE_LIT("}") : SLICE_LIT("]"));
+    put(w, map ? "}" : "]", 1);
     return FAULT_NONE;
 }
 
@@ -142,7 +171,7 @@ static fault_code write_message(struct writer *w, const struct message_desc *des
     if (desc->well_known) return write_well_known(w, desc, message);
     const struct place *const above = w->place;
     bool first = true;
-    text_add(&w->text, SLICE_LIT("{"));
+    PUT_LIT(w, "{");
     w->depth++;
     for (size_t i = 0; i < desc->fields_count; i++) {
         const struct field_desc *field = &desc->fields[i];
@@ -157,6 +186,6 @@ static fault_code write_message(struct writer *w, const struct message_desc *des
     }
     w->depth--;
     if (!first) write_line(w);
-    text_add(&w->text, SLICE_LIT("}"));
+    PUT_LIT(w, "}");
     return FAULT_NONE;
 }
