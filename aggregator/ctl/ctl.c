@@ -24,8 +24,7 @@ static enum ctl_exit show_help(struct ctl *ctl) {
     else
         ctl_help_add(&text, command);
     slice page;
-    if (text_end(&text, "help", &page, NULL))
-        return CTL_EXIT_USAGE;
+    if (text_end(&text, "help", &page, NULL)) return CTL_EXIT_USAGE;
     fwrite(page.data, 1, page.size, stdout);
     return CTL_EXIT_OK;
 }
@@ -45,8 +44,7 @@ const struct ctl_command ctl_commands[] = {
      ctl_create},
     {"watch", "[RESOURCE [ID]]", "follow what happens; a resource is drawn again at each change",
      "picketctl watch\npicketctl watch slos\npicketctl watch windows checkout-availability\n", ctl_watch},
-    {"doctor", "", "check the way from here to the agents, and say what to do", "picketctl doctor\n",
-     ctl_doctor},
+    {"doctor", "", "check the way from here to the agents, and say what to do", "picketctl doctor\n", ctl_doctor},
     {"completion", "bash|zsh|fish", "print shell completion",
      "source <(picketctl completion bash)\npicketctl completion fish > "
      "~/.config/fish/completions/picketctl.fish\n",
@@ -81,8 +79,7 @@ enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...) {
 
 static const struct ctl_command *command_find(const char *name) {
     for (size_t i = 0; i < ctl_commands_count; i++)
-        if (strcmp(ctl_commands[i].name, name) == 0)
-            return &ctl_commands[i];
+        if (strcmp(ctl_commands[i].name, name) == 0) return &ctl_commands[i];
     return NULL;
 }
 
@@ -90,8 +87,7 @@ static enum ctl_exit run_command(struct ctl *ctl) {
     const struct ctl_options *options = &ctl->options;
     const char *name = options->words_count ? options->words[0] : "help";
     const struct ctl_command *command = command_find(name);
-    if (!command)
-        return ctl_fail(CTL_EXIT_USAGE, "unknown command '%s'; see picketctl --help", name);
+    if (!command) return ctl_fail(CTL_EXIT_USAGE, "unknown command '%s'; see picketctl --help", name);
     if (options->help && command->run != show_help) {
         ctl->options.words[1] = name;
         ctl->options.words_count = 2;
@@ -103,8 +99,7 @@ static enum ctl_exit run_command(struct ctl *ctl) {
 int ctl_run(int argc, char *const *argv) {
     struct ctl ctl = {0};
     struct fault fault = {0};
-    if (ctl_options_read(argc, argv, &ctl.options, &fault))
-        return (int)ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
+    if (ctl_options_read(argc, argv, &ctl.options, &fault)) return (int)ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
     ctl.tls.ca_path = ctl.options.ca_path;
     ctl.auth.bearer_token = ctl.options.token_path ? NULL : ctl.options.token;
     ctl.auth.bearer_token_path = ctl.options.token_path;
@@ -118,10 +113,8 @@ int ctl_run(int argc, char *const *argv) {
         code = run_command(&ctl);
     if (fflush(stdout) != 0 && code == CTL_EXIT_OK)
         code = ctl_fail(CTL_EXIT_USAGE, "standard output cannot be written");
-    if (ctl.client)
-        http_client_free(ctl.client);
-    if (ctl.loop)
-        loop_free(ctl.loop);
+    if (ctl.client) http_client_free(ctl.client);
+    if (ctl.loop) loop_free(ctl.loop);
     arena_free(ctl.arena);
     return (int)code;
 }

@@ -19,8 +19,7 @@ struct ctl_answer ctl_http(struct ctl *ctl, const char *path, slice json, const 
 /* Calls a method of the contract: the JSON request is decoded, checked and encoded by the contract's tables
  * before it goes out, and the answer after it came. On failure prints what failed and what to do, and returns
  * the exit code. */
-enum ctl_exit ctl_call(struct ctl *ctl, const char *method_path, slice request_json,
-                       slice *ret_response_json);
+enum ctl_exit ctl_call(struct ctl *ctl, const char *method_path, slice request_json, slice *ret_response_json);
 
 /* Prints why an answer was not one of success, with advice; returns its exit code. what: the method or path.
  */

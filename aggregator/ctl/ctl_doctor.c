@@ -20,10 +20,10 @@ struct doctor {
     unsigned warnings, failures;
 };
 
-static void say(struct doctor *doctor, enum finding finding, const char *what, const char *advice,
-                const char *format, ...) __attribute__((format(printf, 5, 6)));
-static void say(struct doctor *doctor, enum finding finding, const char *what, const char *advice,
-                const char *format, ...) {
+static void say(struct doctor *doctor, enum finding finding, const char *what, const char *advice, const char *format,
+                ...) __attribute__((format(printf, 5, 6)));
+static void say(struct doctor *doctor, enum finding finding, const char *what, const char *advice, const char *format,
+                ...) {
     static const char *const words[] = {"ok", "warn", "FAIL"};
     va_list args;
     va_start(args, format);
@@ -31,8 +31,7 @@ static void say(struct doctor *doctor, enum finding finding, const char *what, c
     vprintf(format, args);
     printf("\n");
     va_end(args);
-    if (finding != FINDING_OK && advice)
-        printf("      %-12s -> %s\n", "", advice);
+    if (finding != FINDING_OK && advice) printf("      %-12s -> %s\n", "", advice);
     doctor->warnings += finding == FINDING_WARN;
     doctor->failures += finding == FINDING_FAIL;
 }
@@ -48,14 +47,12 @@ static bool check_address(struct doctor *doctor) {
         return false;
     }
     if (answer.status != 200) {
-        say(doctor, FINDING_FAIL, "address", "is this address a Picket aggregator?", "%s/healthz: HTTP %d",
-            url, answer.status);
+        say(doctor, FINDING_FAIL, "address", "is this address a Picket aggregator?", "%s/healthz: HTTP %d", url,
+            answer.status);
         return false;
     }
-    say(doctor, FINDING_OK, "address", NULL, "%s answers in %" PRId64 " ms", url,
-        answer.received_ms - answer.sent_ms);
-    if (!answer.date_ms)
-        return true;
+    say(doctor, FINDING_OK, "address", NULL, "%s answers in %" PRId64 " ms", url, answer.received_ms - answer.sent_ms);
+    if (!answer.date_ms) return true;
     /* The header has whole seconds: half a second is what it does not say. */
     const int64_t skew_ms = answer.date_ms + 500 - (answer.sent_ms + answer.received_ms) / 2;
     if (skew_ms > SKEW_MS_MAX || skew_ms < -SKEW_MS_MAX)
@@ -71,22 +68,21 @@ static bool check_address(struct doctor *doctor) {
 static void check_ready(struct doctor *doctor) {
     const struct ctl_answer answer = ctl_http(doctor->ctl, "/readyz", (slice){0}, NULL);
     slice body = answer.body;
-    while (body.size && body.data[body.size - 1] == '\n')
-        body.size--;
+    while (body.size && body.data[body.size - 1] == '\n') body.size--;
     const slice shown = slice_first(body, 400);
     if (answer.status == 200)
         say(doctor, FINDING_OK, "ready", NULL, "%.*s", SLICE_ARG(shown));
     else if (answer.status)
-        say(doctor, FINDING_FAIL, "ready", "what is not ready is named above; the aggregator's log says more",
-            "%.*s", SLICE_ARG(shown));
+        say(doctor, FINDING_FAIL, "ready", "what is not ready is named above; the aggregator's log says more", "%.*s",
+            SLICE_ARG(shown));
     else
         say(doctor, FINDING_FAIL, "ready", NULL, "%s", answer.fault.text);
 }
 
 static bool check_token(struct doctor *doctor) {
     if (!doctor->ctl->auth.bearer_token && !doctor->ctl->auth.bearer_token_path) {
-        say(doctor, FINDING_FAIL, "token",
-            "give one by PICKET_TOKEN or --token-file (a local one: build/local/env)", "there is none");
+        say(doctor, FINDING_FAIL, "token", "give one by PICKET_TOKEN or --token-file (a local one: build/local/env)",
+            "there is none");
         return false;
     }
     const struct ctl_answer answer =
@@ -96,9 +92,8 @@ static bool check_token(struct doctor *doctor) {
         return true;
     }
     if (answer.status == 401 || answer.status == 403)
-        say(doctor, FINDING_FAIL, "token",
-            "give one that this aggregator knows, by PICKET_TOKEN or --token-file", "is refused (HTTP %d)",
-            answer.status);
+        say(doctor, FINDING_FAIL, "token", "give one that this aggregator knows, by PICKET_TOKEN or --token-file",
+            "is refused (HTTP %d)", answer.status);
     else
         say(doctor, FINDING_FAIL, "token", "the aggregator's log says more", "cannot be tried: HTTP %d %s",
             answer.status, answer.fault.text);
@@ -112,12 +107,10 @@ static bool metric(slice text, const char *name, double *ret_sum) {
     *ret_sum = 0;
     for (const char *line = (const char *)text.data; line && *line;
          line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
-        if (strncmp(line, name, size) != 0 || (line[size] != ' ' && line[size] != '{'))
-            continue;
+        if (strncmp(line, name, size) != 0 || (line[size] != ' ' && line[size] != '{')) continue;
         const char *end = strchr(line, '\n');
         const char *space = memrchr(line, ' ', end ? (size_t)(end - line) : strlen(line));
-        if (!space)
-            continue;
+        if (!space) continue;
         *ret_sum += strtod(space, NULL);
         found = true;
     }
@@ -128,11 +121,10 @@ static void check_projections(struct doctor *doctor) {
     const struct ctl_answer answer = ctl_http(doctor->ctl, "/metrics", (slice){0}, NULL);
     double lag;
     if (answer.status != 200 || !metric(answer.body, "picket_projection_lag_facts", &lag))
-        say(doctor, FINDING_WARN, "projections", "look at /metrics",
-            "how far they are behind is not known (HTTP %d)", answer.status);
+        say(doctor, FINDING_WARN, "projections", "look at /metrics", "how far they are behind is not known (HTTP %d)",
+            answer.status);
     else if (lag > LAG_FACTS_MAX)
-        say(doctor, FINDING_WARN, "projections",
-            "wait while they catch up; if it grows, its disk or CPU is too slow",
+        say(doctor, FINDING_WARN, "projections", "wait while they catch up; if it grows, its disk or CPU is too slow",
             "are %.0f facts behind the journal", lag);
     else
         say(doctor, FINDING_OK, "projections", NULL, "are %.0f facts behind the journal", lag);
@@ -144,16 +136,15 @@ static double number(const struct yaml_node *node, const char *path) {
 }
 
 static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
-    const slice name = ctl_tree_text(agent, "status.agent"),
-                config_error = ctl_tree_text(agent, "status.configError");
+    const slice name = ctl_tree_text(agent, "status.agent"), config_error = ctl_tree_text(agent, "status.configError");
     char what[160];
     snprintf(what, sizeof what, "agent %.*s", SLICE_ARG(slice_first(name, 100)));
     int64_t seen_ms = 0;
     const bool seen = ctl_time_parse(ctl_tree_text(agent, "lastSeenAt"), &seen_ms);
     const int64_t silent_ms = clock_wall_ms() - seen_ms;
     if (!seen || !slice_equal_text(ctl_tree_text(agent, "status.online"), "true"))
-        say(doctor, FINDING_FAIL, what,
-            "is it running, and can it reach the broker? its log and its /readyz say", "is not connected");
+        say(doctor, FINDING_FAIL, what, "is it running, and can it reach the broker? its log and its /readyz say",
+            "is not connected");
     else if (silent_ms > AGENT_SILENT_MS)
         say(doctor, FINDING_FAIL, what, "its /readyz and its log say what it waits for",
             "has sent nothing for %" PRId64 " s", silent_ms / 1000);
@@ -164,13 +155,11 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
         say(doctor, FINDING_FAIL, what, "correct the SLO that it names", "refuses its configuration: %.*s",
             SLICE_ARG(slice_first(config_error, 300)));
     if (number(agent, "intentsLost") > 0)
-        say(doctor, FINDING_WARN, what,
-            "give its queue more room (buffer.bytes_max) or look why it was away so long",
+        say(doctor, FINDING_WARN, what, "give its queue more room (buffer.bytes_max) or look why it was away so long",
             "had to shed %.0f intents", number(agent, "intentsLost"));
     const struct yaml_node *targets = ctl_tree_at(agent, "status.targets");
     for (const struct yaml_node *target = targets ? targets->first : NULL; target; target = target->next) {
-        if (slice_equal_text(ctl_tree_text(target, "up"), "true"))
-            continue;
+        if (slice_equal_text(ctl_tree_text(target, "up"), "true")) continue;
         const slice error = ctl_tree_text(target, "error");
         say(doctor, FINDING_WARN, what, "what is not seen is unknown, not good", "cannot scrape %.*s: %.*s",
             SLICE_ARG(slice_first(ctl_tree_text(target, "name"), 100)), SLICE_ARG(slice_first(error, 200)));
@@ -193,8 +182,7 @@ static void check_agents(struct doctor *doctor) {
 
 static void check_slos(struct doctor *doctor) {
     struct yaml_node *root = NULL;
-    if (ctl_list(doctor->ctl, ctl_resource_find("slos"), NULL, 1000, &root))
-        return;
+    if (ctl_list(doctor->ctl, ctl_resource_find("slos"), NULL, 1000, &root)) return;
     const struct yaml_node *slos = yaml_find(root, "slos");
     unsigned fresh = 0;
     for (const struct yaml_node *slo = slos ? slos->first : NULL; slo; slo = slo->next) {

@@ -17,8 +17,7 @@ struct ctl_events {
 
 struct ctl_events *ctl_events_new(ctl_event_fn *call, void *context) {
     struct ctl_events *events = calloc(1, sizeof *events);
-    if (!events)
-        return NULL;
+    if (!events) return NULL;
     events->call = call;
     events->context = context;
     return events;
@@ -74,10 +73,8 @@ static void take_field(struct ctl_events *events, slice name, slice value) {
             events->overflow = true;
             return;
         }
-        if (events->has_data)
-            events->data[events->data_size++] = '\n';
-        if (value.size)
-            memcpy(events->data + events->data_size, value.data, value.size);
+        if (events->has_data) events->data[events->data_size++] = '\n';
+        if (value.size) memcpy(events->data + events->data_size, value.data, value.size);
         events->data_size += value.size;
         events->has_data = true;
     }
@@ -86,15 +83,12 @@ static void take_field(struct ctl_events *events, slice name, slice value) {
 static void take_line(struct ctl_events *events) {
     const slice line = slice_of(events->line, events->line_size);
     events->line_size = 0;
-    if (line.size == 0)
-        return give_out(events);
-    if (line.data[0] == ':')
-        return;
+    if (line.size == 0) return give_out(events);
+    if (line.data[0] == ':') return;
     const uint8_t *colon = memchr(line.data, ':', line.size);
     const size_t name_size = colon ? (size_t)(colon - line.data) : line.size;
     slice value = colon ? slice_from(line, name_size + 1) : (slice){0};
-    if (value.size && value.data[0] == ' ')
-        value = slice_from(value, 1);
+    if (value.size && value.data[0] == ' ') value = slice_from(value, 1);
     take_field(events, slice_first(line, name_size), value);
 }
 
@@ -103,8 +97,7 @@ void ctl_events_feed(struct ctl_events *events, slice piece) {
         const uint8_t byte = piece.data[i];
         const bool second_of_crlf = byte == '\n' && events->after_cr;
         events->after_cr = byte == '\r';
-        if (second_of_crlf)
-            continue;
+        if (second_of_crlf) continue;
         if (byte == '\r' || byte == '\n')
             take_line(events);
         else if (events->line_size < sizeof events->line)

@@ -22,8 +22,7 @@ static void add_time(struct text *text, const char *name, int64_t at_ms) {
 }
 
 static enum ctl_exit add_bound(struct text *text, const char *name, const char *given) {
-    if (!given)
-        return CTL_EXIT_OK;
+    if (!given) return CTL_EXIT_OK;
     int64_t ms;
     const slice value = slice_from_text(given);
     if (ctl_time_parse(value, &ms))
@@ -53,13 +52,10 @@ static void add_where(struct text *text, const struct ctl_options *options) {
         const char *where = options->where[i];
         bool done = false, several = false;
         for (size_t j = 0; j < options->where_count; j++) {
-            if (j != i && same_key(where, options->where[j]))
-                several = true;
-            if (j < i && same_key(where, options->where[j]))
-                done = true;
+            if (j != i && same_key(where, options->where[j])) several = true;
+            if (j < i && same_key(where, options->where[j])) done = true;
         }
-        if (done)
-            continue;
+        if (done) continue;
         const size_t size = key_size(where);
         /* The contract's lists are called in the plural, and none of its other request fields is. */
         const bool list = several || (size > 2 && where[size - 1] == 's' && where[size - 2] == 'e');
@@ -68,10 +64,8 @@ static void add_where(struct text *text, const struct ctl_options *options) {
         text_add_text(text, list ? ":[" : ":");
         bool first = true;
         for (size_t j = i; j < options->where_count; j++) {
-            if (!same_key(where, options->where[j]))
-                continue;
-            if (!first)
-                text_add_text(text, ",");
+            if (!same_key(where, options->where[j])) continue;
+            if (!first) text_add_text(text, ",");
             first = false;
             const slice value = slice_from_text(options->where[j] + size + 1);
             if (slice_equal_text(value, "true") || slice_equal_text(value, "false"))
@@ -79,8 +73,7 @@ static void add_where(struct text *text, const struct ctl_options *options) {
             else
                 text_add_json_string(text, value);
         }
-        if (list)
-            text_add_text(text, "]");
+        if (list) text_add_text(text, "]");
     }
 }
 
@@ -113,15 +106,12 @@ static enum ctl_exit page_request(struct ctl *ctl, const struct page *page, slic
         text_format(&text, ",\"afterSequence\":\"%.*s\"", SLICE_ARG(page->token));
     if (resource->list_by_time) {
         enum ctl_exit code = add_bound(&text, "from", options->from);
-        if (code == CTL_EXIT_OK)
-            code = add_bound(&text, "to", options->to);
-        if (code)
-            return code;
+        if (code == CTL_EXIT_OK) code = add_bound(&text, "to", options->to);
+        if (code) return code;
         if (options->step_ms)
             text_format(&text, ",\"step\":\"%lld.%03lds\"", (long long)(options->step_ms / 1000),
                         (long)(options->step_ms % 1000));
-        if (options->split)
-            text_add_text(&text, ",\"split\":true");
+        if (options->split) text_add_text(&text, ",\"split\":true");
     }
     if (!(resource->list_by_sequence && page->token.size))
         add_where(&text, options);
@@ -137,18 +127,15 @@ static enum ctl_exit page_request(struct ctl *ctl, const struct page *page, slic
     }
     text_add_text(&text, "}");
     struct fault fault;
-    if (text_end(&text, "request", ret_json, &fault))
-        return ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
+    if (text_end(&text, "request", ret_json, &fault)) return ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
     return CTL_EXIT_OK;
 }
 
 /* Where the answer says that there is more; empty when there is not. */
 static slice next_token(const struct ctl_resource *resource, const struct yaml_node *root,
                         const struct yaml_node *items) {
-    if (resource->list_pages)
-        return ctl_tree_text(root, "nextPageToken");
-    if (!resource->list_by_sequence || !items || items->count == 0)
-        return (slice){0};
+    if (resource->list_pages) return ctl_tree_text(root, "nextPageToken");
+    if (!resource->list_by_sequence || !items || items->count == 0) return (slice){0};
     const slice last = ctl_tree_text(root, "lastSequence"), newest = ctl_tree_text(root, "newestSequence");
     return slice_equal(last, newest) ? (slice){0} : last;
 }
@@ -163,18 +150,15 @@ enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, con
     for (;;) {
         slice request, response;
         enum ctl_exit code = page_request(ctl, &page, &request);
-        if (code == CTL_EXIT_OK)
-            code = ctl_call(ctl, resource->list_path, request, &response);
-        if (code)
-            return code;
+        if (code == CTL_EXIT_OK) code = ctl_call(ctl, resource->list_path, request, &response);
+        if (code) return code;
         struct yaml_node *root = NULL;
         struct fault fault;
         if (ctl_tree_read(response, "answer", ctl->arena, &root, &fault))
             return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
         struct yaml_node *items = NULL;
         for (struct yaml_node *entry = root->first; entry; entry = entry->next)
-            if (slice_equal_text(entry->key, resource->list_items))
-                items = entry;
+            if (slice_equal_text(entry->key, resource->list_items)) items = entry;
         if (!whole) {
             whole = root;
             whole_items = items;
@@ -182,16 +166,13 @@ enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, con
             last_item->next = items->first;
             whole_items->count += items->count;
         }
-        for (struct yaml_node *item = items ? items->first : NULL; item; item = item->next)
-            last_item = item;
+        for (struct yaml_node *item = items ? items->first : NULL; item; item = item->next) last_item = item;
         page.token = next_token(resource, root, items);
         page.limit -= items ? (int64_t)items->count : 0;
-        if (!page.token.size || page.limit <= 0 || !items)
-            break;
+        if (!page.token.size || page.limit <= 0 || !items) break;
     }
     if (page.token.size && page.limit <= 0)
-        fprintf(stderr, "picketctl: there are more than these %lld; show more with --limit\n",
-                (long long)limit);
+        fprintf(stderr, "picketctl: there are more than these %lld; show more with --limit\n", (long long)limit);
     *ret_root = whole;
     return CTL_EXIT_OK;
 }
@@ -202,18 +183,15 @@ static enum ctl_exit print_tree(struct ctl *ctl, const struct yaml_node *node) {
         ctl_tree_add_json(&text, node, NULL, 0);
     else
         ctl_tree_add_yaml(&text, node, 0);
-    if (ctl->options.output == CTL_OUTPUT_JSON)
-        text_add_text(&text, "\n");
+    if (ctl->options.output == CTL_OUTPUT_JSON) text_add_text(&text, "\n");
     slice page;
     struct fault fault;
-    if (text_end(&text, "output", &page, &fault))
-        return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
+    if (text_end(&text, "output", &page, &fault)) return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
     fwrite(page.data, 1, page.size, stdout);
     return CTL_EXIT_OK;
 }
 
-static enum ctl_exit print_table(struct ctl *ctl, const struct ctl_resource *resource,
-                                 const struct yaml_node *root) {
+static enum ctl_exit print_table(struct ctl *ctl, const struct ctl_resource *resource, const struct yaml_node *root) {
     struct text text = text_begin(ctl->arena);
     const size_t rows = ctl_table_add(&text, resource, root, clock_wall_ms(), ctl->arena);
     if (rows == 0) {
@@ -222,8 +200,7 @@ static enum ctl_exit print_table(struct ctl *ctl, const struct ctl_resource *res
     }
     slice page;
     struct fault fault;
-    if (text_end(&text, "table", &page, &fault))
-        return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
+    if (text_end(&text, "table", &page, &fault)) return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
     fwrite(page.data, 1, page.size, stdout);
     return CTL_EXIT_OK;
 }
@@ -237,17 +214,14 @@ static enum ctl_exit get_one(struct ctl *ctl, const struct ctl_resource *resourc
     text_add_text(&text, "}");
     slice request, response;
     struct fault fault;
-    if (text_end(&text, "request", &request, &fault))
-        return ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
+    if (text_end(&text, "request", &request, &fault)) return ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
     const enum ctl_exit code = ctl_call(ctl, resource->get_path, request, &response);
-    if (code)
-        return code;
+    if (code) return code;
     struct yaml_node *root = NULL;
     if (ctl_tree_read(response, "answer", ctl->arena, &root, &fault))
         return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
     *ret_object = ctl_tree_at(root, resource->get_item);
-    if (!*ret_object)
-        return ctl_fail(CTL_EXIT_ABSENT, "no %s is called '%s'", resource->get_item, id);
+    if (!*ret_object) return ctl_fail(CTL_EXIT_ABSENT, "no %s is called '%s'", resource->get_item, id);
     return CTL_EXIT_OK;
 }
 
@@ -260,13 +234,10 @@ static enum ctl_exit resource_of(struct ctl *ctl, const struct ctl_resource **re
         return CTL_EXIT_USAGE;
     }
     *ret_resource = ctl_resource_find(options->words[1]);
-    if (!*ret_resource)
-        return ctl_fail(CTL_EXIT_USAGE, "unknown resource '%s'; see picketctl get", options->words[1]);
+    if (!*ret_resource) return ctl_fail(CTL_EXIT_USAGE, "unknown resource '%s'; see picketctl get", options->words[1]);
     if (options->words_count > 3)
-        return ctl_fail(CTL_EXIT_USAGE, "one %s at a time; '%s' is too much", options->words[1],
-                        options->words[3]);
-    if (!(*ret_resource)->list_by_time &&
-        (options->from || options->to || options->step_ms || options->split) &&
+        return ctl_fail(CTL_EXIT_USAGE, "one %s at a time; '%s' is too much", options->words[1], options->words[3]);
+    if (!(*ret_resource)->list_by_time && (options->from || options->to || options->step_ms || options->split) &&
         !(*ret_resource)->describe_also)
         return ctl_fail(CTL_EXIT_USAGE, "%s has no --from, --to, --step or --split", (*ret_resource)->name);
     return CTL_EXIT_OK;
@@ -276,8 +247,7 @@ static enum ctl_exit resource_of(struct ctl *ctl, const struct ctl_resource **re
 static const struct yaml_node *as_list(struct ctl *ctl, const struct ctl_resource *resource,
                                        const struct yaml_node *object) {
     struct yaml_node *nodes = arena_alloc_array(ctl->arena, 3, sizeof *nodes);
-    if (!nodes)
-        return NULL;
+    if (!nodes) return NULL;
     nodes[2] = *object;
     nodes[2].next = NULL;
     nodes[1] = (struct yaml_node){
@@ -289,33 +259,27 @@ static const struct yaml_node *as_list(struct ctl *ctl, const struct ctl_resourc
 enum ctl_exit ctl_get(struct ctl *ctl) {
     const struct ctl_resource *resource;
     enum ctl_exit code = resource_of(ctl, &resource);
-    if (code)
-        return code;
+    if (code) return code;
     const char *id = ctl->options.words_count > 2 ? ctl->options.words[2] : NULL;
     if (id && !resource->list_parent) {
         if (!resource->get_path)
-            return ctl_fail(CTL_EXIT_USAGE, "%s has nothing to get by id; narrow it with --where",
-                            resource->name);
+            return ctl_fail(CTL_EXIT_USAGE, "%s has nothing to get by id; narrow it with --where", resource->name);
         const struct yaml_node *object;
         code = get_one(ctl, resource, id, &object);
-        if (code)
-            return code;
-        const struct yaml_node *list =
-            ctl->options.output == CTL_OUTPUT_TABLE ? as_list(ctl, resource, object) : NULL;
+        if (code) return code;
+        const struct yaml_node *list = ctl->options.output == CTL_OUTPUT_TABLE ? as_list(ctl, resource, object) : NULL;
         return list ? print_table(ctl, resource, list) : print_tree(ctl, object);
     }
     struct yaml_node *root = NULL;
     code = ctl_list(ctl, resource, id, ctl->options.limit, &root);
-    if (code)
-        return code;
+    if (code) return code;
     return ctl->options.output == CTL_OUTPUT_TABLE ? print_table(ctl, resource, root) : print_tree(ctl, root);
 }
 
 enum ctl_exit ctl_describe(struct ctl *ctl) {
     const struct ctl_resource *resource;
     enum ctl_exit code = resource_of(ctl, &resource);
-    if (code)
-        return code;
+    if (code) return code;
     if (!resource->get_path)
         return ctl_fail(CTL_EXIT_USAGE, "%s cannot be described; see picketctl get", resource->name);
     if (ctl->options.words_count < 3)
@@ -323,18 +287,13 @@ enum ctl_exit ctl_describe(struct ctl *ctl) {
     const char *id = ctl->options.words[2];
     const struct yaml_node *object;
     code = get_one(ctl, resource, id, &object);
-    if (code == CTL_EXIT_OK)
-        code = print_tree(ctl, object);
-    const struct ctl_resource *also =
-        resource->describe_also ? ctl_resource_find(resource->describe_also) : NULL;
-    if (code || !also || ctl->options.output != CTL_OUTPUT_TABLE)
-        return code;
+    if (code == CTL_EXIT_OK) code = print_tree(ctl, object);
+    const struct ctl_resource *also = resource->describe_also ? ctl_resource_find(resource->describe_also) : NULL;
+    if (code || !also || ctl->options.output != CTL_OUTPUT_TABLE) return code;
     struct yaml_node *root = NULL;
-    if (!ctl->options.from)
-        ctl->options.from = "10m";
+    if (!ctl->options.from) ctl->options.from = "10m";
     code = ctl_list(ctl, also, id, ctl->options.limit, &root);
-    if (code)
-        return code;
+    if (code) return code;
     printf("\n%s:\n", also->name);
     fflush(stdout);
     return print_table(ctl, also, root);

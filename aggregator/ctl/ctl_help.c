@@ -15,8 +15,7 @@ static void add_indented(struct text *text, const char *lines, const char *inden
 static void add_options(struct text *text, const char *command) {
     for (size_t i = 0; i < ctl_option_rows_count; i++) {
         const struct ctl_option_row *row = &ctl_option_rows[i];
-        if (command ? !ctl_option_serves(row, command) : row->commands != NULL)
-            continue;
+        if (command ? !ctl_option_serves(row, command) : row->commands != NULL) continue;
         char name[64];
         snprintf(name, sizeof name, "%s%s%s%s%s", row->letter ? row->letter : "  ", row->letter ? ", " : "  ",
                  row->name, row->value ? " " : "", row->value ? row->value : "");
@@ -45,16 +44,13 @@ static void add_command(struct text *text, const struct ctl_command *command) {
     add_options(text, command->name);
     text_add_text(text, "\nExamples:\n");
     add_indented(text, command->examples, "  ");
-    if (strstr(command->arguments, "RESOURCE"))
-        add_resources(text);
-    if (strcmp(command->name, "create") == 0)
-        add_kinds(text);
+    if (strstr(command->arguments, "RESOURCE")) add_resources(text);
+    if (strcmp(command->name, "create") == 0) add_kinds(text);
 }
 
 void ctl_help_add(struct text *text, const char *name) {
     for (size_t i = 0; name && i < ctl_commands_count; i++)
-        if (strcmp(ctl_commands[i].name, name) == 0)
-            return add_command(text, &ctl_commands[i]);
+        if (strcmp(ctl_commands[i].name, name) == 0) return add_command(text, &ctl_commands[i]);
     text_add_text(text, "picketctl asks a Picket aggregator, and shows what it knows.\n\n"
                         "  picketctl COMMAND [ARGUMENTS] [OPTIONS]\n\nCommands:\n");
     for (size_t i = 0; i < ctl_commands_count; i++) {
@@ -65,11 +61,10 @@ void ctl_help_add(struct text *text, const char *name) {
     text_add_text(text, "\nOptions:\n");
     add_options(text, NULL);
     add_resources(text);
-    text_add_text(
-        text,
-        "\nTo begin with:\n"
-        "  export PICKET_URL=http://127.0.0.1:8420 PICKET_TOKEN=...   (a local one: . build/local/env)\n"
-        "  picketctl doctor\n  picketctl get slos\n  picketctl help create\n\nExit codes:\n");
+    text_add_text(text,
+                  "\nTo begin with:\n"
+                  "  export PICKET_URL=http://127.0.0.1:8420 PICKET_TOKEN=...   (a local one: . build/local/env)\n"
+                  "  picketctl doctor\n  picketctl get slos\n  picketctl help create\n\nExit codes:\n");
     for (int code = 0; code < CTL_EXIT_MAX_; code++)
         text_format(text, "  %d  %s\n", code, ctl_exit_text((enum ctl_exit)code));
 }
@@ -89,9 +84,8 @@ void ctl_reference_add(struct text *text) {
     text_add_text(text, "# picketctl\n\nMade by `picketctl help reference`; do not edit.\n\n## Commands\n");
     for (size_t i = 0; i < ctl_commands_count; i++) {
         const struct ctl_command *command = &ctl_commands[i];
-        text_format(text, "\n### %s\n\n`picketctl %s%s%s`: %s.\n\n```sh\n%s```\n", command->name,
-                    command->name, *command->arguments ? " " : "", command->arguments, command->help,
-                    command->examples);
+        text_format(text, "\n### %s\n\n`picketctl %s%s%s`: %s.\n\n```sh\n%s```\n", command->name, command->name,
+                    *command->arguments ? " " : "", command->arguments, command->help, command->examples);
     }
     text_add_text(text, "\n## Options\n\n| option | value | commands | what |\n|---|---|---|---|\n");
     for (size_t i = 0; i < ctl_option_rows_count; i++) {
@@ -105,8 +99,7 @@ void ctl_reference_add(struct text *text) {
     text_add_text(text, "\n## Kinds for `create -f`\n\nA file holds one document or several (`---` between "
                         "them), YAML or JSON. "
                         "All are checked before the first is sent.\n");
-    for (size_t i = 0; i < ctl_kinds_count; i++)
-        text_format(text, "\n```yaml\n%s```\n", ctl_kinds[i].example);
+    for (size_t i = 0; i < ctl_kinds_count; i++) text_format(text, "\n```yaml\n%s```\n", ctl_kinds[i].example);
     text_add_text(text, "\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
     for (int code = 0; code < CTL_EXIT_MAX_; code++)
         text_format(text, "| %d | %s |\n", code, ctl_exit_text((enum ctl_exit)code));
@@ -114,44 +107,37 @@ void ctl_reference_add(struct text *text) {
 
 /* Inside single quotes; quote: what stands for one there, by shell. */
 static void add_quoted(struct text *text, const char *words, const char *quote) {
-    for (const char *at = words; *at; at++)
-        text_add_text(text, *at == '\'' ? quote : (char[]){*at, '\0'});
+    for (const char *at = words; *at; at++) text_add_text(text, *at == '\'' ? quote : (char[]){*at, '\0'});
 }
 
 static void add_words(struct text *text, bool commands) {
     if (commands)
-        for (size_t i = 0; i < ctl_commands_count; i++)
-            text_format(text, "%s%s", i ? " " : "", ctl_commands[i].name);
+        for (size_t i = 0; i < ctl_commands_count; i++) text_format(text, "%s%s", i ? " " : "", ctl_commands[i].name);
     else
-        for (size_t i = 0; i < ctl_resources_count; i++)
-            text_format(text, "%s%s", i ? " " : "", ctl_resources[i].name);
+        for (size_t i = 0; i < ctl_resources_count; i++) text_format(text, "%s%s", i ? " " : "", ctl_resources[i].name);
 }
 
 static void add_option_words(struct text *text) {
-    for (size_t i = 0; i < ctl_option_rows_count; i++)
-        text_format(text, "%s%s", i ? " " : "", ctl_option_rows[i].name);
+    for (size_t i = 0; i < ctl_option_rows_count; i++) text_format(text, "%s%s", i ? " " : "", ctl_option_rows[i].name);
 }
 
 static void completion_bash(struct text *text) {
-    text_add_text(
-        text, "# source <(picketctl completion bash)\n_picketctl() {\n  local word=${COMP_WORDS[COMP_CWORD]} "
-              "before=${COMP_WORDS[COMP_CWORD-1]}\n  case $before in\n"
-              "    -f|--file|--ca|--token-file) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
-              "    -o|--output) COMPREPLY=($(compgen -W 'table json yaml' -- \"$word\")); return ;;\n"
-              "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
-              "    get|describe|watch) COMPREPLY=($(compgen -W '");
+    text_add_text(text, "# source <(picketctl completion bash)\n_picketctl() {\n  local word=${COMP_WORDS[COMP_CWORD]} "
+                        "before=${COMP_WORDS[COMP_CWORD-1]}\n  case $before in\n"
+                        "    -f|--file|--ca|--token-file) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+                        "    -o|--output) COMPREPLY=($(compgen -W 'table json yaml' -- \"$word\")); return ;;\n"
+                        "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
+                        "    get|describe|watch) COMPREPLY=($(compgen -W '");
     add_words(text, false);
-    text_add_text(text,
-                  "' -- \"$word\")); return ;;\n  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W '");
+    text_add_text(text, "' -- \"$word\")); return ;;\n  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W '");
     add_option_words(text);
     text_add_text(text, "' -- \"$word\")); return ;;\n  esac\n  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    "
                         "COMPREPLY=($(compgen -W '");
     add_words(text, true);
-    text_add_text(
-        text,
-        "' -- \"$word\"))\n  elif [ \"$COMP_CWORD\" -eq 3 ]; then\n"
-        "    COMPREPLY=($(compgen -W \"$(picketctl get \"$before\" 2>/dev/null | awk 'NR > 1 {print $1}')\" "
-        "-- \"$word\"))\n  fi\n}\ncomplete -F _picketctl picketctl\n");
+    text_add_text(text,
+                  "' -- \"$word\"))\n  elif [ \"$COMP_CWORD\" -eq 3 ]; then\n"
+                  "    COMPREPLY=($(compgen -W \"$(picketctl get \"$before\" 2>/dev/null | awk 'NR > 1 {print $1}')\" "
+                  "-- \"$word\"))\n  fi\n}\ncomplete -F _picketctl picketctl\n");
 }
 
 static void completion_zsh(struct text *text) {
@@ -177,11 +163,10 @@ static void completion_zsh(struct text *text) {
 static void completion_fish(struct text *text) {
     text_add_text(text, "complete -c picketctl -f\n");
     for (size_t i = 0; i < ctl_commands_count; i++)
-        text_format(text, "complete -c picketctl -n __fish_use_subcommand -a %s -d '%s'\n",
-                    ctl_commands[i].name, ctl_commands[i].help);
+        text_format(text, "complete -c picketctl -n __fish_use_subcommand -a %s -d '%s'\n", ctl_commands[i].name,
+                    ctl_commands[i].help);
     for (size_t i = 0; i < ctl_resources_count; i++) {
-        text_format(text,
-                    "complete -c picketctl -n '__fish_seen_subcommand_from get describe watch' -a %s -d '",
+        text_format(text, "complete -c picketctl -n '__fish_seen_subcommand_from get describe watch' -a %s -d '",
                     ctl_resources[i].name);
         add_quoted(text, ctl_resources[i].help, "\\'");
         text_add_text(text, "'\n");
@@ -202,13 +187,11 @@ enum ctl_exit ctl_completion(struct ctl *ctl) {
     } shells[] = {{"bash", completion_bash}, {"zsh", completion_zsh}, {"fish", completion_fish}};
     const char *shell = ctl->options.words_count > 1 ? ctl->options.words[1] : "";
     for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
-        if (strcmp(shells[i].shell, shell) != 0)
-            continue;
+        if (strcmp(shells[i].shell, shell) != 0) continue;
         struct text text = text_begin(ctl->arena);
         shells[i].add(&text);
         slice page;
-        if (text_end(&text, "completion", &page, NULL))
-            return CTL_EXIT_USAGE;
+        if (text_end(&text, "completion", &page, NULL)) return CTL_EXIT_USAGE;
         fwrite(page.data, 1, page.size, stdout);
         return CTL_EXIT_OK;
     }

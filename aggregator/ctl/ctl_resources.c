@@ -9,16 +9,11 @@
 #define EDGE(method) "/ameide_core_proto.sre.edge.v1." method
 
 static const struct ctl_column slo_columns[] = {
-    {"ID", "sloId", CTL_FORMAT_TEXT},
-    {"TARGET", "target", CTL_FORMAT_PERCENT},
-    {"WINDOW", "window", CTL_FORMAT_ENUM},
-    {"BUDGET LEFT", "budget.currentBudgetRemaining", CTL_FORMAT_BUDGET},
-    {"GOOD", "budget.good", CTL_FORMAT_NUMBER},
-    {"TOTAL", "budget.total", CTL_FORMAT_NUMBER},
-    {"SEEN", "budget", CTL_FORMAT_SEEN},
-    {"LAST WINDOW", "budget.lastWindowAt", CTL_FORMAT_AGE},
-    {"NAME", "name", CTL_FORMAT_TEXT},
-    {NULL, NULL, CTL_FORMAT_TEXT},
+    {"ID", "sloId", CTL_FORMAT_TEXT},           {"TARGET", "target", CTL_FORMAT_PERCENT},
+    {"WINDOW", "window", CTL_FORMAT_ENUM},      {"BUDGET LEFT", "budget.currentBudgetRemaining", CTL_FORMAT_BUDGET},
+    {"GOOD", "budget.good", CTL_FORMAT_NUMBER}, {"TOTAL", "budget.total", CTL_FORMAT_NUMBER},
+    {"SEEN", "budget", CTL_FORMAT_SEEN},        {"LAST WINDOW", "budget.lastWindowAt", CTL_FORMAT_AGE},
+    {"NAME", "name", CTL_FORMAT_TEXT},          {NULL, NULL, CTL_FORMAT_TEXT},
 };
 static const struct ctl_column window_columns[] = {
     {"AT", "at", CTL_FORMAT_TIME},
@@ -227,8 +222,7 @@ const size_t ctl_kinds_count = sizeof ctl_kinds / sizeof *ctl_kinds;
 static bool has_word(const char *words, const char *word) {
     const size_t size = strlen(word);
     for (const char *at = words; size && (at = strstr(at, word)); at += size)
-        if ((at == words || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0'))
-            return true;
+        if ((at == words || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0')) return true;
     return false;
 }
 

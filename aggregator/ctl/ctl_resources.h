@@ -28,12 +28,11 @@ struct ctl_column {
 };
 
 struct ctl_resource {
-    const char *name;       /* plural: "slos" */
-    const char *aliases;    /* "slo" */
-    const char *list_path;  /* method's path; NULL: cannot be listed */
-    const char *list_items; /* where the items are in the answer; "series.points": points of each of series */
-    const char *
-        list_parent; /* request field that the argument fills ("sloId"); NULL: the argument is an id to get */
+    const char *name;          /* plural: "slos" */
+    const char *aliases;       /* "slo" */
+    const char *list_path;     /* method's path; NULL: cannot be listed */
+    const char *list_items;    /* where the items are in the answer; "series.points": points of each of series */
+    const char *list_parent;   /* request field that the argument fills ("sloId"); NULL: the argument is an id to get */
     bool list_by_sequence;     /* paged by afterSequence and limit (facts) instead of by token */
     bool list_pages;           /* paged by pageToken */
     bool list_by_time;         /* takes from and to */

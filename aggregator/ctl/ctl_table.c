@@ -12,37 +12,28 @@ enum { COLUMNS_MAX = 16, CELL_WIDTH_MAX = 80 };
 
 bool ctl_time_parse(slice text, int64_t *ret_ms) {
     char buffer[64];
-    if (!slice_to_text(text, buffer, sizeof buffer))
-        return false;
+    if (!slice_to_text(text, buffer, sizeof buffer)) return false;
     struct tm utc = {0};
     const char *rest = strptime(buffer, "%Y-%m-%dT%H:%M:%S", &utc);
-    if (!rest)
-        return false;
+    if (!rest) return false;
     int64_t ms = (int64_t)timegm(&utc) * 1000;
     if (*rest == '.') {
         int64_t unit = 100;
-        for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
-            ms += (*rest - '0') * unit;
+        for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10) ms += (*rest - '0') * unit;
     }
-    if (strcmp(rest, "Z") != 0)
-        return false;
+    if (strcmp(rest, "Z") != 0) return false;
     *ret_ms = ms;
     return true;
 }
 
 static slice age(slice text, int64_t now_ms, struct arena *arena) {
     int64_t at_ms;
-    if (!ctl_time_parse(text, &at_ms))
-        return text.size ? text : SLICE_LIT("-");
+    if (!ctl_time_parse(text, &at_ms)) return text.size ? text : SLICE_LIT("-");
     const int64_t seconds = (now_ms - at_ms) / 1000;
-    if (seconds < 0)
-        return SLICE_LIT("now");
-    if (seconds < 120)
-        return arena_format(arena, "%llds ago", (long long)seconds);
-    if (seconds < 7200)
-        return arena_format(arena, "%lldm ago", (long long)(seconds / 60));
-    if (seconds < 172800)
-        return arena_format(arena, "%lldh ago", (long long)(seconds / 3600));
+    if (seconds < 0) return SLICE_LIT("now");
+    if (seconds < 120) return arena_format(arena, "%llds ago", (long long)seconds);
+    if (seconds < 7200) return arena_format(arena, "%lldm ago", (long long)(seconds / 60));
+    if (seconds < 172800) return arena_format(arena, "%lldh ago", (long long)(seconds / 3600));
     return arena_format(arena, "%lldd ago", (long long)(seconds / 86400));
 }
 
@@ -53,14 +44,11 @@ static slice enum_word(slice text, const char *path, struct arena *arena) {
                                            "HEALTH_STATUS_", "SLO_WINDOW_",      "REJECTION_SOURCE_"};
     slice word = text;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-        if (slice_starts_with(text, slice_from_text(prefixes[i])))
-            word = slice_from(text, strlen(prefixes[i]));
-    if (!word.size || slice_equal_text(word, "UNSPECIFIED"))
-        return SLICE_LIT("-");
+        if (slice_starts_with(text, slice_from_text(prefixes[i]))) word = slice_from(text, strlen(prefixes[i]));
+    if (!word.size || slice_equal_text(word, "UNSPECIFIED")) return SLICE_LIT("-");
     const slice copy = arena_copy(arena, word);
     for (size_t i = 0; i < copy.size; i++)
-        if (copy.data[i] >= 'A' && copy.data[i] <= 'Z')
-            ((uint8_t *)copy.data)[i] |= 0x20;
+        if (copy.data[i] >= 'A' && copy.data[i] <= 'Z') ((uint8_t *)copy.data)[i] |= 0x20;
     return copy;
 }
 
@@ -82,47 +70,35 @@ static slice kind_of(const struct yaml_node *item) {
     return SLICE_LIT("-");
 }
 
-static slice raw_cell(const struct ctl_column *column, const struct yaml_node *item,
-                      const struct yaml_node *parent, int64_t now_ms, struct arena *arena) {
+static slice raw_cell(const struct ctl_column *column, const struct yaml_node *item, const struct yaml_node *parent,
+                      int64_t now_ms, struct arena *arena) {
     const bool above = column->path[0] == '^';
     const struct yaml_node *from = above ? parent : item;
     const char *path = above ? column->path + 1 : column->path;
     const slice text = ctl_tree_text(from, path);
     const struct yaml_node *inner = ctl_tree_at(from, path);
     switch (column->format) {
-    case CTL_FORMAT_TEXT:
-        return text.size ? text : SLICE_LIT("-");
-    case CTL_FORMAT_ENUM:
-        return enum_word(text, path, arena);
-    case CTL_FORMAT_AGE:
-        return age(text, now_ms, arena);
+    case CTL_FORMAT_TEXT: return text.size ? text : SLICE_LIT("-");
+    case CTL_FORMAT_ENUM: return enum_word(text, path, arena);
+    case CTL_FORMAT_AGE: return age(text, now_ms, arena);
     case CTL_FORMAT_TIME: {
         int64_t at_ms;
-        if (!ctl_time_parse(text, &at_ms))
-            return text.size ? text : SLICE_LIT("-");
+        if (!ctl_time_parse(text, &at_ms)) return text.size ? text : SLICE_LIT("-");
         return arena_format(arena, "%.10s %.8sZ", (const char *)text.data, (const char *)text.data + 11);
     }
-    case CTL_FORMAT_NUMBER:
-        return text.size ? text : SLICE_LIT("0");
-    case CTL_FORMAT_PERCENT:
-        return arena_format(arena, "%.6g%%", number_at(from, path));
+    case CTL_FORMAT_NUMBER: return text.size ? text : SLICE_LIT("0");
+    case CTL_FORMAT_PERCENT: return arena_format(arena, "%.6g%%", number_at(from, path));
     case CTL_FORMAT_RATIO:
-        if (number_at(from, "total") == 0)
-            return SLICE_LIT("-");
+        if (number_at(from, "total") == 0) return SLICE_LIT("-");
         return arena_format(arena, "%.6g%%", 100 * number_at(from, path));
     case CTL_FORMAT_BUDGET:
-        if (!yaml_find(from, "budget") || true_at(from, "budget.unknown"))
-            return SLICE_LIT("unknown");
+        if (!yaml_find(from, "budget") || true_at(from, "budget.unknown")) return SLICE_LIT("unknown");
         return arena_format(arena, "%.4g%%", number_at(from, path));
     case CTL_FORMAT_SEEN:
-        return arena_format(arena, "%.0f/%.0f", number_at(inner, "scrapesSeen"),
-                            number_at(inner, "scrapesExpected"));
-    case CTL_FORMAT_STATE:
-        return true_at(from, path) ? SLICE_LIT("unknown") : SLICE_LIT("ok");
-    case CTL_FORMAT_YES:
-        return true_at(from, path) ? SLICE_LIT("yes") : SLICE_LIT("no");
-    case CTL_FORMAT_KIND:
-        return kind_of(item);
+        return arena_format(arena, "%.0f/%.0f", number_at(inner, "scrapesSeen"), number_at(inner, "scrapesExpected"));
+    case CTL_FORMAT_STATE: return true_at(from, path) ? SLICE_LIT("unknown") : SLICE_LIT("ok");
+    case CTL_FORMAT_YES: return true_at(from, path) ? SLICE_LIT("yes") : SLICE_LIT("no");
+    case CTL_FORMAT_KIND: return kind_of(item);
     }
     return (slice){0};
 }
@@ -133,10 +109,8 @@ slice ctl_cell(const struct ctl_column *column, const struct yaml_node *item, co
     const slice copy = arena_copy(arena, raw_cell(column, item, parent, now_ms, arena));
     for (size_t i = 0; i < copy.size; i++) {
         uint8_t *byte = (uint8_t *)copy.data + i;
-        if (*byte < 0x20 || *byte == 0x7F)
-            *byte = ' ';
-        if (*byte == 0xC2 && i + 1 < copy.size && byte[1] < 0xA0)
-            byte[0] = byte[1] = ' ';
+        if (*byte < 0x20 || *byte == 0x7F) *byte = ' ';
+        if (*byte == 0xC2 && i + 1 < copy.size && byte[1] < 0xA0) byte[0] = byte[1] = ' ';
     }
     return copy;
 }
@@ -158,20 +132,16 @@ static bool to_the_right(enum ctl_format format) {
            format == CTL_FORMAT_BUDGET || format == CTL_FORMAT_SEEN;
 }
 
-static void add_row(struct text *text, const struct ctl_column *columns, const slice *cells,
-                    const size_t *widths) {
+static void add_row(struct text *text, const struct ctl_column *columns, const slice *cells, const size_t *widths) {
     for (size_t i = 0; columns[i].title; i++) {
         size_t bytes;
         const size_t width = width_of(cells[i], &bytes);
         const int padding = (int)(widths[i] - width);
         const bool last = !columns[i + 1].title;
-        if (i)
-            text_add_text(text, "  ");
-        if (to_the_right(columns[i].format))
-            text_format(text, "%*s", padding, "");
+        if (i) text_add_text(text, "  ");
+        if (to_the_right(columns[i].format)) text_format(text, "%*s", padding, "");
         text_add(text, slice_of(cells[i].data, bytes));
-        if (!to_the_right(columns[i].format) && !last)
-            text_format(text, "%*s", padding, "");
+        if (!to_the_right(columns[i].format) && !last) text_format(text, "%*s", padding, "");
     }
     text_add_text(text, "\n");
 }
@@ -187,8 +157,7 @@ struct rows {
 
 static size_t count_items(const struct yaml_node *node, const char *path) {
     const char *dot = path ? strchr(path, '.') : NULL;
-    if (!dot)
-        return ctl_tree_at(node, path) ? ctl_tree_at(node, path)->count : 0;
+    if (!dot) return ctl_tree_at(node, path) ? ctl_tree_at(node, path)->count : 0;
     char head[64];
     (void)slice_to_text(slice_of(path, (size_t)(dot - path)), head, sizeof head);
     const struct yaml_node *outer = yaml_find(node, head);
@@ -213,8 +182,7 @@ static void collect_items(struct rows *rows, const struct yaml_node *node, const
             size_t bytes;
             cells[i] = ctl_cell(&rows->resource->columns[i], item, node, rows->now_ms, rows->arena);
             const size_t width = width_of(cells[i], &bytes);
-            if (width > rows->widths[i])
-                rows->widths[i] = width;
+            if (width > rows->widths[i]) rows->widths[i] = width;
         }
     }
 }
@@ -229,8 +197,7 @@ size_t ctl_table_add(struct text *text, const struct ctl_resource *resource, con
         rows.widths[rows.columns_count++] = title.size;
     }
     const size_t count = count_items(root, resource->list_items);
-    if (count == 0)
-        return 0;
+    if (count == 0) return 0;
     rows.cells = arena_alloc_array(arena, count * rows.columns_count, sizeof *rows.cells);
     if (!rows.cells) {
         text->full = true;

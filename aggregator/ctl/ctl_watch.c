@@ -37,8 +37,7 @@ struct watch {
 static void connect_stream(struct watch *watch);
 
 static bool has_type(const char *types, slice type) {
-    if (!types || !type.size)
-        return false;
+    if (!types || !type.size) return false;
     const char *at = memmem(types, strlen(types), type.data, type.size);
     return at && (at == types || at[-1] == ' ') && (at[type.size] == ' ' || at[type.size] == '\0');
 }
@@ -68,26 +67,21 @@ static void print_fact(struct watch *watch, const struct yaml_node *fact, slice 
 static void on_event(void *context, const struct ctl_event *event) {
     struct watch *watch = context;
     struct yaml_node *root = NULL;
-    if (ctl_tree_read(event->data, "event", watch->ctl->arena, &root, NULL) || !root)
-        return;
+    if (ctl_tree_read(event->data, "event", watch->ctl->arena, &root, NULL) || !root) return;
     const struct yaml_node *fact = yaml_find(root, "fact") ? yaml_find(root, "fact") : root;
-    if (!yaml_find(fact, "subject"))
-        return;
+    if (!yaml_find(fact, "subject")) return;
     if (!watch->resource)
         print_fact(watch, fact, event->data);
     else if (has_type(watch->resource->fact_types, ctl_tree_text(fact, "subject.aggregateType")))
         set_dirty(watch);
-    if (!watch->drawing)
-        arena_reset(watch->ctl->arena);
+    if (!watch->drawing) arena_reset(watch->ctl->arena);
 }
 
 static bool on_head(void *context, int status, const char *content_type) {
     struct watch *watch = context;
     watch->status = status;
-    if (status != 200)
-        return true;
-    if (watch->ever_connected)
-        fprintf(stderr, "picketctl: connected again\n");
+    if (status != 200) return true;
+    if (watch->ever_connected) fprintf(stderr, "picketctl: connected again\n");
     watch->ever_connected = true;
     watch->retry_ms = RETRY_MIN_MS;
     return true;
@@ -100,8 +94,7 @@ static bool on_piece(void *context, slice piece) {
         return true;
     }
     const slice part = slice_first(piece, sizeof watch->body - watch->body_size);
-    if (part.size)
-        memcpy(watch->body + watch->body_size, part.data, part.size);
+    if (part.size) memcpy(watch->body + watch->body_size, part.data, part.size);
     watch->body_size += part.size;
     return true;
 }
@@ -116,8 +109,7 @@ static void on_end(void *context, const struct http_result *result) {
                                             .fault = result->fault,
                                             .body = slice_of(watch->body, watch->body_size)};
         watch->give_up = true;
-        if (!watch->drawing)
-            loop_stop(watch->ctl->loop);
+        if (!watch->drawing) loop_stop(watch->ctl->loop);
         return;
     }
     if (result->fault.code != FAULT_TIMEOUT && watch->retry_ms > RETRY_MIN_MS)
@@ -135,19 +127,17 @@ static void on_redraw(void *context) {
     struct watch *watch = context;
     watch->redraw_set = false;
     watch->dirty = true;
-    if (!watch->drawing)
-        loop_stop(watch->ctl->loop);
+    if (!watch->drawing) loop_stop(watch->ctl->loop);
 }
 
 static void connect_stream(struct watch *watch) {
     char url[2048], last_id[CTL_EVENT_ID_BYTES + 32];
     size_t base_size = strlen(watch->ctl->options.url);
-    while (base_size && watch->ctl->options.url[base_size - 1] == '/')
-        base_size--;
+    while (base_size && watch->ctl->options.url[base_size - 1] == '/') base_size--;
     snprintf(url, sizeof url, "%.*s/events", (int)base_size, watch->ctl->options.url);
     snprintf(last_id, sizeof last_id, "Last-Event-ID: %s", ctl_events_last_id(watch->events));
-    const char *const headers[] = {"Accept: text/event-stream",
-                                   *ctl_events_last_id(watch->events) ? last_id : NULL, NULL};
+    const char *const headers[] = {"Accept: text/event-stream", *ctl_events_last_id(watch->events) ? last_id : NULL,
+                                   NULL};
     watch->status = 0;
     watch->body_size = 0;
     ctl_events_restart(watch->events);
@@ -167,8 +157,7 @@ static void connect_stream(struct watch *watch) {
     if (http_client_start(watch->ctl->client, &request, NULL, &fault)) {
         watch->failed = (struct ctl_answer){.fault = fault};
         watch->give_up = true;
-        if (!watch->drawing)
-            loop_stop(watch->ctl->loop);
+        if (!watch->drawing) loop_stop(watch->ctl->loop);
     }
 }
 
@@ -184,11 +173,9 @@ static enum ctl_exit draw(struct watch *watch) {
         text_add_text(&text, watch->screen ? "\033[H\033[J" : "");
         if (ctl_table_add(&text, watch->resource, root, clock_wall_ms(), ctl->arena) == 0)
             text_format(&text, "no %s yet\n", watch->resource->name);
-        if (!watch->screen)
-            text_add_text(&text, "\n");
+        if (!watch->screen) text_add_text(&text, "\n");
         slice page;
-        if (text_end(&text, "table", &page, NULL) == FAULT_NONE)
-            fwrite(page.data, 1, page.size, stdout);
+        if (text_end(&text, "table", &page, NULL) == FAULT_NONE) fwrite(page.data, 1, page.size, stdout);
         fflush(stdout);
     }
     if (!watch->redraw_set) { /* ages move on even when nothing happens */
@@ -206,11 +193,9 @@ static enum ctl_exit run_watch(struct watch *watch) {
         if (watch->resource) {
             const enum ctl_exit code = draw(watch);
             /* While the aggregator restarts the table stays as it was. */
-            if (code && !(code == CTL_EXIT_UNREACHABLE && watch->ever_connected))
-                return code;
+            if (code && !(code == CTL_EXIT_UNREACHABLE && watch->ever_connected)) return code;
         }
-        if (!watch->give_up)
-            loop_run(ctl->loop);
+        if (!watch->give_up) loop_run(ctl->loop);
     }
     return ctl_explain(ctl, "/events", &watch->failed);
 }

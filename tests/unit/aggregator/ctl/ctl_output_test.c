@@ -37,7 +37,8 @@ TEST(json_becomes_yaml_and_reads_back_as_the_same) {
     const struct yaml_node *root = tree(json, arena);
     const char *yaml = as_yaml(root, arena);
     assert_non_null(strstr(yaml, "a: plain\nb: \"12\"\nc: 12\n"));
-    assert_non_null(strstr(yaml, "f: \"true\"\ng: \"\"\nh: []\ni: {}\nj:\n  - k: \"x: y\"\n    l:\n      - 1\n      - 2\n  - m: "));
+    assert_non_null(
+        strstr(yaml, "f: \"true\"\ng: \"\"\nh: []\ni: {}\nj:\n  - k: \"x: y\"\n    l:\n      - 1\n      - 2\n  - m: "));
     const char *again = as_json(tree(yaml, arena), -1, arena);
     assert_string_equal(again, as_json(root, -1, arena));
     assert_string_equal(as_json(tree(as_json(root, 0, arena), arena), -1, arena), again);
@@ -83,10 +84,10 @@ TEST(points_of_each_series_are_rows) {
     slice page;
     assert_int_equal(ctl_table_add(&text, ctl_resource_find("windows"), tree(json, arena), 0, arena), 2);
     assert_int_equal(text_end(&text, "table", &page, NULL), FAULT_NONE);
-    assert_non_null(strstr((const char *)page.data,
-                           "2026-01-31 09:30:00Z     1      2    50%   2/2  ok       c1       e1\n"));
-    assert_non_null(strstr((const char *)page.data,
-                           "2026-01-31 09:30:05Z     0      0      -   0/2  unknown  c1       e1\n"));
+    assert_non_null(
+        strstr((const char *)page.data, "2026-01-31 09:30:00Z     1      2    50%   2/2  ok       c1       e1\n"));
+    assert_non_null(
+        strstr((const char *)page.data, "2026-01-31 09:30:05Z     0      0      -   0/2  unknown  c1       e1\n"));
     arena_free(arena);
 }
 
@@ -152,10 +153,8 @@ TEST(command_line_is_refused_with_the_reason) {
         struct ctl_options options;
         struct fault fault = {0};
         int count = 0;
-        while (cases[i].arguments[count])
-            count++;
-        const fault_code code =
-            ctl_options_read(count, (char *const *)(uintptr_t)cases[i].arguments, &options, &fault);
+        while (cases[i].arguments[count]) count++;
+        const fault_code code = ctl_options_read(count, (char *const *)(uintptr_t)cases[i].arguments, &options, &fault);
         if (cases[i].text)
             assert_string_equal(fault.text, cases[i].text);
         else

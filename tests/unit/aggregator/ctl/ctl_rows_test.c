@@ -10,8 +10,7 @@
 static void decodes(const char *path, slice json, struct arena *arena) {
     struct fault fault = {0};
     const struct method_desc *method = method_find(slice_from_text(path));
-    if (!method)
-        fail_msg("no method %s", path);
+    if (!method) fail_msg("no method %s", path);
     void *message = arena_alloc(arena, message_size(method->request));
     if (codec_decode_json(method->request, json, false, arena, message, &fault) ||
         codec_validate(method->request, message, &fault))
@@ -25,10 +24,8 @@ TEST(every_resource_is_a_method_of_the_contract) {
         struct text text = text_begin(arena);
         slice json;
         text_format(&text, "{%s", r->list_pages ? "\"pageSize\":500,\"pageToken\":\"x\"" : "");
-        if (r->list_by_sequence)
-            text_add_text(&text, "\"limit\":500,\"afterSequence\":\"7\"");
-        if (r->list_parent)
-            text_format(&text, "\"%s\":\"some-id\"", r->list_parent);
+        if (r->list_by_sequence) text_add_text(&text, "\"limit\":500,\"afterSequence\":\"7\"");
+        if (r->list_parent) text_format(&text, "\"%s\":\"some-id\"", r->list_parent);
         if (r->list_by_time)
             text_add_text(&text, ",\"from\":\"2026-01-31T09:30:00.000Z\",\"to\":\"2026-01-31T10:30:00Z\","
                                  "\"step\":\"60.000s\"");
@@ -40,8 +37,7 @@ TEST(every_resource_is_a_method_of_the_contract) {
             decodes(r->get_path, json, arena);
         }
         assert_ptr_equal(ctl_resource_find(r->name), r);
-        if (r->describe_also)
-            assert_non_null(ctl_resource_find(r->describe_also));
+        if (r->describe_also) assert_non_null(ctl_resource_find(r->describe_also));
     }
     assert_null(ctl_resource_find("slosx"));
     assert_ptr_equal(ctl_resource_find("hc"), ctl_resource_find("health"));
@@ -77,25 +73,21 @@ TEST(every_column_is_a_field_of_the_contract) {
             const bool above = column->path[0] == '^';
             const char *items = above ? "series" : r->list_items;
             const char *path = above ? column->path + 1 : column->path;
-            if (!*path)
-                continue;
+            if (!*path) continue;
             char json[512];
             size_t depth = 0;
             int size = snprintf(json, sizeof json, "{");
             for (const char *at = items; at; at = strchr(at, '.') ? strchr(at, '.') + 1 : NULL, depth++)
-                size += snprintf(json + size, sizeof json - (size_t)size, "\"%.*s\":[{",
-                                 (int)strcspn(at, "."), at);
+                size += snprintf(json + size, sizeof json - (size_t)size, "\"%.*s\":[{", (int)strcspn(at, "."), at);
             size_t nested = 0;
             for (const char *at = path; at; at = strchr(at, '.') ? strchr(at, '.') + 1 : NULL) {
                 const bool last = !strchr(at, '.');
                 nested += !last;
-                size += snprintf(json + size, sizeof json - (size_t)size, "\"%.*s\":%s",
-                                 (int)strcspn(at, "."), at, last ? "null" : "{");
+                size += snprintf(json + size, sizeof json - (size_t)size, "\"%.*s\":%s", (int)strcspn(at, "."), at,
+                                 last ? "null" : "{");
             }
-            while (nested--)
-                size += snprintf(json + size, sizeof json - (size_t)size, "}");
-            while (depth--)
-                size += snprintf(json + size, sizeof json - (size_t)size, "}]");
+            while (nested--) size += snprintf(json + size, sizeof json - (size_t)size, "}");
+            while (depth--) size += snprintf(json + size, sizeof json - (size_t)size, "}]");
             snprintf(json + size, sizeof json - (size_t)size, "}");
             struct fault fault = {0};
             void *message = arena_alloc(arena, message_size(method->response));
