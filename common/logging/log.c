@@ -48,10 +48,8 @@ static uint64_t area_hash(slice area) {
 }
 
 static slice trimmed(slice text) {
-    while (text.size && text.data[0] == ' ')
-        text = slice_from(text, 1);
-    while (text.size && text.data[text.size - 1] == ' ')
-        text.size--;
+    while (text.size && text.data[0] == ' ') text = slice_from(text, 1);
+    while (text.size && text.data[text.size - 1] == ' ') text.size--;
     return text;
 }
 
@@ -64,18 +62,16 @@ fault_code log_setup(enum log_level level, enum log_format format, slice debug_a
         const slice part = comma ? slice_of(rest.data, (size_t)(comma - rest.data)) : rest;
         rest = comma ? slice_from(rest, part.size + 1) : (slice){0};
         const slice area = trimmed(part);
-        if (area.size == 0)
-            continue;
+        if (area.size == 0) continue;
         if (area.size > LOG_AREA_BYTES)
-            return fault_set(reterr, FAULT_INPUT, "debug area '%.*s...' is longer than %d characters",
-                             LOG_AREA_BYTES, (const char *)area.data, LOG_AREA_BYTES);
+            return fault_set(reterr, FAULT_INPUT, "debug area '%.*s...' is longer than %d characters", LOG_AREA_BYTES,
+                             (const char *)area.data, LOG_AREA_BYTES);
         if (slice_equal_text(area, "all")) {
             all = true;
             continue;
         }
         if (count == LOG_AREAS_MAX)
-            return fault_set(reterr, FAULT_LIMIT, "more than %d debug areas; 'all' switches all on",
-                             LOG_AREAS_MAX);
+            return fault_set(reterr, FAULT_LIMIT, "more than %d debug areas; 'all' switches all on", LOG_AREAS_MAX);
         hashes[count++] = area_hash(area);
     }
     for (size_t i = 0; i < LOG_AREAS_MAX; i++)
@@ -91,16 +87,12 @@ void log_to(int fd) {
 }
 
 bool log_enabled(enum log_level level, const char *area) {
-    if ((int)level <= atomic_load_explicit(&process.level, memory_order_relaxed))
-        return true;
-    if (atomic_load_explicit(&process.all_areas, memory_order_relaxed))
-        return true;
-    if (atomic_load_explicit(&process.areas[0], memory_order_relaxed) == 0)
-        return false;
+    if ((int)level <= atomic_load_explicit(&process.level, memory_order_relaxed)) return true;
+    if (atomic_load_explicit(&process.all_areas, memory_order_relaxed)) return true;
+    if (atomic_load_explicit(&process.areas[0], memory_order_relaxed) == 0) return false;
     const uint64_t wanted = area_hash(slice_from_text(area));
     for (size_t i = 0; i < LOG_AREAS_MAX; i++)
-        if (atomic_load_explicit(&process.areas[i], memory_order_relaxed) == wanted)
-            return true;
+        if (atomic_load_explicit(&process.areas[i], memory_order_relaxed) == wanted) return true;
     return false;
 }
 
@@ -117,8 +109,7 @@ struct line {
 
 /* All or nothing, so that an escape is never cut in two. */
 static void line_add(struct line *line, const char *piece, size_t size) {
-    if (line->cut)
-        return;
+    if (line->cut) return;
     if (line->size + size > sizeof line->bytes - TAIL_BYTES) {
         line->cut = true;
         return;
@@ -137,8 +128,7 @@ static void line_add_key(struct line *line, const char *key) {
         line_add_text(line, key);
         line_add_text(line, "\":");
     } else {
-        if (line->size)
-            line_add_text(line, " ");
+        if (line->size) line_add_text(line, " ");
         line_add_text(line, key);
         line_add_text(line, "=");
     }
@@ -146,8 +136,7 @@ static void line_add_key(struct line *line, const char *key) {
 
 /* Escapes what would end the value, the line or reach into the reader's terminal: quotes, C0, DEL, C1. */
 static void line_add_quoted(struct line *line, slice value) {
-    if (line->cut)
-        return;
+    if (line->cut) return;
     line_add_text(line, "\"");
     for (size_t at = 0; at < value.size && !line->cut;) {
         const uint8_t byte = value.data[at];
@@ -174,8 +163,7 @@ static void line_add_quoted(struct line *line, slice value) {
 static bool is_plain(slice value) {
     for (size_t i = 0; i < value.size; i++) {
         const uint8_t byte = value.data[i];
-        if (byte <= ' ' || byte >= 0x7F || byte == '"' || byte == '=' || byte == '\\')
-            return false;
+        if (byte <= ' ' || byte >= 0x7F || byte == '"' || byte == '=' || byte == '\\') return false;
     }
     return value.size > 0;
 }
@@ -189,29 +177,18 @@ static void line_add_value(struct line *line, slice value) {
 
 static void line_add_field(struct line *line, const struct log_field *field) {
     /* A key without its value would spoil the line: room for the shortest is asked first. */
-    if (line->size + strlen(field->key) + 48 > sizeof line->bytes - TAIL_BYTES)
-        line->cut = true;
-    if (line->cut)
-        return;
+    if (line->size + strlen(field->key) + 48 > sizeof line->bytes - TAIL_BYTES) line->cut = true;
+    if (line->cut) return;
     char number[40];
     line_add_key(line, field->key);
     switch (field->kind) {
-    case LOG_KIND_INT:
-        snprintf(number, sizeof number, "%" PRId64, field->integer);
-        break;
-    case LOG_KIND_UINT:
-        snprintf(number, sizeof number, "%" PRIu64, field->natural);
-        break;
-    case LOG_KIND_BOOL:
-        snprintf(number, sizeof number, "%s", field->integer ? "true" : "false");
-        break;
+    case LOG_KIND_INT: snprintf(number, sizeof number, "%" PRId64, field->integer); break;
+    case LOG_KIND_UINT: snprintf(number, sizeof number, "%" PRIu64, field->natural); break;
+    case LOG_KIND_BOOL: snprintf(number, sizeof number, "%s", field->integer ? "true" : "false"); break;
     case LOG_KIND_DOUBLE:
-        snprintf(number, sizeof number, line->json && !isfinite(field->real) ? "\"%g\"" : "%.9g",
-                 field->real);
+        snprintf(number, sizeof number, line->json && !isfinite(field->real) ? "\"%g\"" : "%.9g", field->real);
         break;
-    case LOG_KIND_SLICE:
-        line_add_value(line, field->text);
-        return;
+    case LOG_KIND_SLICE: line_add_value(line, field->text); return;
     }
     line_add_text(line, number);
 }
@@ -247,11 +224,9 @@ static bool line_write_locked(const struct line *line) {
     struct pollfd ready = {.fd = fd, .events = POLLOUT};
     const int count = poll(&ready, 1, process.reader_hangs ? 0 : WRITE_WAIT_MS);
     process.reader_hangs = count == 0;
-    if (count <= 0)
-        return false;
+    if (count <= 0) return false;
     ssize_t written;
-    do
-        written = write(fd, line->bytes, line->size);
+    do written = write(fd, line->bytes, line->size);
     while (written < 0 && errno == EINTR);
     return written == (ssize_t)line->size;
 }
@@ -261,8 +236,7 @@ void log_write(enum log_level level, const char *area, const char *event, const 
     const bool json = atomic_load_explicit(&process.format, memory_order_relaxed) == LOG_FORMAT_JSON;
     struct line line = {.json = json};
     line_begin(&line, level, area, event);
-    for (size_t i = 1; i < count; i++)
-        line_add_field(&line, &fields[i]);
+    for (size_t i = 1; i < count; i++) line_add_field(&line, &fields[i]);
     line_end(&line);
 
     pthread_mutex_lock(&process.write_lock);
@@ -275,14 +249,12 @@ void log_write(enum log_level level, const char *area, const char *event, const 
         line_begin(&report, LOG_LEVEL_WARN, "logging", "lines_dropped");
         line_add_field(&report, &LOG_UINT("lines", dropped - process.dropped_reported));
         line_end(&report);
-        if (line_write_locked(&report))
-            process.dropped_reported = dropped;
+        if (line_write_locked(&report)) process.dropped_reported = dropped;
     }
     pthread_mutex_unlock(&process.write_lock);
 }
 
-bool log_limit_pass(struct log_limit *limit, int64_t monotonic_ms, int64_t interval_ms,
-                    uint64_t *ret_suppressed) {
+bool log_limit_pass(struct log_limit *limit, int64_t monotonic_ms, int64_t interval_ms, uint64_t *ret_suppressed) {
     int64_t next_ms = atomic_load_explicit(&limit->next_ms, memory_order_relaxed);
     if (monotonic_ms < next_ms ||
         !atomic_compare_exchange_strong(&limit->next_ms, &next_ms, monotonic_ms + interval_ms)) {

@@ -27,8 +27,7 @@ extern const char *const log_format_names[];
 /* debug_areas: comma-separated areas whose debug lines are written whatever the level is ("ship,collect";
  * "all"; "": none). May be called again (SIGHUP) while other threads log. FAULT_INPUT when an area's name is
  * too long, FAULT_LIMIT when there are more than LOG_AREAS_MAX. Before the first call: info, logfmt. */
-fault_code log_setup(enum log_level level, enum log_format format, slice debug_areas,
-                     struct fault *reterr) MUST_CHECK;
+fault_code log_setup(enum log_level level, enum log_format format, slice debug_areas, struct fault *reterr) MUST_CHECK;
 /* Where lines go: stderr until changed (tests). The descriptor stays the caller's. */
 void log_to(int fd);
 
@@ -47,28 +46,27 @@ struct log_field {
         slice text;
     };
 };
-#define LOG_INT(name, value)    ((struct log_field){(name), LOG_KIND_INT, .integer = (value)})
-#define LOG_UINT(name, value)   ((struct log_field){(name), LOG_KIND_UINT, .natural = (value)})
+#define LOG_INT(name, value) ((struct log_field){(name), LOG_KIND_INT, .integer = (value)})
+#define LOG_UINT(name, value) ((struct log_field){(name), LOG_KIND_UINT, .natural = (value)})
 #define LOG_DOUBLE(name, value) ((struct log_field){(name), LOG_KIND_DOUBLE, .real = (value)})
-#define LOG_BOOL(name, value)   ((struct log_field){(name), LOG_KIND_BOOL, .integer = (value)})
-#define LOG_SLICE(name, value)                                                                               \
+#define LOG_BOOL(name, value) ((struct log_field){(name), LOG_KIND_BOOL, .integer = (value)})
+#define LOG_SLICE(name, value)                                                                                         \
     ((struct log_field){(name), LOG_KIND_SLICE, .text = (value)}) /* escaped, may hold anything */
-#define LOG_TEXT(name, value)    ((struct log_field){(name), LOG_KIND_SLICE, .text = slice_from_text(value)})
+#define LOG_TEXT(name, value) ((struct log_field){(name), LOG_KIND_SLICE, .text = slice_from_text(value)})
 #define LOG_FAULT(fault_pointer) LOG_TEXT("fault", (fault_pointer)->text)
 
 /* Use the macros: they do not evaluate the fields when the line is not wanted. fields[0] is not used. */
-void log_write(enum log_level level, const char *area, const char *event, const struct log_field *fields,
-               size_t count);
-#define LOG_AT(level, area, event, ...)                                                                      \
-    do {                                                                                                     \
-        if (log_enabled((level), (area))) {                                                                  \
-            const struct log_field log_fields_[] = {{.key = NULL}, ##__VA_ARGS__};                           \
-            log_write((level), (area), (event), log_fields_, sizeof log_fields_ / sizeof *log_fields_);      \
-        }                                                                                                    \
+void log_write(enum log_level level, const char *area, const char *event, const struct log_field *fields, size_t count);
+#define LOG_AT(level, area, event, ...)                                                                                \
+    do {                                                                                                               \
+        if (log_enabled((level), (area))) {                                                                            \
+            const struct log_field log_fields_[] = {{.key = NULL}, ##__VA_ARGS__};                                     \
+            log_write((level), (area), (event), log_fields_, sizeof log_fields_ / sizeof *log_fields_);                \
+        }                                                                                                              \
     } while (0)
-#define LOG_ERROR(area, event, ...)      LOG_AT(LOG_LEVEL_ERROR, area, event, ##__VA_ARGS__)
-#define LOG_WARN(area, event, ...)       LOG_AT(LOG_LEVEL_WARN, area, event, ##__VA_ARGS__)
-#define LOG_INFO(area, event, ...)       LOG_AT(LOG_LEVEL_INFO, area, event, ##__VA_ARGS__)
+#define LOG_ERROR(area, event, ...) LOG_AT(LOG_LEVEL_ERROR, area, event, ##__VA_ARGS__)
+#define LOG_WARN(area, event, ...) LOG_AT(LOG_LEVEL_WARN, area, event, ##__VA_ARGS__)
+#define LOG_INFO(area, event, ...) LOG_AT(LOG_LEVEL_INFO, area, event, ##__VA_ARGS__)
 #define LOG_DEBUG_LINE(area, event, ...) LOG_AT(LOG_LEVEL_DEBUG, area, event, ##__VA_ARGS__)
 
 /* For a fault that repeats: zero-initialised, one beside what fails. True at most once per interval; then
@@ -79,7 +77,6 @@ struct log_limit {
     _Atomic int64_t next_ms;
     _Atomic uint64_t suppressed;
 };
-bool log_limit_pass(struct log_limit *limit, int64_t monotonic_ms, int64_t interval_ms,
-                    uint64_t *ret_suppressed);
+bool log_limit_pass(struct log_limit *limit, int64_t monotonic_ms, int64_t interval_ms, uint64_t *ret_suppressed);
 
 #endif

@@ -41,18 +41,16 @@ static const char *captured(struct capture *capture) {
 }
 
 static void line_is_logfmt_with_time_level_area_event_first(void **state) {
-    LOG_WARN("ship", "connect_failed", LOG_TEXT("broker", "mq.lan"), LOG_INT("retry_ms", -4),
-             LOG_UINT("n", UINT64_MAX), LOG_BOOL("tls", true), LOG_DOUBLE("ratio", 0.25));
+    LOG_WARN("ship", "connect_failed", LOG_TEXT("broker", "mq.lan"), LOG_INT("retry_ms", -4), LOG_UINT("n", UINT64_MAX),
+             LOG_BOOL("tls", true), LOG_DOUBLE("ratio", 0.25));
     const char *line = captured(*state);
     assert_int_equal(strncmp(line, "time=20", 7), 0);
-    assert_string_equal(strstr(line, " level="),
-                        " level=warn area=ship event=connect_failed broker=mq.lan retry_ms=-4 "
-                        "n=18446744073709551615 tls=true ratio=0.25\n");
+    assert_string_equal(strstr(line, " level="), " level=warn area=ship event=connect_failed broker=mq.lan retry_ms=-4 "
+                                                 "n=18446744073709551615 tls=true ratio=0.25\n");
 }
 
 static void values_cannot_end_a_line_or_reach_the_terminal(void **state) {
-    LOG_INFO("a", "b", LOG_SLICE("v", SLICE_LIT("x\n level=error \"q\" \x1b[31m\xc2\x9b\xff\x00z")),
-             LOG_TEXT("e", ""));
+    LOG_INFO("a", "b", LOG_SLICE("v", SLICE_LIT("x\n level=error \"q\" \x1b[31m\xc2\x9b\xff\x00z")), LOG_TEXT("e", ""));
     assert_string_equal(strstr(captured(*state), " v="),
                         " v=\"x\\n level=error \\\"q\\\" \\u001b[31m\\u009b\xEF\xBF\xBD\\u0000z\" e=\"\"\n");
 }
@@ -85,8 +83,7 @@ static void debug_is_switched_by_area(void **state) {
     struct fault fault;
     LOG_DEBUG_LINE("ship", "quiet");
     assert_string_equal(captured(*state), "");
-    assert_int_equal(log_setup(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT, SLICE_LIT("collect, ship"), &fault),
-                     FAULT_NONE);
+    assert_int_equal(log_setup(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT, SLICE_LIT("collect, ship"), &fault), FAULT_NONE);
     LOG_DEBUG_LINE("ship", "heard");
     LOG_DEBUG_LINE("journal", "quiet");
     LOG_INFO("journal", "quiet");
@@ -98,17 +95,16 @@ static void debug_is_switched_by_area(void **state) {
     assert_int_equal(
         log_setup(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT, SLICE_LIT("a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q"), &fault),
         FAULT_LIMIT);
-    assert_int_equal(log_setup(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT,
-                               SLICE_LIT("an_area_with_a_name_that_is_far_too_long"), &fault),
-                     FAULT_INPUT);
+    assert_int_equal(
+        log_setup(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT, SLICE_LIT("an_area_with_a_name_that_is_far_too_long"), &fault),
+        FAULT_INPUT);
 }
 
 static void reader_that_hangs_costs_lines_not_time(void **state) {
     struct capture *capture = *state;
     const uint64_t dropped_before = log_dropped();
     const int64_t begun_ms = clock_monotonic_ms();
-    for (int i = 0; i < 20000; i++)
-        LOG_INFO("a", "flood", LOG_INT("i", i));
+    for (int i = 0; i < 20000; i++) LOG_INFO("a", "flood", LOG_INT("i", i));
     assert_true(clock_monotonic_ms() - begun_ms < 2000);
     const uint64_t dropped = log_dropped() - dropped_before;
     assert_true(dropped > 0);
