@@ -47,8 +47,7 @@ struct metrics {
 
 struct metrics *metrics_new(const char *program) {
     struct metrics *metrics = calloc(1, sizeof *metrics);
-    if (!metrics)
-        return NULL;
+    if (!metrics) return NULL;
     metrics->program = program;
     metrics->last_next = &metrics->first;
     pthread_mutex_init(&metrics->lock, NULL);
@@ -56,8 +55,7 @@ struct metrics *metrics_new(const char *program) {
 }
 
 static struct metric_table *table_free(struct metric_table *table) {
-    if (!table)
-        return NULL;
+    if (!table) return NULL;
     free((void *)table->cells);
     free(table->first_cell);
     free(table);
@@ -65,8 +63,7 @@ static struct metric_table *table_free(struct metric_table *table) {
 }
 
 struct metrics *metrics_free(struct metrics *metrics) {
-    if (!metrics)
-        return NULL;
+    if (!metrics) return NULL;
     for (struct metric_table *table = metrics->first, *next; table; table = next) {
         next = table->next;
         table_free(table);
@@ -90,40 +87,31 @@ static size_t row_cells(const struct metric_row *row) {
 }
 
 static bool name_ok(const char *name) {
-    if (!name || !*name || (*name >= '0' && *name <= '9'))
-        return false;
+    if (!name || !*name || (*name >= '0' && *name <= '9')) return false;
     for (const char *at = name; *at; at++)
-        if (!((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') ||
-              *at == '_' || *at == ':'))
+        if (!((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' ||
+              *at == ':'))
             return false;
     return true;
 }
 
 static bool labels_ok(const char *at) {
-    if (!at)
-        return false;
+    if (!at) return false;
     while (*at) {
         const char *const name = at;
         while ((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || *at == '_' ||
                (at > name && *at >= '0' && *at <= '9'))
             at++;
-        if (at == name || *at++ != '=' || *at++ != '"')
-            return false;
+        if (at == name || *at++ != '=' || *at++ != '"') return false;
         while (*at && *at != '"') {
-            if (*at == '\n')
-                return false;
-            if (*at == '\\' && !strchr("\\\"n", *++at))
-                return false;
-            if (!*at)
-                return false;
+            if (*at == '\n') return false;
+            if (*at == '\\' && !strchr("\\\"n", *++at)) return false;
+            if (!*at) return false;
             at++;
         }
-        if (*at++ != '"')
-            return false;
-        if (*at == '\0')
-            return true;
-        if (*at++ != ',' || *at == '\0')
-            return false;
+        if (*at++ != '"') return false;
+        if (*at == '\0') return true;
+        if (*at++ != ',' || *at == '\0') return false;
     }
     return true;
 }
@@ -150,27 +138,23 @@ static fault_code row_check(const struct metric_row *rows, size_t i, struct faul
             return fault_set(reterr, FAULT_INPUT, "metric %s: bucket bounds must ascend", row->name);
     const bool follows = i > 0 && strcmp(rows[i - 1].name, row->name) == 0;
     if (follows && rows[i - 1].kind != row->kind)
-        return fault_set(reterr, FAULT_CONFLICT, "metric %s: rows of one name must be of one kind",
-                         row->name);
+        return fault_set(reterr, FAULT_CONFLICT, "metric %s: rows of one name must be of one kind", row->name);
     for (size_t j = 0; j < i; j++) {
-        if (strcmp(rows[j].name, row->name) != 0)
-            continue;
-        if (!follows)
-            return fault_set(reterr, FAULT_CONFLICT, "metric %s: its rows must stand together", row->name);
+        if (strcmp(rows[j].name, row->name) != 0) continue;
+        if (!follows) return fault_set(reterr, FAULT_CONFLICT, "metric %s: its rows must stand together", row->name);
         if (strcmp(rows[j].labels, row->labels) == 0)
             return fault_set(reterr, FAULT_CONFLICT, "metric %s{%s} is there twice", row->name, row->labels);
     }
     return FAULT_NONE;
 }
 
-static fault_code families_check_locked(const struct metrics *metrics, const struct metric_row *rows,
-                                        size_t rows_count, struct fault *reterr) {
+static fault_code families_check_locked(const struct metrics *metrics, const struct metric_row *rows, size_t rows_count,
+                                        struct fault *reterr) {
     for (const struct metric_table *table = metrics->first; table; table = table->next)
         for (size_t i = 0; i < rows_count; i++)
             for (size_t j = 0; j < table->rows_count; j++)
                 if (strcmp(rows[i].name, table->rows[j].name) == 0)
-                    return fault_set(reterr, FAULT_CONFLICT, "metric %s belongs to another table",
-                                     rows[i].name);
+                    return fault_set(reterr, FAULT_CONFLICT, "metric %s belongs to another table", rows[i].name);
     return FAULT_NONE;
 }
 
@@ -178,8 +162,7 @@ fault_code metrics_add(struct metrics *metrics, const struct metric_row *rows, s
                        struct metric_table **ret_table, struct fault *reterr) {
     for (size_t i = 0; i < rows_count; i++) {
         const fault_code code = row_check(rows, i, reterr);
-        if (code)
-            return code;
+        if (code) return code;
     }
     struct metric_table *table = calloc(1, sizeof *table);
     uint32_t *first_cell = table ? calloc(rows_count + 1, sizeof *first_cell) : NULL;
@@ -194,8 +177,7 @@ fault_code metrics_add(struct metrics *metrics, const struct metric_row *rows, s
         free(table);
         return fault_set(reterr, FAULT_SYSTEM, "metrics of %zu rows: out of memory", rows_count);
     }
-    *table = (struct metric_table){
-        .rows = rows, .rows_count = rows_count, .first_cell = first_cell, .cells = cells};
+    *table = (struct metric_table){.rows = rows, .rows_count = rows_count, .first_cell = first_cell, .cells = cells};
 
     pthread_mutex_lock(&metrics->lock);
     const fault_code code = families_check_locked(metrics, rows, rows_count, reterr);
@@ -213,21 +195,17 @@ fault_code metrics_add(struct metrics *metrics, const struct metric_row *rows, s
 }
 
 struct metric_table *metrics_remove(struct metrics *metrics, struct metric_table *table) {
-    if (!table)
-        return NULL;
+    if (!table) return NULL;
     pthread_mutex_lock(&metrics->lock);
     struct metric_table **link = &metrics->first;
-    while (*link != table)
-        link = &(*link)->next;
+    while (*link != table) link = &(*link)->next;
     *link = table->next;
-    if (metrics->last_next == &table->next)
-        metrics->last_next = link;
+    if (metrics->last_next == &table->next) metrics->last_next = link;
     pthread_mutex_unlock(&metrics->lock);
     return table_free(table);
 }
 
-fault_code metrics_on_read(struct metrics *metrics, void (*call)(void *context), void *context,
-                           struct fault *reterr) {
+fault_code metrics_on_read(struct metrics *metrics, void (*call)(void *context), void *context, struct fault *reterr) {
     pthread_mutex_lock(&metrics->lock);
     const bool room = metrics->read_calls_count < READ_CALLS_MAX;
     if (room) {
@@ -235,8 +213,7 @@ fault_code metrics_on_read(struct metrics *metrics, void (*call)(void *context),
         metrics->read_calls[metrics->read_calls_count++].context = context;
     }
     pthread_mutex_unlock(&metrics->lock);
-    return room ? FAULT_NONE
-                : fault_set(reterr, FAULT_LIMIT, "more than %d metrics_on_read calls", READ_CALLS_MAX);
+    return room ? FAULT_NONE : fault_set(reterr, FAULT_LIMIT, "more than %d metrics_on_read calls", READ_CALLS_MAX);
 }
 
 static uint64_t double_bits(double value) {
@@ -258,54 +235,45 @@ static _Atomic uint64_t *cell_of(const struct metric_table *table, size_t row, e
 
 static void cell_add_double(_Atomic uint64_t *cell, double by) {
     uint64_t old = atomic_load_explicit(cell, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(cell, &old, double_bits(bits_double(old) + by),
-                                                  memory_order_relaxed, memory_order_relaxed)) {
+    while (!atomic_compare_exchange_weak_explicit(cell, &old, double_bits(bits_double(old) + by), memory_order_relaxed,
+                                                  memory_order_relaxed)) {
     }
 }
 
 void metric_count(struct metric_table *table, size_t row, uint64_t add) {
-    if (table)
-        atomic_fetch_add_explicit(cell_of(table, row, METRIC_COUNTER), add, memory_order_relaxed);
+    if (table) atomic_fetch_add_explicit(cell_of(table, row, METRIC_COUNTER), add, memory_order_relaxed);
 }
 
 void metric_count_to(struct metric_table *table, size_t row, uint64_t now) {
-    if (table)
-        atomic_store_explicit(cell_of(table, row, METRIC_COUNTER), now, memory_order_relaxed);
+    if (table) atomic_store_explicit(cell_of(table, row, METRIC_COUNTER), now, memory_order_relaxed);
 }
 
 void metric_set(struct metric_table *table, size_t row, double value) {
-    if (table)
-        atomic_store_explicit(cell_of(table, row, METRIC_GAUGE), double_bits(value), memory_order_relaxed);
+    if (table) atomic_store_explicit(cell_of(table, row, METRIC_GAUGE), double_bits(value), memory_order_relaxed);
 }
 
 void metric_move(struct metric_table *table, size_t row, double by) {
-    if (table)
-        cell_add_double(cell_of(table, row, METRIC_GAUGE), by);
+    if (table) cell_add_double(cell_of(table, row, METRIC_GAUGE), by);
 }
 
 void metric_observe(struct metric_table *table, size_t row, double value) {
-    if (!table || isnan(value))
-        return;
+    if (!table || isnan(value)) return;
     _Atomic uint64_t *cells = cell_of(table, row, METRIC_HISTOGRAM);
     const double *bounds = row_bounds(&table->rows[row]);
     const size_t bounds_count = row_bounds_count(&table->rows[row]);
     size_t bucket = 0;
-    while (bucket < bounds_count && value > bounds[bucket])
-        bucket++;
+    while (bucket < bounds_count && value > bounds[bucket]) bucket++;
     atomic_fetch_add_explicit(&cells[bucket], 1, memory_order_relaxed);
     cell_add_double(&cells[bounds_count + 1], value);
 }
 
 uint64_t metric_total(const struct metric_table *table, size_t row) {
-    if (!table)
-        return 0;
+    if (!table) return 0;
     assert(row < table->rows_count && table->rows[row].kind != METRIC_GAUGE);
     const _Atomic uint64_t *cells = &table->cells[table->first_cell[row]];
-    const size_t count =
-        table->rows[row].kind == METRIC_HISTOGRAM ? row_bounds_count(&table->rows[row]) + 1 : 1;
+    const size_t count = table->rows[row].kind == METRIC_HISTOGRAM ? row_bounds_count(&table->rows[row]) + 1 : 1;
     uint64_t total = 0;
-    for (size_t i = 0; i < count; i++)
-        total += atomic_load_explicit(&cells[i], memory_order_relaxed);
+    for (size_t i = 0; i < count; i++) total += atomic_load_explicit(&cells[i], memory_order_relaxed);
     return total;
 }
 
@@ -318,8 +286,7 @@ static void add_number(struct text *text, double value) {
         snprintf(digits, sizeof digits, value > 0 ? "+Inf" : "-Inf");
     else {
         snprintf(digits, sizeof digits, "%.15g", value);
-        if (strtod(digits, NULL) != value)
-            snprintf(digits, sizeof digits, "%.17g", value);
+        if (strtod(digits, NULL) != value) snprintf(digits, sizeof digits, "%.17g", value);
     }
     text_add_text(text, digits);
 }
@@ -327,8 +294,7 @@ static void add_number(struct text *text, double value) {
 static void add_series(struct text *text, const struct metric_row *row, const char *suffix) {
     text_add_text(text, row->name);
     text_add_text(text, suffix);
-    if (*row->labels)
-        text_format(text, "{%s}", row->labels);
+    if (*row->labels) text_format(text, "{%s}", row->labels);
     text_add_text(text, " ");
 }
 
@@ -345,8 +311,7 @@ static void add_histogram(struct text *text, const struct metric_row *row, const
             const double bound = row_bounds(row)[i];
             add_number(text, bound);
             /* OpenMetrics 1.0, "Canonical numbers": integers with a fraction. */
-            if (openmetrics && bound == floor(bound) && fabs(bound) < 1e15)
-                text_add_text(text, ".0");
+            if (openmetrics && bound == floor(bound) && fabs(bound) < 1e15) text_add_text(text, ".0");
         }
         text_format(text, "\"} %" PRIu64 "\n", count);
     }
@@ -371,8 +336,7 @@ static void add_table(struct text *text, const struct metric_table *table, bool 
     for (size_t i = 0; i < table->rows_count; i++) {
         const struct metric_row *row = &table->rows[i];
         const _Atomic uint64_t *cells = &table->cells[table->first_cell[i]];
-        if (i == 0 || strcmp(table->rows[i - 1].name, row->name) != 0)
-            add_family_head(text, row, openmetrics);
+        if (i == 0 || strcmp(table->rows[i - 1].name, row->name) != 0) add_family_head(text, row, openmetrics);
         if (row->kind == METRIC_HISTOGRAM) {
             add_histogram(text, row, cells, openmetrics);
             continue;
@@ -392,8 +356,7 @@ fault_code metrics_text(struct metrics *metrics, bool openmetrics, struct arena 
                         struct fault *reterr) {
     struct text text = text_begin(arena);
     pthread_mutex_lock(&metrics->lock);
-    for (size_t i = 0; i < metrics->read_calls_count; i++)
-        metrics->read_calls[i].call(metrics->read_calls[i].context);
+    for (size_t i = 0; i < metrics->read_calls_count; i++) metrics->read_calls[i].call(metrics->read_calls[i].context);
     for (const struct metric_table *table = metrics->first; table; table = table->next)
         add_table(&text, table, openmetrics);
     pthread_mutex_unlock(&metrics->lock);
@@ -402,8 +365,7 @@ fault_code metrics_text(struct metrics *metrics, bool openmetrics, struct arena 
                 "picket_build_info{program=\"%s\",version=\"%s\"} 1\n",
                 metrics->program, PICKET_VERSION);
     process_metrics_add(&text, openmetrics);
-    if (openmetrics)
-        text_add_text(&text, "# EOF\n");
+    if (openmetrics) text_add_text(&text, "# EOF\n");
     return text_end(&text, "metrics text", ret_text, reterr);
 }
 

@@ -33,14 +33,14 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 struct metric_row {
     enum metric_kind kind;
-    const char *name;   /* [a-zA-Z_:][a-zA-Z0-9_:]* */
-    const char *labels; /* `code="200",method="GET"`, values escaped (metrics_label); "" for none */
-    const char *help;   /* one sentence */
-    double scale; /* the text shows value * scale; 0 is 1. Count nanoseconds with 1e-9 to show seconds. */
+    const char *name;     /* [a-zA-Z_:][a-zA-Z0-9_:]* */
+    const char *labels;   /* `code="200",method="GET"`, values escaped (metrics_label); "" for none */
+    const char *help;     /* one sentence */
+    double scale;         /* the text shows value * scale; 0 is 1. Count nanoseconds with 1e-9 to show seconds. */
     const double *bounds; /* histogram: upper bounds, ascending, without +Inf; NULL: metrics_seconds_bounds */
     size_t bounds_count;
 };
-#define METRIC_ROW(kind_word, name_text, labels_text, help_text)                                             \
+#define METRIC_ROW(kind_word, name_text, labels_text, help_text)                                                       \
     { .kind = METRIC_##kind_word, .name = (name_text), .labels = (labels_text), .help = (help_text) }
 
 struct metrics;
@@ -63,14 +63,12 @@ struct metric_table *metrics_remove(struct metrics *metrics, struct metric_table
 fault_code metrics_on_read(struct metrics *metrics, void (*call)(void *context), void *context,
                            struct fault *reterr) MUST_CHECK;
 
-void metric_count(struct metric_table *table, size_t row, uint64_t add); /* counter */
-void metric_count_to(struct metric_table *table, size_t row,
-                     uint64_t now);                                    /* counter kept elsewhere: its total */
-void metric_set(struct metric_table *table, size_t row, double value); /* gauge */
-void metric_move(struct metric_table *table, size_t row, double by);   /* gauge, up or down */
-void metric_observe(struct metric_table *table, size_t row, double value); /* histogram, in base units */
-uint64_t metric_total(const struct metric_table *table,
-                      size_t row); /* a counter's value, a histogram's count */
+void metric_count(struct metric_table *table, size_t row, uint64_t add);    /* counter */
+void metric_count_to(struct metric_table *table, size_t row, uint64_t now); /* counter kept elsewhere: its total */
+void metric_set(struct metric_table *table, size_t row, double value);      /* gauge */
+void metric_move(struct metric_table *table, size_t row, double by);        /* gauge, up or down */
+void metric_observe(struct metric_table *table, size_t row, double value);  /* histogram, in base units */
+uint64_t metric_total(const struct metric_table *table, size_t row);        /* a counter's value, a histogram's count */
 
 /* The whole text, with process_* (resident and virtual bytes, CPU seconds, open and maximum descriptors,
  * start time) and picket_build_info. In the arena; FAULT_LIMIT when it does not fit. Any thread. */

@@ -44,27 +44,26 @@ static void text_is_prometheus_0_0_4(void **state) {
     metric_observe(table, SECONDS, 99);
     assert_int_equal(metric_total(table, SECONDS), 3);
     const char *text = (const char *)whole_text(metrics, false, arena).data;
-    const char *expected =
-        "# HELP picket_t_intents_total Intents, \"by\" result.\n"
-        "# TYPE picket_t_intents_total counter\n"
-        "picket_t_intents_total{result=\"accepted\"} 3\n"
-        "picket_t_intents_total{result=\"refused\"} 9007199254740993\n"
-        "# HELP picket_t_depth Depth.\n# TYPE picket_t_depth gauge\npicket_t_depth 7.5\n"
-        "# HELP picket_t_seconds Time.\n# TYPE picket_t_seconds histogram\n"
-        "picket_t_seconds_bucket{op=\"x\",le=\"0.1\"} 1\n"
-        "picket_t_seconds_bucket{op=\"x\",le=\"1\"} 1\n"
-        "picket_t_seconds_bucket{op=\"x\",le=\"2.5\"} 2\n"
-        "picket_t_seconds_bucket{op=\"x\",le=\"+Inf\"} 3\n"
-        "picket_t_seconds_sum{op=\"x\"} 101.1\npicket_t_seconds_count{op=\"x\"} 3\n"
-        "# HELP picket_t_busy_seconds_total Busy.\n# TYPE picket_t_busy_seconds_total counter\n"
-        "picket_t_busy_seconds_total 1.5\n"
-        "# HELP picket_build_info What is running.\n# TYPE picket_build_info gauge\n"
-        "picket_build_info{program=\"picket-test\",version=\"";
+    const char *expected = "# HELP picket_t_intents_total Intents, \"by\" result.\n"
+                           "# TYPE picket_t_intents_total counter\n"
+                           "picket_t_intents_total{result=\"accepted\"} 3\n"
+                           "picket_t_intents_total{result=\"refused\"} 9007199254740993\n"
+                           "# HELP picket_t_depth Depth.\n# TYPE picket_t_depth gauge\npicket_t_depth 7.5\n"
+                           "# HELP picket_t_seconds Time.\n# TYPE picket_t_seconds histogram\n"
+                           "picket_t_seconds_bucket{op=\"x\",le=\"0.1\"} 1\n"
+                           "picket_t_seconds_bucket{op=\"x\",le=\"1\"} 1\n"
+                           "picket_t_seconds_bucket{op=\"x\",le=\"2.5\"} 2\n"
+                           "picket_t_seconds_bucket{op=\"x\",le=\"+Inf\"} 3\n"
+                           "picket_t_seconds_sum{op=\"x\"} 101.1\npicket_t_seconds_count{op=\"x\"} 3\n"
+                           "# HELP picket_t_busy_seconds_total Busy.\n# TYPE picket_t_busy_seconds_total counter\n"
+                           "picket_t_busy_seconds_total 1.5\n"
+                           "# HELP picket_build_info What is running.\n# TYPE picket_build_info gauge\n"
+                           "picket_build_info{program=\"picket-test\",version=\"";
     assert_int_equal(strncmp(text, expected, strlen(expected)), 0);
     for (size_t i = 0; i < 5; i++) {
-        static const char *const names[] = {"\nprocess_cpu_seconds_total ",
-                                            "\nprocess_resident_memory_bytes ", "\nprocess_open_fds ",
-                                            "\nprocess_max_fds ", "\nprocess_start_time_seconds 1"};
+        static const char *const names[] = {"\nprocess_cpu_seconds_total ", "\nprocess_resident_memory_bytes ",
+                                            "\nprocess_open_fds ", "\nprocess_max_fds ",
+                                            "\nprocess_start_time_seconds 1"};
         assert_non_null(strstr(text, names[i]));
     }
     assert_null(strstr(text, "# EOF"));
@@ -78,16 +77,14 @@ static void text_is_openmetrics_when_asked(void **state) {
     struct metric_table *table;
     assert_int_equal(metrics_add(metrics, rows, 5, &table, NULL), FAULT_NONE);
     const slice text = whole_text(metrics, true, arena);
-    const char *expected =
-        "# HELP picket_t_intents Intents, \\\"by\\\" result.\n# TYPE picket_t_intents counter\n"
-        "picket_t_intents_total{result=\"accepted\"} 0\n";
+    const char *expected = "# HELP picket_t_intents Intents, \\\"by\\\" result.\n# TYPE picket_t_intents counter\n"
+                           "picket_t_intents_total{result=\"accepted\"} 0\n";
     assert_int_equal(strncmp((const char *)text.data, expected, strlen(expected)), 0);
     assert_non_null(strstr((const char *)text.data, "le=\"1.0\"} 0\n"));
-    assert_non_null(
-        strstr((const char *)text.data, "# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total "));
+    assert_non_null(strstr((const char *)text.data, "# TYPE process_cpu_seconds counter\nprocess_cpu_seconds_total "));
     assert_string_equal((const char *)text.data + text.size - 6, "# EOF\n");
-    assert_true(metrics_wants_openmetrics(SLICE_LIT(
-        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2")));
+    assert_true(metrics_wants_openmetrics(
+        SLICE_LIT("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2")));
     assert_false(metrics_wants_openmetrics(SLICE_LIT("text/plain")));
     assert_false(metrics_wants_openmetrics((slice){0}));
     arena_free(arena);
@@ -109,8 +106,7 @@ static void malformed_and_repeated_rows_are_refused(void **state) {
         {{METRIC_ROW(GAUGE, "x_total", "", "h")}, 1, FAULT_INPUT},
         {{METRIC_ROW(GAUGE, "x", "", "")}, 1, FAULT_INPUT},
         {{METRIC_ROW(GAUGE, "x", "", "h"), METRIC_ROW(GAUGE, "x", "", "h")}, 2, FAULT_CONFLICT},
-        {{METRIC_ROW(GAUGE, "x", "a=\"1\"", "h"), METRIC_ROW(GAUGE, "y", "", "h"),
-          METRIC_ROW(GAUGE, "x", "", "h")},
+        {{METRIC_ROW(GAUGE, "x", "a=\"1\"", "h"), METRIC_ROW(GAUGE, "y", "", "h"), METRIC_ROW(GAUGE, "x", "", "h")},
          3,
          FAULT_CONFLICT},
         {{METRIC_ROW(GAUGE, "picket_t_depth", "a=\"1\"", "h")}, 1, FAULT_CONFLICT},
@@ -124,8 +120,7 @@ static void malformed_and_repeated_rows_are_refused(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct fault fault = {0};
         const fault_code code = metrics_add(metrics, cases[i].rows, cases[i].count, &other, &fault);
-        if (code != cases[i].code)
-            fail_msg("case %zu: code %d, %s", i, code, fault.text);
+        if (code != cases[i].code) fail_msg("case %zu: code %d, %s", i, code, fault.text);
     }
     metrics_free(metrics);
 }
@@ -174,14 +169,12 @@ static void threads_lose_no_count(void **state) {
     struct metric_table *table;
     pthread_t threads[4];
     assert_int_equal(metrics_add(metrics, rows, 5, &table, NULL), FAULT_NONE);
-    for (size_t i = 0; i < 4; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, count_a_lot, table), 0);
+    for (size_t i = 0; i < 4; i++) assert_int_equal(pthread_create(&threads[i], NULL, count_a_lot, table), 0);
     for (int i = 0; i < 20; i++) {
         (void)whole_text(metrics, false, arena);
         arena_reset(arena);
     }
-    for (size_t i = 0; i < 4; i++)
-        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < 4; i++) pthread_join(threads[i], NULL);
     const char *text = (const char *)whole_text(metrics, false, arena).data;
     assert_non_null(strstr(text, "{result=\"accepted\"} 80000\n"));
     assert_non_null(strstr(text, "picket_t_depth 0\n"));
