@@ -49,16 +49,14 @@ static void check_table(const struct setting_table *table) {
         assert(strlen(row->key) < KEY_BYTES);
         assert(row->kind != SETTING_KIND_ENUM || row->names);
         assert((row->kind == SETTING_KIND_LIST) == (row->table != NULL));
-        if (row->table)
-            check_table(row->table);
+        if (row->table) check_table(row->table);
     }
 }
 
 struct settings *settings_new(const struct setting_table *table, struct arena *arena) {
     check_table(table);
     struct settings *settings = arena_alloc(arena, sizeof *settings);
-    if (!settings)
-        return NULL;
+    if (!settings) return NULL;
     settings->table = table;
     settings->arena = arena;
     settings->file_name = "settings";
@@ -70,13 +68,10 @@ static size_t path_of(const struct object *object, const char *key, char *buffer
     size_t used = 0;
     if (object && object->parent) {
         used = path_of(object->parent, object->list->key, buffer, buffer_size);
-        if (used < buffer_size)
-            used += (size_t)snprintf(buffer + used, buffer_size - used, "[%zu]", object->index);
-        if (*key && used < buffer_size)
-            used += (size_t)snprintf(buffer + used, buffer_size - used, ".");
+        if (used < buffer_size) used += (size_t)snprintf(buffer + used, buffer_size - used, "[%zu]", object->index);
+        if (*key && used < buffer_size) used += (size_t)snprintf(buffer + used, buffer_size - used, ".");
     }
-    if (used < buffer_size)
-        used += (size_t)snprintf(buffer + used, buffer_size - used, "%s", key);
+    if (used < buffer_size) used += (size_t)snprintf(buffer + used, buffer_size - used, "%s", key);
     return used;
 }
 
@@ -120,11 +115,11 @@ static void mistake_at(struct settings *settings, const struct object *object, c
         environment_name(key, name, sizeof name);
         keep_mistake(settings, arena_format(settings->arena, "environment %s: %s", name, message));
     } else if (line > 0) {
-        keep_mistake(settings, arena_format(settings->arena, "%s:%d: %s%s%s", settings->file_name, line,
-                                            where, separator, message));
-    } else {
-        keep_mistake(settings, arena_format(settings->arena, "%s: %s%s%s", settings->file_name, where,
+        keep_mistake(settings, arena_format(settings->arena, "%s:%d: %s%s%s", settings->file_name, line, where,
                                             separator, message));
+    } else {
+        keep_mistake(settings,
+                     arena_format(settings->arena, "%s: %s%s%s", settings->file_name, where, separator, message));
     }
 }
 
@@ -137,14 +132,10 @@ const char *settings_mistake_at(const struct settings *settings, size_t index) {
 }
 
 fault_code settings_result(const struct settings *settings, struct fault *reterr) {
-    if (settings->full)
-        return fault_set(reterr, FAULT_LIMIT, "%s: larger than its memory", settings->file_name);
-    if (settings->mistakes_count == 0)
-        return FAULT_NONE;
-    if (settings->mistakes_count == 1)
-        return fault_set(reterr, FAULT_INPUT, "%s", settings->mistakes[0]);
-    return fault_set(reterr, FAULT_INPUT, "%s (and %zu more)", settings->mistakes[0],
-                     settings->mistakes_count - 1);
+    if (settings->full) return fault_set(reterr, FAULT_LIMIT, "%s: larger than its memory", settings->file_name);
+    if (settings->mistakes_count == 0) return FAULT_NONE;
+    if (settings->mistakes_count == 1) return fault_set(reterr, FAULT_INPUT, "%s", settings->mistakes[0]);
+    return fault_set(reterr, FAULT_INPUT, "%s (and %zu more)", settings->mistakes[0], settings->mistakes_count - 1);
 }
 
 static const struct object *object_at(const struct settings *settings, const void *member,
@@ -152,14 +143,12 @@ static const struct object *object_at(const struct settings *settings, const voi
     const uintptr_t address = (uintptr_t)member;
     for (const struct object *object = settings->first; object; object = object->next) {
         const uintptr_t begin = (uintptr_t)object->values;
-        if (address < begin || address >= begin + object->table->values_bytes)
-            continue;
+        if (address < begin || address >= begin + object->table->values_bytes) continue;
         *ret_row = NULL;
         *ret_line = object->line;
         for (size_t i = 0; i < object->table->rows_count; i++) {
             const struct setting_row *row = &object->table->rows[i];
-            if (address < begin + row->offset || address >= begin + row->offset + row->member_bytes)
-                continue;
+            if (address < begin + row->offset || address >= begin + row->offset + row->member_bytes) continue;
             *ret_row = row;
             *ret_line = object->lines[i];
         }
@@ -187,19 +176,16 @@ void settings_mistake(struct settings *settings, const void *member, const char 
     const struct setting_row *row = NULL;
     int line = 0;
     const struct object *object = member ? object_at(settings, member, &row, &line) : NULL;
-    if (object && line == 0)
-        line = object->line;
+    if (object && line == 0) line = object->line;
     mistake_at(settings, object, row ? row->key : "", line, "%s", message);
 }
 
 /* Levenshtein's distance, for texts of at most 63 bytes; more is far away. */
 static size_t distance(slice a, slice b) {
     enum { MOST = 63 };
-    if (a.size > MOST || b.size > MOST)
-        return MOST;
+    if (a.size > MOST || b.size > MOST) return MOST;
     size_t row[MOST + 1];
-    for (size_t j = 0; j <= b.size; j++)
-        row[j] = j;
+    for (size_t j = 0; j <= b.size; j++) row[j] = j;
     for (size_t i = 1; i <= a.size; i++) {
         size_t diagonal = row[0];
         row[0] = i;
@@ -219,8 +205,7 @@ static void unknown_key(struct settings *settings, const struct object *object, 
     size_t nearest_distance = entry->key.size / 3 + 2;
     for (size_t i = 0; i < object->table->rows_count; i++) {
         const slice key = slice_from_text(object->table->rows[i].key);
-        if (!slice_starts_with(key, prefix))
-            continue;
+        if (!slice_starts_with(key, prefix)) continue;
         slice rest = slice_from(key, prefix.size);
         const uint8_t *dot = memchr(rest.data, '.', rest.size);
         const slice segment = dot ? slice_first(rest, (size_t)(dot - rest.data)) : rest;
@@ -238,8 +223,7 @@ static void unknown_key(struct settings *settings, const struct object *object, 
     char key[KEY_BYTES];
     snprintf(key, sizeof key, "%.*s%.*s", SLICE_ARG(prefix), SLICE_ARG(slice_first(entry->key, 80)));
     if (nearest.size)
-        mistake_at(settings, object, key, entry->line, "unknown key; did you mean '%.*s'?",
-                   SLICE_ARG(nearest));
+        mistake_at(settings, object, key, entry->line, "unknown key; did you mean '%.*s'?", SLICE_ARG(nearest));
     else
         mistake_at(settings, object, key, entry->line, "unknown key");
 }
@@ -250,29 +234,26 @@ static struct object *bind_object(struct settings *settings, const struct settin
 
 static bool is_null(const struct yaml_node *node) {
     return node->kind == YAML_KIND_SCALAR && !node->quoted &&
-           (node->text.size == 0 || slice_equal_text(node->text, "~") ||
-            slice_equal_text(node->text, "null"));
+           (node->text.size == 0 || slice_equal_text(node->text, "~") || slice_equal_text(node->text, "null"));
 }
 
 static void out_of_memory(struct settings *settings) {
     settings->full = true;
 }
 
-static void expected_other(struct settings *settings, const struct object *object,
-                           const struct setting_row *row, const struct yaml_node *node) {
+static void expected_other(struct settings *settings, const struct object *object, const struct setting_row *row,
+                           const struct yaml_node *node) {
     static const char *const found[] = {"found one value", "found a list", "found a mapping"};
     char expected[256];
     mistake_at(settings, object, row->key, node->line, "must be %s, %s",
-               setting_expected(row, expected, sizeof expected),
-               is_null(node) ? "has no value" : found[node->kind]);
+               setting_expected(row, expected, sizeof expected), is_null(node) ? "has no value" : found[node->kind]);
 }
 
 static void bind_texts(struct settings *settings, struct object *object, const struct setting_row *row,
                        const struct yaml_node *node) {
     struct setting_texts *texts = (struct setting_texts *)(void *)(object->values + row->offset);
     slice *items = arena_alloc_array(settings->arena, node->count + 1, sizeof *items);
-    if (!items)
-        return out_of_memory(settings);
+    if (!items) return out_of_memory(settings);
     for (const struct yaml_node *item = node->first; item; item = item->next) {
         char key[KEY_BYTES];
         snprintf(key, sizeof key, "%s[%zu]", row->key, texts->count);
@@ -281,8 +262,7 @@ static void bind_texts(struct settings *settings, struct object *object, const s
             continue;
         }
         items[texts->count] = arena_copy(settings->arena, item->text);
-        if (!items[texts->count++].data)
-            return out_of_memory(settings);
+        if (!items[texts->count++].data) return out_of_memory(settings);
     }
     texts->items = items;
 }
@@ -291,8 +271,7 @@ static void bind_map(struct settings *settings, struct object *object, const str
                      const struct yaml_node *node) {
     struct setting_map *map = (struct setting_map *)(void *)(object->values + row->offset);
     struct setting_pair *items = arena_alloc_array(settings->arena, node->count + 1, sizeof *items);
-    if (!items)
-        return out_of_memory(settings);
+    if (!items) return out_of_memory(settings);
     for (const struct yaml_node *entry = node->first; entry; entry = entry->next) {
         char key[KEY_BYTES];
         snprintf(key, sizeof key, "%s.%.*s", row->key, SLICE_ARG(slice_first(entry->key, 80)));
@@ -303,8 +282,7 @@ static void bind_map(struct settings *settings, struct object *object, const str
         struct setting_pair *pair = &items[map->count++];
         pair->key = arena_copy(settings->arena, entry->key);
         pair->value = arena_copy(settings->arena, entry->text);
-        if (!pair->key.data || !pair->value.data)
-            return out_of_memory(settings);
+        if (!pair->key.data || !pair->value.data) return out_of_memory(settings);
     }
     map->items = items;
 }
@@ -316,8 +294,7 @@ static void bind_list(struct settings *settings, struct object *object, const st
         size_t count;
     } list = {.count = node->count};
     list.items = arena_alloc_array(settings->arena, node->count + 1, row->table->values_bytes);
-    if (!list.items)
-        return out_of_memory(settings);
+    if (!list.items) return out_of_memory(settings);
     memcpy(object->values + row->offset, &list, sizeof list);
     size_t index = 0;
     for (const struct yaml_node *item = node->first; item && !settings->full; item = item->next, index++)
@@ -330,22 +307,15 @@ static void bind_value(struct settings *settings, struct object *object, const s
     const enum yaml_kind wanted = setting_is_scalar(row->kind)    ? YAML_KIND_SCALAR
                                   : row->kind == SETTING_KIND_MAP ? YAML_KIND_MAPPING
                                                                   : YAML_KIND_LIST;
-    if (node->kind != wanted || is_null(node))
-        return expected_other(settings, object, row, node);
+    if (node->kind != wanted || is_null(node)) return expected_other(settings, object, row, node);
     if (wanted != YAML_KIND_SCALAR && row->high && node->count > strtoull(row->high, NULL, 10))
-        return mistake_at(settings, object, row->key, node->line, "has %zu entries, the most is %s",
-                          node->count, row->high);
+        return mistake_at(settings, object, row->key, node->line, "has %zu entries, the most is %s", node->count,
+                          row->high);
     struct fault fault;
     switch (row->kind) {
-    case SETTING_KIND_TEXTS:
-        bind_texts(settings, object, row, node);
-        break;
-    case SETTING_KIND_MAP:
-        bind_map(settings, object, row, node);
-        break;
-    case SETTING_KIND_LIST:
-        bind_list(settings, object, row, node);
-        break;
+    case SETTING_KIND_TEXTS: bind_texts(settings, object, row, node); break;
+    case SETTING_KIND_MAP: bind_map(settings, object, row, node); break;
+    case SETTING_KIND_LIST: bind_list(settings, object, row, node); break;
     default:
         if (setting_store(row, node->text, settings->arena, object->values + row->offset, &fault))
             mistake_at(settings, object, row->key, node->line, "%s", fault.text);
@@ -355,23 +325,19 @@ static void bind_value(struct settings *settings, struct object *object, const s
 static bool is_level(const struct setting_table *table, const char *key) {
     const size_t size = strlen(key);
     for (size_t i = 0; i < table->rows_count; i++)
-        if (strncmp(table->rows[i].key, key, size) == 0 && table->rows[i].key[size] == '.')
-            return true;
+        if (strncmp(table->rows[i].key, key, size) == 0 && table->rows[i].key[size] == '.') return true;
     return false;
 }
 
-static void bind_mapping(struct settings *settings, struct object *object, const struct yaml_node *node,
-                         slice prefix) {
+static void bind_mapping(struct settings *settings, struct object *object, const struct yaml_node *node, slice prefix) {
     for (const struct yaml_node *entry = node->first; entry && !settings->full; entry = entry->next) {
         char key[KEY_BYTES];
         const int size = snprintf(key, sizeof key, "%.*s%.*s", SLICE_ARG(prefix), SLICE_ARG(entry->key));
         size_t i = 0;
-        while (i < object->table->rows_count && strcmp(object->table->rows[i].key, key) != 0)
-            i++;
+        while (i < object->table->rows_count && strcmp(object->table->rows[i].key, key) != 0) i++;
         if (i < object->table->rows_count) {
             if (object->lines[i])
-                mistake_at(settings, object, key, entry->line, "is given twice (first in line %d)",
-                           object->lines[i]);
+                mistake_at(settings, object, key, entry->line, "is given twice (first in line %d)", object->lines[i]);
             object->lines[i] = entry->line;
             bind_value(settings, object, &object->table->rows[i], entry);
         } else if (size < KEY_BYTES - 1 && is_level(object->table, key)) {
@@ -391,21 +357,15 @@ static void bind_mapping(struct settings *settings, struct object *object, const
 static void set_defaults(struct settings *settings, struct object *object) {
     for (size_t i = 0; i < object->table->rows_count; i++) {
         const struct setting_row *row = &object->table->rows[i];
-        if (!setting_is_scalar(row->kind))
-            continue;
+        if (!setting_is_scalar(row->kind)) continue;
         void *member = object->values + row->offset;
-        const bool is_text =
-            setting_member_bytes(row->kind) == sizeof(slice) && row->kind != SETTING_KIND_TEXTS;
-        if (is_text)
-            *(slice *)member = slice_of("", 0);
-        if (!row->fallback || !*row->fallback)
-            continue;
+        const bool is_text = setting_member_bytes(row->kind) == sizeof(slice) && row->kind != SETTING_KIND_TEXTS;
+        if (is_text) *(slice *)member = slice_of("", 0);
+        if (!row->fallback || !*row->fallback) continue;
         struct fault fault;
-        const fault_code code =
-            setting_store(row, slice_from_text(row->fallback), settings->arena, member, &fault);
+        const fault_code code = setting_store(row, slice_from_text(row->fallback), settings->arena, member, &fault);
         assert(code != FAULT_INPUT); /* our own row: its default is within its bounds */
-        if (code)
-            return out_of_memory(settings);
+        if (code) return out_of_memory(settings);
     }
 }
 
@@ -420,18 +380,16 @@ static void check_required(struct settings *settings, const struct object *objec
 static void bind_environment(struct settings *settings, struct object *object, char *const *environment) {
     for (size_t i = 0; environment && i < object->table->rows_count; i++) {
         const struct setting_row *row = &object->table->rows[i];
-        if (!setting_is_scalar(row->kind))
-            continue;
+        if (!setting_is_scalar(row->kind)) continue;
         char name[KEY_BYTES + 16];
         environment_name(row->key, name, sizeof name);
         const size_t size = strlen(name);
         for (char *const *entry = environment; *entry; entry++) {
-            if (strncmp(*entry, name, size) != 0 || (*entry)[size] != '=')
-                continue;
+            if (strncmp(*entry, name, size) != 0 || (*entry)[size] != '=') continue;
             object->lines[i] = LINE_ENVIRONMENT;
             struct fault fault;
-            if (setting_store(row, slice_from_text(*entry + size + 1), settings->arena,
-                              object->values + row->offset, &fault))
+            if (setting_store(row, slice_from_text(*entry + size + 1), settings->arena, object->values + row->offset,
+                              &fault))
                 mistake_at(settings, object, row->key, LINE_ENVIRONMENT, "%s", fault.text);
             break;
         }
@@ -465,8 +423,7 @@ static struct object *bind_object(struct settings *settings, const struct settin
                    table->rows_count ? table->rows[0].key : "key");
         return object;
     }
-    if (parent)
-        check_required(settings, object);
+    if (parent) check_required(settings, object);
     return object;
 }
 
@@ -474,45 +431,39 @@ static void on_yaml_mistake(void *context, int line, const char *message) {
     mistake_at(context, NULL, "", line, "%s", message);
 }
 
-fault_code settings_read_text(struct settings *settings, const char *file_name, slice yaml,
-                              char *const *environment, void *ret_values, struct fault *reterr) {
+fault_code settings_read_text(struct settings *settings, const char *file_name, slice yaml, char *const *environment,
+                              void *ret_values, struct fault *reterr) {
     static const struct yaml_limits limits = {SETTINGS_DEPTH, SETTINGS_NODES, 1};
     settings->file_name = file_name;
     memset(ret_values, 0, settings->table->values_bytes);
     if (yaml.size > SETTINGS_FILE_BYTES)
         return fault_set(reterr, FAULT_LIMIT, "%s: larger than %d bytes", file_name, SETTINGS_FILE_BYTES);
     struct arena *tree = arena_new(16 * 1024, TREE_BYTES_MAX);
-    if (!tree)
-        return fault_set(reterr, FAULT_SYSTEM, "read %s: out of memory", file_name);
+    if (!tree) return fault_set(reterr, FAULT_SYSTEM, "read %s: out of memory", file_name);
     struct yaml_node *root = NULL;
     fault_code code = yaml_read(yaml, &limits, tree, on_yaml_mistake, settings, &root, reterr);
     if (code == FAULT_NONE || code == FAULT_INPUT) {
         const struct yaml_node *node = code == FAULT_NONE && root && !is_null(root) ? root : NULL;
         struct object *object = bind_object(settings, settings->table, node, NULL, NULL, 0, ret_values);
-        if (object)
-            bind_environment(settings, object, environment);
-        if (object && code == FAULT_NONE)
-            check_required(settings, object);
+        if (object) bind_environment(settings, object, environment);
+        if (object && code == FAULT_NONE) check_required(settings, object);
         code = settings_result(settings, reterr);
     }
     arena_free(tree);
     return code;
 }
 
-fault_code settings_read_file(struct settings *settings, const char *path, char *const *environment,
-                              void *ret_values, struct fault *reterr) {
+fault_code settings_read_file(struct settings *settings, const char *path, char *const *environment, void *ret_values,
+                              struct fault *reterr) {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open settings '%s'", path);
+    if (fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open settings '%s'", path);
     uint8_t *bytes = malloc(SETTINGS_FILE_BYTES + 1);
     size_t size = 0;
     ssize_t got = bytes ? 1 : 0;
     while (bytes && size <= SETTINGS_FILE_BYTES &&
            (got = read(fd, bytes + size, SETTINGS_FILE_BYTES + 1 - size)) != 0) {
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            break;
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) break;
         size += (size_t)got;
     }
     const int error_number = errno;

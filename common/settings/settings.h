@@ -78,12 +78,11 @@ struct setting_row {
     const char *key;
     enum setting_kind kind;
     size_t offset, member_bytes;
-    const char *fallback; /* as written in a file; NULL: required; "": may be left out (zero, empty; see
+    const char *fallback;     /* as written in a file; NULL: required; "": may be left out (zero, empty; see
                              settings_given) */
-    const char *low,
-        *high;        /* inclusive, as written in a file; NULL: none. For lists: high is the most items. */
-    const char *help; /* one sentence without a full stop */
-    const char *const *names;          /* ENUM: NULL-terminated */
+    const char *low, *high;   /* inclusive, as written in a file; NULL: none. For lists: high is the most items. */
+    const char *help;         /* one sentence without a full stop */
+    const char *const *names; /* ENUM: NULL-terminated */
     const struct setting_table *table; /* LIST */
 };
 struct setting_table {
@@ -93,43 +92,37 @@ struct setting_table {
     size_t values_bytes;
 };
 
-#define SETTING_ROW(owner, key_, kind_, member_, fallback_, low_, high_, help_)                              \
-    {                                                                                                        \
-        .key = (key_), .kind = SETTING_KIND_##kind_, .offset = offsetof(owner, member_),                     \
-        .member_bytes = sizeof(((owner *)0)->member_), .fallback = (fallback_), .low = (low_),               \
-        .high = (high_), .help = (help_)                                                                     \
+#define SETTING_ROW(owner, key_, kind_, member_, fallback_, low_, high_, help_)                                        \
+    {                                                                                                                  \
+        .key = (key_), .kind = SETTING_KIND_##kind_, .offset = offsetof(owner, member_),                               \
+        .member_bytes = sizeof(((owner *)0)->member_), .fallback = (fallback_), .low = (low_), .high = (high_),        \
+        .help = (help_)                                                                                                \
     }
-#define SETTING_ENUM(owner, key_, member_, names_, fallback_, help_)                                         \
-    {                                                                                                        \
-        .key = (key_), .kind = SETTING_KIND_ENUM, .offset = offsetof(owner, member_),                        \
-        .member_bytes = sizeof(((owner *)0)->member_), .fallback = (fallback_), .names = (names_),           \
-        .help = (help_)                                                                                      \
+#define SETTING_ENUM(owner, key_, member_, names_, fallback_, help_)                                                   \
+    {                                                                                                                  \
+        .key = (key_), .kind = SETTING_KIND_ENUM, .offset = offsetof(owner, member_),                                  \
+        .member_bytes = sizeof(((owner *)0)->member_), .fallback = (fallback_), .names = (names_), .help = (help_)     \
     }
-#define SETTING_TEXTS(owner, key_, member_, most_, help_) /* most_: "16" */                                  \
-    {                                                                                                        \
-        .key = (key_), .kind = SETTING_KIND_TEXTS, .offset = offsetof(owner, member_),                       \
-        .member_bytes = sizeof(((owner *)0)->member_), .fallback = "", .high = #most_, .help = (help_)       \
+#define SETTING_TEXTS(owner, key_, member_, most_, help_) /* most_: "16" */                                            \
+    {                                                                                                                  \
+        .key = (key_), .kind = SETTING_KIND_TEXTS, .offset = offsetof(owner, member_),                                 \
+        .member_bytes = sizeof(((owner *)0)->member_), .fallback = "", .high = #most_, .help = (help_)                 \
     }
-#define SETTING_MAP(owner, key_, member_, most_, help_)                                                      \
-    {                                                                                                        \
-        .key = (key_), .kind = SETTING_KIND_MAP, .offset = offsetof(owner, member_),                         \
-        .member_bytes = sizeof(((owner *)0)->member_), .fallback = "", .high = #most_, .help = (help_)       \
+#define SETTING_MAP(owner, key_, member_, most_, help_)                                                                \
+    {                                                                                                                  \
+        .key = (key_), .kind = SETTING_KIND_MAP, .offset = offsetof(owner, member_),                                   \
+        .member_bytes = sizeof(((owner *)0)->member_), .fallback = "", .high = #most_, .help = (help_)                 \
     }
-#define SETTING_LIST(owner, key_, member_, table_, most_, help_)                                             \
-    {                                                                                                        \
-        .key = (key_), .kind = SETTING_KIND_LIST, .offset = offsetof(owner, member_),                        \
-        .member_bytes = sizeof(((owner *)0)->member_), .fallback = "", .high = #most_, .help = (help_),      \
-        .table = (table_)                                                                                    \
+#define SETTING_LIST(owner, key_, member_, table_, most_, help_)                                                       \
+    {                                                                                                                  \
+        .key = (key_), .kind = SETTING_KIND_LIST, .offset = offsetof(owner, member_),                                  \
+        .member_bytes = sizeof(((owner *)0)->member_), .fallback = "", .high = #most_, .help = (help_),                \
+        .table = (table_)                                                                                              \
     }
-#define SETTING_TABLE(name_, owner, rows_)                                                                   \
+#define SETTING_TABLE(name_, owner, rows_)                                                                             \
     { (name_), (rows_), sizeof(rows_) / sizeof *(rows_), sizeof(owner) }
 
-enum {
-    SETTINGS_FILE_BYTES = 1024 * 1024,
-    SETTINGS_DEPTH = 8,
-    SETTINGS_MISTAKES = 100,
-    SETTINGS_NODES = 100000
-};
+enum { SETTINGS_FILE_BYTES = 1024 * 1024, SETTINGS_DEPTH = 8, SETTINGS_MISTAKES = 100, SETTINGS_NODES = 100000 };
 
 /* One reading. In the arena, as all it finds; NULL when the arena is full. The table is static. */
 struct settings;
@@ -140,11 +133,11 @@ struct settings *settings_new(const struct setting_table *table, struct arena *a
  * FAULT_INPUT: there are mistakes; the text is the first and says how many more; FAULT_SYSTEM: the file
  * cannot be read; FAULT_LIMIT: the arena is full. After a failure *ret_values holds defaults where nothing
  * better was found, and must not be used to run. */
-fault_code settings_read_file(struct settings *settings, const char *path, char *const *environment,
-                              void *ret_values, struct fault *reterr) MUST_CHECK;
+fault_code settings_read_file(struct settings *settings, const char *path, char *const *environment, void *ret_values,
+                              struct fault *reterr) MUST_CHECK;
 /* As above from memory; file_name stands in the messages. An empty text gives the defaults. */
-fault_code settings_read_text(struct settings *settings, const char *file_name, slice yaml,
-                              char *const *environment, void *ret_values, struct fault *reterr) MUST_CHECK;
+fault_code settings_read_text(struct settings *settings, const char *file_name, slice yaml, char *const *environment,
+                              void *ret_values, struct fault *reterr) MUST_CHECK;
 
 /* The line of a value by the address of its member (or of a list's item): 0 when it is a default, -1 from the
  * environment. Good for messages, and to know whether an optional value was given. */

@@ -26,8 +26,7 @@ static const char *kind_word(enum setting_kind kind) {
 }
 
 static void add_names(struct text *text, const struct setting_row *row) {
-    for (size_t i = 0; row->names && row->names[i]; i++)
-        text_format(text, "%s%s", i ? ", " : " ", row->names[i]);
+    for (size_t i = 0; row->names && row->names[i]; i++) text_format(text, "%s%s", i ? ", " : " ", row->names[i]);
 }
 
 static void add_default(struct text *text, const struct setting_row *row) {
@@ -45,12 +44,10 @@ static void help_rows(struct text *text, const struct setting_table *table, int 
         const int indent = 2 + depth * 2;
         const int width = 34 - depth * 2;
         text_format(text, "%*s%-*s", indent, "", width, row->key);
-        if ((int)strlen(row->key) >= width)
-            text_format(text, "\n%*s", indent + width, "");
+        if ((int)strlen(row->key) >= width) text_format(text, "\n%*s", indent + width, "");
         text_format(text, " %s\n%*s (%s", row->help, indent + width, "", kind_word(row->kind));
         add_names(text, row);
-        if (row->low || row->high)
-            text_add_text(text, ", ");
+        if (row->low || row->high) text_add_text(text, ", ");
         add_bounds(text, row);
         if (setting_is_scalar(row->kind)) {
             text_add_text(text, row->fallback && *row->fallback ? "; default " : "; ");
@@ -60,19 +57,17 @@ static void help_rows(struct text *text, const struct setting_table *table, int 
                 add_default(text, row);
         }
         text_add_text(text, ")\n");
-        if (row->table)
-            help_rows(text, row->table, depth + 1);
+        if (row->table) help_rows(text, row->table, depth + 1);
     }
 }
 
 fault_code settings_help(const struct setting_table *table, struct arena *arena, slice *ret_text,
                          struct fault *reterr) {
     struct text text = text_begin(arena);
-    text_format(
-        &text,
-        "Settings of %s (YAML; a dot is a level; scalars also by environment, PICKET_ and the key in\n"
-        "capitals with _ for each dot):\n\n",
-        table->name);
+    text_format(&text,
+                "Settings of %s (YAML; a dot is a level; scalars also by environment, PICKET_ and the key in\n"
+                "capitals with _ for each dot):\n\n",
+                table->name);
     help_rows(&text, table, 0);
     return text_end(&text, "settings help", ret_text, reterr);
 }
@@ -91,8 +86,7 @@ static void add_yaml_value(struct text *text, const struct setting_row *row) {
 /* How many leading segments two keys share: those are written once. */
 static size_t shared_segments(const char *a, const char *b) {
     size_t segments = 0;
-    for (size_t i = 0; a[i] && a[i] == b[i]; i++)
-        segments += a[i] == '.';
+    for (size_t i = 0; a[i] && a[i] == b[i]; i++) segments += a[i] == '.';
     return segments;
 }
 
@@ -101,32 +95,28 @@ static size_t shared_segments(const char *a, const char *b) {
 static bool level_has_default(const struct setting_table *table, const char *level, size_t size) {
     for (size_t i = 0; i < table->rows_count; i++) {
         const struct setting_row *row = &table->rows[i];
-        if (strncmp(row->key, level, size) == 0 && setting_is_scalar(row->kind) && row->fallback &&
-            *row->fallback)
+        if (strncmp(row->key, level, size) == 0 && setting_is_scalar(row->kind) && row->fallback && *row->fallback)
             return true;
     }
     return false;
 }
 
-static void sample_row(struct text *text, const struct setting_table *table, size_t index, const char *lead,
-                       int indent, bool live) {
+static void sample_row(struct text *text, const struct setting_table *table, size_t index, const char *lead, int indent,
+                       bool live) {
     const struct setting_row *row = &table->rows[index];
     const char *previous = index ? table->rows[index - 1].key : "";
     size_t segment = 0;
     const size_t shared = shared_segments(row->key, previous);
     for (const char *at = row->key, *dot; (dot = strchr(at, '.')); at = dot + 1, segment++) {
-        if (segment < shared)
-            continue;
+        if (segment < shared) continue;
         const bool level_live = live && level_has_default(table, row->key, (size_t)(dot - row->key) + 1);
-        text_format(text, "%s%*s%.*s:\n", level_live ? "" : lead, indent + (int)segment * 2, "",
-                    (int)(dot - at), at);
+        text_format(text, "%s%*s%.*s:\n", level_live ? "" : lead, indent + (int)segment * 2, "", (int)(dot - at), at);
     }
     const char *name = strrchr(row->key, '.') ? strrchr(row->key, '.') + 1 : row->key;
     const int column = indent + (int)segment * 2;
     text_format(text, "## %*s%s (%s", column, "", row->help, kind_word(row->kind));
     add_names(text, row);
-    if (row->low || row->high)
-        text_add_text(text, ", ");
+    if (row->low || row->high) text_add_text(text, ", ");
     add_bounds(text, row);
     text_add_text(text, !row->fallback ? "; required)\n" : ")\n");
     const bool value_live = live && setting_is_scalar(row->kind) && row->fallback && *row->fallback;
@@ -137,8 +127,7 @@ static void sample_row(struct text *text, const struct setting_table *table, siz
         text_add_text(text, "\n");
     } else if (row->kind == SETTING_KIND_LIST) {
         text_format(text, "\n%s%*s-\n", lead, column + 2, "");
-        for (size_t i = 0; i < row->table->rows_count; i++)
-            sample_row(text, row->table, i, "#", column + 4, false);
+        for (size_t i = 0; i < row->table->rows_count; i++) sample_row(text, row->table, i, "#", column + 4, false);
     } else
         text_add_text(text, row->kind == SETTING_KIND_MAP ? " {name: value}\n" : " [one, two]\n");
 }
@@ -146,20 +135,17 @@ static void sample_row(struct text *text, const struct setting_table *table, siz
 fault_code settings_sample(const struct setting_table *table, struct arena *arena, slice *ret_text,
                            struct fault *reterr) {
     struct text text = text_begin(arena);
-    text_format(&text,
-                "## Settings of %s: the defaults. Lines that begin with # show what else there is.\n\n",
+    text_format(&text, "## Settings of %s: the defaults. Lines that begin with # show what else there is.\n\n",
                 table->name);
     for (size_t i = 0; i < table->rows_count; i++) {
-        if (i && shared_segments(table->rows[i].key, table->rows[i - 1].key) == 0)
-            text_add_text(&text, "\n");
+        if (i && shared_segments(table->rows[i].key, table->rows[i - 1].key) == 0) text_add_text(&text, "\n");
         sample_row(&text, table, i, "#", 0, true);
     }
     return text_end(&text, "sample settings", ret_text, reterr);
 }
 
 static void add_cell(struct text *text, const char *value) {
-    for (const char *at = value; *at; at++)
-        text_add_text(text, *at == '|' ? "\\|" : (char[]){*at, '\0'});
+    for (const char *at = value; *at; at++) text_add_text(text, *at == '|' ? "\\|" : (char[]){*at, '\0'});
 }
 
 static void reference_rows(struct text *text, const struct setting_table *table, const char *path) {
@@ -182,8 +168,7 @@ static void reference_rows(struct text *text, const struct setting_table *table,
         text_add_text(text, " |\n");
     }
     for (size_t i = 0; i < table->rows_count; i++) {
-        if (!table->rows[i].table)
-            continue;
+        if (!table->rows[i].table) continue;
         char inner[256];
         snprintf(inner, sizeof inner, "%s%s[]", path, table->rows[i].key);
         text_format(text, "\n## Each of `%s`\n\n", inner);
@@ -195,12 +180,11 @@ static void reference_rows(struct text *text, const struct setting_table *table,
 fault_code settings_reference(const struct setting_table *table, struct arena *arena, slice *ret_text,
                               struct fault *reterr) {
     struct text text = text_begin(arena);
-    text_format(
-        &text,
-        "# Settings of %s\n\nMade from the rows that read them; do not edit. A dot in a key is a level in "
-        "the YAML file. Each scalar can also be set by the environment: `PICKET_` and the key in capitals, "
-        "with `_` for each dot.\n\n",
-        table->name);
+    text_format(&text,
+                "# Settings of %s\n\nMade from the rows that read them; do not edit. A dot in a key is a level in "
+                "the YAML file. Each scalar can also be set by the environment: `PICKET_` and the key in capitals, "
+                "with `_` for each dot.\n\n",
+                table->name);
     reference_rows(&text, table, "");
     return text_end(&text, "settings reference", ret_text, reterr);
 }

@@ -48,8 +48,7 @@ static fault_code add_node(struct reader *reader, enum yaml_kind kind, slice tex
     }
     struct yaml_node *node = arena_alloc(reader->arena, sizeof *node);
     const slice copy = node ? arena_copy(reader->arena, text) : (slice){0};
-    if (!copy.data)
-        return FAULT_LIMIT;
+    if (!copy.data) return FAULT_LIMIT;
     reader->nodes_count++;
     *node = (struct yaml_node){.kind = kind, .quoted = quoted, .line = (int)line, .text = copy};
     if (reader->depth == 0) {
@@ -84,8 +83,7 @@ static fault_code open_level(struct reader *reader, enum yaml_kind kind, size_t 
     }
     struct yaml_node *node;
     const fault_code code = add_node(reader, kind, (slice){0}, false, line, &node);
-    if (code)
-        return code;
+    if (code) return code;
     reader->levels[reader->depth++] = (struct level){.node = node, .last_next = &node->first};
     return FAULT_NONE;
 }
@@ -95,33 +93,27 @@ static uint64_t key_hash(const struct yaml_node *node) {
 }
 
 static int entry_compare(const void *left, const void *right) {
-    const struct yaml_node *a = *(const struct yaml_node *const *)left,
-                           *b = *(const struct yaml_node *const *)right;
+    const struct yaml_node *a = *(const struct yaml_node *const *)left, *b = *(const struct yaml_node *const *)right;
     const uint64_t hash_a = key_hash(a), hash_b = key_hash(b);
-    if (hash_a != hash_b)
-        return hash_a < hash_b ? -1 : 1;
+    if (hash_a != hash_b) return hash_a < hash_b ? -1 : 1;
     const int order = slice_compare(a->key, b->key);
     return order ? order : (a->line > b->line) - (a->line < b->line);
 }
 
 static fault_code close_level(struct reader *reader) {
     struct yaml_node *node = reader->levels[--reader->depth].node;
-    if (node->kind != YAML_KIND_MAPPING || node->count < 2)
-        return FAULT_NONE;
+    if (node->kind != YAML_KIND_MAPPING || node->count < 2) return FAULT_NONE;
     struct yaml_node **entries = arena_alloc_array(reader->arena, node->count, sizeof(struct yaml_node *));
-    if (!entries)
-        return FAULT_LIMIT;
+    if (!entries) return FAULT_LIMIT;
     size_t count = 0;
-    for (struct yaml_node *entry = node->first; entry; entry = entry->next)
-        entries[count++] = entry;
+    for (struct yaml_node *entry = node->first; entry; entry = entry->next) entries[count++] = entry;
     qsort(entries, count, sizeof *entries, entry_compare);
     for (size_t i = 1; i < count; i++) {
-        if (!slice_equal(entries[i - 1]->key, entries[i]->key))
-            continue;
+        if (!slice_equal(entries[i - 1]->key, entries[i]->key)) continue;
         char message[160];
         snprintf(message, sizeof message, "'%.*s' is given twice (first in line %d)",
-                 (int)(entries[i]->key.size < 80 ? entries[i]->key.size : 80),
-                 (const char *)entries[i]->key.data, entries[i - 1]->line);
+                 (int)(entries[i]->key.size < 80 ? entries[i]->key.size : 80), (const char *)entries[i]->key.data,
+                 entries[i - 1]->line);
         tell(reader, (size_t)entries[i]->line, message);
     }
     return FAULT_NONE;
@@ -140,27 +132,22 @@ static fault_code take_scalar(struct reader *reader, const yaml_event_t *event, 
         return add_node(reader, YAML_KIND_SCALAR, text, quoted, line, &node);
     }
     level->key = arena_copy(reader->arena, text);
-    if (!level->key.data)
-        return FAULT_LIMIT;
+    if (!level->key.data) return FAULT_LIMIT;
     level->has_key = true;
     level->key_line = (int)line;
     return FAULT_NONE;
 }
 
-static void refuse_extras(struct reader *reader, const yaml_char_t *anchor, const yaml_char_t *tag,
-                          size_t line) {
-    if (anchor)
-        tell(reader, line, "anchors (&name) are not supported: write the value where it is used");
-    if (tag)
-        tell(reader, line, "tags (!name) are not supported");
+static void refuse_extras(struct reader *reader, const yaml_char_t *anchor, const yaml_char_t *tag, size_t line) {
+    if (anchor) tell(reader, line, "anchors (&name) are not supported: write the value where it is used");
+    if (tag) tell(reader, line, "tags (!name) are not supported");
 }
 
 static fault_code take_event(struct reader *reader, const yaml_event_t *event) {
     const size_t line = event->start_mark.line + 1;
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
-        if (reader->documents_count++ < reader->limits->documents_max)
-            return FAULT_NONE;
+        if (reader->documents_count++ < reader->limits->documents_max) return FAULT_NONE;
         tell(reader, line, "more documents (---) than are read");
         return FAULT_INPUT;
     case YAML_ALIAS_EVENT:
@@ -176,10 +163,8 @@ static fault_code take_event(struct reader *reader, const yaml_event_t *event) {
         refuse_extras(reader, event->data.mapping_start.anchor, event->data.mapping_start.tag, line);
         return open_level(reader, YAML_KIND_MAPPING, line);
     case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT:
-        return close_level(reader);
-    default:
-        return FAULT_NONE;
+    case YAML_MAPPING_END_EVENT: return close_level(reader);
+    default: return FAULT_NONE;
     }
 }
 
@@ -195,12 +180,10 @@ static void tell_syntax(struct reader *reader, const yaml_parser_t *parser) {
     tell(reader, (bytes ? parser->mark.line : parser->problem_mark.line) + 1, message);
 }
 
-fault_code yaml_read(slice yaml, const struct yaml_limits *limits, struct arena *arena,
-                     yaml_mistake_fn *mistake, void *context, struct yaml_node **ret_first,
-                     struct fault *reterr) {
+fault_code yaml_read(slice yaml, const struct yaml_limits *limits, struct arena *arena, yaml_mistake_fn *mistake,
+                     void *context, struct yaml_node **ret_first, struct fault *reterr) {
     yaml_parser_t parser;
-    if (!yaml_parser_initialize(&parser))
-        return fault_set(reterr, FAULT_SYSTEM, "read YAML: out of memory");
+    if (!yaml_parser_initialize(&parser)) return fault_set(reterr, FAULT_SYSTEM, "read YAML: out of memory");
     struct reader reader = {.limits = limits, .arena = arena, .mistake = mistake, .context = context};
     reader.last_document = &reader.first;
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
@@ -220,21 +203,16 @@ fault_code yaml_read(slice yaml, const struct yaml_limits *limits, struct arena 
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&parser);
-    if (code == FAULT_LIMIT)
-        return fault_set(reterr, code, "read YAML: larger than its memory");
-    if (code == FAULT_SYSTEM)
-        return fault_set(reterr, code, "read YAML: out of memory");
-    if (reader.mistaken)
-        return fault_set(reterr, FAULT_INPUT, "not readable as YAML");
+    if (code == FAULT_LIMIT) return fault_set(reterr, code, "read YAML: larger than its memory");
+    if (code == FAULT_SYSTEM) return fault_set(reterr, code, "read YAML: out of memory");
+    if (reader.mistaken) return fault_set(reterr, FAULT_INPUT, "not readable as YAML");
     *ret_first = reader.first;
     return FAULT_NONE;
 }
 
 const struct yaml_node *yaml_find(const struct yaml_node *node, const char *key) {
-    if (!node || node->kind != YAML_KIND_MAPPING)
-        return NULL;
+    if (!node || node->kind != YAML_KIND_MAPPING) return NULL;
     for (const struct yaml_node *entry = node->first; entry; entry = entry->next)
-        if (slice_equal_text(entry->key, key))
-            return entry;
+        if (slice_equal_text(entry->key, key)) return entry;
     return NULL;
 }

@@ -32,9 +32,8 @@ typedef void yaml_mistake_fn(void *context, int line, const char *message);
 
 /* The first document's root, linked to the next one's by `next`; NULL when there is none. Everything lives in
  * the arena. FAULT_INPUT: at least one mistake was told. FAULT_LIMIT: the arena is full. */
-fault_code yaml_read(slice yaml, const struct yaml_limits *limits, struct arena *arena,
-                     yaml_mistake_fn *mistake, void *context, struct yaml_node **ret_first,
-                     struct fault *reterr) MUST_CHECK;
+fault_code yaml_read(slice yaml, const struct yaml_limits *limits, struct arena *arena, yaml_mistake_fn *mistake,
+                     void *context, struct yaml_node **ret_first, struct fault *reterr) MUST_CHECK;
 
 /* The value `key` of a mapping; NULL when node is no mapping or has none. */
 const struct yaml_node *yaml_find(const struct yaml_node *node, const char *key);

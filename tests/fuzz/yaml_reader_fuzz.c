@@ -27,8 +27,7 @@ struct values {
 };
 
 static const char *const levels[] = {"low", "high", NULL};
-static const struct setting_row inner_rows[] = {
-    SETTING_ROW(struct item, "name", TEXT, name, NULL, "1", "9", "name")};
+static const struct setting_row inner_rows[] = {SETTING_ROW(struct item, "name", TEXT, name, NULL, "1", "9", "name")};
 static const struct setting_table inner_table = SETTING_TABLE("inner", struct item, inner_rows);
 static const struct setting_row item_rows[] = {
     SETTING_ROW(struct item, "name", TEXT, name, "x", "1", "64", "name"),
@@ -55,21 +54,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct settings *settings = settings_new(&table, arena);
     struct values values;
     struct fault fault;
-    const fault_code code =
-        settings_read_text(settings, "fuzz.yaml", slice_of(data, size), NULL, &values, &fault);
+    const fault_code code = settings_read_text(settings, "fuzz.yaml", slice_of(data, size), NULL, &values, &fault);
     if (code == FAULT_NONE) {
-        if (values.count < -5 || values.count > 5 || values.items.count > 8 || values.words.count > 4)
-            abort();
+        if (values.count < -5 || values.count > 5 || values.items.count > 8 || values.words.count > 4) abort();
         for (size_t i = 0; i < values.items.count; i++) {
-            if (values.items.items[i].name.size < 1 || values.items.items[i].labels.count > 4)
-                abort();
+            if (values.items.items[i].name.size < 1 || values.items.items[i].labels.count > 4) abort();
             settings_mistake(settings, &values.items.items[i].wait_ms, "looked at");
         }
     } else if (code == FAULT_INPUT && settings_mistakes_count(settings) == 0)
         abort();
     for (size_t i = 0; i < settings_mistakes_count(settings); i++)
-        if (strlen(settings_mistake_at(settings, i)) == 0)
-            abort();
+        if (strlen(settings_mistake_at(settings, i)) == 0) abort();
     arena_free(arena);
     return 0;
 }

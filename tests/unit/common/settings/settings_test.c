@@ -40,8 +40,7 @@ static const struct setting_row matcher_rows[] = {
 static const struct setting_table matcher_table = SETTING_TABLE("matcher", struct matcher, matcher_rows);
 static const struct setting_row target_rows[] = {
     SETTING_ROW(struct target, "url", TEXT, url, NULL, "1", "2048", "where the metrics are"),
-    SETTING_ROW(struct target, "scrape.interval", DURATION, interval_ms, "30s", "1s", "1h",
-                "time between two scrapes"),
+    SETTING_ROW(struct target, "scrape.interval", DURATION, interval_ms, "30s", "1s", "1h", "time between two scrapes"),
     SETTING_ROW(struct target, "probe", BOOL, probe, "false", NULL, NULL, "only see whether it answers"),
     SETTING_MAP(struct target, "labels", labels, 2, "added to each series"),
     SETTING_LIST(struct target, "matchers", matchers, &matcher_table, 4, "which series"),
@@ -50,8 +49,7 @@ static const struct setting_table target_table = SETTING_TABLE("target", struct 
 static const struct setting_row rows[] = {
     SETTING_ROW(struct values, "collect.interval", DURATION, collect_interval_ms, "30s", "1s", "1h",
                 "time between scrapes"),
-    SETTING_ROW(struct values, "collect.body.bytes_max", BYTES, collect_bytes, "16MiB", "1KiB", NULL,
-                "largest body"),
+    SETTING_ROW(struct values, "collect.body.bytes_max", BYTES, collect_bytes, "16MiB", "1KiB", NULL, "largest body"),
     SETTING_ROW(struct values, "retries", INT, retries, "-3", "-10", "10", "tries"),
     SETTING_ROW(struct values, "factor", DOUBLE, factor, "0.5", "0", "1", "a factor"),
     SETTING_ROW(struct values, "name", TEXT, name, "edge: \"1\"", "1", "16", "a name"),
@@ -75,8 +73,8 @@ static struct reading read_it(const char *yaml, char *const *environment) {
     struct reading reading = {.arena = arena_new(4096, 1 << 20)};
     reading.settings = settings_new(&table, reading.arena);
     struct values *values = arena_alloc(reading.arena, sizeof *values);
-    reading.code = settings_read_text(reading.settings, "t.yaml", slice_from_text(yaml), environment, values,
-                                      &reading.fault);
+    reading.code =
+        settings_read_text(reading.settings, "t.yaml", slice_from_text(yaml), environment, values, &reading.fault);
     reading.values = *values;
     return reading;
 }
@@ -87,8 +85,7 @@ static void expect_mistakes(const char *yaml, const char *expected) {
     char found[4096] = "";
     size_t size = 0;
     for (size_t i = 0; i < settings_mistakes_count(reading.settings); i++)
-        size += (size_t)snprintf(found + size, sizeof found - size, "%s\n",
-                                 settings_mistake_at(reading.settings, i));
+        size += (size_t)snprintf(found + size, sizeof found - size, "%s\n", settings_mistake_at(reading.settings, i));
     assert_string_equal(found, expected);
     assert_int_equal(reading.code, *expected ? FAULT_INPUT : FAULT_NONE);
     arena_free(reading.arena);
@@ -149,21 +146,19 @@ static void values_nest_and_know_their_lines(void **state) {
 }
 
 static void every_mistake_is_told_with_its_line(void **state) {
-    expect_mistakes(
-        "collect: {interval: 5}\nretries: 11\nfactor: .inf\nname: \"\"\nlog: {level: loud}\npath:\n",
-        "t.yaml:1: collect.interval: '5' is not a duration with its unit, such as 250ms, 30s, 1m30s or 7d\n"
-        "t.yaml:2: retries: '11' is not between -10 and 10\n"
-        "t.yaml:3: factor: '.inf' is not a number\n"
-        "t.yaml:4: name: must not be empty\n"
-        "t.yaml:5: log.level: 'loud' is not one of error, warn, info\n"
-        "t.yaml:6: path: must be a path, has no value\n");
-    expect_mistakes(
-        "targets:\n- probe: yes\n- [a]\n- url: x\n  matchers: [{value: 1}]\n  labels: {a: 1, b: 2, c: 3}\n",
-        "t.yaml:2: targets[0].probe: 'yes' is not true or false\n"
-        "t.yaml:2: targets[0].url: is required: where the metrics are\n"
-        "t.yaml:3: targets[1]: must be a mapping of keys, such as 'url: ...'\n"
-        "t.yaml:5: targets[2].matchers[0].label: is required: label's name\n"
-        "t.yaml:6: targets[2].labels: has 3 entries, the most is 2\n");
+    expect_mistakes("collect: {interval: 5}\nretries: 11\nfactor: .inf\nname: \"\"\nlog: {level: loud}\npath:\n",
+                    "t.yaml:1: collect.interval: '5' is not a duration with its unit, such as 250ms, 30s, 1m30s or 7d\n"
+                    "t.yaml:2: retries: '11' is not between -10 and 10\n"
+                    "t.yaml:3: factor: '.inf' is not a number\n"
+                    "t.yaml:4: name: must not be empty\n"
+                    "t.yaml:5: log.level: 'loud' is not one of error, warn, info\n"
+                    "t.yaml:6: path: must be a path, has no value\n");
+    expect_mistakes("targets:\n- probe: yes\n- [a]\n- url: x\n  matchers: [{value: 1}]\n  labels: {a: 1, b: 2, c: 3}\n",
+                    "t.yaml:2: targets[0].probe: 'yes' is not true or false\n"
+                    "t.yaml:2: targets[0].url: is required: where the metrics are\n"
+                    "t.yaml:3: targets[1]: must be a mapping of keys, such as 'url: ...'\n"
+                    "t.yaml:5: targets[2].matchers[0].label: is required: label's name\n"
+                    "t.yaml:6: targets[2].labels: has 3 entries, the most is 2\n");
     expect_mistakes("collect: 3\nhosts: a\ntargets: {}\nhosts.x: 1\nfactor: [1]\n",
                     "t.yaml:1: collect: must be a mapping of keys\n"
                     "t.yaml:2: hosts: must be a list of texts, found one value\n"
@@ -230,8 +225,7 @@ static void durations_and_sizes_have_units(void **state) {
         assert_int_equal(n, durations[i].ms);
     }
     static const char *const not_durations[] = {
-        "",  "5", "s", "-5s", "1.5s", "5 s", "5s ", "00", "99999999999999999999s", "999999999999999999d",
-        "5y"};
+        "", "5", "s", "-5s", "1.5s", "5 s", "5s ", "00", "99999999999999999999s", "999999999999999999d", "5y"};
     for (size_t i = 0; i < sizeof not_durations / sizeof *not_durations; i++)
         assert_int_equal(setting_parse_duration(slice_from_text(not_durations[i]), &n, NULL), FAULT_INPUT);
     assert_int_equal(setting_parse_bytes(SLICE_LIT("3GiB"), &n, NULL), FAULT_NONE);
@@ -266,16 +260,14 @@ static void sample_reads_as_the_defaults(void **state) {
     char live[8192];
     size_t size = 0;
     for (const char *line = (const char *)sample.data; *line; line = strchr(line, '\n') + 1) {
-        if (strncmp(line, "##", 2) == 0)
-            continue;
+        if (strncmp(line, "##", 2) == 0) continue;
         line += *line == '#';
         const size_t bytes = (size_t)(strchr(line, '\n') + 1 - line);
         memcpy(live + size, line, bytes);
         size += bytes;
     }
     settings = settings_new(&table, arena);
-    assert_int_equal(settings_read_text(settings, "live", slice_of(live, size), NULL, &v, &fault),
-                     FAULT_INPUT);
+    assert_int_equal(settings_read_text(settings, "live", slice_of(live, size), NULL, &v, &fault), FAULT_INPUT);
     assert_int_equal(settings_mistakes_count(settings), 3);
     for (size_t i = 0; i < 3; i++)
         if (!strstr(settings_mistake_at(settings, i), ": must not be empty"))
