@@ -12,19 +12,16 @@ struct text text_begin(struct arena *arena) {
 }
 
 static bool reserve(struct text *text, size_t more) {
-    if (text->full)
-        return false;
+    if (text->full) return false;
     size_t needed;
     if (__builtin_add_overflow(text->size, more, &needed) || __builtin_add_overflow(needed, 1, &needed)) {
         text->full = true;
         return false;
     }
-    if (needed <= text->capacity)
-        return true;
+    if (needed <= text->capacity) return true;
     size_t capacity = text->capacity ? text->capacity : FIRST_CAPACITY;
     while (capacity < needed) {
-        if (__builtin_mul_overflow(capacity, 2, &capacity))
-            capacity = needed;
+        if (__builtin_mul_overflow(capacity, 2, &capacity)) capacity = needed;
     }
     uint8_t *grown = arena_grow(text->arena, text->data, text->size, capacity);
     if (!grown) {
@@ -41,8 +38,7 @@ static bool reserve(struct text *text, size_t more) {
 }
 
 void text_add(struct text *text, slice piece) {
-    if (piece.size == 0 || !reserve(text, piece.size))
-        return;
+    if (piece.size == 0 || !reserve(text, piece.size)) return;
     memcpy(text->data + text->size, piece.data, piece.size);
     text->size += piece.size;
 }
@@ -70,23 +66,19 @@ void text_format(struct text *text, const char *format, ...) {
 }
 
 size_t text_utf8_character(slice bytes) {
-    if (bytes.size == 0)
-        return 0;
+    if (bytes.size == 0) return 0;
     const uint8_t lead = bytes.data[0];
-    if (lead < 0x80)
-        return 1;
+    if (lead < 0x80) return 1;
     const size_t size = lead >= 0xC2 && lead <= 0xDF   ? 2
                         : lead >= 0xE0 && lead <= 0xEF ? 3
                         : lead >= 0xF0 && lead <= 0xF4 ? 4
                                                        : 0;
-    if (size == 0 || bytes.size < size)
-        return 0;
+    if (size == 0 || bytes.size < size) return 0;
     for (size_t i = 1; i < size; i++)
-        if ((bytes.data[i] & 0xC0) != 0x80)
-            return 0;
+        if ((bytes.data[i] & 0xC0) != 0x80) return 0;
     const uint8_t second = bytes.data[1];
-    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) ||
-        (lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second > 0x8F))
+    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
+        (lead == 0xF4 && second > 0x8F))
         return 0;
     return size;
 }
@@ -120,14 +112,12 @@ void text_add_json_string(struct text *text, slice value) {
         at += c1 ? 2 : 1;
         plain = at;
     }
-    if (value.size > plain)
-        text_add(text, slice_of(value.data + plain, value.size - plain));
+    if (value.size > plain) text_add(text, slice_of(value.data + plain, value.size - plain));
     text_add_text(text, "\"");
 }
 
 fault_code text_end(struct text *text, const char *what, slice *ret_text, struct fault *reterr) {
-    if (!reserve(text, 0))
-        return fault_set(reterr, FAULT_LIMIT, "%s: larger than its memory", what);
+    if (!reserve(text, 0)) return fault_set(reterr, FAULT_LIMIT, "%s: larger than its memory", what);
     text->data[text->size] = '\0';
     *ret_text = slice_of(text->data, text->size);
     return FAULT_NONE;

@@ -23,8 +23,7 @@ struct text text_begin(struct arena *arena);
 void text_add(struct text *text, slice piece);
 void text_add_text(struct text *text, const char *piece);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void text_format_args(struct text *text, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
+void text_format_args(struct text *text, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 /* A JSON string with its quotes (RFC 8259 section 7), DEL and C1 escaped as well, so that it may be
  * shown on a terminal; bytes that are not UTF-8 become U+FFFD. */
 void text_add_json_string(struct text *text, slice value);

@@ -6,8 +6,7 @@
 TEST(grows_and_ends_with_a_nul) {
     struct arena *arena = arena_new(64, 1 << 20);
     struct text text = text_begin(arena);
-    for (int i = 0; i < 1000; i++)
-        text_format(&text, "%d,", i % 10);
+    for (int i = 0; i < 1000; i++) text_format(&text, "%d,", i % 10);
     slice whole;
     assert_int_equal(text_end(&text, "t", &whole, NULL), FAULT_NONE);
     assert_int_equal(whole.size, 2000);
@@ -20,8 +19,7 @@ TEST(says_once_that_it_is_full) {
     struct text text = text_begin(arena);
     struct fault fault;
     slice whole;
-    for (int i = 0; i < 10000; i++)
-        text_add_text(&text, "ten bytes.");
+    for (int i = 0; i < 10000; i++) text_add_text(&text, "ten bytes.");
     assert_int_equal(text_end(&text, "page", &whole, &fault), FAULT_LIMIT);
     assert_string_equal(fault.text, "page: larger than its memory");
     arena_free(arena);
@@ -37,8 +35,7 @@ TEST(json_strings_are_escaped_whatever_the_bytes) {
         {SLICE_LIT("\x00\x1f\x7f"), "\"\\u0000\\u001f\\u007f\""},
         {SLICE_LIT("\xc2\x9b\xc2\xa0"), "\"\\u009b\xc2\xa0\""},
         {SLICE_LIT("x\xff\xc3"), "\"x\xEF\xBF\xBD\xEF\xBF\xBD\""},
-        {SLICE_LIT("\xed\xa0\x80\xf0\x9f\x98\x80"),
-         "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xf0\x9f\x98\x80\""},
+        {SLICE_LIT("\xed\xa0\x80\xf0\x9f\x98\x80"), "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xf0\x9f\x98\x80\""},
     };
     struct arena *arena = arena_new(1024, 65536);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
