@@ -13,115 +13,274 @@ static const char *const kind_names[] = {"ratio_good", "ratio_bad", "histogram",
 static const char *const comparison_names[] = {"<", "<=", ">", ">=", "==", "!=", NULL};
 static const char *const severity_names[] = {"unhealthy", "degraded", NULL};
 
-#define ACCESS_ROWS(owner)                                                                                                     \
-    SETTING_ROW(owner, "auth.bearer_token", SECRET, access.bearer_token, "", NULL, "4096", "sent as Authorization: Bearer"),   \
-        SETTING_ROW(owner, "auth.bearer_token_file", PATH, access.bearer_token_file, "", NULL, NULL, "file with the token, read again at each request"), \
-        SETTING_ROW(owner, "auth.username", TEXT, access.username, "", NULL, "256", "for basic authentication"),              \
-        SETTING_ROW(owner, "auth.password", SECRET, access.password, "", NULL, "1024", "for basic authentication"),           \
-        SETTING_ROW(owner, "tls.ca", PATH, access.tls_ca, "", NULL, NULL, "certificates to trust, PEM; without it the system's"), \
-        SETTING_ROW(owner, "tls.certificate", PATH, access.tls_certificate, "", NULL, NULL, "client certificate, PEM"),       \
-        SETTING_ROW(owner, "tls.key", PATH, access.tls_key, "", NULL, NULL, "its key, PEM"),                                  \
-        SETTING_ROW(owner, "tls.insecure", BOOL, access.tls_insecure, "false", NULL, NULL, "accept any certificate: for tests only")
+#define ACCESS_ROWS(owner)                                                                                             \
+    SETTING_ROW(owner, "auth.bearer_token", SECRET, access.bearer_token, "", NULL, "4096",                             \
+                "sent as Authorization: Bearer"),                                                                      \
+        SETTING_ROW(owner, "auth.bearer_token_file", PATH, access.bearer_token_file, "", NULL, NULL,                   \
+                    "file with the token, read again at each request"),                                                \
+        SETTING_ROW(owner, "auth.username", TEXT, access.username, "", NULL, "256", "for basic authentication"),       \
+        SETTING_ROW(owner, "auth.password", SECRET, access.password, "", NULL, "1024", "for basic authentication"),    \
+        SETTING_ROW(owner, "tls.ca", PATH, access.tls_ca, "", NULL, NULL,                                              \
+                    "certificates to trust, PEM; without it the system's"),                                            \
+        SETTING_ROW(owner, "tls.certificate", PATH, access.tls_certificate, "", NULL, NULL,                            \
+                    "client certificate, PEM"),                                                                        \
+        SETTING_ROW(owner, "tls.key", PATH, access.tls_key, "", NULL, NULL, "its key, PEM"),                           \
+        SETTING_ROW(owner, "tls.insecure", BOOL, access.tls_insecure, "false", NULL, NULL,                             \
+                    "accept any certificate: for tests only")
 
 static const struct setting_row target_rows[] = {
-    SETTING_ROW(struct target_settings, "name", TEXT, name, NULL, "1", "128", "what SLIs and health checks call it; unique"),
-    SETTING_ROW(struct target_settings, "url", TEXT, url, NULL, "8", "2048", "where its metrics are, http:// or https://"),
-    SETTING_ROW(struct target_settings, "interval", DURATION, interval_ms, "", "100ms", "1h", "time between two scrapes; without it scrape.interval"),
-    SETTING_ROW(struct target_settings, "timeout", DURATION, timeout_ms, "", "50ms", "5m", "for a whole scrape; without it scrape.timeout"),
-    SETTING_ROW(struct target_settings, "bytes_max", BYTES, bytes_max, "", "1KiB", "4GiB", "of one answer, decompressed; without it scrape.bytes_max"),
+    SETTING_ROW(struct target_settings, "name", TEXT, name, NULL, "1", "128",
+                "what SLIs and health checks call it; unique"),
+    SETTING_ROW(struct target_settings, "url", TEXT, url, NULL, "8", "2048",
+                "where its metrics are, http:// or https://"),
+    SETTING_ROW(struct target_settings, "interval", DURATION, interval_ms, "", "100ms", "1h",
+                "time between two scrapes; without it scrape.interval"),
+    SETTING_ROW(struct target_settings, "timeout", DURATION, timeout_ms, "", "50ms", "5m",
+                "for a whole scrape; without it scrape.timeout"),
+    SETTING_ROW(struct target_settings, "bytes_max", BYTES, bytes_max, "", "1KiB", "4GiB",
+                "of one answer, decompressed; without it scrape.bytes_max"),
     ACCESS_ROWS(struct target_settings),
 };
 static const struct setting_table target_table = SETTING_TABLE("target", struct target_settings, target_rows);
 
 static const struct setting_row probe_rows[] = {
-    SETTING_ROW(struct probe_settings, "name", TEXT, name, NULL, "1", "128", "what SLIs and health checks call it; unique"),
+    SETTING_ROW(struct probe_settings, "name", TEXT, name, NULL, "1", "128",
+                "what SLIs and health checks call it; unique"),
     SETTING_ROW(struct probe_settings, "url", TEXT, url, "", "8", "2048", "HTTP: what to ask for; or else"),
     SETTING_ROW(struct probe_settings, "tcp", TEXT, tcp, "", "3", "300", "TCP: host:port to connect to"),
-    SETTING_ROW(struct probe_settings, "interval", DURATION, interval_ms, "15s", "100ms", "1h", "time between two probes"),
+    SETTING_ROW(struct probe_settings, "interval", DURATION, interval_ms, "15s", "100ms", "1h",
+                "time between two probes"),
     SETTING_ROW(struct probe_settings, "timeout", DURATION, timeout_ms, "5s", "50ms", "5m", "later is no answer"),
-    SETTING_ROW(struct probe_settings, "status_min", INT, status_min, "200", "100", "599", "HTTP: the lowest good status"),
-    SETTING_ROW(struct probe_settings, "status_max", INT, status_max, "399", "100", "599", "HTTP: the highest good status"),
+    SETTING_ROW(struct probe_settings, "status_min", INT, status_min, "200", "100", "599",
+                "HTTP: the lowest good status"),
+    SETTING_ROW(struct probe_settings, "status_max", INT, status_max, "399", "100", "599",
+                "HTTP: the highest good status"),
     ACCESS_ROWS(struct probe_settings),
 };
 static const struct setting_table probe_table = SETTING_TABLE("probe", struct probe_settings, probe_rows);
 
 static const struct setting_row sli_rows[] = {
-    SETTING_ROW(struct sli_settings, "slo_id", TEXT, slo_id, NULL, "1", "128", "the SLO that it is counted for, as at the centre"),
-    SETTING_ENUM(struct sli_settings, "kind", kind, kind_names, NULL, "what makes an event good, see `good`, `bad`, `total`, `threshold`"),
-    SETTING_ROW(struct sli_settings, "good", TEXT, good, "", NULL, "4096", "ratio_good: selector of the counters of good events"),
-    SETTING_ROW(struct sli_settings, "bad", TEXT, bad, "", NULL, "4096", "ratio_bad: selector of the counters of bad events"),
-    SETTING_ROW(struct sli_settings, "total", TEXT, total, "", NULL, "4096", "selector of the counters of all events, of the histogram, or of the gauge"),
-    SETTING_ROW(struct sli_settings, "threshold", DOUBLE, threshold, "0", NULL, NULL, "histogram: the bucket (le) that holds what is good; gauge: what to compare with"),
-    SETTING_ENUM(struct sli_settings, "comparison", comparison, comparison_names, "<=", "gauge: good when `value comparison threshold` holds"),
-    SETTING_ROW(struct sli_settings, "latency_max", DURATION, latency_ms_max, "", "1ms", "5m", "probe: good only if it took no longer"),
-    SETTING_ROW(struct sli_settings, "window", DURATION, window_ms, "1m", "1s", "1h", "length of one window, in whole seconds"),
-    SETTING_TEXTS(struct sli_settings, "targets", targets, 64, "names of targets (kind probe: of probes) that count; none: all"),
+    SETTING_ROW(struct sli_settings, "slo_id", TEXT, slo_id, NULL, "1", "128",
+                "the SLO that it is counted for, as at the centre"),
+    SETTING_ENUM(struct sli_settings, "kind", kind, kind_names, NULL,
+                 "what makes an event good, see `good`, `bad`, `total`, `threshold`"),
+    SETTING_ROW(struct sli_settings, "good", TEXT, good, "", NULL, "4096",
+                "ratio_good: selector of the counters of good events"),
+    SETTING_ROW(struct sli_settings, "bad", TEXT, bad, "", NULL, "4096",
+                "ratio_bad: selector of the counters of bad events"),
+    SETTING_ROW(struct sli_settings, "total", TEXT, total, "", NULL, "4096",
+                "selector of the counters of all events, of the histogram, or of the gauge"),
+    SETTING_ROW(struct sli_settings, "threshold", DOUBLE, threshold, "0", NULL, NULL,
+                "histogram: the bucket (le) that holds what is good; gauge: what to compare with"),
+    SETTING_ENUM(struct sli_settings, "comparison", comparison, comparison_names,
+                 "<=", "gauge: good when `value comparison threshold` holds"),
+    SETTING_ROW(struct sli_settings, "latency_max", DURATION, latency_ms_max, "", "1ms", "5m",
+                "probe: good only if it took no longer"),
+    SETTING_ROW(struct sli_settings, "window", DURATION, window_ms, "1m", "1s", "1h",
+                "length of one window, in whole seconds"),
+    SETTING_TEXTS(struct sli_settings, "targets", targets, 64,
+                  "names of targets (kind probe: of probes) that count; none: all"),
 };
 static const struct setting_table sli_table = SETTING_TABLE("sli", struct sli_settings, sli_rows);
 
 static const struct setting_row health_rows[] = {
-    SETTING_ROW(struct health_settings, "id", TEXT, id, NULL, "1", "128", "the health check's identity, as at the centre; unique"),
-    SETTING_ROW(struct health_settings, "target", TEXT, target, "", NULL, "128", "a target whose series are looked at; or else"),
+    SETTING_ROW(struct health_settings, "id", TEXT, id, NULL, "1", "128",
+                "the health check's identity, as at the centre; unique"),
+    SETTING_ROW(struct health_settings, "target", TEXT, target, "", NULL, "128",
+                "a target whose series are looked at; or else"),
     SETTING_ROW(struct health_settings, "probe", TEXT, probe, "", NULL, "128", "a probe whose answers are looked at"),
-    SETTING_ROW(struct health_settings, "selector", TEXT, selector, "", NULL, "4096", "target: every selected series must hold `value comparison threshold`"),
+    SETTING_ROW(struct health_settings, "selector", TEXT, selector, "", NULL, "4096",
+                "target: every selected series must hold `value comparison threshold`"),
     SETTING_ENUM(struct health_settings, "comparison", comparison, comparison_names, "<", "target: how to compare"),
-    SETTING_ROW(struct health_settings, "threshold", DOUBLE, threshold, "0", NULL, NULL, "target: what to compare with"),
-    SETTING_ENUM(struct health_settings, "severity", severity, severity_names, "unhealthy", "target: what a broken rule means"),
-    SETTING_ROW(struct health_settings, "latency_max", DURATION, latency_ms_max, "", "1ms", "5m", "probe: slower is degraded"),
-    SETTING_ROW(struct health_settings, "rise", INT, rise, "2", "1", "1000", "good observations in a row to become healthy"),
+    SETTING_ROW(struct health_settings, "threshold", DOUBLE, threshold, "0", NULL, NULL,
+                "target: what to compare with"),
+    SETTING_ENUM(struct health_settings, "severity", severity, severity_names, "unhealthy",
+                 "target: what a broken rule means"),
+    SETTING_ROW(struct health_settings, "latency_max", DURATION, latency_ms_max, "", "1ms", "5m",
+                "probe: slower is degraded"),
+    SETTING_ROW(struct health_settings, "rise", INT, rise, "2", "1", "1000",
+                "good observations in a row to become healthy"),
     SETTING_ROW(struct health_settings, "fall", INT, fall, "3", "1", "1000", "bad observations in a row to leave it"),
-    SETTING_ROW(struct health_settings, "stale", DURATION, stale_ms, "2m", "1s", "1h", "unknown when nothing was observed for so long"),
-    SETTING_ROW(struct health_settings, "heartbeat", DURATION, heartbeat_ms, "5m", "1s", "1d", "reported at least so often, also without a change"),
-    SETTING_ROW(struct health_settings, "resource.type", TEXT, resource_type, "endpoint", "1", "64", "what it is about: endpoint, service, node ..."),
-    SETTING_ROW(struct health_settings, "resource.id", TEXT, resource_id, "", NULL, "512", "its name; without it the URL that is observed"),
+    SETTING_ROW(struct health_settings, "stale", DURATION, stale_ms, "2m", "1s", "1h",
+                "unknown when nothing was observed for so long"),
+    SETTING_ROW(struct health_settings, "heartbeat", DURATION, heartbeat_ms, "5m", "1s", "1d",
+                "reported at least so often, also without a change"),
+    SETTING_ROW(struct health_settings, "resource.type", TEXT, resource_type, "endpoint", "1", "64",
+                "what it is about: endpoint, service, node ..."),
+    SETTING_ROW(struct health_settings, "resource.id", TEXT, resource_id, "", NULL, "512",
+                "its name; without it the URL that is observed"),
 };
 static const struct setting_table health_table = SETTING_TABLE("health", struct health_settings, health_rows);
 
 static const struct setting_row agent_rows[] = {
 #define SETTING(...) SETTING_ROW(struct agent_settings, __VA_ARGS__),
     SETTING("agent.tenant", TEXT, tenant, NULL, "1", "62", "tenant that everything measured belongs to, [a-z0-9.-]")
-    SETTING("agent.name", TEXT, name, NULL, "1", "62", "this agent, unique in its tenant, [a-z0-9.-]; with the tenant and a slash it is the certificate's common name")
-    SETTING("agent.cluster_id", TEXT, cluster_id, "", NULL, "128", "cluster that is measured, [A-Za-z0-9._-]")
-    SETTING("agent.environment_id", TEXT, environment_id, "", NULL, "128", "environment that it belongs to, [A-Za-z0-9._-]")
-    SETTING("agent.node_name", TEXT, node_name, "", NULL, "253", "the machine's full name, where the agent's is shortened")
-    SETTING_ENUM(struct agent_settings, "log.level", log_level, log_level_names, "info", "least important lines that are written"),
+        SETTING("agent.name", TEXT, name, NULL, "1", "62",
+                "this agent, unique in its tenant, [a-z0-9.-]; with the tenant and a slash it is the certificate's "
+                "common name")
+            SETTING("agent.cluster_id", TEXT, cluster_id, "", NULL, "128", "cluster that is measured, [A-Za-z0-9._-]")
+                SETTING("agent.environment_id", TEXT, environment_id, "", NULL, "128",
+                        "environment that it belongs to, [A-Za-z0-9._-]")
+                    SETTING("agent.node_name", TEXT, node_name, "", NULL, "253",
+                            "the machine's full name, where the agent's is shortened")
+                        SETTING_ENUM(struct agent_settings, "log.level", log_level, log_level_names, "info",
+                                     "least important lines that are written"),
     SETTING_ENUM(struct agent_settings, "log.format", log_format, log_format_names, "logfmt", "shape of a line"),
-    SETTING("log.debug", TEXT, log_debug, "", NULL, "256", "areas whose debug lines are written, such as `ship,collect`")
-    SETTING("buffer.path", PATH, buffer.path, "/var/lib/picket-agent", NULL, NULL, "folder of the queue and its checkpoints; no network file system")
-    SETTING("buffer.bytes_max", BYTES, buffer.bytes_max, "256MiB", "1MiB", "64GiB", "kept while the centre is away; beyond it the least important and oldest is given up, and counted")
-    SETTING("buffer.health_percent", INT, buffer.health_percent, "10", "0", "100", "share of bytes_max that only health and alerts may use")
-    SETTING("buffer.windows_percent", INT, buffer.windows_percent, "60", "0", "100", "share of bytes_max that only SLI windows may use")
-    SETTING("mqtt.host", TEXT, mqtt.host, NULL, "1", "253", "the broker")
-    SETTING("mqtt.port", INT, mqtt.port, "8883", "1", "65535", "its port")
-    SETTING("mqtt.ca", PATH, mqtt.ca, "", NULL, NULL, "certificate authority that the broker's certificate must be from, PEM; required unless plain_text")
-    SETTING("mqtt.certificate", PATH, mqtt.certificate, "", NULL, NULL, "this agent's certificate, PEM; required unless plain_text")
-    SETTING("mqtt.key", PATH, mqtt.key, "", NULL, NULL, "its key, PEM; required unless plain_text")
-    SETTING("mqtt.server_name", TEXT, mqtt.server_name, "", NULL, "253", "name in the broker's certificate, where it is not mqtt.host")
-    SETTING("mqtt.plain_text", BOOL, mqtt.plain_text, "false", NULL, NULL, "no TLS: for a broker on this machine, in tests only")
-    SETTING("mqtt.keep_alive", DURATION, mqtt.keep_alive_ms, "30s", "5s", "10m", "a connection that is silent for longer is dead")
-    SETTING("mqtt.connect_timeout", DURATION, mqtt.connect_timeout_ms, "10s", "1s", "1m", "for TCP, TLS and MQTT together")
-    SETTING("mqtt.backoff_min", DURATION, mqtt.backoff_ms_min, "500ms", "50ms", "1m", "wait before the first new attempt; doubled by each that fails, with jitter")
-    SETTING("mqtt.backoff_max", DURATION, mqtt.backoff_ms_max, "30s", "100ms", "10m", "longest wait between two attempts")
-    SETTING("ship.inflight_max", INT, ship.inflight_max, "16", "1", "256", "batches sent and not yet committed by the centre")
-    SETTING("ship.inflight_bytes_max", BYTES, ship.inflight_bytes_max, "512KiB", "64KiB", "64MiB", "bytes given to the broker and not yet acknowledged by it")
-    SETTING("ship.batch_bytes", BYTES, ship.batch_bytes, "64KiB", "1KiB", "512KiB", "of one batch, about")
-    SETTING("ship.batch_intents", INT, ship.batch_intents, "500", "1", "4096", "in one batch")
-    SETTING("ship.resend_after", DURATION, ship.resend_ms, "15s", "100ms", "5m", "a batch that the centre did not commit by then is sent again")
-    SETTING("ship.outage", DURATION, ship.outage_ms, "1m", "1s", "1d", "what waited longer than this when the centre comes back is sent beside what is new, not before it")
-    SETTING("ship.status_interval", DURATION, ship.status_ms, "1m", "1s", "1h", "time between two reports of the agent's own state")
-    SETTING("http.address", TEXT, http.address, "127.0.0.1", NULL, "64", "where /metrics, /healthz and /readyz are served, without TLS; empty: nowhere")
-    SETTING("http.port", INT, http.port, "8421", "0", "65535", "0: any free one, see the log")
-    SETTING("scrape.interval", DURATION, scrape.interval_ms, "15s", "100ms", "1h", "time between two scrapes of one target")
-    SETTING("scrape.timeout", DURATION, scrape.timeout_ms, "10s", "50ms", "5m", "for a whole scrape; no longer than its interval")
-    SETTING("scrape.bytes_max", BYTES, scrape.bytes_max, "64MiB", "1KiB", "4GiB", "of one answer, decompressed; it is never held in memory")
-    SETTING("scrape.connections_max", INT, scrape.connections_max, "32", "1", "1000", "open to targets at one time")
-    SETTING("fold.series_max", INT, fold.series_max, "10000", "1", "10000000", "series that SLIs select, over all targets; memory is set aside for them at start")
-    SETTING("fold.series_forget", DURATION, fold.series_forget_ms, "1h", "1m", "7d", "a series not seen for so long makes room when that many are reached")
-    SETTING("fold.gap_windows_max", INT, fold.gap_windows_max, "120", "1", "10000", "windows stated as unseen for one SLI after a down time")
-    SETTING("ready.stall", DURATION, ready.stall_ms, "3m", "1s", "1d", "not ready when nothing was committed for so long although something waits, or no scrape succeeds")
-    SETTING_LIST(struct agent_settings, "targets", targets, &target_table, 1000, "what to scrape"),
+    SETTING(
+        "log.debug", TEXT, log_debug, "", NULL, "256",
+        "areas whose debug lines are written, such as `ship,collect`") SETTING("buffer.path", PATH, buffer.path,
+                                                                               "/var/lib/picket-agent", NULL, NULL,
+                                                                               "folder of the queue and its "
+                                                                               "checkpoints; no network file system")
+        SETTING("buffer.bytes_max", BYTES, buffer.bytes_max, "256MiB", "1MiB", "64GiB",
+                "kept while the centre is away; beyond it the least important and oldest is given up, and counted")
+            SETTING("buffer.health_percent", INT, buffer.health_percent, "10", "0", "100",
+                    "share of bytes_max that only health and alerts may use")
+                SETTING("buffer.windows_percent", INT, buffer.windows_percent, "60", "0", "100",
+                        "share of bytes_max that only SLI windows may use") SETTING("mqtt.host", TEXT, mqtt.host, NULL,
+                                                                                    "1", "253", "the broker")
+                    SETTING("mqtt.port", INT, mqtt.port, "8883", "1", "65535", "its port") SETTING(
+                        "mqtt.ca", PATH, mqtt.ca, "", NULL,
+                        NULL,
+                        "certificate authority that the broker's certificate must be from, PEM; required unless "
+                        "plain_text") SETTING("mqtt.certificate", PATH, mqtt.certificate, "",
+                                              NULL, NULL, "this agent's certificate, PEM; required unless plain_text")
+                        SETTING("mqtt.key", PATH, mqtt.key, "", NULL, NULL, "its key, PEM; required unless plain_text")
+                            SETTING("mqtt.server_name", TEXT, mqtt.server_name, "", NULL, "253",
+                                    "name in the broker's certificate, where it is not mqtt.host")
+                                SETTING("mqtt.plain_text", BOOL, mqtt.plain_text, "false", NULL, NULL,
+                                        "no TLS: for a broker on this machine, in tests only")
+                                    SETTING("mqtt.keep_alive", DURATION, mqtt.keep_alive_ms, "30s", "5s", "10m",
+                                            "a connection that is silent for longer is dead")
+                                        SETTING("mqtt.connect_timeout", DURATION, mqtt.connect_timeout_ms, "10s", "1s",
+                                                "1m", "for TCP, TLS and MQTT together")
+                                            SETTING("mqtt.backoff_min", DURATION, mqtt.backoff_ms_min, "500ms", "50ms",
+                                                    "1m",
+                                                    "wait before the first new attempt; doubled by each that fails, "
+                                                    "with jitter") SETTING("mqtt.backoff_max", DURATION,
+                                                                           mqtt.backoff_ms_max, "30s", "100ms",
+                                                                           "10m", "longest wait between two attempts")
+                                                SETTING("ship.inflight_max", INT, ship.inflight_max, "16", "1", "256",
+                                                        "batches sent and not yet committed by the centre")
+                                                    SETTING("ship.inflight_bytes_max", BYTES, ship.inflight_bytes_max,
+                                                            "512KiB", "64KiB", "64MiB",
+                                                            "bytes given to the broker and not yet acknowledged by it")
+                                                        SETTING("ship.batch_bytes", BYTES, ship.batch_bytes, "64KiB",
+                                                                "1KiB", "512KiB",
+                                                                "of one batch, about") SETTING("ship.batch_intents",
+                                                                                               INT, ship.batch_intents,
+                                                                                               "500", "1", "4096",
+                                                                                               "in one batch")
+                                                            SETTING(
+                                                                "ship.resend_after", DURATION, ship.resend_ms, "15s",
+                                                                "100ms", "5m",
+                                                                "a batch that the centre did not commit by then is "
+                                                                "sent again") SETTING("ship.outage",
+                                                                                      DURATION, ship.outage_ms, "1m",
+                                                                                      "1s", "1d",
+                                                                                      "what waited longer than this "
+                                                                                      "when the centre comes back is "
+                                                                                      "sent beside what is new, not "
+                                                                                      "before it") SETTING("ship."
+                                                                                                           "status_"
+                                                                                                           "interval",
+                                                                                                           DURATION,
+                                                                                                           ship.status_ms,
+                                                                                                           "1m", "1s",
+                                                                                                           "1h",
+                                                                                                           "time "
+                                                                                                           "between "
+                                                                                                           "two "
+                                                                                                           "reports of "
+                                                                                                           "the "
+                                                                                                           "agent's "
+                                                                                                           "own state")
+                                                                SETTING(
+                                                                    "http.address",
+                                                                    TEXT, http.address,
+                                                                    "127.0.0.1", NULL, "64",
+                                                                    "where /metrics, /healthz and /readyz are served, "
+                                                                    "without TLS; empty: nowhere")
+                                                                    SETTING(
+                                                                        "http.port", INT, http.port, "8421", "0",
+                                                                        "65535", "0: any free one, see the log")
+                                                                        SETTING(
+                                                                            "scrape.interval", DURATION,
+                                                                            scrape.interval_ms,
+                                                                            "15s", "100ms",
+                                                                            "1h",
+                                                                            "time between two scrapes of one target")
+                                                                            SETTING(
+                                                                                "scrape.timeout",
+                                                                                DURATION,
+                                                                                scrape.timeout_ms, "10s", "50ms", "5m",
+                                                                                "for a whole scrape; no longer than "
+                                                                                "its interval")
+                                                                                SETTING(
+                                                                                    "scrape.bytes_max",
+                                                                                    BYTES, scrape.bytes_max,
+                                                                                    "64MiB", "1KiB", "4GiB",
+                                                                                    "of one answer, decompressed; it "
+                                                                                    "is never held in memory")
+                                                                                    SETTING(
+                                                                                        "scrape.connections_max", INT,
+                                                                                        scrape.connections_max, "32",
+                                                                                        "1", "1000",
+                                                                                        "open to targets at one time")
+                                                                                        SETTING(
+                                                                                            "fold.series_max", INT,
+                                                                                            fold.series_max, "10000",
+                                                                                            "1", "10000000",
+                                                                                            "series that SLIs select, "
+                                                                                            "over all targets; memory "
+                                                                                            "is set aside for them at "
+                                                                                            "start")
+                                                                                            SETTING(
+                                                                                                "fold.series_forget",
+                                                                                                DURATION,
+                                                                                                fold.series_forget_ms,
+                                                                                                "1h", "1m", "7d",
+                                                                                                "a series not seen for "
+                                                                                                "so long makes room "
+                                                                                                "when that many are "
+                                                                                                "reached")
+                                                                                                SETTING(
+                                                                                                    "fold.gap_windows_"
+                                                                                                    "max",
+                                                                                                    INT,
+                                                                                                    fold.gap_windows_max,
+                                                                                                    "120", "1", "10000",
+                                                                                                    "windows stated as "
+                                                                                                    "unseen for one "
+                                                                                                    "SLI after a down "
+                                                                                                    "time")
+                                                                                                    SETTING(
+                                                                                                        "ready.stall",
+                                                                                                        DURATION,
+                                                                                                        ready.stall_ms,
+                                                                                                        "3m", "1s",
+                                                                                                        "1d",
+                                                                                                        "not ready "
+                                                                                                        "when nothing "
+                                                                                                        "was committed "
+                                                                                                        "for so long "
+                                                                                                        "although "
+                                                                                                        "something "
+                                                                                                        "waits, or no "
+                                                                                                        "scrape "
+                                                                                                        "succeeds")
+                                                                                                        SETTING_LIST(
+                                                                                                            struct
+                                                                                                            agent_settings,
+                                                                                                            "targets",
+                                                                                                            targets,
+                                                                                                            &target_table,
+                                                                                                            1000,
+                                                                                                            "what to "
+                                                                                                            "scrape"),
     SETTING_LIST(struct agent_settings, "probes", probes, &probe_table, 1000, "what to ask whether it answers"),
-    SETTING_LIST(struct agent_settings, "slis", slis, &sli_table, 10000, "what to count, beside the definitions that come from the centre"),
+    SETTING_LIST(struct agent_settings, "slis", slis, &sli_table, 10000,
+                 "what to count, beside the definitions that come from the centre"),
     SETTING_LIST(struct agent_settings, "health", health, &health_table, 1000, "what to watch"),
 #undef SETTING
 };
@@ -140,7 +299,8 @@ static bool is_id(slice text) {
 }
 
 static bool is_url(slice text) {
-    return (slice_starts_with(text, SLICE_LIT("http://")) && text.size > 7) || (slice_starts_with(text, SLICE_LIT("https://")) && text.size > 8);
+    return (slice_starts_with(text, SLICE_LIT("http://")) && text.size > 7) ||
+           (slice_starts_with(text, SLICE_LIT("https://")) && text.size > 8);
 }
 
 bool agent_settings_host_port(slice text, slice *ret_host, uint16_t *ret_port) {
@@ -172,7 +332,7 @@ void agent_settings_sli(const struct sli_settings *settings, struct sli_definiti
         .bad = settings->bad,
         .total = settings->total,
         .threshold = settings->threshold,
-        .operator = (enum sli_operator)settings->comparison,
+        .operator=(enum sli_operator) settings->comparison,
         .latency_ms_max = settings->latency_ms_max,
         .window_seconds = (uint32_t)(settings->window_ms / 1000),
         .targets = settings->targets.items,
@@ -188,7 +348,7 @@ void agent_settings_health(const struct health_settings *settings, struct health
         .probe = probe,
         .latency_ms_max = settings->latency_ms_max,
         .selector = settings->selector,
-        .operator = (enum sli_operator)settings->comparison,
+        .operator=(enum sli_operator) settings->comparison,
         .threshold = settings->threshold,
         .degrades = settings->severity == 1,
         .rise = (unsigned)settings->rise,
@@ -203,29 +363,45 @@ static void check_access(struct settings *read, const struct access_settings *ac
         settings_mistake(read, &access->bearer_token_file, "give bearer_token or bearer_token_file, not both");
     if ((access->bearer_token.size || access->bearer_token_file.size) && access->username.size)
         settings_mistake(read, &access->username, "give a bearer token or a username, not both");
-    if (access->password.size && !access->username.size) settings_mistake(read, &access->password, "a password needs auth.username");
+    if (access->password.size && !access->username.size)
+        settings_mistake(read, &access->password, "a password needs auth.username");
     if (!access->tls_certificate.size != !access->tls_key.size)
-        settings_mistake(read, access->tls_key.size ? &access->tls_key : &access->tls_certificate, "tls.certificate and tls.key belong together");
+        settings_mistake(read, access->tls_key.size ? &access->tls_key : &access->tls_certificate,
+                         "tls.certificate and tls.key belong together");
 }
 
 static void check_identity(struct settings *read, const struct agent_settings *settings) {
-    if (settings->tenant.size && !only_of(settings->tenant, ".-")) settings_mistake(read, &settings->tenant, "may have a-z, 0-9, '.' and '-' only");
-    if (settings->name.size && !only_of(settings->name, ".-")) settings_mistake(read, &settings->name, "may have a-z, 0-9, '.' and '-' only");
+    if (settings->tenant.size && !only_of(settings->tenant, ".-"))
+        settings_mistake(read, &settings->tenant, "may have a-z, 0-9, '.' and '-' only");
+    if (settings->name.size && !only_of(settings->name, ".-"))
+        settings_mistake(read, &settings->name, "may have a-z, 0-9, '.' and '-' only");
     if (settings->tenant.size + 1 + settings->name.size > LIMIT_TENANT_AND_PRODUCER_BYTES)
-        settings_mistake(read, &settings->name, "tenant and name with a slash between have %zu characters, a certificate's common name holds %d",
-                         settings->tenant.size + 1 + settings->name.size, LIMIT_TENANT_AND_PRODUCER_BYTES);
-    if (!is_id(settings->cluster_id)) settings_mistake(read, &settings->cluster_id, "may have A-Z, a-z, 0-9, '.', '_' and '-' only");
-    if (!is_id(settings->environment_id)) settings_mistake(read, &settings->environment_id, "may have A-Z, a-z, 0-9, '.', '_' and '-' only");
+        settings_mistake(
+            read, &settings->name,
+            "tenant and name with a slash between have %zu characters, a certificate's common name holds %d",
+            settings->tenant.size + 1 + settings->name.size, LIMIT_TENANT_AND_PRODUCER_BYTES);
+    if (!is_id(settings->cluster_id))
+        settings_mistake(read, &settings->cluster_id, "may have A-Z, a-z, 0-9, '.', '_' and '-' only");
+    if (!is_id(settings->environment_id))
+        settings_mistake(read, &settings->environment_id, "may have A-Z, a-z, 0-9, '.', '_' and '-' only");
 }
 
 static void check_ways_out(struct settings *read, const struct agent_settings *settings) {
     if (settings->buffer.health_percent + settings->buffer.windows_percent > 100)
-        settings_mistake(read, &settings->buffer.windows_percent, "buffer.health_percent and buffer.windows_percent are more than 100 together");
-    const struct { const slice *path; const char *key; } files[] = {
-        {&settings->mqtt.ca, "mqtt.ca"}, {&settings->mqtt.certificate, "mqtt.certificate"}, {&settings->mqtt.key, "mqtt.key"}};
+        settings_mistake(read, &settings->buffer.windows_percent,
+                         "buffer.health_percent and buffer.windows_percent are more than 100 together");
+    const struct {
+        const slice *path;
+        const char *key;
+    } files[] = {{&settings->mqtt.ca, "mqtt.ca"},
+                 {&settings->mqtt.certificate, "mqtt.certificate"},
+                 {&settings->mqtt.key, "mqtt.key"}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (!settings->mqtt.plain_text && files[i].path->size == 0)
-            settings_mistake(read, files[i].path, "%s is required: the broker and the agent prove to one another who they are (or mqtt.plain_text in tests)", files[i].key);
+            settings_mistake(read, files[i].path,
+                             "%s is required: the broker and the agent prove to one another who they are (or "
+                             "mqtt.plain_text in tests)",
+                             files[i].key);
     if (settings->mqtt.backoff_ms_min > settings->mqtt.backoff_ms_max)
         settings_mistake(read, &settings->mqtt.backoff_ms_min, "is longer than mqtt.backoff_max");
     if (settings->ship.batch_bytes > settings->ship.inflight_bytes_max)
@@ -251,13 +427,18 @@ static void check_targets(struct settings *read, const struct agent_settings *se
         const struct target_settings *const target = &settings->targets.items[i];
         for (size_t other = 0; other < i; other++)
             if (target->name.size && slice_equal(target->name, settings->targets.items[other].name)) {
-                settings_mistake(read, &target->name, "another target is called '%.*s' already", SLICE_ARG(target->name));
+                settings_mistake(read, &target->name, "another target is called '%.*s' already",
+                                 SLICE_ARG(target->name));
                 break;
             }
-        if (slice_starts_with(target->name, SLICE_LIT("slo:"))) settings_mistake(read, &target->name, "names that begin with slo: are those of the centre's probes");
-        if (target->url.size && !is_url(target->url)) settings_mistake(read, &target->url, "must begin with http:// or https://");
+        if (slice_starts_with(target->name, SLICE_LIT("slo:")))
+            settings_mistake(read, &target->name, "names that begin with slo: are those of the centre's probes");
+        if (target->url.size && !is_url(target->url))
+            settings_mistake(read, &target->url, "must begin with http:// or https://");
         const int64_t interval_ms = target->interval_ms ? target->interval_ms : settings->scrape.interval_ms;
-        if (target->timeout_ms > interval_ms) settings_mistake(read, &target->timeout_ms, "is longer than the interval (%lld ms)", (long long)interval_ms);
+        if (target->timeout_ms > interval_ms)
+            settings_mistake(read, &target->timeout_ms, "is longer than the interval (%lld ms)",
+                             (long long)interval_ms);
         check_access(read, &target->access);
     }
     for (size_t i = 0; i < settings->probes.count; i++) {
@@ -269,12 +450,17 @@ static void check_targets(struct settings *read, const struct agent_settings *se
                 settings_mistake(read, &probe->name, "another probe is called '%.*s' already", SLICE_ARG(probe->name));
                 break;
             }
-        if (probe->name.size && has_target(settings, probe->name)) settings_mistake(read, &probe->name, "a target is called '%.*s' already", SLICE_ARG(probe->name));
-        if (slice_starts_with(probe->name, SLICE_LIT("slo:"))) settings_mistake(read, &probe->name, "names that begin with slo: are those of the centre's probes");
+        if (probe->name.size && has_target(settings, probe->name))
+            settings_mistake(read, &probe->name, "a target is called '%.*s' already", SLICE_ARG(probe->name));
+        if (slice_starts_with(probe->name, SLICE_LIT("slo:")))
+            settings_mistake(read, &probe->name, "names that begin with slo: are those of the centre's probes");
         if (!probe->url.size == !probe->tcp.size) settings_mistake(read, probe, "give one of url and tcp");
-        if (probe->url.size && !is_url(probe->url)) settings_mistake(read, &probe->url, "must begin with http:// or https://");
-        if (probe->tcp.size && !agent_settings_host_port(probe->tcp, &host, &port)) settings_mistake(read, &probe->tcp, "must be host:port, with the port from 1 to 65535");
-        if (probe->timeout_ms > probe->interval_ms) settings_mistake(read, &probe->timeout_ms, "is longer than the interval");
+        if (probe->url.size && !is_url(probe->url))
+            settings_mistake(read, &probe->url, "must begin with http:// or https://");
+        if (probe->tcp.size && !agent_settings_host_port(probe->tcp, &host, &port))
+            settings_mistake(read, &probe->tcp, "must be host:port, with the port from 1 to 65535");
+        if (probe->timeout_ms > probe->interval_ms)
+            settings_mistake(read, &probe->timeout_ms, "is longer than the interval");
         if (probe->status_min > probe->status_max) settings_mistake(read, &probe->status_min, "is above status_max");
         check_access(read, &probe->access);
     }
@@ -293,13 +479,15 @@ static void check_slis(struct settings *read, const struct agent_settings *setti
         for (size_t t = 0; t < sli->targets.count; t++) {
             const slice name = sli->targets.items[t];
             if (sli->kind == SLI_PROBE ? !has_probe(settings, name) : !has_target(settings, name))
-                settings_mistake(read, &sli->targets, "there is no %s '%.*s'", sli->kind == SLI_PROBE ? "probe" : "target", SLICE_ARG(name));
+                settings_mistake(read, &sli->targets, "there is no %s '%.*s'",
+                                 sli->kind == SLI_PROBE ? "probe" : "target", SLICE_ARG(name));
         }
         struct sli_definition definition;
         struct sli *compiled = NULL;
         struct fault fault;
         agent_settings_sli(sli, &definition);
-        if (definition.window_seconds && sli_new(&definition, &compiled, &fault)) settings_mistake(read, sli, "%s", fault.text);
+        if (definition.window_seconds && sli_new(&definition, &compiled, &fault))
+            settings_mistake(read, sli, "%s", fault.text);
         sli_free(compiled);
     }
 }
@@ -310,7 +498,8 @@ static void check_health(struct settings *read, const struct agent_settings *set
         if (!check->id.size) continue;
         for (size_t other = 0; other < i; other++)
             if (slice_equal(check->id, settings->health.items[other].id)) {
-                settings_mistake(read, &check->id, "another health check is called '%.*s' already", SLICE_ARG(check->id));
+                settings_mistake(read, &check->id, "another health check is called '%.*s' already",
+                                 SLICE_ARG(check->id));
                 break;
             }
         const bool target = check->target.size > 0, probe = check->probe.size > 0;
@@ -330,14 +519,16 @@ static void check_health(struct settings *read, const struct agent_settings *set
         struct health *compiled = NULL;
         struct fault fault;
         agent_settings_health(check, &definition);
-        if (health_new(&definition, 1, &check->target, target, &check->probe, probe, 0, &compiled, &fault)) settings_mistake(read, check, "%s", fault.text);
+        if (health_new(&definition, 1, &check->target, target, &check->probe, probe, 0, &compiled, &fault))
+            settings_mistake(read, check, "%s", fault.text);
         health_free(compiled);
     }
 }
 
 /* After the rows: what they cannot say, and all mistakes as text. */
-static fault_code finish(struct settings *read, fault_code code, struct arena *arena, const struct agent_settings *settings,
-                         struct setting_texts *ret_mistakes, struct fault *reterr) {
+static fault_code finish(struct settings *read, fault_code code, struct arena *arena,
+                         const struct agent_settings *settings, struct setting_texts *ret_mistakes,
+                         struct fault *reterr) {
     if (code == FAULT_NONE || code == FAULT_INPUT) {
         check_identity(read, settings);
         check_ways_out(read, settings);
@@ -353,18 +544,22 @@ static fault_code finish(struct settings *read, fault_code code, struct arena *a
     return code;
 }
 
-fault_code agent_settings_read(const char *path, char *const *environment, struct arena *arena, struct agent_settings *ret_settings,
-                               struct setting_texts *ret_mistakes, struct fault *reterr) {
+fault_code agent_settings_read(const char *path, char *const *environment, struct arena *arena,
+                               struct agent_settings *ret_settings, struct setting_texts *ret_mistakes,
+                               struct fault *reterr) {
     *ret_mistakes = (struct setting_texts){0};
     struct settings *const read = settings_new(&agent_setting_table, arena);
     if (!read) return fault_set(reterr, FAULT_LIMIT, "read '%s': out of memory", path);
-    return finish(read, settings_read_file(read, path, environment, ret_settings, reterr), arena, ret_settings, ret_mistakes, reterr);
+    return finish(read, settings_read_file(read, path, environment, ret_settings, reterr), arena, ret_settings,
+                  ret_mistakes, reterr);
 }
 
 fault_code agent_settings_read_text(const char *file_name, slice yaml, char *const *environment, struct arena *arena,
-                                    struct agent_settings *ret_settings, struct setting_texts *ret_mistakes, struct fault *reterr) {
+                                    struct agent_settings *ret_settings, struct setting_texts *ret_mistakes,
+                                    struct fault *reterr) {
     *ret_mistakes = (struct setting_texts){0};
     struct settings *const read = settings_new(&agent_setting_table, arena);
     if (!read) return fault_set(reterr, FAULT_LIMIT, "read '%s': out of memory", file_name);
-    return finish(read, settings_read_text(read, file_name, yaml, environment, ret_settings, reterr), arena, ret_settings, ret_mistakes, reterr);
+    return finish(read, settings_read_text(read, file_name, yaml, environment, ret_settings, reterr), arena,
+                  ret_settings, ret_mistakes, reterr);
 }

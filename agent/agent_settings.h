@@ -49,29 +49,56 @@ struct agent_settings {
     slice tenant, name, cluster_id, environment_id, node_name;
     int log_level, log_format;
     slice log_debug;
-    struct { slice path; int64_t bytes_max, health_percent, windows_percent; } buffer;
+    struct {
+        slice path;
+        int64_t bytes_max, health_percent, windows_percent;
+    } buffer;
     struct {
         slice host, ca, certificate, key, server_name;
         int64_t port, keep_alive_ms, connect_timeout_ms, backoff_ms_min, backoff_ms_max;
         bool plain_text;
     } mqtt;
-    struct { int64_t inflight_max, inflight_bytes_max, batch_bytes, batch_intents, resend_ms, outage_ms, status_ms; } ship;
-    struct { slice address; int64_t port; } http;
-    struct { int64_t interval_ms, timeout_ms, bytes_max, connections_max; } scrape;
-    struct { int64_t series_max, series_forget_ms, gap_windows_max; } fold;
-    struct { int64_t stall_ms; } ready;
-    struct { struct target_settings *items; size_t count; } targets;
-    struct { struct probe_settings *items; size_t count; } probes;
-    struct { struct sli_settings *items; size_t count; } slis;
-    struct { struct health_settings *items; size_t count; } health;
+    struct {
+        int64_t inflight_max, inflight_bytes_max, batch_bytes, batch_intents, resend_ms, outage_ms, status_ms;
+    } ship;
+    struct {
+        slice address;
+        int64_t port;
+    } http;
+    struct {
+        int64_t interval_ms, timeout_ms, bytes_max, connections_max;
+    } scrape;
+    struct {
+        int64_t series_max, series_forget_ms, gap_windows_max;
+    } fold;
+    struct {
+        int64_t stall_ms;
+    } ready;
+    struct {
+        struct target_settings *items;
+        size_t count;
+    } targets;
+    struct {
+        struct probe_settings *items;
+        size_t count;
+    } probes;
+    struct {
+        struct sli_settings *items;
+        size_t count;
+    } slis;
+    struct {
+        struct health_settings *items;
+        size_t count;
+    } health;
 };
 
 extern const struct setting_table agent_setting_table;
 
 /* Reads and checks a file (and the environment, which may be NULL). Every mistake is kept as a line of text;
  * FAULT_INPUT when there are some. ret_mistakes is in the arena, valid whatever is returned. */
-fault_code agent_settings_read(const char *path, char *const *environment, struct arena *arena, struct agent_settings *ret_settings,
-                               struct setting_texts *ret_mistakes, struct fault *reterr) MUST_CHECK;
+fault_code agent_settings_read(const char *path, char *const *environment, struct arena *arena,
+                               struct agent_settings *ret_settings, struct setting_texts *ret_mistakes,
+                               struct fault *reterr) MUST_CHECK;
 /* The same from memory; file_name stands in the messages. */
 fault_code agent_settings_read_text(const char *file_name, slice yaml, char *const *environment, struct arena *arena,
                                     struct agent_settings *ret_settings, struct setting_texts *ret_mistakes,

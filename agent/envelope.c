@@ -26,8 +26,9 @@ void envelope_traceparent(char ret_text[TRACEPARENT_TEXT_SIZE + 1]) {
     snprintf(ret_text, TRACEPARENT_TEXT_SIZE + 1, "00-%.32s-%.16s-01", hex, hex + 32);
 }
 
-static fault_code seal(const struct envelope *envelope, SreDomainIntent *intent, int64_t occurred_ms, const char *traceparent, slice aggregate_type,
-                       slice aggregate_id, struct arena *arena, slice *ret_intent, struct fault *reterr) {
+static fault_code seal(const struct envelope *envelope, SreDomainIntent *intent, int64_t occurred_ms,
+                       const char *traceparent, slice aggregate_type, slice aggregate_id, struct arena *arena,
+                       slice *ret_intent, struct fault *reterr) {
     char id[UUID_TEXT_SIZE + 1];
     uuid_format(uuid_v7_new(), id);
     intent->has_meta = true;
@@ -44,12 +45,13 @@ static fault_code seal(const struct envelope *envelope, SreDomainIntent *intent,
     };
     intent->has_subject = true;
     intent->subject = (SreSubject){.aggregate_type = aggregate_type, .aggregate_id = aggregate_id};
-    if (codec_validate(&SreDomainIntent_desc, intent, reterr)) return fault_wrap(reterr, "%.*s '%.*s'", SLICE_ARG(aggregate_type), SLICE_ARG(aggregate_id));
+    if (codec_validate(&SreDomainIntent_desc, intent, reterr))
+        return fault_wrap(reterr, "%.*s '%.*s'", SLICE_ARG(aggregate_type), SLICE_ARG(aggregate_id));
     return codec_encode_protobuf(&SreDomainIntent_desc, intent, arena, ret_intent, reterr);
 }
 
-fault_code envelope_window(const struct envelope *envelope, const struct sli_window *window, const char *traceparent, struct arena *arena,
-                           slice *ret_intent, struct fault *reterr) {
+fault_code envelope_window(const struct envelope *envelope, const struct sli_window *window, const char *traceparent,
+                           struct arena *arena, slice *ret_intent, struct fault *reterr) {
     SreDomainIntent intent = {.which_intent = SreDomainIntent_record_sli_window_tag};
     intent.intent.record_sli_window = (RecordSLIWindowRequested){
         .slo_id = window->slo_id,
@@ -77,13 +79,17 @@ static HealthStatus status_of(enum health_status status) {
     return HEALTH_STATUS_UNKNOWN;
 }
 
-fault_code envelope_health(const struct envelope *envelope, const struct health_observation *observation, const struct envelope_resource *resource,
-                           const char *traceparent, int64_t now_ms, struct arena *arena, slice *ret_intent, struct fault *reterr) {
+fault_code envelope_health(const struct envelope *envelope, const struct health_observation *observation,
+                           const struct envelope_resource *resource, const char *traceparent, int64_t now_ms,
+                           struct arena *arena, slice *ret_intent, struct fault *reterr) {
     SreDomainIntent intent = {.which_intent = SreDomainIntent_record_health_check_tag};
     intent.intent.record_health_check = (RecordHealthCheckRequested){
         .healthcheck_id = observation->id,
         .has_resource_ref = true,
-        .resource_ref = {.type = resource->type, .id = resource->id, .cluster = envelope->cluster_id, .environment = envelope->environment_id},
+        .resource_ref = {.type = resource->type,
+                         .id = resource->id,
+                         .cluster = envelope->cluster_id,
+                         .environment = envelope->environment_id},
         .has_timestamp = true,
         .timestamp = timestamp_of(observation->observed_ms),
         .status = status_of(observation->status),
@@ -92,5 +98,6 @@ fault_code envelope_health(const struct envelope *envelope, const struct health_
         .has_expires_at = resource->heartbeat_ms > 0,
         .expires_at = timestamp_of(now_ms + EXPIRES_HEARTBEATS * resource->heartbeat_ms),
     };
-    return seal(envelope, &intent, observation->observed_ms, traceparent, SLICE_LIT("health_check"), observation->id, arena, ret_intent, reterr);
+    return seal(envelope, &intent, observation->observed_ms, traceparent, SLICE_LIT("health_check"), observation->id,
+                arena, ret_intent, reterr);
 }

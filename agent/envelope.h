@@ -18,16 +18,17 @@ struct envelope {
 void envelope_traceparent(char ret_text[TRACEPARENT_TEXT_SIZE + 1]);
 
 /* occurred_at is the window's end. In the arena. */
-fault_code envelope_window(const struct envelope *envelope, const struct sli_window *window, const char *traceparent, struct arena *arena,
-                           slice *ret_intent, struct fault *reterr) MUST_CHECK;
+fault_code envelope_window(const struct envelope *envelope, const struct sli_window *window, const char *traceparent,
+                           struct arena *arena, slice *ret_intent, struct fault *reterr) MUST_CHECK;
 
 struct envelope_resource {
     slice type, id;
-    bool probe;              /* observed by asking, not by a rule over its metrics */
-    int64_t heartbeat_ms;    /* the observation expires when two of them were missed */
+    bool probe;           /* observed by asking, not by a rule over its metrics */
+    int64_t heartbeat_ms; /* the observation expires when two of them were missed */
 };
 /* occurred_at is when it was observed; it expires counted from now_ms. In the arena. */
-fault_code envelope_health(const struct envelope *envelope, const struct health_observation *observation, const struct envelope_resource *resource,
-                           const char *traceparent, int64_t now_ms, struct arena *arena, slice *ret_intent, struct fault *reterr) MUST_CHECK;
+fault_code envelope_health(const struct envelope *envelope, const struct health_observation *observation,
+                           const struct envelope_resource *resource, const char *traceparent, int64_t now_ms,
+                           struct arena *arena, slice *ret_intent, struct fault *reterr) MUST_CHECK;
 
 #endif

@@ -28,7 +28,8 @@ static const char usage[] =
     "  --reference       print every key as a Markdown page\n"
     "  --version         print the version\n"
     "\n"
-    "SIGHUP reads the configuration again; with a mistake in it the old one stays in force. SIGTERM ends the agent; what\n"
+    "SIGHUP reads the configuration again; with a mistake in it the old one stays in force. SIGTERM ends the agent; "
+    "what\n"
     "is open stays in its checkpoints.\n"
     "\n"
     "Keys of the configuration. A scalar may be overridden by the environment: PICKET_MQTT_HOST for mqtt.host.\n"
@@ -40,7 +41,8 @@ struct program {
 };
 
 /* Text made from the rows of the settings, to stdout. */
-static int print(fault_code (*make)(const struct setting_table *, struct arena *, slice *, struct fault *), const char *before) {
+static int print(fault_code (*make)(const struct setting_table *, struct arena *, slice *, struct fault *),
+                 const char *before) {
     struct fault fault;
     slice text;
     struct arena *const arena = arena_new(64 * 1024, TEXT_ARENA_BYTES);
@@ -64,8 +66,9 @@ static int check_config(const char *path) {
     const fault_code code = agent_settings_read(path, environ, arena, &settings, &mistakes, &fault);
     for (size_t i = 0; i < mistakes.count; i++) fprintf(stderr, "%.*s\n", SLICE_ARG(mistakes.items[i]));
     if (code && mistakes.count == 0) fprintf(stderr, "%s\n", fault.text);
-    if (!code) printf("%s: good: %zu targets, %zu probes, %zu SLIs, %zu health checks\n", path, settings.targets.count, settings.probes.count,
-                      settings.slis.count, settings.health.count);
+    if (!code)
+        printf("%s: good: %zu targets, %zu probes, %zu SLIs, %zu health checks\n", path, settings.targets.count,
+               settings.probes.count, settings.slis.count, settings.health.count);
     arena_free(arena);
     return code ? 1 : 0;
 }
@@ -98,7 +101,8 @@ static int run(const char *config_path) {
     save_memory();
     signal(SIGPIPE, SIG_IGN);
     fault_code code = loop_new(&program.loop, &fault);
-    if (!code) code = loop_signals(program.loop, signals, sizeof signals / sizeof *signals, on_signal, &program, &fault);
+    if (!code)
+        code = loop_signals(program.loop, signals, sizeof signals / sizeof *signals, on_signal, &program, &fault);
     if (!code) code = pipeline_open(program.loop, config_path, environ, &program.pipeline, &fault);
     if (code) {
         LOG_ERROR("agent", "not_started", LOG_FAULT(&fault));
@@ -113,8 +117,12 @@ static int run(const char *config_path) {
 
 int main(int argc, char **argv) {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, 'k'},  {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},      {"sample-config", no_argument, NULL, 's'}, {"reference", no_argument, NULL, 'r'},
+        {"config", required_argument, NULL, 'c'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {"sample-config", no_argument, NULL, 's'},
+        {"reference", no_argument, NULL, 'r'},
         {NULL, 0, NULL, 0},
     };
     const char *config_path = default_path;

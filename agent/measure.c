@@ -23,12 +23,12 @@
 enum {
     WINDOWS_PER_SEAL = 256,
     SEAL_RETRY_MS = 5000,
-    SEAL_AGAIN_MS = 100,          /* a window is over, but a scrape of it is in flight */
+    SEAL_AGAIN_MS = 100, /* a window is over, but a scrape of it is in flight */
     WAIT_MS_MAX = 60 * 1000,
     SHED_BYTES = 256 * 1024,
     INTENT_ARENA_BYTES = 4 * 1024 * 1024,
     CONFIG_ARENA_BYTES = 256 * 1024 * 1024,
-    REPEAT_MS = 60 * 1000,        /* a fault that repeats is logged so often */
+    REPEAT_MS = 60 * 1000, /* a fault that repeats is logged so often */
     ERROR_BYTES = 200,
 };
 
@@ -73,9 +73,10 @@ static void on_seal_timer(void *context);
 static void on_health_timer(void *context);
 
 static void fill_access(const struct access_settings *access, struct source *source) {
-    source->tls = (struct http_tls){setting_text(access->tls_ca), setting_text(access->tls_certificate), setting_text(access->tls_key), access->tls_insecure};
-    source->auth = (struct http_auth){setting_text(access->bearer_token), setting_text(access->bearer_token_file), setting_text(access->username),
-                                      setting_text(access->password)};
+    source->tls = (struct http_tls){setting_text(access->tls_ca), setting_text(access->tls_certificate),
+                                    setting_text(access->tls_key), access->tls_insecure};
+    source->auth = (struct http_auth){setting_text(access->bearer_token), setting_text(access->bearer_token_file),
+                                      setting_text(access->username), setting_text(access->password)};
 }
 
 static int64_t target_interval_ms(const struct measure *measure, const struct target_settings *target) {
@@ -103,9 +104,11 @@ static fault_code add_sli(struct measure *measure, const struct sli_definition *
     return code;
 }
 
-static fault_code build_slis(struct measure *measure, const struct remote_definitions *remote, char *ret_notes, size_t notes_bytes, struct fault *reterr) {
+static fault_code build_slis(struct measure *measure, const struct remote_definitions *remote, char *ret_notes,
+                             size_t notes_bytes, struct fault *reterr) {
     const struct agent_settings *const settings = measure->settings;
-    measure->slis = arena_alloc_array(measure->config, settings->slis.count + remote->slis_count + 1, sizeof *measure->slis);
+    measure->slis =
+        arena_alloc_array(measure->config, settings->slis.count + remote->slis_count + 1, sizeof *measure->slis);
     if (!measure->slis) return fault_set(reterr, FAULT_LIMIT, "out of memory");
     for (size_t i = 0; i < settings->slis.count; i++) {
         struct sli_definition definition;
@@ -117,10 +120,12 @@ static fault_code build_slis(struct measure *measure, const struct remote_defini
     for (size_t i = 0; i < remote->slis_count; i++) {
         const struct sli_definition *const definition = &remote->slis[i];
         bool own = false;
-        for (size_t s = 0; s < own_count; s++) own |= slice_equal(sli_definition(measure->slis[s])->slo_id, definition->slo_id);
+        for (size_t s = 0; s < own_count; s++)
+            own |= slice_equal(sli_definition(measure->slis[s])->slo_id, definition->slo_id);
         if (own && used + 1 < notes_bytes) {
-            const int more = snprintf(ret_notes + used, notes_bytes - used, "%sSLO '%.*s' is measured as this agent's file says", used ? "; " : "",
-                                      SLICE_ARG(definition->slo_id));
+            const int more =
+                snprintf(ret_notes + used, notes_bytes - used, "%sSLO '%.*s' is measured as this agent's file says",
+                         used ? "; " : "", SLICE_ARG(definition->slo_id));
             used = used + (size_t)more < notes_bytes ? used + (size_t)more : notes_bytes - 1;
         }
         if (own || !applies_here(measure, definition)) continue;
@@ -129,7 +134,8 @@ static fault_code build_slis(struct measure *measure, const struct remote_defini
     return FAULT_NONE;
 }
 
-static fault_code build_sources(struct measure *measure, const struct remote_definitions *remote, struct fault *reterr) {
+static fault_code build_sources(struct measure *measure, const struct remote_definitions *remote,
+                                struct fault *reterr) {
     const struct agent_settings *const settings = measure->settings;
     measure->targets_count = settings->targets.count;
     measure->probes_count = settings->probes.count + remote->probes_count;
@@ -152,7 +158,8 @@ static fault_code build_sources(struct measure *measure, const struct remote_def
             source->url = probe->url.size ? probe->url : probe->tcp;
             fill_access(&probe->access, source);
         } else {
-            const struct remote_probe *const probe = &remote->probes[i - measure->targets_count - settings->probes.count];
+            const struct remote_probe *const probe =
+                &remote->probes[i - measure->targets_count - settings->probes.count];
             source->name = probe->name;
             source->url = probe->endpoint;
         }
@@ -162,7 +169,8 @@ static fault_code build_sources(struct measure *measure, const struct remote_def
 }
 
 /* When a probe is due, by its number among the probes. Those of the centre run at the file's scrape interval. */
-static void probe_times(const struct measure *measure, size_t index, int64_t *ret_interval_ms, int64_t *ret_timeout_ms) {
+static void probe_times(const struct measure *measure, size_t index, int64_t *ret_interval_ms,
+                        int64_t *ret_timeout_ms) {
     const struct agent_settings *const settings = measure->settings;
     const bool own = index < settings->probes.count;
     *ret_interval_ms = own ? settings->probes.items[index].interval_ms : settings->scrape.interval_ms;
@@ -188,10 +196,12 @@ static fault_code build_fold(struct measure *measure, struct fault *reterr) {
         .series_forget_ms = measure->settings->fold.series_forget_ms,
         .gap_windows_max = (unsigned)measure->settings->fold.gap_windows_max,
     };
-    const fault_code code = fold_new(&settings, targets, count, (const struct sli *const *)measure->slis, measure->slis_count, clock_wall_ms(), &measure->fold, reterr);
+    const fault_code code = fold_new(&settings, targets, count, (const struct sli *const *)measure->slis,
+                                     measure->slis_count, clock_wall_ms(), &measure->fold, reterr);
     if (code) return code;
     for (size_t i = 0; i < measure->targets_count; i++)
-        if (fold_attach(measure->fold, i, measure->sources[i].index, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
+        if (fold_attach(measure->fold, i, measure->sources[i].index, reterr))
+            return reterr ? reterr->code : FAULT_LIMIT;
     return FAULT_NONE;
 }
 
@@ -210,13 +220,16 @@ static fault_code build_health(struct measure *measure, struct fault *reterr) {
         slice id = check->resource_id;
         for (size_t s = 0; s < sources_count && !id.size; s++)
             if (slice_equal(checks[i].target, names[s])) id = measure->sources[s].url;
-        measure->resources[i] = (struct envelope_resource){check->resource_type, slice_first(id, 512), checks[i].probe, check->heartbeat_ms};
+        measure->resources[i] = (struct envelope_resource){check->resource_type, slice_first(id, 512), checks[i].probe,
+                                                           check->heartbeat_ms};
     }
-    const fault_code code = health_new(checks, measure->checks_count, names, measure->targets_count, names + measure->targets_count, measure->probes_count,
-                                       clock_wall_ms(), &measure->health, reterr);
+    const fault_code code =
+        health_new(checks, measure->checks_count, names, measure->targets_count, names + measure->targets_count,
+                   measure->probes_count, clock_wall_ms(), &measure->health, reterr);
     if (code) return code;
     for (size_t i = 0; i < measure->targets_count; i++) {
-        if (health_attach(measure->health, i, measure->sources[i].index, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
+        if (health_attach(measure->health, i, measure->sources[i].index, reterr))
+            return reterr ? reterr->code : FAULT_LIMIT;
         if (selector_index_ready(measure->sources[i].index, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
     }
     return FAULT_NONE;
@@ -229,11 +242,19 @@ static fault_code build_scrapes(struct measure *measure, struct fault *reterr) {
         const struct target_settings *const target = &measure->settings->targets.items[i];
         const int64_t interval_ms = target_interval_ms(measure, target);
         size_t number = 0;
-        code = scrape_add(measure->scrape, &(struct scrape_target){
-            .name = setting_text(target->name), .url = setting_text(target->url), .interval_ms = interval_ms,
-            .offset_ms = slot_offset_ms(target->name, interval_ms), .timeout_ms = target_timeout_ms(measure, target),
-            .body_bytes_max = (uint64_t)(target->bytes_max ? target->bytes_max : measure->settings->scrape.bytes_max),
-            .tls = &measure->sources[i].tls, .auth = &measure->sources[i].auth, .index = measure->sources[i].index}, &number, reterr);
+        code = scrape_add(measure->scrape,
+                          &(struct scrape_target){
+                              .name = setting_text(target->name),
+                              .url = setting_text(target->url),
+                              .interval_ms = interval_ms,
+                              .offset_ms = slot_offset_ms(target->name, interval_ms),
+                              .timeout_ms = target_timeout_ms(measure, target),
+                              .body_bytes_max = (uint64_t)(target->bytes_max ? target->bytes_max
+                                                                             : measure->settings->scrape.bytes_max),
+                              .tls = &measure->sources[i].tls,
+                              .auth = &measure->sources[i].auth,
+                              .index = measure->sources[i].index},
+                          &number, reterr);
         assert(code || number == i);
     }
     return code;
@@ -253,15 +274,18 @@ static fault_code build_probes(struct measure *measure, const struct remote_defi
         const bool own = i < settings->probes.count;
         const struct remote_probe *const asked = own ? NULL : &remote->probes[i - settings->probes.count];
         const bool tcp = own ? settings->probes.items[i].tcp.size > 0 : asked->tcp;
-        struct probe_target target = {
-            .name = config_text(measure, source->name), .kind = tcp ? PROBE_TCP : PROBE_HTTP,
-            .status_min = own ? (int)settings->probes.items[i].status_min : asked->status_min,
-            .status_max = own ? (int)settings->probes.items[i].status_max : asked->status_max, .tls = &source->tls, .auth = &source->auth};
+        struct probe_target target = {.name = config_text(measure, source->name),
+                                      .kind = tcp ? PROBE_TCP : PROBE_HTTP,
+                                      .status_min = own ? (int)settings->probes.items[i].status_min : asked->status_min,
+                                      .status_max = own ? (int)settings->probes.items[i].status_max : asked->status_max,
+                                      .tls = &source->tls,
+                                      .auth = &source->auth};
         probe_times(measure, i, &target.interval_ms, &target.timeout_ms);
         target.offset_ms = slot_offset_ms(source->name, target.interval_ms);
         slice host = {0};
         if (tcp && !agent_settings_host_port(source->url, &host, &target.port))
-            return fault_set(reterr, FAULT_INPUT, "probe '%.*s': '%.*s' is not host:port", SLICE_ARG(source->name), SLICE_ARG(source->url));
+            return fault_set(reterr, FAULT_INPUT, "probe '%.*s': '%.*s' is not host:port", SLICE_ARG(source->name),
+                             SLICE_ARG(source->url));
         if (tcp) target.host = config_text(measure, host);
         if (!tcp) target.url = config_text(measure, source->url);
         if (!target.name || (tcp ? !target.host : !target.url)) return fault_set(reterr, FAULT_LIMIT, "out of memory");
@@ -272,8 +296,9 @@ static fault_code build_probes(struct measure *measure, const struct remote_defi
     return code;
 }
 
-fault_code measure_new(const struct measure_parts *parts, const struct agent_settings *settings, const struct remote_definitions *remote,
-                       char *ret_notes, size_t notes_bytes, struct measure **ret_measure, struct fault *reterr) {
+fault_code measure_new(const struct measure_parts *parts, const struct agent_settings *settings,
+                       const struct remote_definitions *remote, char *ret_notes, size_t notes_bytes,
+                       struct measure **ret_measure, struct fault *reterr) {
     struct measure *measure = calloc(1, sizeof *measure);
     if (!measure) return fault_set(reterr, FAULT_LIMIT, "measure: out of memory");
     measure->parts = *parts;
@@ -284,7 +309,8 @@ fault_code measure_new(const struct measure_parts *parts, const struct agent_set
     measure->seal_timer = loop_timer_new(parts->loop, on_seal_timer, measure);
     measure->health_timer = loop_timer_new(parts->loop, on_health_timer, measure);
     fault_code code = FAULT_NONE;
-    if (!measure->config || !measure->intents || !measure->seal_timer || !measure->health_timer) code = fault_set(reterr, FAULT_LIMIT, "out of memory");
+    if (!measure->config || !measure->intents || !measure->seal_timer || !measure->health_timer)
+        code = fault_set(reterr, FAULT_LIMIT, "out of memory");
     if (!code) code = build_sources(measure, remote, reterr);
     if (!code) code = build_slis(measure, remote, ret_notes, notes_bytes, reterr);
     if (!code) code = build_fold(measure, reterr);
@@ -315,7 +341,8 @@ struct measure *measure_free(struct measure *measure) {
     health_free(measure->health);
     fold_free(measure->fold);
     for (size_t i = 0; i < measure->slis_count; i++) sli_free(measure->slis[i]);
-    for (size_t i = 0; measure->sources && i < measure->targets_count; i++) selector_index_free(measure->sources[i].index);
+    for (size_t i = 0; measure->sources && i < measure->targets_count; i++)
+        selector_index_free(measure->sources[i].index);
     arena_free(measure->intents);
     arena_free(measure->config);
     free(measure);
@@ -329,37 +356,46 @@ void measure_restore(struct measure *measure) {
     const size_t count = measure->targets_count + measure->probes_count;
     slice *const checkpoints = arena ? arena_alloc_array(arena, count + 1, sizeof *checkpoints) : NULL;
     if (!checkpoints) {
-        LOG_ERROR("agent", "restore_failed", LOG_TEXT("fault", "out of memory"), LOG_TEXT("instead", "counting begins anew"));
+        LOG_ERROR("agent", "restore_failed", LOG_TEXT("fault", "out of memory"),
+                  LOG_TEXT("instead", "counting begins anew"));
         arena_free(arena);
         return;
     }
     fault_code code = queue_note_get(measure->parts.queue, "fold", arena, &whole, &fault);
-    if (code && code != FAULT_ABSENT) LOG_WARN("agent", "restore_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "what was open is lost, counting goes on from the checkpoints"));
+    if (code && code != FAULT_ABSENT)
+        LOG_WARN("agent", "restore_failed", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "what was open is lost, counting goes on from the checkpoints"));
     uint64_t generation = 0;
     if (whole.size && !fold_snapshot_generation(whole, &generation)) generation = 0;
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
-        code = state_get(measure->parts.state, measure->sources[i].name, generation, arena, &checkpoints[found], &fault);
+        code =
+            state_get(measure->parts.state, measure->sources[i].name, generation, arena, &checkpoints[found], &fault);
         if (!code) found++;
-        if (code && code != FAULT_ABSENT) LOG_WARN("agent", "checkpoint_lost", LOG_SLICE("target", measure->sources[i].name), LOG_FAULT(&fault));
+        if (code && code != FAULT_ABSENT)
+            LOG_WARN("agent", "checkpoint_lost", LOG_SLICE("target", measure->sources[i].name), LOG_FAULT(&fault));
     }
     if ((whole.size || found) && fold_restore(measure->fold, whole, checkpoints, found, clock_wall_ms(), &fault))
         LOG_WARN("agent", "restored_in_part", LOG_FAULT(&fault));
-    LOG_INFO("agent", "restored", LOG_UINT("generation", generation), LOG_UINT("snapshot_bytes", whole.size), LOG_UINT("checkpoints", found));
+    LOG_INFO("agent", "restored", LOG_UINT("generation", generation), LOG_UINT("snapshot_bytes", whole.size),
+             LOG_UINT("checkpoints", found));
     arena_free(arena);
 }
 
 static void store_fold(struct measure *measure) {
     struct fault fault;
-    if (queue_append(measure->parts.queue, NULL, 0, &(struct queue_note){"fold", fold_snapshot(measure->fold)}, clock_wall_ms(), &fault))
-        LOG_WARN("agent", "snapshot_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "kept in memory, stored with the next windows"));
+    if (queue_append(measure->parts.queue, NULL, 0, &(struct queue_note){"fold", fold_snapshot(measure->fold)},
+                     clock_wall_ms(), &fault))
+        LOG_WARN("agent", "snapshot_failed", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "kept in memory, stored with the next windows"));
 }
 
 void measure_take_over(struct measure *measure, struct measure *old) {
     struct fault fault;
     stop(old);
     if (fold_restore(measure->fold, fold_snapshot(old->fold), NULL, 0, clock_wall_ms(), &fault))
-        LOG_WARN("agent", "taken_over_in_part", LOG_FAULT(&fault), LOG_TEXT("instead", "what is open in it begins anew"));
+        LOG_WARN("agent", "taken_over_in_part", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "what is open in it begins anew"));
     store_fold(measure);
     measure->stats.windows_stored = old->stats.windows_stored;
     measure->stats.observations_stored = old->stats.observations_stored;
@@ -393,11 +429,13 @@ static void store_failed(struct measure *measure, const struct fault *fault, con
     measure->stats.store_failures++;
     measure->stats.store_failing = true;
     if (log_limit_pass(&measure->store_limit, clock_monotonic_ms(), REPEAT_MS, &suppressed))
-        LOG_ERROR("agent", "store_failed", LOG_FAULT(fault), LOG_TEXT("instead", instead), LOG_UINT("suppressed", suppressed));
+        LOG_ERROR("agent", "store_failed", LOG_FAULT(fault), LOG_TEXT("instead", instead),
+                  LOG_UINT("suppressed", suppressed));
 }
 
 static struct envelope envelope_of(const struct measure *measure) {
-    return (struct envelope){measure->settings->tenant, measure->settings->name, measure->settings->cluster_id, measure->settings->environment_id};
+    return (struct envelope){measure->settings->tenant, measure->settings->name, measure->settings->cluster_id,
+                             measure->settings->environment_id};
 }
 
 /* One transaction of sealed windows; false: nothing was sealed, or nothing more is to be sealed now. */
@@ -414,9 +452,12 @@ static bool seal_some(struct measure *measure) {
     fault_code code = FAULT_NONE;
     for (size_t i = 0; i < count && !code; i++) {
         measure->items[i].class = QUEUE_WINDOWS;
-        code = envelope_window(&envelope, &measure->windows[i], traceparent, measure->intents, &measure->items[i].intent, &fault);
+        code = envelope_window(&envelope, &measure->windows[i], traceparent, measure->intents,
+                               &measure->items[i].intent, &fault);
     }
-    if (!code) code = queue_append(measure->parts.queue, measure->items, count, &(struct queue_note){"fold", fold_snapshot(measure->fold)}, now_ms, &fault);
+    if (!code)
+        code = queue_append(measure->parts.queue, measure->items, count,
+                            &(struct queue_note){"fold", fold_snapshot(measure->fold)}, now_ms, &fault);
     if (code) {
         fold_seal_abort(measure->fold);
         store_failed(measure, &fault, "the windows stay open, tried again in 5s");
@@ -431,9 +472,11 @@ static bool seal_some(struct measure *measure) {
 
 static void seal(struct measure *measure) {
     const uint64_t before = measure->stats.windows_stored;
-    while (seal_some(measure)) {}
+    while (seal_some(measure)) {
+    }
     struct fault fault;
-    if (measure->stats.windows_stored != before && state_prune(measure->parts.state, fold_generation(measure->fold), &fault))
+    if (measure->stats.windows_stored != before &&
+        state_prune(measure->parts.state, fold_generation(measure->fold), &fault))
         measure->stats.checkpoint_failures++; /* old ones are not read: they only take room */
 }
 
@@ -453,14 +496,16 @@ static void flush_health(struct measure *measure) {
         arena_reset(measure->intents);
         struct queue_item item = {.class = QUEUE_HEALTH};
         struct fault fault;
-        fault_code code = envelope_health(&envelope, &observation, &measure->resources[check], traceparent, now_ms, measure->intents, &item.intent, &fault);
+        fault_code code = envelope_health(&envelope, &observation, &measure->resources[check], traceparent, now_ms,
+                                          measure->intents, &item.intent, &fault);
         if (!code) code = queue_append(measure->parts.queue, &item, 1, NULL, now_ms, &fault);
         if (code) {
             store_failed(measure, &fault, "the observation is kept, tried again later");
             return;
         }
         if (observation.changed)
-            LOG_INFO("agent", "health_changed", LOG_SLICE("check", observation.id), LOG_INT("from", observation.previous), LOG_INT("to", observation.status),
+            LOG_INFO("agent", "health_changed", LOG_SLICE("check", observation.id),
+                     LOG_INT("from", observation.previous), LOG_INT("to", observation.status),
                      LOG_TEXT("message", observation.message));
         health_taken(measure->health, check, now_ms);
         measure->stats.observations_stored++;
@@ -479,18 +524,23 @@ static void count_failed(struct measure *measure, size_t source, const struct fa
     measure->stats.count_failures++;
     measure->stats.last_fault = *fault;
     if (log_limit_pass(&measure->count_limit, clock_monotonic_ms(), REPEAT_MS, &suppressed))
-        LOG_WARN("agent", "count_failed", LOG_SLICE("target", measure->sources[source].name), LOG_FAULT(fault), LOG_UINT("suppressed", suppressed));
+        LOG_WARN("agent", "count_failed", LOG_SLICE("target", measure->sources[source].name), LOG_FAULT(fault),
+                 LOG_UINT("suppressed", suppressed));
 }
 
 /* After every count: what the fold knows of this target now survives kill -9. */
 static void checkpoint(struct measure *measure, size_t source) {
     struct fault fault;
     uint64_t suppressed = 0;
-    if (!state_put(measure->parts.state, measure->sources[source].name, fold_generation(measure->fold), fold_snapshot_target(measure->fold, source), &fault)) return;
+    if (!state_put(measure->parts.state, measure->sources[source].name, fold_generation(measure->fold),
+                   fold_snapshot_target(measure->fold, source), &fault))
+        return;
     measure->stats.checkpoint_failures++;
     measure->stats.last_fault = fault;
     if (log_limit_pass(&measure->checkpoint_limit, clock_monotonic_ms(), REPEAT_MS, &suppressed))
-        LOG_WARN("agent", "checkpoint_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "a crash would lose the counts since the last window"), LOG_UINT("suppressed", suppressed));
+        LOG_WARN("agent", "checkpoint_failed", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "a crash would lose the counts since the last window"),
+                 LOG_UINT("suppressed", suppressed));
 }
 
 /* The fold has room for no further window: the oldest records in the queue give way to the newest windows. */
@@ -526,7 +576,8 @@ static bool begin_source(struct measure *measure, size_t source, int64_t slot_ms
     return true;
 }
 
-static void report(struct measure *measure, size_t source, bool up, int64_t duration_ms, uint64_t samples, const char *error) {
+static void report(struct measure *measure, size_t source, bool up, int64_t duration_ms, uint64_t samples,
+                   const char *error) {
     struct target_report *const report = &measure->reports[source];
     const bool first = report->last_ms == 0;
     const bool was_up = report->up;
@@ -537,9 +588,11 @@ static void report(struct measure *measure, size_t source, bool up, int64_t dura
     snprintf(measure->sources[source].error, ERROR_BYTES, "%s", up ? "" : error);
     if (up) measure->stats.last_success_ms = clock_monotonic_ms();
     if (up && !was_up)
-        LOG_INFO("agent", "target_up", LOG_SLICE("target", report->name), LOG_UINT("samples", samples), LOG_INT("milliseconds", duration_ms));
+        LOG_INFO("agent", "target_up", LOG_SLICE("target", report->name), LOG_UINT("samples", samples),
+                 LOG_INT("milliseconds", duration_ms));
     else if (!up && (was_up || first))
-        LOG_WARN("agent", "target_down", LOG_SLICE("target", report->name), LOG_TEXT("fault", error), LOG_TEXT("instead", "counted as not seen"));
+        LOG_WARN("agent", "target_down", LOG_SLICE("target", report->name), LOG_TEXT("fault", error),
+                 LOG_TEXT("instead", "counted as not seen"));
 }
 
 static bool on_scrape_begin(void *context, size_t target, int64_t slot_ms) {
@@ -578,7 +631,8 @@ static void on_probe_done(void *context, size_t target, const struct probe_resul
         code = fold_commit_probe(measure->fold, source, result->ok, result->latency_ms, clock_wall_ms(), &fault);
     else
         fold_abort(measure->fold, source);
-    health_probe(measure->health, target, result->slot_ms, result->asked, result->ok, result->latency_ms, result->fault.text);
+    health_probe(measure->health, target, result->slot_ms, result->asked, result->ok, result->latency_ms,
+                 result->fault.text);
     if (!measure->running) return;
     measure->stats.probes++;
     if (!result->ok) measure->stats.probes_failed++;

@@ -27,8 +27,9 @@ struct measure_parts {
 
 /* Builds everything, starts nothing. Settings and definitions must outlive the measure. ret_notes: what was left out of
  * the centre's definitions because the file says otherwise, one sentence each; at most notes_bytes. */
-fault_code measure_new(const struct measure_parts *parts, const struct agent_settings *settings, const struct remote_definitions *remote,
-                       char *ret_notes, size_t notes_bytes, struct measure **ret_measure, struct fault *reterr) MUST_CHECK;
+fault_code measure_new(const struct measure_parts *parts, const struct agent_settings *settings,
+                       const struct remote_definitions *remote, char *ret_notes, size_t notes_bytes,
+                       struct measure **ret_measure, struct fault *reterr) MUST_CHECK;
 /* Stops what runs; what was staged is forgotten, what is open stays in the last checkpoint. NULL is fine. */
 struct measure *measure_free(struct measure *measure);
 

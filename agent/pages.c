@@ -12,7 +12,13 @@
 #include "common/base/clock.h"
 #include "common/net/http_server.h"
 
-enum { READY_BYTES = 4096, LOOP_SILENT_MS = 30 * 1000, CONNECTIONS_MAX = 16, BODY_BYTES_MAX = 1024, IDLE_MS = 30 * 1000 };
+enum {
+    READY_BYTES = 4096,
+    LOOP_SILENT_MS = 30 * 1000,
+    CONNECTIONS_MAX = 16,
+    BODY_BYTES_MAX = 1024,
+    IDLE_MS = 30 * 1000
+};
 
 struct pages {
     struct http_server *server;
@@ -41,7 +47,8 @@ static void answer_health(struct pages *pages, struct http_exchange *exchange) {
     char text[128];
     const int64_t silent_ms = clock_monotonic_ms() - atomic_load(&pages->beat_ms);
     const bool alive = silent_ms < LOOP_SILENT_MS;
-    snprintf(text, sizeof text, "{\"status\":\"%s\",\"loop_silent_seconds\":%" PRId64 "}\n", alive ? "ok" : "loop does not turn", silent_ms / 1000);
+    snprintf(text, sizeof text, "{\"status\":\"%s\",\"loop_silent_seconds\":%" PRId64 "}\n",
+             alive ? "ok" : "loop does not turn", silent_ms / 1000);
     answer(exchange, alive ? 200 : 503, "application/json", slice_from_text(text));
 }
 
@@ -73,7 +80,8 @@ static void on_exchange(void *context, struct http_exchange *exchange) {
         answer(exchange, 404, "text/plain; charset=utf-8", SLICE_LIT("served here: /metrics, /healthz, /readyz\n"));
 }
 
-fault_code pages_open(const char *address, uint16_t port, struct metrics *metrics, struct pages **ret_pages, struct fault *reterr) {
+fault_code pages_open(const char *address, uint16_t port, struct metrics *metrics, struct pages **ret_pages,
+                      struct fault *reterr) {
     struct pages *pages = calloc(1, sizeof *pages);
     if (!pages) return fault_set(reterr, FAULT_LIMIT, "serve pages: out of memory");
     pages->metrics = metrics;

@@ -9,7 +9,8 @@
 struct pages;
 
 /* Serves on address and port (0: any free one). The metrics must outlive the pages. */
-fault_code pages_open(const char *address, uint16_t port, struct metrics *metrics, struct pages **ret_pages, struct fault *reterr) MUST_CHECK;
+fault_code pages_open(const char *address, uint16_t port, struct metrics *metrics, struct pages **ret_pages,
+                      struct fault *reterr) MUST_CHECK;
 struct pages *pages_close(struct pages *pages); /* NULL is fine; returns NULL */
 uint16_t pages_port(const struct pages *pages);
 

@@ -51,7 +51,7 @@ enum {
 
 struct file_config {
     struct arena *arena;
-    struct agent_settings settings;
+    struct agent_settings *settings; /* in the arena: a measure keeps pointing to them */
 };
 
 struct remote_config {
@@ -88,14 +88,18 @@ static void on_tick(void *context);
 static void on_status_timer(void *context);
 
 static void log_mistakes(const struct setting_texts *mistakes) {
-    for (size_t i = 0; i < mistakes->count; i++) LOG_ERROR("agent", "config_mistake", LOG_SLICE("mistake", mistakes->items[i]));
+    for (size_t i = 0; i < mistakes->count; i++)
+        LOG_ERROR("agent", "config_mistake", LOG_SLICE("mistake", mistakes->items[i]));
 }
 
 static fault_code read_file(struct pipeline *pipeline, struct file_config *ret_file, struct fault *reterr) {
     struct file_config file = {.arena = arena_new(32 * 1024, FILE_ARENA_BYTES)};
     if (!file.arena) return fault_set(reterr, FAULT_LIMIT, "read configuration: out of memory");
-    struct setting_texts mistakes;
-    const fault_code code = agent_settings_read(pipeline->config_path, pipeline->environment, file.arena, &file.settings, &mistakes, reterr);
+    file.settings = arena_alloc(file.arena, sizeof *file.settings);
+    struct setting_texts mistakes = {0};
+    const fault_code code = file.settings ? agent_settings_read(pipeline->config_path, pipeline->environment,
+                                                                file.arena, file.settings, &mistakes, reterr)
+                                          : fault_set(reterr, FAULT_LIMIT, "out of memory");
     if (code) {
         log_mistakes(&mistakes);
         arena_free(file.arena);
@@ -106,25 +110,29 @@ static fault_code read_file(struct pipeline *pipeline, struct file_config *ret_f
 }
 
 static fault_code apply_log(const struct agent_settings *settings, struct fault *reterr) {
-    return log_setup((enum log_level)settings->log_level, (enum log_format)settings->log_format, settings->log_debug, reterr);
+    return log_setup((enum log_level)settings->log_level, (enum log_format)settings->log_format, settings->log_debug,
+                     reterr);
 }
 
 /* Makes the folder and keeps a second agent out of it: two would give the same sequence twice. */
 static fault_code lock_folder(struct pipeline *pipeline, struct fault *reterr) {
     char path[PATH_BYTES];
-    const slice folder = pipeline->file.settings.buffer.path;
+    const slice folder = pipeline->file.settings->buffer.path;
     snprintf(path, sizeof path, "%.*s", SLICE_ARG(folder));
-    if (mkdir(path, 0700) && errno != EEXIST) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make buffer.path '%s'", path);
+    if (mkdir(path, 0700) && errno != EEXIST)
+        return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make buffer.path '%s'", path);
     snprintf(path, sizeof path, "%.*s/lock", SLICE_ARG(folder));
     pipeline->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (pipeline->lock_fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open '%s'", path);
     if (flock(pipeline->lock_fd, LOCK_EX | LOCK_NB))
-        return fault_set(reterr, FAULT_CONFLICT, "another picket-agent works in '%.*s': stop it, or give this one a buffer.path of its own", SLICE_ARG(folder));
+        return fault_set(reterr, FAULT_CONFLICT,
+                         "another picket-agent works in '%.*s': stop it, or give this one a buffer.path of its own",
+                         SLICE_ARG(folder));
     return FAULT_NONE;
 }
 
 static fault_code open_stores(struct pipeline *pipeline, struct fault *reterr) {
-    const struct agent_settings *const settings = &pipeline->file.settings;
+    const struct agent_settings *const settings = pipeline->file.settings;
     if (lock_folder(pipeline, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
     char path[PATH_BYTES];
     struct fault moved = {0};
@@ -132,14 +140,18 @@ static fault_code open_stores(struct pipeline *pipeline, struct fault *reterr) {
     const struct queue_settings queue = {
         .path = path,
         .bytes_max = (uint64_t)settings->buffer.bytes_max,
-        .reserve_percent = {[QUEUE_HEALTH] = (unsigned)settings->buffer.health_percent, [QUEUE_WINDOWS] = (unsigned)settings->buffer.windows_percent},
+        .reserve_percent = {[QUEUE_HEALTH] = (unsigned)settings->buffer.health_percent,
+                            [QUEUE_WINDOWS] = (unsigned)settings->buffer.windows_percent},
     };
     if (queue_open(&queue, &pipeline->queue, &moved, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
     if (moved.code) LOG_ERROR("agent", "queue_damaged", LOG_FAULT(&moved));
     bool emptied = false;
     snprintf(path, sizeof path, "%.*s/state", SLICE_ARG(settings->buffer.path));
-    if (state_open(&(struct state_settings){.path = path}, &pipeline->state, &emptied, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
-    if (emptied) LOG_INFO("agent", "checkpoints_emptied", LOG_TEXT("reason", "the machine was started anew, or they did not check"));
+    if (state_open(&(struct state_settings){.path = path}, &pipeline->state, &emptied, reterr))
+        return reterr ? reterr->code : FAULT_SYSTEM;
+    if (emptied)
+        LOG_INFO("agent", "checkpoints_emptied",
+                 LOG_TEXT("reason", "the machine was started anew, or they did not check"));
     return FAULT_NONE;
 }
 
@@ -148,9 +160,11 @@ static void on_stored(void *context) {
     if (pipeline->shipper) shipper_kick(pipeline->shipper);
 }
 
-static fault_code build_measure(struct pipeline *pipeline, const struct agent_settings *settings, const struct remote_definitions *remote,
-                                struct measure **ret_measure, struct fault *reterr) {
-    const struct measure_parts parts = {pipeline->loop, pipeline->client, pipeline->queue, pipeline->state, on_stored, pipeline};
+static fault_code build_measure(struct pipeline *pipeline, const struct agent_settings *settings,
+                                const struct remote_definitions *remote, struct measure **ret_measure,
+                                struct fault *reterr) {
+    const struct measure_parts parts = {pipeline->loop,  pipeline->client, pipeline->queue,
+                                        pipeline->state, on_stored,        pipeline};
     char notes[NOTES_BYTES];
     const fault_code code = measure_new(&parts, settings, remote, notes, sizeof notes, ret_measure, reterr);
     if (!code) memcpy(pipeline->notes, notes, sizeof notes);
@@ -166,7 +180,9 @@ static void load_remote(struct pipeline *pipeline) {
     fault_code code = queue_note_get(pipeline->queue, "config", arena, &payload, &fault);
     if (!code) code = remote_config_read(payload, AGENT_SLIS_MAX, arena, &pipeline->remote.definitions, &fault);
     if (code) {
-        if (code != FAULT_ABSENT) LOG_WARN("agent", "config_lost", LOG_FAULT(&fault), LOG_TEXT("instead", "measuring what the file says, until the centre sends it again"));
+        if (code != FAULT_ABSENT)
+            LOG_WARN("agent", "config_lost", LOG_FAULT(&fault),
+                     LOG_TEXT("instead", "measuring what the file says, until the centre sends it again"));
         arena_free(arena);
         return;
     }
@@ -176,7 +192,7 @@ static void load_remote(struct pipeline *pipeline) {
 static fault_code open_mqtt(struct pipeline *pipeline, struct fault *reterr);
 
 static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
-    const struct agent_settings *const settings = &pipeline->file.settings;
+    const struct agent_settings *const settings = pipeline->file.settings;
     const struct shipper_settings ship = {
         .tenant = setting_text(settings->tenant),
         .agent = setting_text(settings->name),
@@ -188,7 +204,8 @@ static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
         .ack_wait_ms = ACK_WAIT_MS,
         .ack_store_ms = ACK_STORE_MS,
     };
-    if (shipper_new(pipeline->loop, pipeline->queue, &ship, pipeline->metrics, &pipeline->shipper, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
+    if (shipper_new(pipeline->loop, pipeline->queue, &ship, pipeline->metrics, &pipeline->shipper, reterr))
+        return reterr ? reterr->code : FAULT_LIMIT;
     snprintf(pipeline->topic_acks, TOPIC_BYTES, "sre.edge.acks.v1/%s/%s", ship.tenant, ship.agent);
     snprintf(pipeline->topic_config, TOPIC_BYTES, "sre.edge.config.v1/%s/%s", ship.tenant, ship.agent);
     snprintf(pipeline->topic_status, TOPIC_BYTES, "sre.edge.status.v1/%s/%s", ship.tenant, ship.agent);
@@ -198,18 +215,20 @@ static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
 static void log_opened(const struct pipeline *pipeline) {
     struct measure_stats stats;
     char epoch[UUID_TEXT_SIZE + 1];
-    const struct agent_settings *const settings = &pipeline->file.settings;
+    const struct agent_settings *const settings = pipeline->file.settings;
     measure_stats(pipeline->measure, &stats);
     uuid_format(queue_epoch(pipeline->queue), epoch);
-    LOG_INFO("agent", "started", LOG_TEXT("version", PICKET_VERSION), LOG_SLICE("tenant", settings->tenant), LOG_SLICE("agent", settings->name),
-             LOG_TEXT("epoch", epoch), LOG_UINT("targets", stats.targets), LOG_UINT("slis", stats.slis), LOG_UINT("checks", stats.checks),
-             LOG_UINT("config_revision", pipeline->remote.definitions.revision), LOG_SLICE("broker", settings->mqtt.host),
-             LOG_UINT("memory_measure_bytes", stats.memory_bytes), LOG_INT("memory_ship_bytes", settings->ship.inflight_bytes_max + settings->ship.batch_bytes),
+    LOG_INFO("agent", "started", LOG_TEXT("version", PICKET_VERSION), LOG_SLICE("tenant", settings->tenant),
+             LOG_SLICE("agent", settings->name), LOG_TEXT("epoch", epoch), LOG_UINT("targets", stats.targets),
+             LOG_UINT("slis", stats.slis), LOG_UINT("checks", stats.checks),
+             LOG_UINT("config_revision", pipeline->remote.definitions.revision),
+             LOG_SLICE("broker", settings->mqtt.host), LOG_UINT("memory_measure_bytes", stats.memory_bytes),
+             LOG_INT("memory_ship_bytes", settings->ship.inflight_bytes_max + settings->ship.batch_bytes),
              LOG_INT("http_port", pipeline->pages ? pages_port(pipeline->pages) : 0));
 }
 
 static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
-    const struct agent_settings *const settings = &pipeline->file.settings;
+    const struct agent_settings *const settings = pipeline->file.settings;
     pipeline->metrics = metrics_new("picket-agent");
     pipeline->report_arena = arena_new(16 * 1024, REPORT_ARENA_BYTES);
     pipeline->tick_timer = loop_timer_new(pipeline->loop, on_tick, pipeline);
@@ -218,7 +237,8 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
         return fault_set(reterr, FAULT_LIMIT, "out of memory");
     fault_code code = metrics_add(pipeline->metrics, rows, AGENT_METRICS_MAX_, &pipeline->table, reterr);
     if (!code) code = open_stores(pipeline, reterr);
-    if (!code) code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
+    if (!code)
+        code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
     if (code) return code;
     load_remote(pipeline);
     code = build_measure(pipeline, settings, &pipeline->remote.definitions, &pipeline->measure, reterr);
@@ -226,11 +246,13 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
     measure_restore(pipeline->measure);
     code = open_ship(pipeline, reterr);
     if (!code && settings->http.address.size)
-        code = pages_open(setting_text(settings->http.address), (uint16_t)settings->http.port, pipeline->metrics, &pipeline->pages, reterr);
+        code = pages_open(setting_text(settings->http.address), (uint16_t)settings->http.port, pipeline->metrics,
+                          &pipeline->pages, reterr);
     return code;
 }
 
-fault_code pipeline_open(struct loop *loop, const char *config_path, char *const *environment, struct pipeline **ret_pipeline, struct fault *reterr) {
+fault_code pipeline_open(struct loop *loop, const char *config_path, char *const *environment,
+                         struct pipeline **ret_pipeline, struct fault *reterr) {
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
     if (!pipeline) return fault_set(reterr, FAULT_LIMIT, "start: out of memory");
     pipeline->loop = loop;
@@ -240,7 +262,7 @@ fault_code pipeline_open(struct loop *loop, const char *config_path, char *const
     pipeline->started_ms = clock_wall_ms();
     pipeline->started_monotonic_ms = pipeline->disconnected_ms = clock_monotonic_ms();
     fault_code code = read_file(pipeline, &pipeline->file, reterr);
-    if (!code) code = apply_log(&pipeline->file.settings, reterr);
+    if (!code) code = apply_log(pipeline->file.settings, reterr);
     if (!code) code = open_parts(pipeline, reterr);
     if (code) {
         pipeline_close(pipeline);
@@ -282,9 +304,10 @@ static void want_status(struct pipeline *pipeline) {
 }
 
 /* Lets a measure with these settings and definitions take over; what it was built from becomes the one in force. */
-static fault_code change_measure(struct pipeline *pipeline, const struct file_config *file, const struct remote_config *remote, struct fault *reterr) {
+static fault_code change_measure(struct pipeline *pipeline, const struct file_config *file,
+                                 const struct remote_config *remote, struct fault *reterr) {
     struct measure *measure = NULL;
-    const fault_code code = build_measure(pipeline, &file->settings, &remote->definitions, &measure, reterr);
+    const fault_code code = build_measure(pipeline, file->settings, &remote->definitions, &measure, reterr);
     if (code) return code;
     measure_take_over(measure, pipeline->measure);
     pipeline->measure = measure;
@@ -293,16 +316,19 @@ static fault_code change_measure(struct pipeline *pipeline, const struct file_co
 }
 
 static bool needs_restart(const struct agent_settings *old, const struct agent_settings *new) {
-    return !slice_equal(old->tenant, new->tenant) || !slice_equal(old->name, new->name) || !slice_equal(old->buffer.path, new->buffer.path) ||
-           old->buffer.bytes_max != new->buffer.bytes_max || old->buffer.health_percent != new->buffer.health_percent ||
-           old->buffer.windows_percent != new->buffer.windows_percent || memcmp(&old->ship, &new->ship, sizeof old->ship) != 0 ||
+    return !slice_equal(old->tenant, new->tenant) || !slice_equal(old->name, new->name) ||
+           !slice_equal(old->buffer.path, new->buffer.path) || old->buffer.bytes_max != new->buffer.bytes_max ||
+           old->buffer.health_percent != new->buffer.health_percent ||
+           old->buffer.windows_percent != new->buffer.windows_percent ||
+           memcmp(&old->ship, &new->ship, sizeof old->ship) != 0 ||
            !slice_equal(old->http.address, new->http.address) || old->http.port != new->http.port;
 }
 
 static void refuse_reload(struct pipeline *pipeline, const struct fault *fault) {
     pipeline->reloads_refused++;
     snprintf(pipeline->file_error, sizeof pipeline->file_error, "file: %s", fault->text);
-    LOG_ERROR("agent", "reload_refused", LOG_FAULT(fault), LOG_TEXT("instead", "the configuration before it stays in force"));
+    LOG_ERROR("agent", "reload_refused", LOG_FAULT(fault),
+              LOG_TEXT("instead", "the configuration before it stays in force"));
     want_status(pipeline);
 }
 
@@ -313,10 +339,11 @@ void pipeline_reload(struct pipeline *pipeline) {
         refuse_reload(pipeline, &fault);
         return;
     }
-    const bool restart = needs_restart(&pipeline->file.settings, &file.settings);
-    file.settings.tenant = arena_copy(file.arena, pipeline->file.settings.tenant);
-    file.settings.name = arena_copy(file.arena, pipeline->file.settings.name);
-    if (!file.settings.tenant.data || !file.settings.name.data || apply_log(&file.settings, &fault) || change_measure(pipeline, &file, &pipeline->remote, &fault)) {
+    const bool restart = needs_restart(pipeline->file.settings, file.settings);
+    file.settings->tenant = arena_copy(file.arena, pipeline->file.settings->tenant);
+    file.settings->name = arena_copy(file.arena, pipeline->file.settings->name);
+    if (!file.settings->tenant.data || !file.settings->name.data || apply_log(file.settings, &fault) ||
+        change_measure(pipeline, &file, &pipeline->remote, &fault)) {
         arena_free(file.arena);
         refuse_reload(pipeline, &fault);
         return;
@@ -324,18 +351,22 @@ void pipeline_reload(struct pipeline *pipeline) {
     struct file_config old = pipeline->file;
     /* Who and where the agent is cannot change under its queue and its pages. */
     if (restart)
-        LOG_WARN("agent", "restart_needed", LOG_TEXT("keys", "agent.tenant, agent.name, buffer.*, ship.*, http.*"), LOG_TEXT("instead", "the old values stay in force until then"));
+        LOG_WARN("agent", "restart_needed", LOG_TEXT("keys", "agent.tenant, agent.name, buffer.*, ship.*, http.*"),
+                 LOG_TEXT("instead", "the old values stay in force until then"));
     pipeline->file = file;
     pipeline->mqtt = mqtt_client_close(pipeline->mqtt, DRAIN_MS); /* certificates may be new in the same files */
+    shipper_on_disconnected(pipeline->shipper);
     if (open_mqtt(pipeline, &fault)) {
-        LOG_ERROR("agent", "mqtt_refused", LOG_FAULT(&fault), LOG_TEXT("instead", "not connected; correct the file and reload"));
+        LOG_ERROR("agent", "mqtt_refused", LOG_FAULT(&fault),
+                  LOG_TEXT("instead", "not connected; correct the file and reload"));
         snprintf(pipeline->file_error, sizeof pipeline->file_error, "file: %s", fault.text);
     } else {
         pipeline->file_error[0] = '\0';
     }
     arena_free(old.arena);
     pipeline->reloads++;
-    LOG_INFO("agent", "reloaded", LOG_UINT("targets", file.settings.targets.count), LOG_UINT("slis", file.settings.slis.count));
+    LOG_INFO("agent", "reloaded", LOG_UINT("targets", file.settings->targets.count),
+             LOG_UINT("slis", file.settings->slis.count));
     want_status(pipeline);
 }
 
@@ -345,7 +376,8 @@ static void on_config(struct pipeline *pipeline, slice payload) {
     struct remote_config remote = {.arena = arena_new(16 * 1024, REMOTE_ARENA_BYTES)};
     if (!remote.arena) return;
     fault_code code = remote_config_read(payload, AGENT_SLIS_MAX, remote.arena, &remote.definitions, &fault);
-    const bool same = !code && pipeline->remote.arena && remote.definitions.revision == pipeline->remote.definitions.revision;
+    const bool same =
+        !code && pipeline->remote.arena && remote.definitions.revision == pipeline->remote.definitions.revision;
     if (same) {
         arena_free(remote.arena);
         return;
@@ -353,7 +385,8 @@ static void on_config(struct pipeline *pipeline, slice payload) {
     if (!code) code = change_measure(pipeline, &pipeline->file, &remote, &fault);
     if (code) {
         snprintf(pipeline->remote_error, sizeof pipeline->remote_error, "%s", fault.text);
-        LOG_ERROR("agent", "config_refused", LOG_FAULT(&fault), LOG_TEXT("instead", "the configuration before it stays in force"));
+        LOG_ERROR("agent", "config_refused", LOG_FAULT(&fault),
+                  LOG_TEXT("instead", "the configuration before it stays in force"));
         arena_free(remote.arena);
         want_status(pipeline);
         return;
@@ -362,16 +395,18 @@ static void on_config(struct pipeline *pipeline, slice payload) {
     pipeline->remote = remote;
     snprintf(pipeline->remote_error, sizeof pipeline->remote_error, "%s", remote.definitions.refusals);
     if (queue_append(pipeline->queue, NULL, 0, &(struct queue_note){"config", payload}, clock_wall_ms(), &fault))
-        LOG_WARN("agent", "config_not_kept", LOG_FAULT(&fault), LOG_TEXT("instead", "in force until a restart; the centre sends it again then"));
-    LOG_INFO("agent", "config_changed", LOG_UINT("revision", remote.definitions.revision), LOG_UINT("slis", remote.definitions.slis_count),
-             LOG_UINT("refused", remote.definitions.refused), LOG_TEXT("refusals", remote.definitions.refusals));
+        LOG_WARN("agent", "config_not_kept", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "in force until a restart; the centre sends it again then"));
+    LOG_INFO("agent", "config_changed", LOG_UINT("revision", remote.definitions.revision),
+             LOG_UINT("slis", remote.definitions.slis_count), LOG_UINT("refused", remote.definitions.refused),
+             LOG_TEXT("refusals", remote.definitions.refusals));
     want_status(pipeline);
 }
 
 static void on_connected(void *context, bool session_present) {
     struct pipeline *const pipeline = context;
     pipeline->ever_connected = true;
-    LOG_INFO("agent", "connected", LOG_SLICE("broker", pipeline->file.settings.mqtt.host));
+    LOG_INFO("agent", "connected", LOG_SLICE("broker", pipeline->file.settings->mqtt.host));
     shipper_on_connected(pipeline->shipper);
     want_status(pipeline);
 }
@@ -384,7 +419,7 @@ static void on_disconnected(void *context, const struct fault *reason) {
         pipeline->disconnected_ms = clock_monotonic_ms();
         shipper_on_disconnected(pipeline->shipper);
     }
-    LOG_WARN("agent", "disconnected", LOG_SLICE("broker", pipeline->file.settings.mqtt.host), LOG_FAULT(reason),
+    LOG_WARN("agent", "disconnected", LOG_SLICE("broker", pipeline->file.settings->mqtt.host), LOG_FAULT(reason),
              LOG_TEXT("instead", "measuring goes on, the queue keeps it, connecting again"));
 }
 
@@ -392,7 +427,8 @@ static void on_message(void *context, const struct mqtt_message *message) {
     struct pipeline *const pipeline = context;
     struct fault fault;
     if (slice_equal_text(message->topic, pipeline->topic_acks)) {
-        if (message->payload.size && shipper_on_ack(pipeline->shipper, message->payload, &fault)) LOG_WARN("agent", "ack_unreadable", LOG_FAULT(&fault));
+        if (message->payload.size && shipper_on_ack(pipeline->shipper, message->payload, &fault))
+            LOG_WARN("agent", "ack_unreadable", LOG_FAULT(&fault));
     } else if (slice_equal_text(message->topic, pipeline->topic_config)) {
         on_config(pipeline, message->payload);
     }
@@ -415,18 +451,28 @@ static uint64_t resident_bytes(void) {
     return read == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static fault_code encode_status(struct pipeline *pipeline, bool online, bool will, slice *ret_payload, struct fault *reterr) {
-    const struct agent_settings *const settings = &pipeline->file.settings;
+static fault_code encode_status(struct pipeline *pipeline, bool online, bool will, slice *ret_payload,
+                                struct fault *reterr) {
+    const struct agent_settings *const settings = pipeline->file.settings;
     struct queue_stats stats = {0};
     char error[3 * NOTES_BYTES];
     if (!will) queue_stats(pipeline->queue, &stats);
-    snprintf(error, sizeof error, "%s%s%s%s%s", pipeline->file_error, pipeline->file_error[0] ? "; " : "", pipeline->remote_error,
-             pipeline->remote_error[0] && pipeline->notes[0] ? "; " : "", pipeline->notes);
+    snprintf(error, sizeof error, "%s%s%s%s%s", pipeline->file_error, pipeline->file_error[0] ? "; " : "",
+             pipeline->remote_error, pipeline->remote_error[0] && pipeline->notes[0] ? "; " : "", pipeline->notes);
     struct agent_report report = {
-        .tenant = settings->tenant, .agent = settings->name, .node_name = settings->node_name, .cluster_id = settings->cluster_id,
-        .environment_id = settings->environment_id, .started_ms = pipeline->started_ms, .now_ms = clock_wall_ms(), .online = online,
-        .config_revision = pipeline->remote.definitions.revision, .config_error = error, .queue = will ? NULL : pipeline->queue,
-        .shed = will ? NULL : stats.shed, .resident_bytes = will ? 0 : resident_bytes(),
+        .tenant = settings->tenant,
+        .agent = settings->name,
+        .node_name = settings->node_name,
+        .cluster_id = settings->cluster_id,
+        .environment_id = settings->environment_id,
+        .started_ms = pipeline->started_ms,
+        .now_ms = clock_wall_ms(),
+        .online = online,
+        .config_revision = pipeline->remote.definitions.revision,
+        .config_error = error,
+        .queue = will ? NULL : pipeline->queue,
+        .shed = will ? NULL : stats.shed,
+        .resident_bytes = will ? 0 : resident_bytes(),
     };
     if (pipeline->measure && !will) report.targets = measure_targets(pipeline->measure, &report.targets_count);
     arena_reset(pipeline->report_arena);
@@ -439,24 +485,31 @@ static void publish_status(struct pipeline *pipeline, bool online) {
     struct fault fault;
     slice payload;
     if (encode_status(pipeline, online, false, &payload, &fault)) {
-        LOG_WARN("agent", "status_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "the centre sees the status before it"));
+        LOG_WARN("agent", "status_failed", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "the centre sees the status before it"));
         return;
     }
-    const struct mqtt_property properties[] = {{SLICE_LIT("tenant_id"), pipeline->file.settings.tenant}, {SLICE_LIT("schema_version"), SLICE_LIT("1")}};
-    const struct mqtt_publication publication = {
-        .topic = pipeline->topic_status, .payload = payload, .content_type = STATUS_CONTENT_TYPE, .properties = properties,
-        .properties_count = sizeof properties / sizeof *properties, .qos = 1, .retained = true, .token = STATUS_TOKEN};
+    const struct mqtt_property properties[] = {{SLICE_LIT("tenant_id"), pipeline->file.settings->tenant},
+                                               {SLICE_LIT("schema_version"), SLICE_LIT("1")}};
+    const struct mqtt_publication publication = {.topic = pipeline->topic_status,
+                                                 .payload = payload,
+                                                 .content_type = STATUS_CONTENT_TYPE,
+                                                 .properties = properties,
+                                                 .properties_count = sizeof properties / sizeof *properties,
+                                                 .qos = 1,
+                                                 .retained = true,
+                                                 .token = STATUS_TOKEN};
     pipeline->status_wanted = mqtt_client_publish(pipeline->mqtt, &publication, &fault) != FAULT_NONE;
 }
 
 static void on_status_timer(void *context) {
     struct pipeline *const pipeline = context;
     if (pipeline->mqtt) publish_status(pipeline, true);
-    loop_timer_set(pipeline->status_timer, pipeline->file.settings.ship.status_ms);
+    loop_timer_set(pipeline->status_timer, pipeline->file.settings->ship.status_ms);
 }
 
 static fault_code open_mqtt(struct pipeline *pipeline, struct fault *reterr) {
-    const struct agent_settings *const settings = &pipeline->file.settings;
+    const struct agent_settings *const settings = pipeline->file.settings;
     const char *const subscriptions[] = {pipeline->topic_acks, pipeline->topic_config, NULL};
     const struct mqtt_callbacks callbacks = {on_connected, on_disconnected, on_message, on_published, pipeline};
     char client_id[TOPIC_BYTES];
@@ -464,13 +517,25 @@ static fault_code open_mqtt(struct pipeline *pipeline, struct fault *reterr) {
     snprintf(client_id, sizeof client_id, "%s", pipeline->topic_status + sizeof "sre.edge.status.v1/" - 1);
     if (encode_status(pipeline, false, true, &will, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
     const struct mqtt_settings mqtt = {
-        .host = setting_text(settings->mqtt.host), .port = (uint16_t)settings->mqtt.port, .plain_text = settings->mqtt.plain_text,
-        .ca_path = setting_text(settings->mqtt.ca), .certificate_path = setting_text(settings->mqtt.certificate),
-        .key_path = setting_text(settings->mqtt.key), .server_name = setting_text(settings->mqtt.server_name), .client_id = client_id,
-        .inflight_max = (unsigned)settings->ship.inflight_max + 2, .inflight_bytes_max = (size_t)settings->ship.inflight_bytes_max,
-        .keep_alive_ms = settings->mqtt.keep_alive_ms, .connect_timeout_ms = settings->mqtt.connect_timeout_ms,
-        .backoff_min_ms = settings->mqtt.backoff_ms_min, .backoff_max_ms = settings->mqtt.backoff_ms_max, .clean_start = true,
-        .will_topic = pipeline->topic_status, .will_payload = will, .will_content_type = STATUS_CONTENT_TYPE, .subscriptions = subscriptions,
+        .host = setting_text(settings->mqtt.host),
+        .port = (uint16_t)settings->mqtt.port,
+        .plain_text = settings->mqtt.plain_text,
+        .ca_path = setting_text(settings->mqtt.ca),
+        .certificate_path = setting_text(settings->mqtt.certificate),
+        .key_path = setting_text(settings->mqtt.key),
+        .server_name = setting_text(settings->mqtt.server_name),
+        .client_id = client_id,
+        .inflight_max = (unsigned)settings->ship.inflight_max + 2,
+        .inflight_bytes_max = (size_t)settings->ship.inflight_bytes_max,
+        .keep_alive_ms = settings->mqtt.keep_alive_ms,
+        .connect_timeout_ms = settings->mqtt.connect_timeout_ms,
+        .backoff_min_ms = settings->mqtt.backoff_ms_min,
+        .backoff_max_ms = settings->mqtt.backoff_ms_max,
+        .clean_start = true,
+        .will_topic = pipeline->topic_status,
+        .will_payload = will,
+        .will_content_type = STATUS_CONTENT_TYPE,
+        .subscriptions = subscriptions,
     };
     const fault_code code = mqtt_client_open(pipeline->loop, &mqtt, &callbacks, &pipeline->mqtt, reterr);
     shipper_use(pipeline->shipper, pipeline->mqtt);
@@ -482,12 +547,13 @@ static int64_t since(int64_t moment_ms, int64_t now_ms) {
     return moment_ms ? now_ms - moment_ms : -1;
 }
 
-static bool update_readiness(struct pipeline *pipeline, const struct measure_stats *measure, const struct queue_stats *queue,
-                             const struct shipper_stats *ship, const struct mqtt_stats *mqtt) {
+static bool update_readiness(struct pipeline *pipeline, const struct measure_stats *measure,
+                             const struct queue_stats *queue, const struct shipper_stats *ship,
+                             const struct mqtt_stats *mqtt) {
     const int64_t now_ms = clock_monotonic_ms();
     char text[4096];
     const struct readiness readiness = {
-        .stall_ms = pipeline->file.settings.ready.stall_ms,
+        .stall_ms = pipeline->file.settings->ready.stall_ms,
         .up_ms = now_ms - pipeline->started_monotonic_ms,
         .connected = mqtt->connected,
         .ever_connected = pipeline->ever_connected,
@@ -534,10 +600,11 @@ static void update_measure_metrics(struct pipeline *pipeline, const struct measu
     metric_count_to(table, AGENT_CHECKPOINT_FAILURES, stats->checkpoint_failures);
 }
 
-static void update_ship_metrics(struct pipeline *pipeline, const struct queue_stats *queue, const struct shipper_stats *ship, const struct mqtt_stats *mqtt) {
+static void update_ship_metrics(struct pipeline *pipeline, const struct queue_stats *queue,
+                                const struct shipper_stats *ship, const struct mqtt_stats *mqtt) {
     struct metric_table *const table = pipeline->table;
     uint64_t bytes = 0;
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++) {
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) {
         metric_set(table, (size_t)(AGENT_RECORDS_HEALTH + class), (double)queue->records[class]);
         metric_count_to(table, (size_t)(AGENT_SHED_HEALTH + class), queue->shed[class]);
         bytes += queue->bytes[class];

@@ -10,8 +10,8 @@ struct pipeline;
 
 /* Reads the file (and the environment over it), opens everything and starts. The loop need not run yet. FAULT_INPUT: the
  * file has mistakes; each is logged. */
-fault_code pipeline_open(struct loop *loop, const char *config_path, char *const *environment, struct pipeline **ret_pipeline,
-                         struct fault *reterr) MUST_CHECK;
+fault_code pipeline_open(struct loop *loop, const char *config_path, char *const *environment,
+                         struct pipeline **ret_pipeline, struct fault *reterr) MUST_CHECK;
 /* Reads the file again. With mistakes in it, the old configuration stays in force and the centre is told. */
 void pipeline_reload(struct pipeline *pipeline);
 /* Says good-bye to the broker and leaves what is open in its checkpoints. NULL is fine; returns NULL. */

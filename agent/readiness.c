@@ -48,12 +48,13 @@ static void reason(struct page *page, const char *format, ...) {
 static void find_reasons(const struct readiness *now, struct page *page) {
     const bool new = now->up_ms < now->stall_ms;
     if (!now->connected && (!now->ever_connected || now->disconnected_ms > now->stall_ms))
-        reason(page, "not connected to the broker for %lld s: %s", (long long)(now->ever_connected ? now->disconnected_ms : now->up_ms) / 1000,
+        reason(page, "not connected to the broker for %lld s: %s",
+               (long long)(now->ever_connected ? now->disconnected_ms : now->up_ms) / 1000,
                now->broker_fault[0] ? now->broker_fault : "no attempt has ended yet");
     const int64_t silent_ms = now->last_commit_ms < 0 ? now->up_ms : now->last_commit_ms;
     if (now->waiting && now->oldest_ms > now->stall_ms && silent_ms > now->stall_ms)
-        reason(page, "the centre has committed nothing for %lld s, while %llu intents wait, the oldest for %lld s", (long long)silent_ms / 1000,
-               (unsigned long long)now->waiting, (long long)now->oldest_ms / 1000);
+        reason(page, "the centre has committed nothing for %lld s, while %llu intents wait, the oldest for %lld s",
+               (long long)silent_ms / 1000, (unsigned long long)now->waiting, (long long)now->oldest_ms / 1000);
     if (now->targets && now->last_success_ms < 0 && !new)
         reason(page, "no scrape or probe has succeeded since the start %lld s ago", (long long)now->up_ms / 1000);
     if (now->targets && now->last_success_ms > now->stall_ms)
@@ -65,10 +66,13 @@ bool readiness_judge(const struct readiness *readiness, char *ret_text, size_t t
     struct page page = {.text = ret_text, .bytes = text_bytes};
     put(&page, "{\"reasons\":[");
     find_reasons(readiness, &page);
-    put(&page, "],\"ready\":%s,\"connected\":%s,\"waiting\":%llu,\"oldest_seconds\":%.1f", page.reasons ? "false" : "true",
-        readiness->connected ? "true" : "false", (unsigned long long)readiness->waiting, (double)readiness->oldest_ms / 1000);
-    if (readiness->last_commit_ms >= 0) put(&page, ",\"last_commit_seconds\":%.1f", (double)readiness->last_commit_ms / 1000);
-    if (readiness->last_success_ms >= 0) put(&page, ",\"last_success_seconds\":%.1f", (double)readiness->last_success_ms / 1000);
+    put(&page, "],\"ready\":%s,\"connected\":%s,\"waiting\":%llu,\"oldest_seconds\":%.1f",
+        page.reasons ? "false" : "true", readiness->connected ? "true" : "false",
+        (unsigned long long)readiness->waiting, (double)readiness->oldest_ms / 1000);
+    if (readiness->last_commit_ms >= 0)
+        put(&page, ",\"last_commit_seconds\":%.1f", (double)readiness->last_commit_ms / 1000);
+    if (readiness->last_success_ms >= 0)
+        put(&page, ",\"last_success_seconds\":%.1f", (double)readiness->last_success_ms / 1000);
     put(&page, "}\n");
     return page.reasons == 0;
 }

@@ -25,7 +25,7 @@
 
 enum {
     BALLAST_PAGES = 64,
-    BALLAST_PAGE_BYTES = 4000, /* with its header one page of LMDB: no run of pages is needed */
+    BALLAST_PAGE_BYTES = 4000,      /* with its header one page of LMDB: no run of pages is needed */
     RECORDS_PER_TRANSACTION = 8192, /* deleted at most: LMDB keeps the pages that one transaction changes in memory */
     QUARANTINE_RECORDS_MAX = 256,
     DISK_FULL_BYTES = 1024 * 1024,
@@ -83,13 +83,15 @@ static fault_code commit(struct queue *queue, struct kv_txn *txn, struct fault *
 fault_code queue_open(const struct queue_settings *settings, struct queue **ret_queue, struct fault *ret_moved,
                       struct fault *reterr) {
     unsigned reserve_percent = 0;
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++) reserve_percent += settings->reserve_percent[class];
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) reserve_percent += settings->reserve_percent[class];
     if (reserve_percent > 100)
-        return fault_set(reterr, FAULT_INPUT, "open queue '%s': the classes' reserves are %u %% together, at most 100 %% is possible",
+        return fault_set(reterr, FAULT_INPUT,
+                         "open queue '%s': the classes' reserves are %u %% together, at most 100 %% is possible",
                          settings->path, reserve_percent);
     if (settings->bytes_max < 1024 * 1024)
-        return fault_set(reterr, FAULT_INPUT, "open queue '%s': buffer.bytes_max is %llu bytes, at least 1 MiB is needed",
-                         settings->path, (unsigned long long)settings->bytes_max);
+        return fault_set(reterr, FAULT_INPUT,
+                         "open queue '%s': buffer.bytes_max is %llu bytes, at least 1 MiB is needed", settings->path,
+                         (unsigned long long)settings->bytes_max);
     struct queue *queue = calloc(1, sizeof *queue);
     if (queue) queue->record = malloc(RECORD_HEADER_BYTES + QUEUE_RECORD_BYTES_MAX);
     if (!queue || !queue->record) {
@@ -98,7 +100,7 @@ fault_code queue_open(const struct queue_settings *settings, struct queue **ret_
     }
     snprintf(queue->path, sizeof queue->path, "%s", settings->path);
     queue->bytes_max = settings->bytes_max;
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++)
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++)
         queue->reserve_bytes[class] = settings->bytes_max / 100 * settings->reserve_percent[class];
 
     struct fault moved = {0}, why = {0};
@@ -110,7 +112,8 @@ fault_code queue_open(const struct queue_settings *settings, struct queue **ret_
         if (rename(settings->path, aside)) {
             const int reason = errno;
             queue_close(queue);
-            return fault_set_errno(reterr, FAULT_SYSTEM, reason, "move the damaged queue '%s' to '%s'", settings->path, aside);
+            return fault_set_errno(reterr, FAULT_SYSTEM, reason, "move the damaged queue '%s' to '%s'", settings->path,
+                                   aside);
         }
         fault_set(&moved, FAULT_CORRUPT, "%s; moved to '%s', a new epoch begins", why.text, aside);
         code = open_store(settings, queue, &why);
@@ -136,7 +139,10 @@ static fault_code open_store(const struct queue_settings *settings, struct queue
     };
     fault_code code = kv_open(&store, &queue->kv, reterr);
     if (code) return code;
-    const struct { const char *name; kv_table *table; } tables[] = {
+    const struct {
+        const char *name;
+        kv_table *table;
+    } tables[] = {
         {"book", &queue->book_table},
         {"notes", &queue->notes_table},
         {"quarantine", &queue->quarantine_table},
@@ -164,8 +170,8 @@ static fault_code open_store(const struct queue_settings *settings, struct queue
         return code;
     }
     queue->draft = (struct queue_book){.epoch = uuid_v7_new(), .next_stream = 1};
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++)
-        (void)queue_book_add_stream(&queue->draft, (enum queue_class)class);
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++)
+        (void)queue_book_add_stream(&queue->draft, (enum queue_class) class);
     return commit(queue, txn, reterr);
 }
 
@@ -192,7 +198,8 @@ fault_code queue_epoch_renew(struct queue *queue, struct fault *reterr) {
     return commit(queue, txn, reterr) ? fault_wrap(reterr, "begin a new epoch") : FAULT_NONE;
 }
 
-static fault_code put_note(struct queue *queue, struct kv_txn *txn, const struct queue_note *note, struct fault *reterr) {
+static fault_code put_note(struct queue *queue, struct kv_txn *txn, const struct queue_note *note,
+                           struct fault *reterr) {
     const slice name = slice_from_text(note->name);
     if (name.size == 0 || name.size > NOTE_NAME_BYTES_MAX || note->value.size > NOTE_BYTES_MAX)
         return fault_set(reterr, FAULT_LIMIT, "note '%s' of %zu bytes: at most %d bytes are kept, names have 1 to %d",
@@ -214,7 +221,8 @@ static fault_code append_item(struct queue *queue, struct kv_txn *txn, const str
                               struct fault *reterr) {
     assert((unsigned)item->class < QUEUE_CLASSES_MAX_);
     if (item->intent.size == 0 || item->intent.size > QUEUE_RECORD_BYTES_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "an intent of %zu bytes: 1 to %d are kept", item->intent.size, QUEUE_RECORD_BYTES_MAX);
+        return fault_set(reterr, FAULT_LIMIT, "an intent of %zu bytes: 1 to %d are kept", item->intent.size,
+                         QUEUE_RECORD_BYTES_MAX);
     const size_t index = queue_book_open_stream(&queue->draft, item->class);
     struct queue_stream *const stream = &queue->draft.streams[index];
     uint8_t key_bytes[RECORD_KEY_BYTES];
@@ -237,7 +245,8 @@ static fault_code append_item(struct queue *queue, struct kv_txn *txn, const str
 static fault_code take_ballast(struct queue *queue, struct kv_txn *txn, struct fault *reterr) {
     memset(queue->record, 0, BALLAST_PAGE_BYTES);
     for (uint8_t page = 0; page < BALLAST_PAGES; page++) {
-        const fault_code code = kv_put(txn, queue->ballast_table, slice_of(&page, 1), slice_of(queue->record, BALLAST_PAGE_BYTES), reterr);
+        const fault_code code =
+            kv_put(txn, queue->ballast_table, slice_of(&page, 1), slice_of(queue->record, BALLAST_PAGE_BYTES), reterr);
         if (code) return code;
     }
     return FAULT_NONE;
@@ -254,8 +263,8 @@ static void throw_off_ballast(struct queue *queue) {
     if (!kv_commit(txn, NULL)) queue->ballast = false;
 }
 
-static fault_code append_once(struct queue *queue, const struct queue_item *items, size_t count, const struct queue_note *note,
-                              int64_t now_ms, struct fault *reterr) {
+static fault_code append_once(struct queue *queue, const struct queue_item *items, size_t count,
+                              const struct queue_note *note, int64_t now_ms, struct fault *reterr) {
     struct kv_txn *txn = NULL;
     fault_code code = begin(queue, &txn, reterr);
     if (code) return code;
@@ -279,21 +288,24 @@ static void reach_freed_pages(struct queue *queue) {
     if (!begin(queue, &txn, NULL)) (void)(commit(queue, txn, NULL) == FAULT_NONE);
 }
 
-fault_code queue_append(struct queue *queue, const struct queue_item *items, size_t count, const struct queue_note *note,
-                        int64_t now_ms, struct fault *reterr) {
+fault_code queue_append(struct queue *queue, const struct queue_item *items, size_t count,
+                        const struct queue_note *note, int64_t now_ms, struct fault *reterr) {
     fault_code code = append_once(queue, items, count, note, now_ms, reterr);
     if (code == FAULT_LIMIT) {
         throw_off_ballast(queue);
         reach_freed_pages(queue);
         code = append_once(queue, items, count, note, now_ms, reterr);
     }
-    if (code == FAULT_LIMIT) return fault_wrap(reterr, "append %zu intents to the queue (free disk space, or lower buffer.bytes_max)", count);
+    if (code == FAULT_LIMIT)
+        return fault_wrap(reterr, "append %zu intents to the queue (free disk space, or lower buffer.bytes_max)",
+                          count);
     if (code) return fault_wrap(reterr, "append %zu intents to the queue", count);
     for (size_t i = 0; i < count; i++) queue->appended[items[i].class]++;
     return FAULT_NONE;
 }
 
-fault_code queue_note_get(struct queue *queue, const char *name, struct arena *arena, slice *ret_value, struct fault *reterr) {
+fault_code queue_note_get(struct queue *queue, const char *name, struct arena *arena, slice *ret_value,
+                          struct fault *reterr) {
     uint8_t check_key[NOTE_NAME_BYTES_MAX + 1];
     const slice name_bytes = slice_from_text(name);
     if (name_bytes.size == 0 || name_bytes.size > NOTE_NAME_BYTES_MAX) return FAULT_ABSENT;
@@ -328,16 +340,18 @@ const struct queue_stream *queue_stream_find(const struct queue *queue, uint32_t
     return index < queue->book.streams_count ? &queue->book.streams[index] : NULL;
 }
 
-fault_code queue_rotate(struct queue *queue, unsigned *ret_opened, struct fault *reterr) {
+fault_code queue_rotate(struct queue *queue, int64_t stored_ms, unsigned *ret_opened, struct fault *reterr) {
     struct kv_txn *txn = NULL;
     if (begin(queue, &txn, reterr)) return fault_wrap(reterr, "open new streams");
     unsigned opened = 0;
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++) {
-        const size_t index = queue_book_open_stream(&queue->draft, (enum queue_class)class);
-        if (queue->draft.streams[index].records == 0 || queue->draft.streams_count == QUEUE_STREAMS_MAX) continue;
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) {
+        const size_t index = queue_book_open_stream(&queue->draft, (enum queue_class) class);
+        const struct queue_stream *const open = &queue->draft.streams[index];
+        if (open->records == 0 || open->oldest_ms > stored_ms || queue->draft.streams_count == QUEUE_STREAMS_MAX)
+            continue;
         queue->draft.streams[index].closed = true;
         queue->draft.dirty[index] = true;
-        (void)queue_book_add_stream(&queue->draft, (enum queue_class)class);
+        (void)queue_book_add_stream(&queue->draft, (enum queue_class) class);
         opened++;
     }
     if (opened == 0)
@@ -355,13 +369,14 @@ struct trim {
 };
 
 /* Deletes from the head of a stream in the draft until the first bound of the trim is reached. */
-static fault_code trim_stream(struct queue *queue, struct kv_txn *txn, size_t index, struct trim trim, uint64_t *ret_records,
-                              uint64_t *ret_bytes, struct fault *reterr) {
+static fault_code trim_stream(struct queue *queue, struct kv_txn *txn, size_t index, struct trim trim,
+                              uint64_t *ret_records, uint64_t *ret_bytes, struct fault *reterr) {
     struct queue_stream *const stream = &queue->draft.streams[index];
     uint8_t key_bytes[RECORD_KEY_BYTES];
     record_key(stream->number, stream->oldest_sequence, key_bytes);
     struct kv_cursor *cursor = NULL;
-    if (kv_cursor_open(txn, queue->records_tables[stream->class], &cursor, reterr)) return fault_wrap(reterr, "trim stream %u", stream->number);
+    if (kv_cursor_open(txn, queue->records_tables[stream->class], &cursor, reterr))
+        return fault_wrap(reterr, "trim stream %u", stream->number);
     slice key, value;
     uint64_t records = 0, bytes = 0;
     bool kept = false;
@@ -379,7 +394,8 @@ static fault_code trim_stream(struct queue *queue, struct kv_txn *txn, size_t in
     if (kept) {
         int64_t stored_ms = stream->oldest_ms;
         slice intent;
-        if (!record_decode(key, value, &stored_ms, &intent)) stored_ms = stream->oldest_ms; /* the reader will meet it */
+        if (!record_decode(key, value, &stored_ms, &intent))
+            stored_ms = stream->oldest_ms; /* the reader will meet it */
         stream->oldest_sequence = record_key_sequence(key);
         stream->oldest_ms = stored_ms;
         stream->records -= records < stream->records ? records : stream->records;
@@ -399,10 +415,10 @@ static fault_code trim_stream(struct queue *queue, struct kv_txn *txn, size_t in
 
 /* The oldest stream with records of the least important class that holds more than its reserve. */
 static size_t shed_victim(const struct queue *queue) {
-    for (int class = QUEUE_CLASSES_MAX_ - 1; class >= 0; class--) {
-        if (queue_book_bytes(&queue->draft, (enum queue_class)class) <= queue->reserve_bytes[class]) continue;
+    for (int class = QUEUE_CLASSES_MAX_ - 1; class >= 0; class --) {
+        if (queue_book_bytes(&queue->draft, (enum queue_class) class) <= queue->reserve_bytes[class]) continue;
         for (size_t i = 0; i < queue->draft.streams_count; i++)
-            if (queue->draft.streams[i].class == (enum queue_class)class && queue->draft.streams[i].records) return i;
+            if (queue->draft.streams[i].class == (enum queue_class) class && queue->draft.streams[i].records) return i;
     }
     return queue->draft.streams_count;
 }
@@ -435,14 +451,16 @@ static bool deletion_goes_on(struct queue *queue, fault_code code, size_t *room)
     return true;
 }
 
-static fault_code shed_some(struct queue *queue, uint64_t bytes, size_t room, uint64_t *ret_bytes, struct fault *reterr) {
+static fault_code shed_some(struct queue *queue, uint64_t bytes, size_t room, uint64_t *ret_bytes,
+                            struct fault *reterr) {
     struct kv_txn *txn = NULL;
     fault_code code = begin(queue, &txn, reterr);
     if (code) return code;
     size_t index = 0;
-    for (int class = QUEUE_CLASSES_MAX_ - 1; class >= 0; class--) { /* a full disk knows no shares */
+    for (int class = QUEUE_CLASSES_MAX_ - 1; class >= 0; class --) { /* a full disk knows no shares */
         for (index = 0; index < queue->draft.streams_count; index++)
-            if (queue->draft.streams[index].class == (enum queue_class)class && queue->draft.streams[index].records) break;
+            if (queue->draft.streams[index].class == (enum queue_class) class && queue->draft.streams[index].records)
+                break;
         if (index < queue->draft.streams_count) break;
     }
     uint64_t records = 0, shed = 0;
@@ -487,7 +505,8 @@ static fault_code ack_some(struct queue *queue, const struct queue_ack *acks, si
         }
         if (stream->records == 0 || stream->oldest_sequence > acks[i].committed_sequence) continue;
         uint64_t records = 0, bytes = 0;
-        code = trim_stream(queue, txn, index, (struct trim){acks[i].committed_sequence, UINT64_MAX, room}, &records, &bytes, reterr);
+        code = trim_stream(queue, txn, index, (struct trim){acks[i].committed_sequence, UINT64_MAX, room}, &records,
+                           &bytes, reterr);
         room -= records;
         changed = true;
         if (stream->records && stream->oldest_sequence <= acks[i].committed_sequence) more = true;
@@ -504,8 +523,10 @@ fault_code queue_ack(struct queue *queue, const struct queue_ack *acks, size_t c
     for (size_t i = 0; i < count; i++) {
         const struct queue_stream *const stream = queue_stream_find(queue, acks[i].stream);
         if (stream && acks[i].committed_sequence > stream->last_sequence)
-            return fault_set(reterr, FAULT_CONFLICT, "stream %u: %llu is committed, but only %llu were given out: the queue is an older copy",
-                             stream->number, (unsigned long long)acks[i].committed_sequence, (unsigned long long)stream->last_sequence);
+            return fault_set(reterr, FAULT_CONFLICT,
+                             "stream %u: %llu is committed, but only %llu were given out: the queue is an older copy",
+                             stream->number, (unsigned long long)acks[i].committed_sequence,
+                             (unsigned long long)stream->last_sequence);
     }
     size_t room = RECORDS_PER_TRANSACTION;
     for (bool more = true; more;) {
@@ -529,7 +550,8 @@ fault_code queue_stream_drop(struct queue *queue, uint32_t number, struct fault 
         kv_abort(txn);
         return fault_wrap(reterr, "drop stream %u", number);
     }
-    memmove(&draft->streams[index], &draft->streams[index + 1], (draft->streams_count - index - 1) * sizeof draft->streams[0]);
+    memmove(&draft->streams[index], &draft->streams[index + 1],
+            (draft->streams_count - index - 1) * sizeof draft->streams[0]);
     draft->streams_count--; /* nothing in this draft is dirty */
     return commit(queue, txn, reterr) ? fault_wrap(reterr, "drop stream %u", number) : FAULT_NONE;
 }
@@ -573,8 +595,9 @@ static fault_code quarantine(struct queue *queue, uint32_t number, uint64_t sequ
 }
 
 /* Reads up to the first hole, bound or damage. ret_damaged: the very first record found does not check. */
-static fault_code read_run(struct queue *queue, const struct queue_stream *stream, size_t count_max, size_t bytes_max, queue_visit_fn *visit,
-                           void *context, struct queue_batch *batch, uint64_t *ret_damaged, struct fault *reterr) {
+static fault_code read_run(struct queue *queue, const struct queue_stream *stream, size_t count_max, size_t bytes_max,
+                           queue_visit_fn *visit, void *context, struct queue_batch *batch, uint64_t *ret_damaged,
+                           struct fault *reterr) {
     struct kv_txn *txn = NULL;
     struct kv_cursor *cursor = NULL;
     fault_code code = kv_begin_read(queue->kv, &txn, reterr);
@@ -596,7 +619,9 @@ static fault_code read_run(struct queue *queue, const struct queue_stream *strea
         if (batch->count == count_max || (batch->count && batch->bytes + intent.size > bytes_max)) break;
         if (!batch->count) batch->first_sequence = sequence;
         if (!visit(context, batch, sequence, intent)) {
-            if (!batch->count) code = fault_set(reterr, FAULT_LIMIT, "record %llu has %zu bytes, more than the reader takes", (unsigned long long)sequence, intent.size);
+            if (!batch->count)
+                code = fault_set(reterr, FAULT_LIMIT, "record %llu has %zu bytes, more than the reader takes",
+                                 (unsigned long long)sequence, intent.size);
             break;
         }
         batch->count++;
@@ -619,7 +644,8 @@ fault_code queue_read(struct queue *queue, uint32_t number, uint64_t after_seque
         if (read_run(queue, stream, count_max, bytes_max, visit, context, &batch, &damaged, reterr))
             return fault_wrap(reterr, "read stream %u", number);
         if (damaged) {
-            if (quarantine(queue, number, damaged, reterr)) return fault_wrap(reterr, "quarantine record %llu of stream %u", (unsigned long long)damaged, number);
+            if (quarantine(queue, number, damaged, reterr))
+                return fault_wrap(reterr, "quarantine record %llu of stream %u", (unsigned long long)damaged, number);
             continue;
         }
         if (!batch.count) {
@@ -640,7 +666,8 @@ void queue_stats(struct queue *queue, struct queue_stats *ret_stats) {
         const struct queue_stream *const stream = &queue->book.streams[i];
         stats.records[stream->class] += stream->records;
         stats.bytes[stream->class] += stream->bytes;
-        if (stream->records && (stats.oldest_ms == 0 || stream->oldest_ms < stats.oldest_ms)) stats.oldest_ms = stream->oldest_ms;
+        if (stream->records && (stats.oldest_ms == 0 || stream->oldest_ms < stats.oldest_ms))
+            stats.oldest_ms = stream->oldest_ms;
     }
     struct kv_stats store;
     if (!kv_stats(queue->kv, &store, NULL)) stats.file_bytes = store.used_bytes;

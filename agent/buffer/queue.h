@@ -23,10 +23,10 @@ const char *queue_class_name(enum queue_class class); /* "health", "windows", "r
 enum { QUEUE_STREAMS_MAX = 48, QUEUE_RECORD_BYTES_MAX = 512 * 1024 };
 
 struct queue_settings {
-    const char *path;                           /* directory; made when absent */
-    uint64_t bytes_max;                         /* of records kept, as queue_stats counts them; at least 1 MiB */
+    const char *path;                             /* directory; made when absent */
+    uint64_t bytes_max;                           /* of records kept, as queue_stats counts them; at least 1 MiB */
     unsigned reserve_percent[QUEUE_CLASSES_MAX_]; /* of bytes_max that shedding leaves to a class; sum at most 100 */
-    uint64_t map_bytes;                         /* 0: four times bytes_max and 64 MiB more */
+    uint64_t map_bytes;                           /* 0: four times bytes_max and 64 MiB more */
 };
 
 /* Opens or makes the queue. A store whose pages do not check is moved aside (`<path>.damaged-<ms>`) and a new epoch
@@ -74,9 +74,9 @@ struct queue_stream {
 const struct queue_stream *queue_streams(const struct queue *queue, size_t *ret_count);
 const struct queue_stream *queue_stream_find(const struct queue *queue, uint32_t number); /* NULL: no such */
 
-/* Closes the open stream of every class that has records in it and opens a new one: what comes then need not wait
- * behind them. Does nothing for a class when QUEUE_STREAMS_MAX is reached. */
-fault_code queue_rotate(struct queue *queue, unsigned *ret_opened, struct fault *reterr) MUST_CHECK;
+/* Closes every open stream whose oldest record was stored at or before stored_ms, and opens a new one of its class: what
+ * comes then need not wait behind it. Does nothing for a class when QUEUE_STREAMS_MAX is reached. ret_opened may be NULL. */
+fault_code queue_rotate(struct queue *queue, int64_t stored_ms, unsigned *ret_opened, struct fault *reterr) MUST_CHECK;
 
 struct queue_batch {
     uint64_t after_sequence; /* as asked */
@@ -94,8 +94,8 @@ typedef bool queue_visit_fn(void *context, const struct queue_batch *so_far, uin
  * and bytes_max bytes (one record is given even when it is larger). Damaged records are quarantined on the way.
  * FAULT_ABSENT (silent): no record after it; ret_batch then says first_sequence = last given + 1, so that a hole at
  * the end of a closed stream can be stated too. */
-fault_code queue_read(struct queue *queue, uint32_t stream, uint64_t after_sequence, size_t count_max,
-                      size_t bytes_max, queue_visit_fn *visit, void *context, struct queue_batch *ret_batch,
+fault_code queue_read(struct queue *queue, uint32_t stream, uint64_t after_sequence, size_t count_max, size_t bytes_max,
+                      queue_visit_fn *visit, void *context, struct queue_batch *ret_batch,
                       struct fault *reterr) MUST_CHECK;
 
 struct queue_ack {
@@ -119,7 +119,7 @@ struct queue_stats {
     uint64_t shed[QUEUE_CLASSES_MAX_];                               /* since the queue was made */
     uint64_t quarantined;                                            /* since the queue was made */
     uint64_t bytes_max;
-    int64_t oldest_ms;                                               /* 0: empty */
+    int64_t oldest_ms; /* 0: empty */
     uint64_t file_bytes;
 };
 void queue_stats(struct queue *queue, struct queue_stats *ret_stats);

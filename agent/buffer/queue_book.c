@@ -14,7 +14,12 @@
 
 #include "common/base/checksum.h"
 
-enum { BOOK_VERSION = 1, HEAD_BYTES = 4 + 4 + 16 + 4 + 8 * QUEUE_CLASSES_MAX_ + 8, STREAM_KEY_BYTES = 5, STREAM_BYTES = 4 + 2 + 8 * 6 };
+enum {
+    BOOK_VERSION = 1,
+    HEAD_BYTES = 4 + 4 + 16 + 4 + 8 * QUEUE_CLASSES_MAX_ + 8,
+    STREAM_KEY_BYTES = 5,
+    STREAM_BYTES = 4 + 2 + 8 * 6
+};
 static const char head_key[] = "head";
 
 static uint32_t row_crc(slice key, const uint8_t *row, size_t row_bytes) {
@@ -57,11 +62,13 @@ fault_code queue_book_load(struct kv_txn *txn, kv_table table, struct queue_book
     if (!row_checks(SLICE_LIT(head_key), row, HEAD_BYTES))
         return fault_set(reterr, FAULT_CORRUPT, "the queue's head does not check");
     if (kv_load_u32(row.data + 4) != BOOK_VERSION)
-        return fault_set(reterr, FAULT_CONFLICT, "the queue has format %u, this program reads format %d: run the version that wrote it until it is empty",
-                         kv_load_u32(row.data + 4), BOOK_VERSION);
+        return fault_set(
+            reterr, FAULT_CONFLICT,
+            "the queue has format %u, this program reads format %d: run the version that wrote it until it is empty",
+            kv_load_u32(row.data + 4), BOOK_VERSION);
     struct queue_book book = {.next_stream = kv_load_u32(row.data + 24)};
     memcpy(book.epoch.bytes, row.data + 8, 16);
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++) book.shed[class] = kv_load_u64(row.data + 28 + 8 * class);
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) book.shed[class] = kv_load_u64(row.data + 28 + 8 * class);
     book.quarantined = kv_load_u64(row.data + 28 + 8 * QUEUE_CLASSES_MAX_);
 
     struct kv_cursor *cursor = NULL;
@@ -80,9 +87,10 @@ fault_code queue_book_load(struct kv_txn *txn, kv_table table, struct queue_book
     }
     kv_cursor_close(cursor);
     if (code && code != FAULT_ABSENT) return fault_wrap(reterr, "read the queue's streams");
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++)
-        if (queue_book_open_stream(&book, (enum queue_class)class) == book.streams_count)
-            return fault_set(reterr, FAULT_CORRUPT, "the queue has no open stream for %s", queue_class_name((enum queue_class)class));
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++)
+        if (queue_book_open_stream(&book, (enum queue_class) class) == book.streams_count)
+            return fault_set(reterr, FAULT_CORRUPT, "the queue has no open stream for %s",
+                             queue_class_name((enum queue_class) class));
     *ret_book = book;
     return FAULT_NONE;
 }
@@ -92,10 +100,11 @@ fault_code queue_book_store(const struct queue_book *book, struct kv_txn *txn, k
     kv_store_u32(row + 4, BOOK_VERSION);
     memcpy(row + 8, book->epoch.bytes, 16);
     kv_store_u32(row + 24, book->next_stream);
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++) kv_store_u64(row + 28 + 8 * class, book->shed[class]);
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) kv_store_u64(row + 28 + 8 * class, book->shed[class]);
     kv_store_u64(row + 28 + 8 * QUEUE_CLASSES_MAX_, book->quarantined);
     kv_store_u32(row, row_crc(SLICE_LIT(head_key), row, HEAD_BYTES));
-    if (kv_put(txn, table, SLICE_LIT(head_key), slice_of(row, HEAD_BYTES), reterr)) return fault_wrap(reterr, "write the queue's head");
+    if (kv_put(txn, table, SLICE_LIT(head_key), slice_of(row, HEAD_BYTES), reterr))
+        return fault_wrap(reterr, "write the queue's head");
 
     for (size_t i = 0; i < book->streams_count; i++) {
         if (!book->dirty[i]) continue;
@@ -113,7 +122,8 @@ fault_code queue_book_store(const struct queue_book *book, struct kv_txn *txn, k
         kv_store_u64(row + 38, stream->bytes);
         kv_store_u64(row + 46, (uint64_t)stream->oldest_ms);
         kv_store_u32(row, row_crc(key, row, STREAM_BYTES));
-        if (kv_put(txn, table, key, slice_of(row, STREAM_BYTES), reterr)) return fault_wrap(reterr, "write the row of stream %u", stream->number);
+        if (kv_put(txn, table, key, slice_of(row, STREAM_BYTES), reterr))
+            return fault_wrap(reterr, "write the row of stream %u", stream->number);
     }
     return FAULT_NONE;
 }

@@ -82,9 +82,11 @@ static fault_code remove_files(const char *path, struct fault *reterr) {
     return FAULT_NONE;
 }
 
-fault_code state_open(const struct state_settings *settings, struct state **ret_state, bool *ret_emptied, struct fault *reterr) {
+fault_code state_open(const struct state_settings *settings, struct state **ret_state, bool *ret_emptied,
+                      struct fault *reterr) {
     char boot_text[BOOT_ID_BYTES_MAX + 1] = "";
-    if (!settings->boot_id && read_boot_id(boot_text, reterr)) return fault_wrap(reterr, "open state '%s'", settings->path);
+    if (!settings->boot_id && read_boot_id(boot_text, reterr))
+        return fault_wrap(reterr, "open state '%s'", settings->path);
     const slice boot_id = slice_from_text(settings->boot_id ? settings->boot_id : boot_text);
     struct state *state = calloc(1, sizeof *state);
     if (!state) return fault_set(reterr, FAULT_LIMIT, "open state '%s': out of memory", settings->path);
@@ -117,7 +119,8 @@ struct state *state_close(struct state *state) {
 
 static fault_code row_key(slice key, uint8_t buffer[KEY_BYTES_MAX + 1], slice *ret_key, struct fault *reterr) {
     if (key.size == 0 || key.size > KEY_BYTES_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "a checkpoint's key of %zu bytes: 1 to %d are possible", key.size, KEY_BYTES_MAX);
+        return fault_set(reterr, FAULT_LIMIT, "a checkpoint's key of %zu bytes: 1 to %d are possible", key.size,
+                         KEY_BYTES_MAX);
     buffer[0] = 'c';
     memcpy(buffer + 1, key.data, key.size);
     *ret_key = slice_of(buffer, key.size + 1);
@@ -150,7 +153,8 @@ fault_code state_put(struct state *state, slice key, uint64_t generation, slice 
     return code ? fault_wrap(reterr, "store checkpoint") : FAULT_NONE;
 }
 
-fault_code state_get(struct state *state, slice key, uint64_t generation, struct arena *arena, slice *ret_value, struct fault *reterr) {
+fault_code state_get(struct state *state, slice key, uint64_t generation, struct arena *arena, slice *ret_value,
+                     struct fault *reterr) {
     uint8_t buffer[KEY_BYTES_MAX + 1];
     slice row = {0}, stored, copy = {0};
     fault_code code = row_key(key, buffer, &row, reterr);
@@ -165,7 +169,8 @@ fault_code state_get(struct state *state, slice key, uint64_t generation, struct
     if (!code && kv_load_u64(stored.data + 4) != generation) code = FAULT_ABSENT;
     if (!code) {
         copy = arena_copy(arena, slice_from(stored, HEADER_BYTES));
-        if (stored.size > HEADER_BYTES && !copy.data) code = fault_set(reterr, FAULT_LIMIT, "its %zu bytes do not fit into memory", stored.size);
+        if (stored.size > HEADER_BYTES && !copy.data)
+            code = fault_set(reterr, FAULT_LIMIT, "its %zu bytes do not fit into memory", stored.size);
     }
     kv_abort(txn);
     if (code == FAULT_ABSENT) return FAULT_ABSENT;
@@ -183,7 +188,8 @@ fault_code state_prune(struct state *state, uint64_t generation, struct fault *r
     slice key, value;
     if (!code) code = kv_cursor_seek(cursor, SLICE_LIT("c"), &key, &value, reterr);
     while (!code) {
-        if (value.size < HEADER_BYTES || kv_load_u64(value.data + 4) != generation) code = kv_cursor_delete(cursor, reterr);
+        if (value.size < HEADER_BYTES || kv_load_u64(value.data + 4) != generation)
+            code = kv_cursor_delete(cursor, reterr);
         if (!code) code = kv_cursor_next(cursor, &key, &value, reterr);
     }
     kv_cursor_close(cursor);

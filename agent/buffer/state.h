@@ -24,8 +24,7 @@ fault_code state_open(const struct state_settings *settings, struct state **ret_
 struct state *state_close(struct state *state); /* NULL is fine; returns NULL */
 
 /* Replaces the checkpoint under key (1 to 400 bytes). */
-fault_code state_put(struct state *state, slice key, uint64_t generation, slice value,
-                     struct fault *reterr) MUST_CHECK;
+fault_code state_put(struct state *state, slice key, uint64_t generation, slice value, struct fault *reterr) MUST_CHECK;
 /* A copy in the arena. FAULT_ABSENT (silent): none of that generation; FAULT_CORRUPT: its bytes do not check. */
 fault_code state_get(struct state *state, slice key, uint64_t generation, struct arena *arena, slice *ret_value,
                      struct fault *reterr) MUST_CHECK;

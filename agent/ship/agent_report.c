@@ -22,7 +22,8 @@ static slice cut(const char *text, size_t bytes) {
     return slice_first(whole, bytes);
 }
 
-static fault_code fill_streams(const struct agent_report *report, struct arena *arena, AgentStatus *status, struct fault *reterr) {
+static fault_code fill_streams(const struct agent_report *report, struct arena *arena, AgentStatus *status,
+                               struct fault *reterr) {
     size_t count;
     const struct queue_stream *const streams = queue_streams(report->queue, &count);
     StreamStatus *const items = arena_alloc_array(arena, count + 1, sizeof *items);
@@ -44,7 +45,8 @@ static fault_code fill_streams(const struct agent_report *report, struct arena *
     return FAULT_NONE;
 }
 
-static fault_code fill_targets(const struct agent_report *report, struct arena *arena, AgentStatus *status, struct fault *reterr) {
+static fault_code fill_targets(const struct agent_report *report, struct arena *arena, AgentStatus *status,
+                               struct fault *reterr) {
     const size_t count = report->targets_count < TARGETS_MAX ? report->targets_count : TARGETS_MAX;
     TargetStatus *const items = arena_alloc_array(arena, count + 1, sizeof *items);
     if (!items) return fault_set(reterr, FAULT_LIMIT, "out of memory");
@@ -56,7 +58,8 @@ static fault_code fill_targets(const struct agent_report *report, struct arena *
             .has_last_scrape_at = target->last_ms > 0,
             .last_scrape_at = timestamp_of(target->last_ms),
             .has_last_scrape_took = target->last_ms > 0,
-            .last_scrape_took = {.seconds = target->duration_ms / 1000, .nanos = (int32_t)(target->duration_ms % 1000) * 1000000},
+            .last_scrape_took = {.seconds = target->duration_ms / 1000,
+                                 .nanos = (int32_t)(target->duration_ms % 1000) * 1000000},
             .samples = target->samples,
             .error = cut(target->error, TARGET_ERROR_BYTES),
         };
@@ -66,7 +69,8 @@ static fault_code fill_targets(const struct agent_report *report, struct arena *
     return FAULT_NONE;
 }
 
-fault_code agent_report_encode(const struct agent_report *report, struct arena *arena, slice *ret_payload, struct fault *reterr) {
+fault_code agent_report_encode(const struct agent_report *report, struct arena *arena, slice *ret_payload,
+                               struct fault *reterr) {
     struct utsname machine;
     char epoch[UUID_TEXT_SIZE + 1] = "";
     slice cluster = report->cluster_id;
@@ -96,5 +100,7 @@ fault_code agent_report_encode(const struct agent_report *report, struct arena *
         if (fill_streams(report, arena, &status, reterr)) return fault_wrap(reterr, "agent status");
     }
     if (fill_targets(report, arena, &status, reterr)) return fault_wrap(reterr, "agent status");
-    return codec_encode_protobuf(&AgentStatus_desc, &status, arena, ret_payload, reterr) ? fault_wrap(reterr, "agent status") : FAULT_NONE;
+    return codec_encode_protobuf(&AgentStatus_desc, &status, arena, ret_payload, reterr)
+               ? fault_wrap(reterr, "agent status")
+               : FAULT_NONE;
 }

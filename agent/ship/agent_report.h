@@ -8,11 +8,11 @@
 
 struct target_report {
     slice name;
-    bool up;                 /* the last scrape or probe succeeded */
-    int64_t last_ms;         /* wall; 0: none yet */
+    bool up;         /* the last scrape or probe succeeded */
+    int64_t last_ms; /* wall; 0: none yet */
     int64_t duration_ms;
     uint64_t samples;
-    const char *error;       /* "" when up; cut at 500 bytes */
+    const char *error; /* "" when up; cut at 500 bytes */
 };
 
 struct agent_report {
@@ -20,7 +20,7 @@ struct agent_report {
     int64_t started_ms, now_ms;
     bool online;
     uint64_t config_revision;
-    const char *config_error; /* "" for none; cut at 1000 bytes */
+    const char *config_error;  /* "" for none; cut at 1000 bytes */
     const struct queue *queue; /* NULL: nothing is said about streams (the will) */
     const uint64_t *shed;      /* by class; may be NULL */
     const struct target_report *targets;
@@ -29,6 +29,7 @@ struct agent_report {
 };
 
 /* An encoded AgentStatus in the arena. */
-fault_code agent_report_encode(const struct agent_report *report, struct arena *arena, slice *ret_payload, struct fault *reterr) MUST_CHECK;
+fault_code agent_report_encode(const struct agent_report *report, struct arena *arena, slice *ret_payload,
+                               struct fault *reterr) MUST_CHECK;
 
 #endif

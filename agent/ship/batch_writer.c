@@ -6,7 +6,14 @@
 
 #include <assert.h>
 
-enum { KEY_EPOCH = 1 << 3 | 2, KEY_STREAM = 2 << 3, KEY_AFTER = 3 << 3, KEY_FIRST = 4 << 3, KEY_INTENT = 5 << 3 | 2, KEY_ENDS = 6 << 3 };
+enum {
+    KEY_EPOCH = 1 << 3 | 2,
+    KEY_STREAM = 2 << 3,
+    KEY_AFTER = 3 << 3,
+    KEY_FIRST = 4 << 3,
+    KEY_INTENT = 5 << 3 | 2,
+    KEY_ENDS = 6 << 3
+};
 
 static_assert(BATCH_HEAD_BYTES >= 2 + UUID_TEXT_SIZE + 3 * 11 + 2, "the head must fit");
 

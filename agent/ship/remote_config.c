@@ -25,20 +25,24 @@ static bool to_operator(Comparison comparison, enum sli_operator *ret_operator) 
 }
 
 /* good / total, total less bad, or good and bad: the last would need a sum that no selector says. */
-static fault_code from_counter_ratio(const CounterRatioSLI *ratio, struct sli_definition *definition, struct fault *reterr) {
+static fault_code from_counter_ratio(const CounterRatioSLI *ratio, struct sli_definition *definition,
+                                     struct fault *reterr) {
     definition->good = ratio->good_selector;
     definition->bad = ratio->bad_selector;
     definition->total = ratio->total_selector;
     definition->kind = ratio->good_selector.size ? SLI_RATIO_GOOD : SLI_RATIO_BAD;
     if (!ratio->total_selector.size) return fault_set(reterr, FAULT_INPUT, "this agent needs a total_selector");
-    if (ratio->good_selector.size && ratio->bad_selector.size) definition->bad = (slice){0}; /* total and good say it all */
+    if (ratio->good_selector.size && ratio->bad_selector.size)
+        definition->bad = (slice){0}; /* total and good say it all */
     return FAULT_NONE;
 }
 
-static fault_code from_histogram(const HistogramThresholdSLI *histogram, struct arena *arena, struct sli_definition *definition, struct fault *reterr) {
+static fault_code from_histogram(const HistogramThresholdSLI *histogram, struct arena *arena,
+                                 struct sli_definition *definition, struct fault *reterr) {
     definition->kind = SLI_HISTOGRAM;
     definition->threshold = histogram->threshold;
-    definition->total = histogram->matchers.size ? arena_format(arena, "%.*s{%.*s}", SLICE_ARG(histogram->metric), SLICE_ARG(histogram->matchers))
+    definition->total = histogram->matchers.size ? arena_format(arena, "%.*s{%.*s}", SLICE_ARG(histogram->metric),
+                                                                SLICE_ARG(histogram->matchers))
                                                  : histogram->metric;
     return definition->total.data ? FAULT_NONE : fault_set(reterr, FAULT_LIMIT, "out of memory");
 }
@@ -47,21 +51,25 @@ static fault_code from_gauge(const GaugeThresholdSLI *gauge, struct sli_definiti
     definition->kind = SLI_GAUGE;
     definition->total = gauge->selector;
     definition->threshold = gauge->threshold;
-    if (!to_operator(gauge->comparison, &definition->operator)) return fault_set(reterr, FAULT_INPUT, "the comparison %d is unknown", (int)gauge->comparison);
-    if (gauge->divisor_selector.size) return fault_set(reterr, FAULT_INPUT, "this agent cannot divide by divisor_selector");
+    if (!to_operator(gauge->comparison, &definition->operator))
+        return fault_set(reterr, FAULT_INPUT, "the comparison %d is unknown", (int)gauge->comparison);
+    if (gauge->divisor_selector.size)
+        return fault_set(reterr, FAULT_INPUT, "this agent cannot divide by divisor_selector");
     return FAULT_NONE;
 }
 
-static fault_code from_probe(const ProbeSLI *asked, struct arena *arena, struct sli_definition *definition, struct remote_probe *ret_probe,
-                             struct fault *reterr) {
+static fault_code from_probe(const ProbeSLI *asked, struct arena *arena, struct sli_definition *definition,
+                             struct remote_probe *ret_probe, struct fault *reterr) {
     slice *const own_name = arena_alloc(arena, sizeof *own_name);
     if (own_name) *own_name = arena_format(arena, "slo:%.*s", SLICE_ARG(definition->slo_id));
     if (!own_name || !own_name->data) return fault_set(reterr, FAULT_LIMIT, "out of memory");
     definition->kind = SLI_PROBE;
-    if (asked->has_latency_max) definition->latency_ms_max = asked->latency_max.seconds * 1000 + asked->latency_max.nanos / 1000000;
+    if (asked->has_latency_max)
+        definition->latency_ms_max = asked->latency_max.seconds * 1000 + asked->latency_max.nanos / 1000000;
     definition->targets = own_name;
     definition->targets_count = 1;
-    if (asked->kind != PROBE_KIND_HTTP && asked->kind != PROBE_KIND_TCP) return fault_set(reterr, FAULT_INPUT, "the probe kind %d is unknown", (int)asked->kind);
+    if (asked->kind != PROBE_KIND_HTTP && asked->kind != PROBE_KIND_TCP)
+        return fault_set(reterr, FAULT_INPUT, "the probe kind %d is unknown", (int)asked->kind);
     *ret_probe = (struct remote_probe){
         .name = *own_name,
         .tcp = asked->kind == PROBE_KIND_TCP,
@@ -85,7 +93,9 @@ static fault_code translate(const SLIDefinition *from, struct arena *arena, stru
     *ret_probe = (struct remote_probe){0};
     switch (spec->which_kind) {
     case SLISpec_counter_ratio_tag: code = from_counter_ratio(&spec->kind.counter_ratio, &definition, reterr); break;
-    case SLISpec_histogram_threshold_tag: code = from_histogram(&spec->kind.histogram_threshold, arena, &definition, reterr); break;
+    case SLISpec_histogram_threshold_tag:
+        code = from_histogram(&spec->kind.histogram_threshold, arena, &definition, reterr);
+        break;
     case SLISpec_gauge_threshold_tag: code = from_gauge(&spec->kind.gauge_threshold, &definition, reterr); break;
     case SLISpec_probe_tag: code = from_probe(&spec->kind.probe, arena, &definition, ret_probe, reterr); break;
     default: code = fault_set(reterr, FAULT_INPUT, "the kind of SLI is unknown to this agent");
@@ -97,10 +107,13 @@ static fault_code translate(const SLIDefinition *from, struct arena *arena, stru
     return code;
 }
 
-fault_code remote_config_read(slice payload, size_t slis_max, struct arena *arena, struct remote_definitions *ret_definitions, struct fault *reterr) {
+fault_code remote_config_read(slice payload, size_t slis_max, struct arena *arena,
+                              struct remote_definitions *ret_definitions, struct fault *reterr) {
     const slice bytes = arena_copy(arena, payload); /* decoded slices point into it */
     AgentConfig *const config = arena_alloc(arena, sizeof *config);
-    if ((payload.size && !bytes.data) || !config) return fault_set(reterr, FAULT_LIMIT, "configuration from the centre: %zu bytes do not fit into memory", payload.size);
+    if ((payload.size && !bytes.data) || !config)
+        return fault_set(reterr, FAULT_LIMIT, "configuration from the centre: %zu bytes do not fit into memory",
+                         payload.size);
     fault_code code = codec_decode_protobuf(&AgentConfig_desc, bytes, arena, config, reterr);
     if (!code) code = codec_validate(&AgentConfig_desc, config, reterr);
     if (!code && config->slis.count > slis_max)
@@ -110,7 +123,8 @@ fault_code remote_config_read(slice payload, size_t slis_max, struct arena *aren
     struct remote_definitions read = {.revision = config->revision};
     read.slis = arena_alloc_array(arena, config->slis.count + 1, sizeof *read.slis);
     read.probes = arena_alloc_array(arena, config->slis.count + 1, sizeof *read.probes);
-    if (!read.slis || !read.probes) return fault_set(reterr, FAULT_LIMIT, "configuration from the centre: out of memory");
+    if (!read.slis || !read.probes)
+        return fault_set(reterr, FAULT_LIMIT, "configuration from the centre: out of memory");
     size_t used = 0;
     for (size_t i = 0; i < config->slis.count; i++) {
         struct fault why;
@@ -122,8 +136,8 @@ fault_code remote_config_read(slice payload, size_t slis_max, struct arena *aren
         }
         read.refused++;
         if (used + 1 < sizeof read.refusals) {
-            const int more = snprintf(read.refusals + used, sizeof read.refusals - used, "%sSLO '%.*s': %s", used ? "; " : "",
-                                      SLICE_ARG(config->slis.items[i].slo_id), why.text);
+            const int more = snprintf(read.refusals + used, sizeof read.refusals - used, "%sSLO '%.*s': %s",
+                                      used ? "; " : "", SLICE_ARG(config->slis.items[i].slo_id), why.text);
             used = used + (size_t)more < sizeof read.refusals ? used + (size_t)more : sizeof read.refusals - 1;
         }
     }

@@ -40,10 +40,10 @@ struct lane {
     uint32_t stream;
     bool ends_sent, ends_taken; /* a batch with stream_ends went out; the broker has it */
     uint64_t committed, sent;
-    uint64_t empty_through;     /* nothing is left from `sent` to here: shed */
+    uint64_t empty_through; /* nothing is left from `sent` to here: shed */
     uint64_t went_back_to;
-    int64_t went_back_ms;       /* monotonic; 0: never on this connection */
-    int64_t turn;               /* of the round robin */
+    int64_t went_back_ms; /* monotonic; 0: never on this connection */
+    int64_t turn;         /* of the round robin */
 };
 
 struct slot {
@@ -79,11 +79,13 @@ static void on_pump_timer(void *context);
 static void on_resend_timer(void *context);
 static void on_store_timer(void *context);
 
-fault_code shipper_new(struct loop *loop, struct queue *queue, const struct shipper_settings *settings, struct metrics *metrics,
-                       struct shipper **ret_shipper, struct fault *reterr) {
+fault_code shipper_new(struct loop *loop, struct queue *queue, const struct shipper_settings *settings,
+                       struct metrics *metrics, struct shipper **ret_shipper, struct fault *reterr) {
     if (settings->inflight_max < 1 || settings->inflight_max > INFLIGHT_MAX || settings->batch_intents < 1 ||
-        settings->batch_intents > LIMIT_BATCH_INTENTS || settings->batch_bytes < 1024 || settings->batch_bytes > QUEUE_RECORD_BYTES_MAX)
-        return fault_set(reterr, FAULT_INPUT, "shipper: 1 to %d batches in flight of 1 to %d intents and 1 KiB to %d KiB are possible",
+        settings->batch_intents > LIMIT_BATCH_INTENTS || settings->batch_bytes < 1024 ||
+        settings->batch_bytes > QUEUE_RECORD_BYTES_MAX)
+        return fault_set(reterr, FAULT_INPUT,
+                         "shipper: 1 to %d batches in flight of 1 to %d intents and 1 KiB to %d KiB are possible",
                          INFLIGHT_MAX, LIMIT_BATCH_INTENTS, QUEUE_RECORD_BYTES_MAX / 1024);
     struct shipper *shipper = calloc(1, sizeof *shipper);
     if (!shipper) return fault_set(reterr, FAULT_LIMIT, "shipper: out of memory");
@@ -99,7 +101,8 @@ fault_code shipper_new(struct loop *loop, struct queue *queue, const struct ship
     shipper->pump_timer = loop_timer_new(loop, on_pump_timer, shipper);
     shipper->resend_timer = loop_timer_new(loop, on_resend_timer, shipper);
     shipper->store_timer = loop_timer_new(loop, on_store_timer, shipper);
-    if (!shipper->payload || !shipper->arena || !shipper->pump_timer || !shipper->resend_timer || !shipper->store_timer) {
+    if (!shipper->payload || !shipper->arena || !shipper->pump_timer || !shipper->resend_timer ||
+        !shipper->store_timer) {
         shipper_free(shipper);
         return fault_set(reterr, FAULT_LIMIT, "shipper: out of memory");
     }
@@ -140,7 +143,9 @@ static void match_lanes(struct shipper *shipper) {
     const struct queue_stream *const streams = queue_streams(shipper->queue, &count);
     for (size_t i = 0; i < count; i++) {
         const struct lane *const known = lane_find(shipper, streams[i].number);
-        const struct lane fresh = {.stream = streams[i].number, .committed = streams[i].committed_sequence, .sent = streams[i].committed_sequence};
+        const struct lane fresh = {.stream = streams[i].number,
+                                   .committed = streams[i].committed_sequence,
+                                   .sent = streams[i].committed_sequence};
         lanes[i] = known ? *known : fresh;
     }
     memcpy(shipper->lanes, lanes, count * sizeof *lanes);
@@ -172,20 +177,17 @@ static void go_back_everywhere(struct shipper *shipper) {
 
 /* What waited through an outage must not stand before what is new. */
 static void rotate_after_outage(struct shipper *shipper) {
-    struct queue_stats stats;
-    queue_stats(shipper->queue, &stats);
-    const int64_t waited_ms = clock_wall_ms() - stats.oldest_ms;
-    if (stats.oldest_ms == 0 || waited_ms < shipper->settings.outage_ms) return;
     unsigned opened = 0;
     struct fault fault;
-    if (queue_rotate(shipper->queue, &opened, &fault)) {
+    if (queue_rotate(shipper->queue, clock_wall_ms() - shipper->settings.outage_ms, &opened, &fault)) {
         shipper->stats.last_fault = fault;
-        LOG_WARN("ship", "rotate_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "new intents wait behind the backlog"));
+        LOG_WARN("ship", "rotate_failed", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "new intents wait behind the backlog"));
         return;
     }
     if (!opened) return;
     shipper->stats.rotations++;
-    LOG_INFO("ship", "backlog_beside", LOG_UINT("streams_opened", opened), LOG_INT("oldest_seconds", waited_ms / 1000));
+    LOG_INFO("ship", "backlog_beside", LOG_UINT("streams_opened", opened));
 }
 
 void shipper_on_connected(struct shipper *shipper) {
@@ -252,8 +254,8 @@ struct reading {
 static bool add_intent(void *context, const struct queue_batch *so_far, uint64_t sequence, slice intent) {
     struct reading *const reading = context;
     if (so_far->count == 0)
-        batch_begin(&reading->writer, reading->shipper->payload, reading->shipper->payload_bytes, queue_epoch(reading->shipper->queue),
-                    reading->stream, so_far->after_sequence, sequence);
+        batch_begin(&reading->writer, reading->shipper->payload, reading->shipper->payload_bytes,
+                    queue_epoch(reading->shipper->queue), reading->stream, so_far->after_sequence, sequence);
     return batch_add(&reading->writer, intent);
 }
 
@@ -316,8 +318,8 @@ static bool send_batch(struct shipper *shipper, struct lane *lane, struct slot *
             lane->empty_through = batch.last_sequence; /* the next record will state the hole */
             return true;
         }
-        batch_begin(&reading.writer, shipper->payload, shipper->payload_bytes, queue_epoch(shipper->queue), lane->stream,
-                    batch.after_sequence, batch.first_sequence);
+        batch_begin(&reading.writer, shipper->payload, shipper->payload_bytes, queue_epoch(shipper->queue),
+                    lane->stream, batch.after_sequence, batch.first_sequence);
     }
     slot->number++;
     if (publish(shipper, batch_end(&reading.writer, batch.stream_ends), slot_token(shipper, slot), &fault)) {
@@ -328,8 +330,12 @@ static bool send_batch(struct shipper *shipper, struct lane *lane, struct slot *
         loop_timer_set(shipper->pump_timer, shipper->settings.resend_ms); /* on_published comes sooner, as a rule */
         return false;
     }
-    *slot = (struct slot){.used = true, .ends = batch.stream_ends, .stream = lane->stream, .number = slot->number,
-                          .last_sequence = batch.last_sequence, .sent_ns = clock_monotonic_ns()};
+    *slot = (struct slot){.used = true,
+                          .ends = batch.stream_ends,
+                          .stream = lane->stream,
+                          .number = slot->number,
+                          .last_sequence = batch.last_sequence,
+                          .sent_ns = clock_monotonic_ns()};
     lane->sent = batch.last_sequence;
     if (batch.stream_ends) lane->ends_sent = true;
     shipper->stats.inflight++;
@@ -356,7 +362,9 @@ static void drop_ended(struct shipper *shipper) {
     for (size_t i = 0; i < shipper->lanes_count; i++) {
         const struct lane *const lane = &shipper->lanes[i];
         const struct queue_stream *const stream = queue_stream_find(shipper->queue, lane->stream);
-        if (!stream || !stream->closed || stream->records || !lane->ends_taken || lane->committed < stream->last_sequence) continue;
+        if (!stream || !stream->closed || stream->records || !lane->ends_taken ||
+            lane->committed < stream->last_sequence)
+            continue;
         struct fault fault;
         if (queue_stream_drop(shipper->queue, lane->stream, &fault)) {
             shipper->stats.last_fault = fault; /* it stays, and is tried again at the next ack */
@@ -372,7 +380,8 @@ void shipper_on_published(struct shipper *shipper, uint64_t token, const struct 
     const size_t index = token & 0xffff;
     if (index >= shipper->settings.inflight_max) return;
     const struct slot *const slot = &shipper->slots[index];
-    struct lane *const lane = slot->used && slot_token(shipper, slot) == token ? lane_find(shipper, slot->stream) : NULL;
+    struct lane *const lane =
+        slot->used && slot_token(shipper, slot) == token ? lane_find(shipper, slot->stream) : NULL;
     if (lane && fault) {
         go_back(shipper, lane, lane->committed);
     } else if (lane && slot->ends) {
@@ -387,7 +396,8 @@ static void commit_lane(struct shipper *shipper, struct lane *lane, uint64_t com
     for (size_t i = 0; i < shipper->settings.inflight_max; i++) {
         struct slot *const slot = &shipper->slots[i];
         if (!slot->used || slot->stream != lane->stream || slot->last_sequence > committed) continue;
-        if (slot->ends && !lane->ends_taken) continue; /* its PUBACK is yet to come, and says that the end has arrived */
+        if (slot->ends && !lane->ends_taken)
+            continue; /* its PUBACK is yet to come, and says that the end has arrived */
         metric_observe(shipper->metrics, SHIP_COMMIT_SECONDS, (double)(now_ns - slot->sent_ns) / 1e9);
         slot->used = false;
         shipper->stats.inflight--;
@@ -403,12 +413,15 @@ static void take_stream_ack(struct shipper *shipper, struct lane *lane, const St
     const int64_t now_ms = now_ns / 1000000;
     if (ack->committed_sequence > lane->committed) commit_lane(shipper, lane, ack->committed_sequence, now_ns);
     if (ack->wanted_sequence == 0 || ack->wanted_sequence > lane->sent) return;
-    if (lane->went_back_to == ack->wanted_sequence && lane->went_back_ms && now_ms - lane->went_back_ms < shipper->settings.resend_ms) return;
+    if (lane->went_back_to == ack->wanted_sequence && lane->went_back_ms &&
+        now_ms - lane->went_back_ms < shipper->settings.resend_ms)
+        return;
     lane->went_back_to = ack->wanted_sequence;
     lane->went_back_ms = now_ms;
     shipper->stats.went_back++;
     metric_count(shipper->metrics, SHIP_WENT_BACK, 1);
-    LOG_INFO("ship", "went_back", LOG_UINT("stream", lane->stream), LOG_UINT("wanted", ack->wanted_sequence), LOG_UINT("sent", lane->sent));
+    LOG_INFO("ship", "went_back", LOG_UINT("stream", lane->stream), LOG_UINT("wanted", ack->wanted_sequence),
+             LOG_UINT("sent", lane->sent));
     go_back(shipper, lane, ack->wanted_sequence - 1);
 }
 
@@ -456,7 +469,8 @@ fault_code shipper_on_ack(struct shipper *shipper, slice payload, struct fault *
     struct fault fault;
     struct uuid epoch;
     fault_code code = codec_decode_protobuf(&IntentAck_desc, payload, shipper->arena, &ack, &fault);
-    if (!code && !uuid_parse(ack.epoch, &epoch)) code = fault_set(&fault, FAULT_INPUT, "epoch '%.*s' is not a UUID", SLICE_ARG(ack.epoch));
+    if (!code && !uuid_parse(ack.epoch, &epoch))
+        code = fault_set(&fault, FAULT_INPUT, "epoch '%.*s' is not a UUID", SLICE_ARG(ack.epoch));
     if (code) {
         shipper->stats.last_fault = fault;
         if (reterr) *reterr = fault;
@@ -478,13 +492,15 @@ static void store_acks(struct shipper *shipper) {
     for (size_t i = 0; i < shipper->lanes_count; i++) {
         const struct lane *const lane = &shipper->lanes[i];
         const struct queue_stream *const stream = queue_stream_find(shipper->queue, lane->stream);
-        if (stream && (lane->committed > stream->committed_sequence || (stream->records && stream->oldest_sequence <= lane->committed)))
+        if (stream && (lane->committed > stream->committed_sequence ||
+                       (stream->records && stream->oldest_sequence <= lane->committed)))
             acks[count++] = (struct queue_ack){lane->stream, lane->committed};
     }
     struct fault fault;
     if (count && queue_ack(shipper->queue, acks, count, &fault)) {
         shipper->stats.last_fault = fault;
-        LOG_WARN("ship", "delete_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "records stay, tried again at the next ack"));
+        LOG_WARN("ship", "delete_failed", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "records stay, tried again at the next ack"));
     }
     shipper->store_set = false;
     drop_ended(shipper);
@@ -503,11 +519,14 @@ static void on_resend_timer(void *context) {
         struct lane *const lane = &shipper->lanes[i];
         bool overdue = false;
         for (size_t s = 0; s < shipper->settings.inflight_max; s++)
-            if (shipper->slots[s].used && shipper->slots[s].stream == lane->stream && shipper->slots[s].sent_ns < overdue_ns) overdue = true;
+            if (shipper->slots[s].used && shipper->slots[s].stream == lane->stream &&
+                shipper->slots[s].sent_ns < overdue_ns)
+                overdue = true;
         if (!overdue) continue;
         shipper->stats.resends++;
         metric_count(shipper->metrics, SHIP_RESENDS, 1);
-        LOG_INFO("ship", "resend", LOG_UINT("stream", lane->stream), LOG_UINT("behind", lane->committed), LOG_UINT("sent", lane->sent));
+        LOG_INFO("ship", "resend", LOG_UINT("stream", lane->stream), LOG_UINT("behind", lane->committed),
+                 LOG_UINT("sent", lane->sent));
         go_back(shipper, lane, lane->committed);
     }
     loop_timer_set(shipper->resend_timer, shipper->settings.resend_ms / 4 + 1);

@@ -21,19 +21,19 @@ struct shipper;
 #define SHIPPER_TOKEN (UINT64_C(1) << 63)
 
 struct shipper_settings {
-    const char *tenant, *agent;   /* copied */
-    unsigned inflight_max;        /* batches sent and not committed, 1 to 256 */
-    size_t batch_bytes;           /* of intents in one batch, about; 1 KiB to 512 KiB */
-    size_t batch_intents;         /* 1 to LIMIT_BATCH_INTENTS */
-    int64_t resend_ms;            /* a batch that is not committed for so long is sent again */
-    int64_t outage_ms;            /* what waits for so long when the centre answers again goes beside, not before, what is new */
-    int64_t ack_wait_ms;          /* after connecting: how long to wait for the retained ack before sending */
-    int64_t ack_store_ms;         /* acks are gathered for so long before records are deleted */
+    const char *tenant, *agent; /* copied */
+    unsigned inflight_max;      /* batches sent and not committed, 1 to 256 */
+    size_t batch_bytes;         /* of intents in one batch, about; 1 KiB to 512 KiB */
+    size_t batch_intents;       /* 1 to LIMIT_BATCH_INTENTS */
+    int64_t resend_ms;          /* a batch that is not committed for so long is sent again */
+    int64_t outage_ms;   /* what waits for so long when the centre answers again goes beside, not before, what is new */
+    int64_t ack_wait_ms; /* after connecting: how long to wait for the retained ack before sending */
+    int64_t ack_store_ms; /* acks are gathered for so long before records are deleted */
 };
 
 /* metrics may be NULL. The queue must outlive the shipper. */
-fault_code shipper_new(struct loop *loop, struct queue *queue, const struct shipper_settings *settings, struct metrics *metrics,
-                       struct shipper **ret_shipper, struct fault *reterr) MUST_CHECK;
+fault_code shipper_new(struct loop *loop, struct queue *queue, const struct shipper_settings *settings,
+                       struct metrics *metrics, struct shipper **ret_shipper, struct fault *reterr) MUST_CHECK;
 struct shipper *shipper_free(struct shipper *shipper); /* stores the acks it still holds; NULL is fine; returns NULL */
 /* The connection to publish by, NULL when there is none any more. Before the first event below. */
 void shipper_use(struct shipper *shipper, struct mqtt_client *client);
@@ -49,12 +49,12 @@ void shipper_on_published(struct shipper *shipper, uint64_t token, const struct 
 fault_code shipper_on_ack(struct shipper *shipper, slice payload, struct fault *reterr) MUST_CHECK;
 
 struct shipper_stats {
-    bool connected, heard;         /* heard: an ack of this epoch came on this connection */
-    unsigned inflight;             /* batches sent and not committed */
+    bool connected, heard; /* heard: an ack of this epoch came on this connection */
+    unsigned inflight;     /* batches sent and not committed */
     uint64_t batches_sent, intents_sent, resends, went_back, rotations, epochs_renewed, acks, acks_foreign;
-    uint64_t intents_committed;    /* since the process started */
-    int64_t last_commit_ms;        /* monotonic; 0: none yet */
-    struct fault last_fault;       /* of the queue or of reading an ack */
+    uint64_t intents_committed; /* since the process started */
+    int64_t last_commit_ms;     /* monotonic; 0: none yet */
+    struct fault last_fault;    /* of the queue or of reading an ack */
 };
 void shipper_stats(const struct shipper *shipper, struct shipper_stats *ret_stats);
 

@@ -32,7 +32,8 @@ static void begin(struct bench *bench, uint64_t bytes_max) {
     *bench = (struct bench){.root = "/tmp/picket-queue-XXXXXX"};
     assert_non_null(mkdtemp(bench->root));
     snprintf(bench->path, sizeof bench->path, "%s/queue", bench->root);
-    bench->settings = (struct queue_settings){.path = bench->path, .bytes_max = bytes_max, .reserve_percent = {10, 50, 0}};
+    bench->settings =
+        (struct queue_settings){.path = bench->path, .bytes_max = bytes_max, .reserve_percent = {10, 50, 0}};
     reopen(bench);
 }
 
@@ -44,7 +45,8 @@ static void end(struct bench *bench) {
 }
 
 /* Appends intents whose bytes are a number, padded to `bytes`. */
-static fault_code put(struct queue *queue, enum queue_class class, uint64_t number, size_t bytes, struct fault *reterr) {
+static fault_code put(struct queue *queue, enum queue_class class, uint64_t number, size_t bytes,
+                      struct fault *reterr) {
     uint8_t intent[4096] = {0};
     kv_store_u64(intent, number);
     const struct queue_item item = {class, slice_of(intent, bytes < 8 ? 8 : bytes)};
@@ -163,12 +165,15 @@ TEST(new_streams_open_only_behind_a_backlog_and_old_ones_end) {
     struct bench bench;
     begin(&bench, 16 << 20);
     unsigned opened = 9;
-    CHECK_OK(queue_rotate(bench.queue, &opened, &fault));
+    CHECK_OK(queue_rotate(bench.queue, INT64_MAX, &opened, &fault));
     assert_int_equal(opened, 0);
-    const uint32_t old_windows = open_stream(bench.queue, QUEUE_WINDOWS), old_health = open_stream(bench.queue, QUEUE_HEALTH);
+    const uint32_t old_windows = open_stream(bench.queue, QUEUE_WINDOWS),
+                   old_health = open_stream(bench.queue, QUEUE_HEALTH);
     CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 1, 100, &fault));
     CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 2, 100, &fault));
-    CHECK_OK(queue_rotate(bench.queue, &opened, &fault));
+    CHECK_OK(queue_rotate(bench.queue, 1000, &opened, &fault)); /* stored at 1001: too young */
+    assert_int_equal(opened, 0);
+    CHECK_OK(queue_rotate(bench.queue, 1001, &opened, &fault));
     assert_int_equal(opened, 1);
     assert_int_equal(open_stream(bench.queue, QUEUE_HEALTH), old_health);
     const uint32_t new_windows = open_stream(bench.queue, QUEUE_WINDOWS);
@@ -194,7 +199,7 @@ TEST(new_streams_open_only_behind_a_backlog_and_old_ones_end) {
     /* streams are bounded: at the bound the open one is used on */
     for (int i = 0; i < 3 * QUEUE_STREAMS_MAX; i++) {
         CHECK_OK(put(bench.queue, QUEUE_REST, (uint64_t)i, 100, &fault));
-        CHECK_OK(queue_rotate(bench.queue, &opened, &fault));
+        CHECK_OK(queue_rotate(bench.queue, INT64_MAX, &opened, &fault));
     }
     (void)queue_streams(bench.queue, &count);
     assert_int_equal(count, QUEUE_STREAMS_MAX);
@@ -242,7 +247,7 @@ TEST(hole_at_the_end_of_a_closed_stream_can_be_stated) {
     const uint32_t old_stream = open_stream(bench.queue, QUEUE_REST);
     for (uint64_t i = 1; i <= 5; i++) CHECK_OK(put(bench.queue, QUEUE_REST, i, 1000, &fault));
     CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){old_stream, 2}, 1, &fault));
-    CHECK_OK(queue_rotate(bench.queue, NULL, &fault));
+    CHECK_OK(queue_rotate(bench.queue, INT64_MAX, NULL, &fault));
     for (uint64_t i = 1; i <= 2000; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 1000, &fault));
     assert_int_equal(queue_stream_find(bench.queue, old_stream)->records, 0);
     struct queue_batch batch;
@@ -264,8 +269,10 @@ TEST(note_and_intents_are_stored_together) {
     CHECK_OK(queue_append(bench.queue, items, 2, &(struct queue_note){"fold", SLICE_LIT("first")}, 1, &fault));
     /* the second intent is refused: neither the first one nor the note may stay */
     static uint8_t large[QUEUE_RECORD_BYTES_MAX + 1];
-    const struct queue_item bad[2] = {{QUEUE_WINDOWS, SLICE_LIT("window 3")}, {QUEUE_WINDOWS, slice_of(large, sizeof large)}};
-    CHECK_FAULT(queue_append(bench.queue, bad, 2, &(struct queue_note){"fold", SLICE_LIT("second")}, 1, &fault), FAULT_LIMIT);
+    const struct queue_item bad[2] = {{QUEUE_WINDOWS, SLICE_LIT("window 3")},
+                                      {QUEUE_WINDOWS, slice_of(large, sizeof large)}};
+    CHECK_FAULT(queue_append(bench.queue, bad, 2, &(struct queue_note){"fold", SLICE_LIT("second")}, 1, &fault),
+                FAULT_LIMIT);
     const struct queue_item empty = {QUEUE_WINDOWS, {0}};
     CHECK_FAULT(queue_append(bench.queue, &empty, 1, NULL, 1, &fault), FAULT_LIMIT);
     reopen(&bench);
@@ -289,7 +296,8 @@ static void damage(struct bench *bench, const char *table_name, uint32_t stream,
     slice value;
     uint8_t key[12], copy[4096];
     bench->queue = queue_close(bench->queue);
-    const struct kv_settings settings = {.path = bench->path, .map_bytes = 128 << 20, .tables_max = 8, .readers_max = 4};
+    const struct kv_settings settings = {
+        .path = bench->path, .map_bytes = 128 << 20, .tables_max = 8, .readers_max = 4};
     CHECK_OK(kv_open(&settings, &kv, &fault));
     CHECK_OK(kv_table_open(kv, table_name, &table, &fault));
     CHECK_OK(kv_begin_write(kv, &txn, &fault));
@@ -421,18 +429,19 @@ static void child_append(struct queue *queue, struct journal *journal, uint64_t 
     struct queue_item items[20];
     const size_t count = 1 + check_random(seed) % 20;
     uint64_t next[QUEUE_CLASSES_MAX_];
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++) next[class] = journal->append_done[class];
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) next[class] = journal->append_done[class];
     for (size_t i = 0; i < count; i++) {
         const enum queue_class class = (enum queue_class)(check_random(seed) % QUEUE_CLASSES_MAX_);
         kv_store_u64(bytes[i], ++next[class]);
         items[i] = (struct queue_item){class, slice_of(bytes[i], 8 + check_random(seed) % 56)};
     }
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++) {
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) {
         kv_store_u64(note + 8 * class, next[class]);
         journal->append_asked[class] = next[class];
     }
-    if (queue_append(queue, items, count, &(struct queue_note){"counts", slice_of(note, sizeof note)}, 1, &fault)) journal->faults++;
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++) journal->append_done[class] = next[class];
+    if (queue_append(queue, items, count, &(struct queue_note){"counts", slice_of(note, sizeof note)}, 1, &fault))
+        journal->faults++;
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) journal->append_done[class] = next[class];
 }
 
 static void child_ack(struct queue *queue, struct journal *journal, uint64_t *seed) {
@@ -450,7 +459,9 @@ static void child_ack(struct queue *queue, struct journal *journal, uint64_t *se
             continue;
         }
         struct queue_batch batch;
-        if (queue_read(queue, stream.number, stream.committed_sequence, 1 + check_random(seed) % 30, 1 << 20, see, fresh(), &batch, &fault)) journal->faults++;
+        if (queue_read(queue, stream.number, stream.committed_sequence, 1 + check_random(seed) % 30, 1 << 20, see,
+                       fresh(), &batch, &fault))
+            journal->faults++;
         journal->ack_asked[stream.class] = seen_store.numbers[seen_store.count - 1];
         if (queue_ack(queue, &(struct queue_ack){stream.number, batch.last_sequence}, 1, &fault)) journal->faults++;
         journal->ack_done[stream.class] = journal->ack_asked[stream.class];
@@ -471,7 +482,7 @@ static void child_works(const struct bench *bench, struct journal *journal, uint
             child_append(queue, journal, &seed);
         else if (what < 9)
             child_ack(queue, journal, &seed);
-        else if (queue_rotate(queue, NULL, &fault))
+        else if (queue_rotate(queue, INT64_MAX, NULL, &fault))
             journal->faults++;
     }
 }
@@ -486,16 +497,17 @@ static void check_after_crash(struct bench *bench, struct journal *journal) {
     assert_int_equal(journal->faults, 0);
     const fault_code have_note = queue_note_get(bench->queue, "counts", arena, &note, &fault);
     if (have_note) assert_int_equal(have_note, FAULT_ABSENT);
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class++) {
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) {
         const uint64_t appended = have_note ? 0 : kv_load_u64(note.data + 8 * class);
         assert_true(appended == journal->append_done[class] || appended == journal->append_asked[class]);
         struct seen *seen = fresh();
         size_t count;
         const struct queue_stream *streams = queue_streams(bench->queue, &count);
         for (size_t i = 0; i < count; i++) {
-            if (streams[i].class != (enum queue_class)class) continue;
+            if (streams[i].class != (enum queue_class) class) continue;
             struct queue_batch batch;
-            const fault_code code = queue_read(bench->queue, streams[i].number, streams[i].committed_sequence, SIZE_MAX, SIZE_MAX, see, seen, &batch, &fault);
+            const fault_code code = queue_read(bench->queue, streams[i].number, streams[i].committed_sequence, SIZE_MAX,
+                                               SIZE_MAX, see, seen, &batch, &fault);
             assert_true(code == FAULT_NONE || code == FAULT_ABSENT);
             assert_int_equal(batch.first_sequence, streams[i].committed_sequence + 1);
             assert_int_equal(batch.last_sequence, streams[i].last_sequence);

@@ -94,7 +94,8 @@ TEST(checkpoint_survives_kill_at_any_moment) {
         CHECK_OK(state_open(&settings, &store, &emptied, &fault));
         assert_false(emptied);
         uint64_t count = 0;
-        if (!state_get(store, SLICE_LIT("count"), 1, bench.arena, &value, &fault)) memcpy(&count, value.data, sizeof count);
+        if (!state_get(store, SLICE_LIT("count"), 1, bench.arena, &value, &fault))
+            memcpy(&count, value.data, sizeof count);
         assert_true(count == *done || count == *done + 1);
         *done = count;
         state_close(store);

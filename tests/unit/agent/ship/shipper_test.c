@@ -56,13 +56,15 @@ struct world {
 
 static struct world *broker; /* the door has no other way to it */
 
-fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication, struct fault *reterr) {
+fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication,
+                               struct fault *reterr) {
     struct world *world = broker;
     assert_ptr_equal(client, (struct mqtt_client *)world);
     assert_int_equal(publication->qos, 1);
     assert_string_equal(publication->topic, "sre.edge.intents.v1/acme/edge-1");
     assert_int_equal(publication->properties_count, 3);
-    if (!world->connected || world->messages_count == MESSAGES_MAX || (world->window && world->messages_count >= world->window)) {
+    if (!world->connected || world->messages_count == MESSAGES_MAX ||
+        (world->window && world->messages_count >= world->window)) {
         world->refused++;
         return fault_set(reterr, FAULT_AGAIN, "the window is full");
     }
@@ -126,7 +128,9 @@ static void send_ack(struct world *world) {
     struct arena *arena = arena_new(4096, 1 << 20);
     StreamAck items[STREAMS_MAX];
     for (size_t i = 0; i < world->streams_count; i++)
-        items[i] = (StreamAck){.stream = world->streams[i].stream, .committed_sequence = world->streams[i].last, .wanted_sequence = world->streams[i].wanted};
+        items[i] = (StreamAck){.stream = world->streams[i].stream,
+                               .committed_sequence = world->streams[i].last,
+                               .wanted_sequence = world->streams[i].wanted};
     IntentAck ack = {.epoch = slice_from_text(world->epoch)};
     ack.streams.items = items;
     ack.streams.count = world->streams_count;
@@ -166,7 +170,8 @@ static void deliver(struct world *world) {
     memcpy(taken, world->messages, count * sizeof *taken);
     world->messages_count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!chance(world, world->lose_batches_percent)) centre_takes(world, slice_of(taken[i].payload, taken[i].bytes));
+        if (!chance(world, world->lose_batches_percent))
+            centre_takes(world, slice_of(taken[i].payload, taken[i].bytes));
         shipper_on_published(world->shipper, taken[i].token, NULL);
         free(taken[i].payload);
     }
@@ -195,7 +200,8 @@ static void begin_with(struct world *world, const struct shipper_settings *ship,
     assert_non_null(mkdtemp(world->root));
     static char path[80];
     snprintf(path, sizeof path, "%s/queue", world->root);
-    world->queue_settings = (struct queue_settings){.path = path, .bytes_max = queue_bytes, .reserve_percent = {10, 50, 0}};
+    world->queue_settings =
+        (struct queue_settings){.path = path, .bytes_max = queue_bytes, .reserve_percent = {10, 50, 0}};
     CHECK_OK(loop_new(&world->loop, &fault));
     world->timer = loop_timer_new(world->loop, on_timer, world);
     CHECK_OK(queue_open(&world->queue_settings, &world->queue, NULL, &fault));
@@ -254,7 +260,8 @@ static void append(struct world *world, enum queue_class class, uint64_t from, u
 
 static void check_applied(struct world *world, uint64_t from, uint64_t through) {
     for (uint64_t number = from; number <= through; number++)
-        if (world->applied[number] != 1) fail_msg("intent %llu took effect %u times", (unsigned long long)number, world->applied[number]);
+        if (world->applied[number] != 1)
+            fail_msg("intent %llu took effect %u times", (unsigned long long)number, world->applied[number]);
 }
 
 TEST(everything_arrives_in_order_and_leaves_the_queue) {
@@ -398,7 +405,7 @@ TEST(stream_of_which_all_was_shed_still_ends) {
     struct world world;
     begin_with(&world, &usual, 1 << 20);
     append(&world, QUEUE_REST, 1, 50, clock_wall_ms() - 3600 * 1000);
-    CHECK_FAULT(queue_rotate(world.queue, NULL, NULL), FAULT_NONE);
+    CHECK_FAULT(queue_rotate(world.queue, clock_wall_ms() - 1, NULL, NULL), FAULT_NONE);
     append(&world, QUEUE_WINDOWS, 101, 15000, clock_wall_ms());
     connect(&world);
     run(&world, only_open_streams_are_left, 20000);
@@ -432,7 +439,11 @@ TEST(unreadable_ack_changes_nothing) {
     world.lose_batches_percent = 100;
     run(&world, NULL, 40);
     CHECK_FAULT(shipper_on_ack(world.shipper, SLICE_LIT("\xff\xff\xff"), &fault), FAULT_INPUT);
-    CHECK_FAULT(shipper_on_ack(world.shipper, SLICE_LIT("\x0a\x03" "abc"), &fault), FAULT_INPUT);
+    CHECK_FAULT(shipper_on_ack(world.shipper,
+                               SLICE_LIT("\x0a\x03"
+                                         "abc"),
+                               &fault),
+                FAULT_INPUT);
     assert_int_equal(waiting(&world), 10);
     end(&world);
 }
@@ -440,7 +451,8 @@ TEST(unreadable_ack_changes_nothing) {
 static void trickle(struct world *world) {
     if (world->next >= 600) return;
     const uint64_t through = world->next + 1 + check_random(&world->seed) % 4;
-    append(world, (enum queue_class)(check_random(&world->seed) % QUEUE_CLASSES_MAX_), world->next + 1, through, clock_wall_ms());
+    append(world, (enum queue_class)(check_random(&world->seed) % QUEUE_CLASSES_MAX_), world->next + 1, through,
+           clock_wall_ms());
     world->next = through;
 }
 
@@ -482,7 +494,8 @@ TEST(batch_bytes_are_what_the_decoder_reads) {
     EncodedIntentBatch batch;
     CHECK_OK(codec_decode_protobuf(&EncodedIntentBatch_desc, bytes, arena, &batch, &fault));
     CHECK_SLICE(batch.epoch, text);
-    assert_true(batch.stream == UINT64_MAX && batch.after_sequence == UINT64_MAX - 1 && batch.first_sequence == UINT64_MAX);
+    assert_true(batch.stream == UINT64_MAX && batch.after_sequence == UINT64_MAX - 1 &&
+                batch.first_sequence == UINT64_MAX);
     assert_int_equal(batch.intents.count, 2);
     CHECK_SLICE(batch.intents.items[0], "first");
     assert_int_equal(batch.intents.items[1].size, 130);
