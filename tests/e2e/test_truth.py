@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from harness import SLIS, Generator
+from generator import SLIS, Generator
 from truth import Mismatch, Truth, gapless
 
 

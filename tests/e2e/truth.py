@@ -7,7 +7,7 @@ agree in each window: whatever was killed meanwhile, and whichever scrapes were 
 Three things only are not known beforehand, and are found by trying all that is possible, from one SLO, and then proved
 by all the others: the first counted scrape; the last one counted before each reset of the generator (what came
 between it and the reset nobody can know); and where counting went on after windows were shed."""
-from harness import SLIS
+from generator import SLIS
 
 
 class Mismatch(AssertionError):
