@@ -54,6 +54,11 @@ static enum ctl_exit no_kind(const char *file, const struct yaml_node *document)
                     known);
 }
 
+/* The file's fields stand in the request's `command`, which its writer never sees. */
+static const char *without_command(const char *message) {
+    return strncmp(message, "command.", 8) == 0 ? message + 8 : message;
+}
+
 /* Whether the contract takes it; what it will be sent as. */
 static enum ctl_exit check(struct ctl *ctl, const struct ctl_kind *kind, const char *file,
                            const struct yaml_node *document, slice *ret_request) {
@@ -69,7 +74,7 @@ static enum ctl_exit check(struct ctl *ctl, const struct ctl_kind *kind, const c
     if (!message) return ctl_fail(CTL_EXIT_USAGE, "out of memory");
     if (codec_decode_json(method->request, *ret_request, false, ctl->arena, message, &fault) ||
         codec_validate(method->request, message, &fault))
-        return ctl_fail(CTL_EXIT_USAGE, "%s:%d: %s: %s", file, document->line, kind->kind, fault.text);
+        return ctl_fail(CTL_EXIT_USAGE, "%s:%d: %s: %s", file, document->line, kind->kind, without_command(fault.text));
     return CTL_EXIT_OK;
 }
 
