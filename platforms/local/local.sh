@@ -28,13 +28,19 @@ fail() {
 began() { awk '{ sub(/^.*\) /, ""); print $20 }' "/proc/$1/stat" 2>/dev/null; }
 pid_of() {
   local pid since
-  read -r pid since <"$state/run/$1.pid" 2>/dev/null || return 1
+  { read -r pid since <"$state/run/$1.pid"; } 2>/dev/null || return 1
   [ -n "$since" ] && [ "$(began "$pid")" = "$since" ] || return 1
   printf '%s' "$pid"
 }
 
 # taken PORT: something listens there.
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# must_be_free NAME PORT VARIABLE: or say how to choose another.
+must_be_free() {
+  ! taken "$2" || fail "port $2, meant for $1, is taken by another program." \
+    "Choose another: $3=$((($2 + 1000) % 60000)) $0" "or see who has it: ss -ltnp 'sport = :$2'"
+}
 
 # http PATH [curl arguments]: GET from the aggregator, or fail.
 http() { local path=$1; shift; curl -fsS --max-time 5 "$@" "http://127.0.0.1:$http_port$path"; }
@@ -72,11 +78,7 @@ start() {
     say "$name: program or configuration changed; starting it anew"
     stop "$name" || true
   fi
-  if taken "$port"; then
-    fail "port $port, meant for $name, is taken by another program." \
-      "Choose another: $variable=$((port + 1000)) $0" \
-      "or see who has it: ss -ltnp 'sport = :$port'"
-  fi
+  must_be_free "$name" "$port" "$variable"
   # No variable of ours reaches the program: PICKET_... would override its settings.
   env -i PATH="$PATH" HOME="${HOME:-/}" LANG=C.UTF-8 TZ="${TZ-}" setsid "$@" >>"$state/log/$name.log" 2>&1 </dev/null 8>&- &
   pid=$!
