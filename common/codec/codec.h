@@ -20,8 +20,8 @@ struct message_desc;
 /* Decodes protobuf bytes into *ret_message (message_size(desc) bytes, zeroed here first). Strings and bytes are
  * slices into `bytes`, which must outlive the message; repeated fields live in the arena. Unknown fields are
  * skipped. FAULT_INPUT on malformed bytes or a string that is not UTF-8, FAULT_LIMIT when the arena is full. */
-fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena,
-                                 void *ret_message, struct fault *reterr) MUST_CHECK;
+fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena, void *ret_message,
+                                 struct fault *reterr) MUST_CHECK;
 
 /* Encodes into the arena. Deterministic: fields by number, so that equal messages give equal bytes. */
 fault_code codec_encode_protobuf(const struct message_desc *desc, const void *message, struct arena *arena,
@@ -38,8 +38,8 @@ fault_code codec_decode_json(const struct message_desc *desc, slice json, bool i
                              void *ret_message, struct fault *reterr) MUST_CHECK;
 
 /* Encodes the proto3 JSON mapping: defaults left out, lowerCamelCase, no spaces (pretty: two-space indent). */
-fault_code codec_encode_json(const struct message_desc *desc, const void *message, bool pretty,
-                             struct arena *arena, slice *ret_json, struct fault *reterr) MUST_CHECK;
+fault_code codec_encode_json(const struct message_desc *desc, const void *message, bool pretty, struct arena *arena,
+                             slice *ret_json, struct fault *reterr) MUST_CHECK;
 
 /* Checks every constraint of the message and of those inside it. FAULT_INPUT with the field's path and the
  * constraint in words: "record_sli_window.slo_id: must have 1 to 128 characters, has 0". */
@@ -49,8 +49,8 @@ fault_code codec_validate(const struct message_desc *desc, const void *message, 
 fault_code codec_copy(const struct message_desc *desc, const void *message, struct arena *arena, void *ret_message,
                       struct fault *reterr) MUST_CHECK;
 
-size_t message_size(const struct message_desc *desc);             /* sizeof the struct */
-const char *message_full_name(const struct message_desc *desc);   /* "ameide_core_proto.sre.core.v1.SLO" */
+size_t message_size(const struct message_desc *desc);           /* sizeof the struct */
+const char *message_full_name(const struct message_desc *desc); /* "ameide_core_proto.sre.core.v1.SLO" */
 /* Name of an enum value such as "SEVERITY_HIGH"; NULL when it has none. enum_desc: `extern const struct enum_desc
  * <Enum>_enum;` */
 struct enum_desc;

@@ -41,8 +41,8 @@ static bool lower_hex(slice text) {
 /* https://www.w3.org/TR/trace-context/#traceparent-header, version 00. */
 static bool traceparent_holds(slice text) {
     return text.size == 55 && slice_starts_with(text, SLICE_LIT("00-")) && text.data[35] == '-' &&
-           text.data[52] == '-' && lower_hex(slice_of(text.data + 3, 32)) &&
-           lower_hex(slice_of(text.data + 36, 16)) && lower_hex(slice_of(text.data + 53, 2));
+           text.data[52] == '-' && lower_hex(slice_of(text.data + 3, 32)) && lower_hex(slice_of(text.data + 36, 16)) &&
+           lower_hex(slice_of(text.data + 53, 2));
 }
 
 static bool line_holds(slice text) {
@@ -53,8 +53,10 @@ static bool line_holds(slice text) {
 
 static bool http_url_holds(slice text) {
     size_t scheme = 0;
-    if (slice_starts_with(text, SLICE_LIT("http://"))) scheme = 7;
-    else if (slice_starts_with(text, SLICE_LIT("https://"))) scheme = 8;
+    if (slice_starts_with(text, SLICE_LIT("http://")))
+        scheme = 7;
+    else if (slice_starts_with(text, SLICE_LIT("https://")))
+        scheme = 8;
     if (scheme == 0 || text.size == scheme) return false;
     for (size_t i = scheme; i < text.size; i++)
         if (text.data[i] <= 0x20 || text.data[i] >= 0x7F) return false;
@@ -64,9 +66,13 @@ static bool http_url_holds(slice text) {
 bool format_holds(enum text_format format, slice text) {
     const unsigned alnum = LOWER | UPPER | DIGIT;
     switch (format) {
-    case FORMAT_NONE: case FORMAT_COUNT_: return true;
+    case FORMAT_NONE:
+    case FORMAT_COUNT_: return true;
     case FORMAT_ID: return text.size >= 1 && text.size <= 128 && all_of(text, alnum | DOT | UNDER | DASH);
-    case FORMAT_UUID: { struct uuid id; return uuid_parse(text, &id); }
+    case FORMAT_UUID: {
+        struct uuid id;
+        return uuid_parse(text, &id);
+    }
     case FORMAT_PRODUCER: return text.size >= 1 && text.size <= 64 && all_of(text, LOWER | DIGIT | DOT | DASH);
     case FORMAT_LABEL_NAME: return begins_with(text, LOWER | UPPER | UNDER) && all_of(text, alnum | UNDER);
     case FORMAT_SNAKE: return begins_with(text, LOWER) && all_of(text, LOWER | DIGIT | UNDER);

@@ -42,12 +42,15 @@ static void reader_free(void *arena, void *memory) {
 
 fault_code codec_decode_json(const struct message_desc *desc, slice json, bool ignore_unknown, struct arena *arena,
                              void *ret_message, struct fault *reterr) {
-    struct reader reader = {.arena = arena, .ignore_unknown = ignore_unknown, .reterr = reterr,
+    struct reader reader = {.arena = arena,
+                            .ignore_unknown = ignore_unknown,
+                            .reterr = reterr,
                             .allocator = {reader_malloc, reader_realloc, reader_free, arena}};
     if (json.size == 0) return fault_set(reterr, FAULT_INPUT, "not JSON: the text is empty");
     yyjson_read_err error = {0};
     /* Without YYJSON_READ_INSITU the text is not written to. */
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)json.data, json.size, YYJSON_READ_NOFLAG, &reader.allocator, &error);
+    yyjson_doc *doc =
+        yyjson_read_opts((char *)(uintptr_t)json.data, json.size, YYJSON_READ_NOFLAG, &reader.allocator, &error);
     if (!doc && error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
         return fault_set(reterr, FAULT_LIMIT, "read JSON of %zu bytes: the arena is full", json.size);
     if (!doc) return fault_set(reterr, FAULT_INPUT, "not JSON: %s, at byte %zu", error.msg, error.pos);
@@ -119,7 +122,8 @@ static fault_code read_double(struct reader *r, yyjson_val *json, double *ret_va
         if (yyjson_equals_str(json, "Infinity")) return *ret_value = (double)INFINITY, FAULT_NONE;
         if (yyjson_equals_str(json, "-Infinity")) return *ret_value = -(double)INFINITY, FAULT_NONE;
     }
-    if (!read_number(r, json, &number)) return expected(r, place, "a number, \"NaN\", \"Infinity\" or \"-Infinity\"", json);
+    if (!read_number(r, json, &number))
+        return expected(r, place, "a number, \"NaN\", \"Infinity\" or \"-Infinity\"", json);
     *ret_value = yyjson_get_num(&number);
     return FAULT_NONE;
 }
@@ -159,7 +163,8 @@ static fault_code read_enum(struct reader *r, const struct field_desc *field, yy
                             bool *ret_known, const struct place *place) {
     int64_t number;
     if (yyjson_is_num(json)) {
-        if (!read_signed(json, INT32_MIN, INT32_MAX, &number)) return expected(r, place, "an enum's name or number", json);
+        if (!read_signed(json, INT32_MIN, INT32_MAX, &number))
+            return expected(r, place, "an enum's name or number", json);
         *ret_value = (int32_t)number;
         return FAULT_NONE;
     }
@@ -171,7 +176,8 @@ static fault_code read_enum(struct reader *r, const struct field_desc *field, yy
     }
     const struct enum_desc *names = field->enumeration;
     char words[96];
-    (void)snprintf(words, sizeof words, "one of %s ... %s", names->values[0].name, names->values[names->count - 1].name);
+    (void)snprintf(words, sizeof words, "one of %s ... %s", names->values[0].name,
+                   names->values[names->count - 1].name);
     return expected(r, place, words, json);
 }
 
@@ -190,8 +196,10 @@ static fault_code read_value(struct reader *r, const struct field_desc *field, y
                              bool *ret_known, const struct place *place) {
     switch ((enum field_type)field->type) {
     case FIELD_DOUBLE: return read_double(r, json, ret_value, place);
-    case FIELD_INT32: case FIELD_INT64: case FIELD_UINT32: case FIELD_UINT64:
-        return read_integer(r, field, json, ret_value, place);
+    case FIELD_INT32:
+    case FIELD_INT64:
+    case FIELD_UINT32:
+    case FIELD_UINT64: return read_integer(r, field, json, ret_value, place);
     case FIELD_BOOL:
         if (!yyjson_is_bool(json)) return expected(r, place, "true or false", json);
         *(bool *)ret_value = yyjson_get_bool(json);
@@ -243,7 +251,8 @@ static fault_code read_map(struct reader *r, yyjson_val *json, struct list *ret_
         if (!yyjson_is_str(value)) return expected(r, place, "text in quotes", value);
         entries[index] = (struct map_entry){text_of(key), text_of(value)};
         for (size_t i = 0; i < index; i++)
-            if (slice_equal(entries[i].key, entries[index].key)) return place_fault(r->reterr, place, "the key is there twice");
+            if (slice_equal(entries[i].key, entries[index].key))
+                return place_fault(r->reterr, place, "the key is there twice");
     }
     *ret_list = (struct list){entries, count};
     return FAULT_NONE;
@@ -268,7 +277,8 @@ static const struct field_desc *find_field(const struct message_desc *desc, slic
     for (size_t i = 0; i < desc->fields_count; i++) {
         const struct field_desc *field = &desc->fields[i];
         if (slice_equal(name, slice_of(field->json_name, field->json_name_size)) ||
-            slice_equal(name, slice_of(field->name, field->name_size))) return field;
+            slice_equal(name, slice_of(field->name, field->name_size)))
+            return field;
     }
     return NULL;
 }
@@ -307,7 +317,8 @@ static fault_code read_message(struct reader *r, const struct message_desc *desc
         if (!field && r->ignore_unknown) continue;
         if (!field) {
             char shown[64];
-            (void)snprintf(shown, sizeof shown, "%.*s", (int)slice_first(name, sizeof shown - 1).size, (const char *)name.data);
+            (void)snprintf(shown, sizeof shown, "%.*s", (int)slice_first(name, sizeof shown - 1).size,
+                           (const char *)name.data);
             const struct place place = {.above = above, .name = shown, .index = -1};
             return place_fault(r->reterr, &place, "%s has no such field", desc->name);
         }
@@ -325,7 +336,8 @@ static fault_code read_message(struct reader *r, const struct message_desc *desc
 
 size_t json_double_format(double value, char ret_text[JSON_DOUBLE_BYTES]) {
     if (isnan(value)) return (size_t)snprintf(ret_text, JSON_DOUBLE_BYTES, "\"NaN\"");
-    if (isinf(value)) return (size_t)snprintf(ret_text, JSON_DOUBLE_BYTES, value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+    if (isinf(value))
+        return (size_t)snprintf(ret_text, JSON_DOUBLE_BYTES, value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
     char pool[512];
     yyjson_alc allocator;
     yyjson_val number = {0};

@@ -85,7 +85,8 @@ static bool fraction_parse(slice text, size_t *at, int32_t *ret_nanos) {
 }
 
 bool json_time_format(int64_t seconds, int32_t nanos, char ret_text[JSON_TIME_BYTES], size_t *ret_size) {
-    if (seconds < TIME_SECONDS_MIN || seconds > TIME_SECONDS_MAX || nanos < 0 || nanos >= NANOS_PER_SECOND) return false;
+    if (seconds < TIME_SECONDS_MIN || seconds > TIME_SECONDS_MAX || nanos < 0 || nanos >= NANOS_PER_SECOND)
+        return false;
     int64_t days = seconds / SECONDS_PER_DAY;
     int rest = (int)(seconds % SECONDS_PER_DAY);
     if (rest < 0) {
@@ -95,8 +96,10 @@ bool json_time_format(int64_t seconds, int32_t nanos, char ret_text[JSON_TIME_BY
     int year, month, day;
     civil_from_days(days, &year, &month, &day);
     char *p = digits_format(ret_text, 4, (uint32_t)year);
-    const struct { char before; int number; } parts[] = {
-        {'-', month}, {'-', day}, {'T', rest / 3600}, {':', rest / 60 % 60}, {':', rest % 60}};
+    const struct {
+        char before;
+        int number;
+    } parts[] = {{'-', month}, {'-', day}, {'T', rest / 3600}, {':', rest / 60 % 60}, {':', rest % 60}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *p++ = parts[i].before;
         p = digits_format(p, 2, (uint32_t)parts[i].number);
@@ -111,9 +114,12 @@ static bool time_offset_parse(slice text, size_t *at, int *ret_seconds) {
     *ret_seconds = 0;
     if (byte_parse(text, at, 'Z')) return true;
     int sign = 1, hours, minutes;
-    if (byte_parse(text, at, '-')) sign = -1;
-    else if (!byte_parse(text, at, '+')) return false;
-    if (!digits_parse(text, at, 2, &hours) || !byte_parse(text, at, ':') || !digits_parse(text, at, 2, &minutes)) return false;
+    if (byte_parse(text, at, '-'))
+        sign = -1;
+    else if (!byte_parse(text, at, '+'))
+        return false;
+    if (!digits_parse(text, at, 2, &hours) || !byte_parse(text, at, ':') || !digits_parse(text, at, 2, &minutes))
+        return false;
     if (hours > 23 || minutes > 59) return false;
     *ret_seconds = sign * (hours * 3600 + minutes * 60);
     return true;
@@ -128,11 +134,13 @@ bool json_time_parse(slice text, int64_t *ret_seconds, int32_t *ret_nanos) {
         !byte_parse(text, &at, '-') || !digits_parse(text, &at, 2, &day) || !byte_parse(text, &at, 'T') ||
         !digits_parse(text, &at, 2, &hour) || !byte_parse(text, &at, ':') || !digits_parse(text, &at, 2, &minute) ||
         !byte_parse(text, &at, ':') || !digits_parse(text, &at, 2, &second) || !fraction_parse(text, &at, &nanos) ||
-        !time_offset_parse(text, &at, &offset) || at != text.size) return false;
+        !time_offset_parse(text, &at, &offset) || at != text.size)
+        return false;
     if (year < 1 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59) return false;
     const bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (day > month_days[month - 1] + (month == 2 && leap)) return false;
-    const int64_t seconds = days_from_civil(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - offset;
+    const int64_t seconds =
+        days_from_civil(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - offset;
     if (seconds < TIME_SECONDS_MIN || seconds > TIME_SECONDS_MAX) return false;
     *ret_seconds = seconds;
     *ret_nanos = nanos;
@@ -141,7 +149,8 @@ bool json_time_parse(slice text, int64_t *ret_seconds, int32_t *ret_nanos) {
 
 bool json_duration_format(int64_t seconds, int32_t nanos, char ret_text[JSON_TIME_BYTES], size_t *ret_size) {
     if (seconds < -DURATION_SECONDS_MAX || seconds > DURATION_SECONDS_MAX || nanos <= -NANOS_PER_SECOND ||
-        nanos >= NANOS_PER_SECOND || (seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0)) return false;
+        nanos >= NANOS_PER_SECOND || (seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0))
+        return false;
     const int size = snprintf(ret_text, JSON_TIME_BYTES, "%s%" PRId64, seconds < 0 || nanos < 0 ? "-" : "",
                               seconds < 0 ? -seconds : seconds);
     char *p = fraction_format(ret_text + size, (uint32_t)(nanos < 0 ? -nanos : nanos));
@@ -160,7 +169,8 @@ bool json_duration_parse(slice text, int64_t *ret_seconds, int32_t *ret_nanos) {
         if (seconds > DURATION_SECONDS_MAX) return false;
     }
     int32_t nanos;
-    if (at == first || !fraction_parse(text, &at, &nanos) || !byte_parse(text, &at, 's') || at != text.size) return false;
+    if (at == first || !fraction_parse(text, &at, &nanos) || !byte_parse(text, &at, 's') || at != text.size)
+        return false;
     *ret_seconds = negative ? -seconds : seconds;
     *ret_nanos = negative ? -nanos : nanos;
     return true;

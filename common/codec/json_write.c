@@ -66,8 +66,10 @@ static void write_name(struct writer *w, bool first, slice name) {
     if (!first) PUT_LIT(w, ",");
     write_line(w);
     write_string(w, name);
-    if (w->pretty) PUT_LIT(w, ": ");
-    else PUT_LIT(w, ":");
+    if (w->pretty)
+        PUT_LIT(w, ": ");
+    else
+        PUT_LIT(w, ":");
 }
 
 static void write_bytes(struct writer *w, slice bytes) {
@@ -100,15 +102,20 @@ static void write_number(struct writer *w, const struct field_desc *field, const
     char digits[JSON_DOUBLE_BYTES];
     switch ((enum field_type)field->type) {
     case FIELD_DOUBLE: put(w, digits, json_double_format(*(const double *)value, digits)); return;
-    case FIELD_INT32: case FIELD_ENUM: write_signed(w, *(const int32_t *)value, false); return;
+    case FIELD_INT32:
+    case FIELD_ENUM: write_signed(w, *(const int32_t *)value, false); return;
     case FIELD_UINT32: write_integer(w, false, *(const uint32_t *)value, false); return;
     case FIELD_INT64: write_signed(w, *(const int64_t *)value, true); return;
     case FIELD_UINT64: write_integer(w, false, *(const uint64_t *)value, true); return;
     case FIELD_BOOL:
-        if (*(const bool *)value) PUT_LIT(w, "true");
-        else PUT_LIT(w, "false");
+        if (*(const bool *)value)
+            PUT_LIT(w, "true");
+        else
+            PUT_LIT(w, "false");
         return;
-    case FIELD_STRING: case FIELD_BYTES: case FIELD_MESSAGE: return;
+    case FIELD_STRING:
+    case FIELD_BYTES:
+    case FIELD_MESSAGE: return;
     }
 }
 
@@ -181,7 +188,8 @@ static fault_code write_message(struct writer *w, const struct message_desc *des
         write_name(w, first, slice_of(field->json_name, field->json_name_size));
         first = false;
         w->place = &place;
-        if (field_is_list(field) ? write_list(w, field, value, &place) : write_value(w, field, value)) return FAULT_INPUT;
+        if (field_is_list(field) ? write_list(w, field, value, &place) : write_value(w, field, value))
+            return FAULT_INPUT;
         w->place = above;
     }
     w->depth--;

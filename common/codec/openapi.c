@@ -29,19 +29,21 @@ static const char error_schema[] =
 fault_code openapi_write(struct arena *arena, slice *ret_json, struct fault *reterr) {
     struct text text = text_begin(arena);
     struct text *const out = &text;
-    text_add_text(out, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Picket\",\"version\":\"" PICKET_VERSION "\","
-                       "\"description\":\"Unary RPC in the Connect protocol: POST JSON or protobuf. Methods without side "
-                       "effects also answer GET.\",\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
-                       "\"security\":[{\"bearer\":[]}],\"tags\":[");
+    text_add_text(out,
+                  "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Picket\",\"version\":\"" PICKET_VERSION "\","
+                  "\"description\":\"Unary RPC in the Connect protocol: POST JSON or protobuf. Methods without side "
+                  "effects also answer GET.\",\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
+                  "\"security\":[{\"bearer\":[]}],\"tags\":[");
     write_service_tags(out);
     text_add_text(out, "],\"paths\":{");
     for (size_t i = 0; i < methods_count; i++) {
         if (i > 0) text_add_text(out, ",");
         write_method(out, &methods_table[i]);
     }
-    text_add_text(out, "},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
-                       "\"responses\":{\"error\":{\"description\":\"An error\",\"content\":{\"application/json\":{\"schema\":"
-                       "{\"$ref\":\"#/components/schemas/connect.error\"}}}}},\"schemas\":{");
+    text_add_text(
+        out, "},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
+             "\"responses\":{\"error\":{\"description\":\"An error\",\"content\":{\"application/json\":{\"schema\":"
+             "{\"$ref\":\"#/components/schemas/connect.error\"}}}}},\"schemas\":{");
     text_add_text(out, error_schema);
     for (size_t i = 0; i < enums_count; i++) write_enum_schema(out, enums_table[i]);
     for (size_t i = 0; i < message_docs_count; i++)
@@ -81,9 +83,13 @@ static void write_service_tags(struct text *out) {
 }
 
 static void write_operation(struct text *out, const struct method_desc *method, const char *suffix) {
-    static const char *const roles[] = {
-        [ROLE_NONE] = "none", [ROLE_VIEWER] = "viewer", [ROLE_RESPONDER] = "responder", [ROLE_APPROVER] = "approver",
-        [ROLE_ADMIN] = "admin", [ROLE_AGENT] = "agent", [ROLE_INTEGRATION] = "integration"};
+    static const char *const roles[] = {[ROLE_NONE] = "none",
+                                        [ROLE_VIEWER] = "viewer",
+                                        [ROLE_RESPONDER] = "responder",
+                                        [ROLE_APPROVER] = "approver",
+                                        [ROLE_ADMIN] = "admin",
+                                        [ROLE_AGENT] = "agent",
+                                        [ROLE_INTEGRATION] = "integration"};
     const char *service = last_part(method->service);
     text_format(out, "{\"operationId\":\"%s_%s%s\",\"tags\":[\"%s\"],\"x-picket-role\":\"%s\"", service, method->name,
                 suffix, service, roles[method->role]);
@@ -91,7 +97,8 @@ static void write_operation(struct text *out, const struct method_desc *method, 
 }
 
 static void write_responses(struct text *out, const struct method_desc *method) {
-    text_add_text(out, ",\"responses\":{\"200\":{\"description\":\"Done\",\"content\":{\"application/json\":{\"schema\":");
+    text_add_text(out,
+                  ",\"responses\":{\"200\":{\"description\":\"Done\",\"content\":{\"application/json\":{\"schema\":");
     write_ref(out, message_full_name(method->response));
     text_add_text(out, "},\"application/proto\":{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}}},"
                        "\"default\":{\"$ref\":\"#/components/responses/error\"}}}");
@@ -101,8 +108,9 @@ static void write_method(struct text *out, const struct method_desc *method) {
     text_format(out, "\"%s\":{\"post\":", method->path);
     write_operation(out, method, "");
     if (!method->no_side_effects)
-        text_add_text(out, ",\"parameters\":[{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"schema\":{\"type\":\"string\","
-                           "\"maxLength\":128},\"description\":\"The same key again has no effect twice.\"}]");
+        text_add_text(
+            out, ",\"parameters\":[{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"schema\":{\"type\":\"string\","
+                 "\"maxLength\":128},\"description\":\"The same key again has no effect twice.\"}]");
     text_add_text(out, ",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":");
     write_ref(out, message_full_name(method->request));
     text_add_text(out, "},\"application/proto\":{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}}}");
@@ -110,13 +118,15 @@ static void write_method(struct text *out, const struct method_desc *method) {
     if (method->no_side_effects) {
         text_add_text(out, ",\"get\":");
         write_operation(out, method, "_get");
-        text_add_text(out, ",\"parameters\":["
-            "{\"name\":\"encoding\",\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\",\"enum\":[\"json\",\"proto\"]}},"
-            "{\"name\":\"message\",\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\"},"
-            "\"description\":\"The request message in that encoding.\"},"
-            "{\"name\":\"base64\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"1\"]},"
-            "\"description\":\"1: message is base64.\"},"
-            "{\"name\":\"connect\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"v1\"]}}]");
+        text_add_text(out,
+                      ",\"parameters\":["
+                      "{\"name\":\"encoding\",\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\","
+                      "\"enum\":[\"json\",\"proto\"]}},"
+                      "{\"name\":\"message\",\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\"},"
+                      "\"description\":\"The request message in that encoding.\"},"
+                      "{\"name\":\"base64\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"1\"]},"
+                      "\"description\":\"1: message is base64.\"},"
+                      "{\"name\":\"connect\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"v1\"]}}]");
         write_responses(out, method);
     }
     text_add_text(out, "}");
@@ -159,15 +169,14 @@ static void write_value_schema(struct text *out, const struct field_desc *field)
     case FIELD_UINT32: text_add_text(out, "\"type\":\"integer\",\"format\":\"uint32\",\"minimum\":0"); return;
     case FIELD_INT64: text_add_text(out, "\"type\":[\"string\",\"integer\"],\"format\":\"int64\""); break;
     case FIELD_UINT64: text_add_text(out, "\"type\":[\"string\",\"integer\"],\"format\":\"uint64\""); break;
-    case FIELD_ENUM:
-        text_format(out, "\"$ref\":\"#/components/schemas/%s\"", field->enumeration->full_name);
-        return;
+    case FIELD_ENUM: text_format(out, "\"$ref\":\"#/components/schemas/%s\"", field->enumeration->full_name); return;
     case FIELD_MESSAGE:
         if (field->message->well_known == WELL_KNOWN_TIMESTAMP)
             text_add_text(out, "\"type\":\"string\",\"format\":\"date-time\"");
         else if (field->message->well_known == WELL_KNOWN_DURATION)
             text_add_text(out, "\"type\":\"string\",\"pattern\":\"^-?[0-9]+(\\\\.[0-9]{1,9})?s$\"");
-        else text_format(out, "\"$ref\":\"#/components/schemas/%s\"", field->message->full_name);
+        else
+            text_format(out, "\"$ref\":\"#/components/schemas/%s\"", field->message->full_name);
         return;
     }
     write_bounds(out, rule);
@@ -210,7 +219,8 @@ static void write_required(struct text *out, const struct message_desc *desc) {
     size_t count = 0;
     for (size_t i = 0; i < desc->fields_count; i++) {
         const struct field_desc *field = &desc->fields[i];
-        const bool required = field->rule && (field_is_list(field) ? field->rule->min_items > 0 : field->rule->required);
+        const bool required =
+            field->rule && (field_is_list(field) ? field->rule->min_items > 0 : field->rule->required);
         if (!required) continue;
         text_format(out, "%s\"%s\"", count++ ? "," : ",\"required\":[", field->json_name);
     }

@@ -9,8 +9,8 @@
 struct place {
     const struct place *above; /* NULL at the top */
     const char *name;
-    ptrdiff_t index;           /* -1: not in a list */
-    slice key;                 /* of a map's entry; data NULL: not in a map */
+    ptrdiff_t index; /* -1: not in a list */
+    slice key;       /* of a map's entry; data NULL: not in a map */
 };
 
 /* FAULT_INPUT "<path>: <words>", such as "on_call.shifts[1].ends_at: is required". place NULL: "message: <words>". */

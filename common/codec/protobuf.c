@@ -26,8 +26,8 @@ static _Thread_local struct decoding decoding;
 
 static const char out_of_memory[] = "arena full";
 
-fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena,
-                                 void *ret_message, struct fault *reterr) {
+fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena, void *ret_message,
+                                 struct fault *reterr) {
     static const uint8_t nothing;
     pb_istream_t in = pb_istream_from_buffer(bytes.data ? bytes.data : &nothing, bytes.size);
     const struct decoding outer = decoding;
@@ -38,14 +38,16 @@ fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, s
     if (decoded) return FAULT_NONE;
     if (in.errmsg == out_of_memory)
         return fault_set(reterr, FAULT_LIMIT, "decode %s of %zu bytes: the arena is full", desc->name, bytes.size);
-    return fault_set(reterr, FAULT_INPUT, "not a protobuf %s (%zu bytes): %s", desc->name, bytes.size, PB_GET_ERROR(&in));
+    return fault_set(reterr, FAULT_INPUT, "not a protobuf %s (%zu bytes): %s", desc->name, bytes.size,
+                     PB_GET_ERROR(&in));
 }
 
 fault_code codec_encode_protobuf_into(const struct message_desc *desc, const void *message, uint8_t *buffer,
                                       size_t buffer_size, size_t *ret_size, struct fault *reterr) {
     pb_ostream_t out = pb_ostream_from_buffer(buffer, buffer_size);
     if (!pb_encode(&out, desc->nanopb, message))
-        return fault_set(reterr, FAULT_LIMIT, "encode %s into %zu bytes: %s", desc->name, buffer_size, PB_GET_ERROR(&out));
+        return fault_set(reterr, FAULT_LIMIT, "encode %s into %zu bytes: %s", desc->name, buffer_size,
+                         PB_GET_ERROR(&out));
     *ret_size = out.bytes_written;
     return FAULT_NONE;
 }
@@ -56,7 +58,8 @@ fault_code codec_encode_protobuf(const struct message_desc *desc, const void *me
     if (!pb_get_encoded_size(&size, desc->nanopb, message))
         return fault_set(reterr, FAULT_LIMIT, "encode %s: its size cannot be told", desc->name);
     uint8_t *buffer = arena_alloc(arena, size ? size : 1);
-    if (!buffer) return fault_set(reterr, FAULT_LIMIT, "encode %s: the arena has no room for %zu bytes", desc->name, size);
+    if (!buffer)
+        return fault_set(reterr, FAULT_LIMIT, "encode %s: the arena has no room for %zu bytes", desc->name, size);
     if (codec_encode_protobuf_into(desc, message, buffer, size, &size, reterr)) return fault_wrap(reterr, "encode");
     *ret_bytes = slice_of(buffer, size);
     return FAULT_NONE;
@@ -87,9 +90,12 @@ static bool decode_number(pb_istream_t *in, const struct field_desc *field, void
     if (field->type == FIELD_DOUBLE) return pb_decode_fixed64(in, item);
     uint64_t value;
     if (!pb_decode_varint(in, &value)) return false;
-    if (field->type == FIELD_BOOL) *(bool *)item = value != 0;
-    else if (field_value_size(field) == 8) *(uint64_t *)item = value;
-    else *(uint32_t *)item = (uint32_t)value; /* as protobuf has it: the low 32 bits */
+    if (field->type == FIELD_BOOL)
+        *(bool *)item = value != 0;
+    else if (field_value_size(field) == 8)
+        *(uint64_t *)item = value;
+    else
+        *(uint32_t *)item = (uint32_t)value; /* as protobuf has it: the low 32 bits */
     return true;
 }
 
@@ -114,7 +120,8 @@ static bool decode_field(const struct field_desc *field, pb_istream_t *in, void 
     void *item = list_add(value, field_value_size(field));
     if (!item) PB_RETURN_ERROR(in, out_of_memory);
     switch ((enum field_type)field->type) {
-    case FIELD_STRING: case FIELD_BYTES: return decode_text(in, field, item);
+    case FIELD_STRING:
+    case FIELD_BYTES: return decode_text(in, field, item);
     case FIELD_MESSAGE: return pb_decode_ex(in, field->message->nanopb, item, PB_DECODE_NOINIT);
     default: return decode_number(in, field, item); /* nanopb calls again while a packed run has more */
     }
@@ -129,7 +136,8 @@ static bool encode_number(pb_ostream_t *out, const struct field_desc *field, con
     case FIELD_DOUBLE: return pb_encode_fixed64(out, item);
     case FIELD_BOOL: return pb_encode_varint(out, *(const bool *)item);
     case FIELD_UINT32: return pb_encode_varint(out, *(const uint32_t *)item);
-    case FIELD_INT32: case FIELD_ENUM: return pb_encode_varint(out, (uint64_t)(int64_t) * (const int32_t *)item);
+    case FIELD_INT32:
+    case FIELD_ENUM: return pb_encode_varint(out, (uint64_t)(int64_t) * (const int32_t *)item);
     default: return pb_encode_varint(out, *(const uint64_t *)item);
     }
 }
@@ -153,14 +161,16 @@ static bool encode_list(pb_ostream_t *out, const struct field_desc *field, const
     const slice *texts = list->items;
     const uint8_t *items = list->items;
     switch ((enum field_type)field->type) {
-    case FIELD_STRING: case FIELD_BYTES:
+    case FIELD_STRING:
+    case FIELD_BYTES:
         for (size_t i = 0; i < list->count; i++)
             if (!encode_text(out, place, texts[i])) return false;
         return true;
     case FIELD_MESSAGE:
         for (size_t i = 0; i < list->count; i++)
             if (!pb_encode_tag_for_field(out, place) ||
-                !pb_encode_submessage(out, field->message->nanopb, items + i * field->message->size)) return false;
+                !pb_encode_submessage(out, field->message->nanopb, items + i * field->message->size))
+                return false;
         return true;
     default: return encode_packed(out, field, list);
     }

@@ -10,14 +10,14 @@
 enum method_role { ROLE_NONE, ROLE_VIEWER, ROLE_RESPONDER, ROLE_APPROVER, ROLE_ADMIN, ROLE_AGENT, ROLE_INTEGRATION };
 
 struct method_desc {
-    const char *service;     /* "ameide_core_proto.sre.core.v1.SLOService" */
-    const char *name;        /* "GetSLO" */
-    const char *path;        /* "/ameide_core_proto.sre.core.v1.SLOService/GetSLO" */
+    const char *service; /* "ameide_core_proto.sre.core.v1.SLOService" */
+    const char *name;    /* "GetSLO" */
+    const char *path;    /* "/ameide_core_proto.sre.core.v1.SLOService/GetSLO" */
     const struct message_desc *request;
     const struct message_desc *response;
     enum method_role role;
-    bool no_side_effects;    /* also answers Connect GET */
-    const char *comment;     /* the .proto's comment, one paragraph */
+    bool no_side_effects; /* also answers Connect GET */
+    const char *comment;  /* the .proto's comment, one paragraph */
 };
 
 extern const struct method_desc methods_table[];

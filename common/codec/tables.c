@@ -3,7 +3,6 @@
  * so that finding one is a guess at its place and then a binary search; routes go by a hash made at build time. */
 #include "common/codec/tables.h"
 
-
 size_t message_size(const struct message_desc *desc) {
     return desc->size;
 }
@@ -35,8 +34,10 @@ const struct field_desc *field_by_number(const struct message_desc *desc, uint32
     while (low < high) {
         const size_t middle = (low + high) / 2;
         if (desc->fields[middle].number == number) return &desc->fields[middle];
-        if (desc->fields[middle].number < number) low = middle + 1;
-        else high = middle;
+        if (desc->fields[middle].number < number)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return NULL;
 }
@@ -47,15 +48,20 @@ bool field_present(const struct field_desc *field, const void *message) {
     switch ((enum field_label)field->label) {
     case FIELD_OPTIONAL: return *(const bool *)(base + field->has_offset);
     case FIELD_ONEOF: return *(const uint32_t *)(base + field->has_offset) == field->number;
-    case FIELD_REPEATED: case FIELD_MAP: return ((const struct list *)value)->count != 0;
+    case FIELD_REPEATED:
+    case FIELD_MAP: return ((const struct list *)value)->count != 0;
     case FIELD_SINGULAR: break;
     }
     switch ((enum field_type)field->type) {
     case FIELD_DOUBLE: return *(const uint64_t *)value != 0; /* by its bits: -0.0 is not the default */
-    case FIELD_INT64: case FIELD_UINT64: return *(const uint64_t *)value != 0;
-    case FIELD_INT32: case FIELD_UINT32: case FIELD_ENUM: return *(const uint32_t *)value != 0;
+    case FIELD_INT64:
+    case FIELD_UINT64: return *(const uint64_t *)value != 0;
+    case FIELD_INT32:
+    case FIELD_UINT32:
+    case FIELD_ENUM: return *(const uint32_t *)value != 0;
     case FIELD_BOOL: return *(const bool *)value;
-    case FIELD_STRING: case FIELD_BYTES: return ((const slice *)value)->size != 0;
+    case FIELD_STRING:
+    case FIELD_BYTES: return ((const slice *)value)->size != 0;
     case FIELD_MESSAGE: return true; /* never singular in the tables */
     }
     return false;

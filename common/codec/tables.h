@@ -9,8 +9,16 @@
 struct pb_msgdesc_s; /* nanopb's own row of a message */
 
 enum field_type {
-    FIELD_DOUBLE, FIELD_INT32, FIELD_INT64, FIELD_UINT32, FIELD_UINT64, FIELD_BOOL,
-    FIELD_STRING, FIELD_BYTES, FIELD_ENUM, FIELD_MESSAGE
+    FIELD_DOUBLE,
+    FIELD_INT32,
+    FIELD_INT64,
+    FIELD_UINT32,
+    FIELD_UINT64,
+    FIELD_BOOL,
+    FIELD_STRING,
+    FIELD_BYTES,
+    FIELD_ENUM,
+    FIELD_MESSAGE
 };
 
 /* How the field lies in its struct. */
@@ -24,8 +32,17 @@ enum field_label {
 
 /* Closed forms of text; the same numbers as Format in options.proto. */
 enum text_format {
-    FORMAT_NONE, FORMAT_ID, FORMAT_UUID, FORMAT_PRODUCER, FORMAT_LABEL_NAME, FORMAT_SNAKE, FORMAT_TRACEPARENT,
-    FORMAT_LINE, FORMAT_HTTP_URL, FORMAT_TAG, FORMAT_COUNT_
+    FORMAT_NONE,
+    FORMAT_ID,
+    FORMAT_UUID,
+    FORMAT_PRODUCER,
+    FORMAT_LABEL_NAME,
+    FORMAT_SNAKE,
+    FORMAT_TRACEPARENT,
+    FORMAT_LINE,
+    FORMAT_HTTP_URL,
+    FORMAT_TAG,
+    FORMAT_COUNT_
 };
 
 enum rule_bound { BOUND_GT = 1, BOUND_GTE = 2, BOUND_LT = 4, BOUND_LTE = 8 };
@@ -33,8 +50,8 @@ enum rule_bound { BOUND_GT = 1, BOUND_GTE = 2, BOUND_LT = 4, BOUND_LTE = 8 };
 /* FieldRule of options.proto; 0 where nothing is said. */
 struct field_rule {
     bool required, defined_only;
-    uint8_t bounds;               /* which of low and high count: rule_bound */
-    uint8_t format, key_format;   /* text_format */
+    uint8_t bounds;             /* which of low and high count: rule_bound */
+    uint8_t format, key_format; /* text_format */
     uint32_t min_len, max_len, key_max_len, min_items, max_items;
     double low, high;
 };
@@ -51,14 +68,14 @@ struct enum_desc {
 };
 
 struct field_desc {
-    const char *name;        /* "slo_id" */
-    const char *json_name;   /* "sloId" */
+    const char *name;      /* "slo_id" */
+    const char *json_name; /* "sloId" */
     uint16_t name_size, json_name_size;
     uint32_t number;
-    uint32_t offset;         /* of the value in the struct */
-    uint32_t has_offset;     /* of has_<field> or which_<oneof>, by label */
-    uint8_t type, label;     /* field_type, field_label */
-    int8_t oneof;            /* row in message_desc.oneofs; -1 when in none */
+    uint32_t offset;     /* of the value in the struct */
+    uint32_t has_offset; /* of has_<field> or which_<oneof>, by label */
+    uint8_t type, label; /* field_type, field_label */
+    int8_t oneof;        /* row in message_desc.oneofs; -1 when in none */
     const struct message_desc *message;
     const struct enum_desc *enumeration;
     const struct field_rule *rule; /* NULL: none */
@@ -75,7 +92,7 @@ enum well_known { WELL_KNOWN_NONE, WELL_KNOWN_TIMESTAMP, WELL_KNOWN_DURATION };
 struct message_desc {
     const char *full_name;
     const char *name;
-    uint32_t size;                   /* of the struct */
+    uint32_t size; /* of the struct */
     uint16_t fields_count, oneofs_count;
     uint8_t well_known;
     bool ruled;                      /* a rule binds it or something below it */
@@ -121,10 +138,15 @@ static inline uint32_t method_path_hash(slice path) {
 /* Bytes of one value of this type: in a list, or alone. */
 static inline size_t field_value_size(const struct field_desc *field) {
     switch ((enum field_type)field->type) {
-    case FIELD_DOUBLE: case FIELD_INT64: case FIELD_UINT64: return 8;
-    case FIELD_INT32: case FIELD_UINT32: case FIELD_ENUM: return 4;
+    case FIELD_DOUBLE:
+    case FIELD_INT64:
+    case FIELD_UINT64: return 8;
+    case FIELD_INT32:
+    case FIELD_UINT32:
+    case FIELD_ENUM: return 4;
     case FIELD_BOOL: return sizeof(bool);
-    case FIELD_STRING: case FIELD_BYTES: return sizeof(slice);
+    case FIELD_STRING:
+    case FIELD_BYTES: return sizeof(slice);
     case FIELD_MESSAGE: return field->message->size;
     }
     return 0;

@@ -12,8 +12,10 @@ bool utf8_valid(slice text) {
     while (left > 0) {
         const size_t take = left < WORD ? left : WORD;
         uint64_t word = 0;
-        if (take == WORD) memcpy(&word, p, WORD);
-        else for (size_t i = 0; i < take; i++) word |= p[i];
+        if (take == WORD)
+            memcpy(&word, p, WORD);
+        else
+            for (size_t i = 0; i < take; i++) word |= p[i];
         size_t size = take;
         if (word & 0x8080808080808080u) {
             size = text_utf8_character(slice_of(p, left));

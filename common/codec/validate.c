@@ -31,7 +31,8 @@ static fault_code check_length(size_t size, uint32_t low, uint32_t high, const c
 static fault_code check_text(const struct field_desc *field, slice text, bool present, const struct place *place,
                              struct fault *reterr) {
     const struct field_rule *rule = field->rule;
-    if (field->type == FIELD_STRING && text.size && !utf8_valid(text)) return place_fault(reterr, place, "must be UTF-8");
+    if (field->type == FIELD_STRING && text.size && !utf8_valid(text))
+        return place_fault(reterr, place, "must be UTF-8");
     if (text.size == 0 && !rule->required && !present) return FAULT_NONE;
     const uint32_t low = rule->required && rule->min_len == 0 ? 1 : rule->min_len;
     /* Characters are no more than bytes: they are counted only where that could matter. */
@@ -41,7 +42,8 @@ static fault_code check_text(const struct field_desc *field, slice text, bool pr
     if (check_length(length, low, rule->max_len, unit, place, reterr)) return FAULT_INPUT;
     if (text.size && !format_holds(rule->format, text))
         return place_fault(reterr, place, "must be %s, is '%.*s'%s", format_words(rule->format),
-                      (int)(text.size < 60 ? text.size : 60), (const char *)text.data, text.size > 60 ? "..." : "");
+                           (int)(text.size < 60 ? text.size : 60), (const char *)text.data,
+                           text.size > 60 ? "..." : "");
     return FAULT_NONE;
 }
 
@@ -49,7 +51,8 @@ static fault_code check_range(const struct field_desc *field, double value, cons
                               struct fault *reterr) {
     const struct field_rule *rule = field->rule;
     const bool low_ok = rule->bounds & BOUND_GT ? value > rule->low : !(rule->bounds & BOUND_GTE) || value >= rule->low;
-    const bool high_ok = rule->bounds & BOUND_LT ? value < rule->high : !(rule->bounds & BOUND_LTE) || value <= rule->high;
+    const bool high_ok =
+        rule->bounds & BOUND_LT ? value < rule->high : !(rule->bounds & BOUND_LTE) || value <= rule->high;
     if (low_ok && high_ok) return FAULT_NONE; /* NaN is within no bound */
     const char *const low_words = rule->bounds & BOUND_GT ? "above" : "at least";
     const char *const high_words = rule->bounds & BOUND_LT ? "below" : "at most";
@@ -58,7 +61,7 @@ static fault_code check_range(const struct field_desc *field, double value, cons
     if (!(rule->bounds & (BOUND_GT | BOUND_GTE)))
         return place_fault(reterr, place, "must be %s %.17g, is %.17g", high_words, rule->high, value);
     return place_fault(reterr, place, "must be %s %.17g and %s %.17g, is %.17g", low_words, rule->low, high_words,
-                  rule->high, value);
+                       rule->high, value);
 }
 
 static fault_code check_number(const struct field_desc *field, const void *value, const struct place *place,
@@ -100,7 +103,8 @@ static fault_code check_value(const struct field_desc *field, const void *value,
         return field->message->ruled ? validate_message(field->message, value, place, reterr) : FAULT_NONE;
     if (!field->rule) return FAULT_NONE;
     switch ((enum field_type)field->type) {
-    case FIELD_STRING: case FIELD_BYTES: return check_text(field, *(const slice *)value, present, place, reterr);
+    case FIELD_STRING:
+    case FIELD_BYTES: return check_text(field, *(const slice *)value, present, place, reterr);
     case FIELD_ENUM: return check_enum(field, *(const int32_t *)value, place, reterr);
     default: return check_number(field, value, place, reterr);
     }
@@ -148,7 +152,8 @@ static fault_code check_well_known(const struct message_desc *desc, const void *
     const int32_t nanos = *(const int32_t *)((const uint8_t *)message + desc->fields[1].offset);
     if (desc->well_known == WELL_KNOWN_TIMESTAMP) {
         if (seconds < -62135596800 || seconds > 253402300799 || nanos < 0 || nanos > 999999999)
-            return place_fault(reterr, place, "must be a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z");
+            return place_fault(reterr, place,
+                               "must be a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z");
         return FAULT_NONE;
     }
     const bool signs_agree = !(seconds < 0 && nanos > 0) && !(seconds > 0 && nanos < 0);

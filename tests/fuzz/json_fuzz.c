@@ -10,8 +10,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { ARENA_BYTES = 64 * 1024 * 1024, IGNORE_UNKNOWN = 0x80 };
 
 static const struct message_desc *const messages[] = {
-    &CreateSLORequest_desc, &SLO_desc, &SreDomainIntent_desc, &SearchIncidentsRequest_desc, &Rejection_desc,
-    &GetSLOBurndownRequest_desc, &CreateServiceRequest_desc, &GetSLITimeSeriesResponse_desc,
+    &CreateSLORequest_desc,
+    &SLO_desc,
+    &SreDomainIntent_desc,
+    &SearchIncidentsRequest_desc,
+    &Rejection_desc,
+    &GetSLOBurndownRequest_desc,
+    &CreateServiceRequest_desc,
+    &GetSLITimeSeriesResponse_desc,
 };
 
 static void must(bool holds) {
@@ -32,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     slice first, second, bytes;
     void *message = arena_alloc(arena, message_size(desc)), *read = arena_alloc(arena, message_size(desc));
     must(message && read);
-    if (codec_decode_json(desc, slice_of(data + 1, size - 1), data[0] & IGNORE_UNKNOWN, arena, message, &fault) == FAULT_NONE &&
+    if (codec_decode_json(desc, slice_of(data + 1, size - 1), data[0] & IGNORE_UNKNOWN, arena, message, &fault) ==
+            FAULT_NONE &&
         must_or_limit(codec_encode_json(desc, message, data[0] & 1, arena, &first, &fault)) &&
         must_or_limit(codec_decode_json(desc, first, false, arena, read, &fault)) &&
         must_or_limit(codec_encode_json(desc, read, data[0] & 1, arena, &second, &fault))) {

@@ -10,9 +10,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 enum { ARENA_BYTES = 64 * 1024 * 1024 };
 
 static const struct message_desc *const messages[] = {
-    &SreDomainIntent_desc, &IntentBatch_desc, &EncodedIntentBatch_desc, &IntentAck_desc, &AgentConfig_desc,
-    &AgentStatus_desc, &DiagnosticsRequest_desc, &DiagnosticsReply_desc, &SreDomainFact_desc,
-    &ListOpenIncidentsRequest_desc, &Rejection_desc,
+    &SreDomainIntent_desc,    &IntentBatch_desc,
+    &EncodedIntentBatch_desc, &IntentAck_desc,
+    &AgentConfig_desc,        &AgentStatus_desc,
+    &DiagnosticsRequest_desc, &DiagnosticsReply_desc,
+    &SreDomainFact_desc,      &ListOpenIncidentsRequest_desc,
+    &Rejection_desc,
 };
 
 static void must(bool holds) {
@@ -50,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         must_or_limit(codec_encode_protobuf(desc, read, arena, &second, &fault))) {
         must(slice_equal(first, second));
         if (must_or_limit(codec_copy(desc, message, arena, read, &fault)) &&
-            must_or_limit(codec_encode_protobuf(desc, read, arena, &second, &fault))) must(slice_equal(first, second));
+            must_or_limit(codec_encode_protobuf(desc, read, arena, &second, &fault)))
+            must(slice_equal(first, second));
         if (codec_validate(desc, message, &fault) == FAULT_NONE) check_json(desc, message, first, arena);
     }
     arena_reset(arena);

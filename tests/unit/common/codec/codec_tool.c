@@ -42,9 +42,9 @@ static fault_code serve(const char *operation, const struct message_desc *desc, 
     void *message = arena_alloc(arena, message_size(desc));
     if (!message) abort();
     const bool from_json = operation[0] == 'j';
-    const fault_code code = from_json
-        ? codec_decode_json(desc, in, strcmp(operation, "j2p-ignore") == 0, arena, message, reterr)
-        : codec_decode_protobuf(desc, in, arena, message, reterr);
+    const fault_code code =
+        from_json ? codec_decode_json(desc, in, strcmp(operation, "j2p-ignore") == 0, arena, message, reterr)
+                  : codec_decode_protobuf(desc, in, arena, message, reterr);
     if (code) return code;
     if (strcmp(operation, "check") == 0 && codec_validate(desc, message, reterr)) return FAULT_INPUT;
     if (strcmp(operation, "p2j") == 0) return codec_encode_json(desc, message, false, arena, ret_out, reterr);
@@ -74,8 +74,10 @@ int main(void) {
         struct fault fault = {.code = FAULT_INPUT, .text = "no such message"};
         slice out = {0};
         if (form) out = serve_form(operation, name, in);
-        if (!form && (!desc || serve(operation, desc, in, arena, &out, &fault))) printf("error %s\n", fault.text);
-        else print_hex(out);
+        if (!form && (!desc || serve(operation, desc, in, arena, &out, &fault)))
+            printf("error %s\n", fault.text);
+        else
+            print_hex(out);
         (void)fflush(stdout);
     }
     free(line);

@@ -25,7 +25,8 @@ static int teardown(void **state) {
 
 static void assert_read(const struct message_desc *desc, const char *json, void *ret_message) {
     struct fault fault = {0};
-    if (codec_decode_json(desc, slice_from_text(json), false, arena, ret_message, &fault)) fail_msg("%s: %s", json, fault.text);
+    if (codec_decode_json(desc, slice_from_text(json), false, arena, ret_message, &fault))
+        fail_msg("%s: %s", json, fault.text);
 }
 
 static void assert_refused(const struct message_desc *desc, const char *json, const char *words) {
@@ -63,14 +64,18 @@ static void whole_numbers_come_in_many_forms(void **state) {
 }
 
 static void numbers_out_of_range_are_refused(void **state) {
-    assert_refused(&SLIWindow_desc, "{\"windowSeconds\":2147483648}", "window_seconds: expected a whole number of 32 bits, found uint");
-    assert_refused(&SLIWindow_desc, "{\"windowSeconds\":1.5}", "window_seconds: expected a whole number of 32 bits, found real");
-    assert_refused(&SLIWindow_desc, "{\"windowSeconds\":true}", "window_seconds: expected a whole number of 32 bits, found true");
+    assert_refused(&SLIWindow_desc, "{\"windowSeconds\":2147483648}",
+                   "window_seconds: expected a whole number of 32 bits, found uint");
+    assert_refused(&SLIWindow_desc, "{\"windowSeconds\":1.5}",
+                   "window_seconds: expected a whole number of 32 bits, found real");
+    assert_refused(&SLIWindow_desc, "{\"windowSeconds\":true}",
+                   "window_seconds: expected a whole number of 32 bits, found true");
     assert_refused(&SLIWindow_desc, "{\"good\":\"9223372036854775808\"}",
                    "good: expected a whole number of 64 bits, found string '9223372036854775808'");
     assert_refused(&SLIWindow_desc, "{\"good\":\"1 \"}", "good: expected a whole number of 64 bits, found string '1 '");
     assert_refused(&SLIWindow_desc, "{\"good\":\"\"}", "good: expected a whole number of 64 bits, found string ''");
-    assert_refused(&StreamAck_desc, "{\"stream\":-1}", "stream: expected a whole number from 0 to 18446744073709551615, found sint");
+    assert_refused(&StreamAck_desc, "{\"stream\":-1}",
+                   "stream: expected a whole number from 0 to 18446744073709551615, found sint");
     StreamAck ack;
     assert_read(&StreamAck_desc, "{\"stream\":\"18446744073709551615\",\"committedSequence\":-0}", &ack);
     assert_true(ack.stream == UINT64_MAX);
@@ -97,7 +102,12 @@ static void doubles_have_their_words(void **state) {
 }
 
 static void times_are_rfc_3339(void **state) {
-    static const struct { const char *in; int64_t seconds; int32_t nanos; const char *out; } cases[] = {
+    static const struct {
+        const char *in;
+        int64_t seconds;
+        int32_t nanos;
+        const char *out;
+    } cases[] = {
         {"2026-11-21T01:02:03Z", 1795222923, 0, "2026-11-21T01:02:03Z"},
         {"2026-11-21T01:02:03.5Z", 1795222923, 500000000, "2026-11-21T01:02:03.500Z"},
         {"2026-11-21T01:02:03.000001Z", 1795222923, 1000, "2026-11-21T01:02:03.000001Z"},
@@ -124,24 +134,44 @@ static void times_are_rfc_3339(void **state) {
 }
 
 static void wrong_times_are_refused(void **state) {
-    static const char *const wrong[] = {
-        "2026-11-21 01:02:03Z", "2026-11-21T01:02:03", "2026-11-21T01:02:03z", "2026-13-01T00:00:00Z", "2025-02-29T00:00:00Z",
-        "1900-02-29T00:00:00Z", "2026-11-21T24:00:00Z", "2026-11-21T01:02:60Z", "2026-11-21T01:02:03.Z", "",
-        "2026-11-21T01:02:03.1234567890Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01",
-        "2026-11-21T01:02:03Zx", "26-11-21T01:02:03Z", "2026-11-21T01:02:03+1:00"};
+    static const char *const wrong[] = {"2026-11-21 01:02:03Z",
+                                        "2026-11-21T01:02:03",
+                                        "2026-11-21T01:02:03z",
+                                        "2026-13-01T00:00:00Z",
+                                        "2025-02-29T00:00:00Z",
+                                        "1900-02-29T00:00:00Z",
+                                        "2026-11-21T24:00:00Z",
+                                        "2026-11-21T01:02:60Z",
+                                        "2026-11-21T01:02:03.Z",
+                                        "",
+                                        "2026-11-21T01:02:03.1234567890Z",
+                                        "0000-01-01T00:00:00Z",
+                                        "0001-01-01T00:00:00+00:01",
+                                        "9999-12-31T23:59:59-00:01",
+                                        "2026-11-21T01:02:03Zx",
+                                        "26-11-21T01:02:03Z",
+                                        "2026-11-21T01:02:03+1:00"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         char json[96], words[160];
         (void)snprintf(json, sizeof json, "{\"windowStart\":\"%s\"}", wrong[i]);
-        (void)snprintf(words, sizeof words, "window_start: expected a time such as \"2026-11-21T01:02:03.5Z\", found string '%s'",
-                       wrong[i]);
+        (void)snprintf(words, sizeof words,
+                       "window_start: expected a time such as \"2026-11-21T01:02:03.5Z\", found string '%s'", wrong[i]);
         assert_refused(&SLIWindow_desc, json, words);
     }
 }
 
 static void durations_end_in_s(void **state) {
-    static const struct { const char *in; int64_t seconds; int32_t nanos; const char *out; } cases[] = {
-        {"1.5s", 1, 500000000, "1.500s"}, {"-0.5s", 0, -500000000, "-0.500s"}, {"60s", 60, 0, "60s"},
-        {"-315576000000s", -315576000000, 0, "-315576000000s"}, {"0.000000001s", 0, 1, "0.000000001s"}, {"0s", 0, 0, "0s"}};
+    static const struct {
+        const char *in;
+        int64_t seconds;
+        int32_t nanos;
+        const char *out;
+    } cases[] = {{"1.5s", 1, 500000000, "1.500s"},
+                 {"-0.5s", 0, -500000000, "-0.500s"},
+                 {"60s", 60, 0, "60s"},
+                 {"-315576000000s", -315576000000, 0, "-315576000000s"},
+                 {"0.000000001s", 0, 1, "0.000000001s"},
+                 {"0s", 0, 0, "0s"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         GetSLOBurndownRequest request;
         char json[64];
@@ -152,10 +182,12 @@ static void durations_end_in_s(void **state) {
         (void)snprintf(json, sizeof json, "{\"step\":\"%s\"}", cases[i].out);
         assert_written(&GetSLOBurndownRequest_desc, &request, false, json);
     }
-    assert_refused(&GetSLOBurndownRequest_desc, "{\"step\":\"1\"}", "step: expected a duration such as \"1.5s\", found string '1'");
+    assert_refused(&GetSLOBurndownRequest_desc, "{\"step\":\"1\"}",
+                   "step: expected a duration such as \"1.5s\", found string '1'");
     assert_refused(&GetSLOBurndownRequest_desc, "{\"step\":\"315576000001s\"}",
                    "step: expected a duration such as \"1.5s\", found string '315576000001s'");
-    assert_refused(&GetSLOBurndownRequest_desc, "{\"step\":60}", "step: expected a duration such as \"1.5s\", found uint");
+    assert_refused(&GetSLOBurndownRequest_desc, "{\"step\":60}",
+                   "step: expected a duration such as \"1.5s\", found uint");
 }
 
 static void bytes_are_base64_of_both_kinds(void **state) {
@@ -165,7 +197,8 @@ static void bytes_are_base64_of_both_kinds(void **state) {
         char json[64];
         (void)snprintf(json, sizeof json, "{\"payload\":\"%s\"}", forms[i]);
         assert_read(&Rejection_desc, json, &rejection);
-        assert_true(slice_equal(rejection.payload, SLICE_LIT("\xfb\xff\xbf" "a")));
+        assert_true(slice_equal(rejection.payload, SLICE_LIT("\xfb\xff\xbf"
+                                                             "a")));
         assert_written(&Rejection_desc, &rejection, false, "{\"payload\":\"+/+/YQ==\"}");
     }
     assert_refused(&Rejection_desc, "{\"payload\":\"YQ=\"}", "payload: expected base64, found string 'YQ='");
@@ -195,7 +228,8 @@ static void null_is_the_default_but_no_item(void **state) {
 
 static void twice_is_refused(void **state) {
     assert_refused(&Incident_desc, "{\"title\":\"a\",\"title\":\"b\"}", "title: the field is given twice");
-    assert_refused(&Incident_desc, "{\"assignedTo\":\"a\",\"assigned_to\":\"b\"}", "assigned_to: the field is given twice");
+    assert_refused(&Incident_desc, "{\"assignedTo\":\"a\",\"assigned_to\":\"b\"}",
+                   "assigned_to: the field is given twice");
     assert_refused(&Incident_desc, "{\"labels\":{\"a\":\"1\",\"a\":\"2\"}}", "labels[a]: the key is there twice");
     assert_refused(&SLISpec_desc, "{\"probe\":{},\"counterRatio\":{}}",
                    "counter_ratio: probe is given already, and only one of 'kind' may be");
@@ -222,8 +256,8 @@ static void broken_text_is_refused_with_its_place(void **state) {
 static void pretty_text_is_indented(void **state) {
     slice ids[] = {SLICE_LIT("a"), SLICE_LIT("b")};
     Incident_LabelsEntry labels[] = {{SLICE_LIT("k"), SLICE_LIT("v\n")}};
-    const Incident incident = {.incident_id = SLICE_LIT("i"), .alert_ids = {ids, 2}, .labels = {labels, 1},
-                               .has_created_at = true};
+    const Incident incident = {
+        .incident_id = SLICE_LIT("i"), .alert_ids = {ids, 2}, .labels = {labels, 1}, .has_created_at = true};
     assert_written(&Incident_desc, &incident, true,
                    "{\n  \"incidentId\": \"i\",\n  \"alertIds\": [\n    \"a\",\n    \"b\"\n  ],\n  \"labels\": {\n"
                    "    \"k\": \"v\\n\"\n  },\n  \"createdAt\": \"1970-01-01T00:00:00Z\"\n}");
@@ -234,7 +268,9 @@ static void times_out_of_range_are_not_written(void **state) {
     slice json;
     const Incident incident = {.has_created_at = true, .created_at = {INT64_MAX, 0}};
     assert_int_equal(codec_encode_json(&Incident_desc, &incident, false, arena, &json, &fault), FAULT_INPUT);
-    assert_string_equal(fault.text, "write Incident as JSON: created_at: 9223372036854775807 seconds and 0 nanos are out of a time's range");
+    assert_string_equal(
+        fault.text,
+        "write Incident as JSON: created_at: 9223372036854775807 seconds and 0 nanos are out of a time's range");
 }
 
 static void a_full_arena_is_said(void **state) {
@@ -243,7 +279,8 @@ static void a_full_arena_is_said(void **state) {
     char json[2048];
     memset(json, ' ', sizeof json);
     SLO slo;
-    assert_int_equal(codec_decode_json(&SLO_desc, slice_of(json, sizeof json), false, small, &slo, &fault), FAULT_LIMIT);
+    assert_int_equal(codec_decode_json(&SLO_desc, slice_of(json, sizeof json), false, small, &slo, &fault),
+                     FAULT_LIMIT);
     const Rejection rejection = {.payload = slice_of(json, sizeof json)};
     slice text;
     assert_int_equal(codec_encode_json(&Rejection_desc, &rejection, false, small, &text, &fault), FAULT_LIMIT);
@@ -253,11 +290,22 @@ static void a_full_arena_is_said(void **state) {
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(both_names_are_taken), CASE(whole_numbers_come_in_many_forms), CASE(numbers_out_of_range_are_refused),
-        CASE(doubles_have_their_words), CASE(times_are_rfc_3339), CASE(wrong_times_are_refused), CASE(durations_end_in_s),
-        CASE(bytes_are_base64_of_both_kinds), CASE(enums_go_by_name_and_number), CASE(null_is_the_default_but_no_item),
-        CASE(twice_is_refused), CASE(unknown_fields_are_named_or_ignored), CASE(broken_text_is_refused_with_its_place),
-        CASE(pretty_text_is_indented), CASE(times_out_of_range_are_not_written), CASE(a_full_arena_is_said),
+        CASE(both_names_are_taken),
+        CASE(whole_numbers_come_in_many_forms),
+        CASE(numbers_out_of_range_are_refused),
+        CASE(doubles_have_their_words),
+        CASE(times_are_rfc_3339),
+        CASE(wrong_times_are_refused),
+        CASE(durations_end_in_s),
+        CASE(bytes_are_base64_of_both_kinds),
+        CASE(enums_go_by_name_and_number),
+        CASE(null_is_the_default_but_no_item),
+        CASE(twice_is_refused),
+        CASE(unknown_fields_are_named_or_ignored),
+        CASE(broken_text_is_refused_with_its_place),
+        CASE(pretty_text_is_indented),
+        CASE(times_out_of_range_are_not_written),
+        CASE(a_full_arena_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

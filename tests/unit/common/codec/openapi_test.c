@@ -46,8 +46,8 @@ static void the_document_holds_together(void **state) {
     }
     assert_references_lead(root, root);
 
-    yyjson_val *slo = yyjson_obj_get(yyjson_ptr_get(root, "/components/schemas"),
-                                     "ameide_core_proto.sre.core.v1.CreateSLORequested");
+    yyjson_val *slo =
+        yyjson_obj_get(yyjson_ptr_get(root, "/components/schemas"), "ameide_core_proto.sre.core.v1.CreateSLORequested");
     yyjson_val *target = yyjson_ptr_get(slo, "/properties/target");
     assert_true(yyjson_get_num(yyjson_obj_get(target, "exclusiveMinimum")) == 0);
     assert_true(yyjson_get_num(yyjson_obj_get(target, "exclusiveMaximum")) == 100);

@@ -27,16 +27,25 @@ static int teardown(void **state) {
 static SreDomainIntent window_intent(void) {
     SreDomainIntent intent = {
         .has_meta = true,
-        .meta = {.message_id = SLICE_LIT("0190a3c1-7a5e-7000-8000-0123456789ab"), .tenant_id = SLICE_LIT("acme"),
-                 .has_occurred_at = true, .occurred_at = {1700000000, 5}, .producer = SLICE_LIT("edge-1"),
+        .meta = {.message_id = SLICE_LIT("0190a3c1-7a5e-7000-8000-0123456789ab"),
+                 .tenant_id = SLICE_LIT("acme"),
+                 .has_occurred_at = true,
+                 .occurred_at = {1700000000, 5},
+                 .producer = SLICE_LIT("edge-1"),
                  .schema_version = 1},
         .has_subject = true,
         .subject = {.aggregate_type = SLICE_LIT("slo"), .aggregate_id = SLICE_LIT("checkout")},
         .which_intent = SreDomainIntent_record_sli_window_tag,
     };
-    intent.intent.record_sli_window = (RecordSLIWindowRequested){
-        .slo_id = SLICE_LIT("checkout"), .has_window_start = true, .window_start = {1699999980, 0},
-        .window_seconds = 60, .good = 41, .total = 42, .scrapes_expected = 6, .scrapes_seen = 6, .revision = 1};
+    intent.intent.record_sli_window = (RecordSLIWindowRequested){.slo_id = SLICE_LIT("checkout"),
+                                                                 .has_window_start = true,
+                                                                 .window_start = {1699999980, 0},
+                                                                 .window_seconds = 60,
+                                                                 .good = 41,
+                                                                 .total = 42,
+                                                                 .scrapes_expected = 6,
+                                                                 .scrapes_seen = 6,
+                                                                 .revision = 1};
     return intent;
 }
 
@@ -68,8 +77,8 @@ static void lists_of_every_kind_survive(void **state) {
     Severity severities[] = {SEVERITY_LOW, SEVERITY_CRITICAL, SEVERITY_HIGH};
     TimelineEntry entries[] = {{.entry_id = SLICE_LIT("a"), .text = SLICE_LIT("x")}, {.entry_id = SLICE_LIT("b")}};
     Incident_LabelsEntry labels[] = {{SLICE_LIT("team"), SLICE_LIT("sre")}, {SLICE_LIT("empty"), {0}}};
-    Incident incident = {.incident_id = SLICE_LIT("i"), .alert_ids = {ids, 9}, .timeline = {entries, 2},
-                         .labels = {labels, 2}};
+    Incident incident = {
+        .incident_id = SLICE_LIT("i"), .alert_ids = {ids, 9}, .timeline = {entries, 2}, .labels = {labels, 2}};
     slice bytes;
     assert_int_equal(codec_encode_protobuf(&Incident_desc, &incident, f->arena, &bytes, &fault), FAULT_NONE);
     Incident read;
@@ -82,8 +91,10 @@ static void lists_of_every_kind_survive(void **state) {
     assert_int_equal(read.labels.items[1].value.size, 0);
 
     ListOpenIncidentsRequest request = {.severities = {severities, 3}}, request_read;
-    assert_int_equal(codec_encode_protobuf(&ListOpenIncidentsRequest_desc, &request, f->arena, &bytes, &fault), FAULT_NONE);
-    assert_int_equal(codec_decode_protobuf(&ListOpenIncidentsRequest_desc, bytes, f->arena, &request_read, &fault), FAULT_NONE);
+    assert_int_equal(codec_encode_protobuf(&ListOpenIncidentsRequest_desc, &request, f->arena, &bytes, &fault),
+                     FAULT_NONE);
+    assert_int_equal(codec_decode_protobuf(&ListOpenIncidentsRequest_desc, bytes, f->arena, &request_read, &fault),
+                     FAULT_NONE);
     assert_int_equal(request_read.severities.count, 3);
     assert_int_equal(request_read.severities.items[1], SEVERITY_CRITICAL);
 }
@@ -94,8 +105,9 @@ static void enums_are_read_packed_and_not(void **state) {
     /* Field 3: 1 alone, then 2 and 3 packed, then 4 alone. */
     const uint8_t bytes[] = {0x18, 1, 0x1a, 2, 2, 3, 0x18, 4};
     ListOpenIncidentsRequest read;
-    assert_int_equal(codec_decode_protobuf(&ListOpenIncidentsRequest_desc, slice_of(bytes, sizeof bytes), f->arena, &read,
-                                           &fault), FAULT_NONE);
+    assert_int_equal(
+        codec_decode_protobuf(&ListOpenIncidentsRequest_desc, slice_of(bytes, sizeof bytes), f->arena, &read, &fault),
+        FAULT_NONE);
     assert_int_equal(read.severities.count, 4);
     for (int i = 0; i < 4; i++) assert_int_equal(read.severities.items[i], i + 1);
 }
@@ -104,8 +116,8 @@ static void batch_is_read_with_intents_encoded(void **state) {
     struct fixture *f = *state;
     struct fault fault = {0};
     SreDomainIntent intents[] = {window_intent(), window_intent()};
-    IntentBatch batch = {.epoch = SLICE_LIT("e"), .stream = 3, .after_sequence = 8, .first_sequence = 9,
-                         .intents = {intents, 2}};
+    IntentBatch batch = {
+        .epoch = SLICE_LIT("e"), .stream = 3, .after_sequence = 8, .first_sequence = 9, .intents = {intents, 2}};
     slice bytes;
     assert_int_equal(codec_encode_protobuf(&IntentBatch_desc, &batch, f->arena, &bytes, &fault), FAULT_NONE);
     EncodedIntentBatch encoded;
@@ -130,7 +142,8 @@ static void every_cut_is_refused_or_read(void **state) {
     size_t refused = 0;
     for (size_t size = 0; size < bytes.size; size++) {
         SreDomainIntent read;
-        const fault_code code = codec_decode_protobuf(&SreDomainIntent_desc, slice_first(bytes, size), f->arena, &read, &fault);
+        const fault_code code =
+            codec_decode_protobuf(&SreDomainIntent_desc, slice_first(bytes, size), f->arena, &read, &fault);
         assert_true(code == FAULT_NONE || code == FAULT_INPUT);
         refused += code == FAULT_INPUT;
     }
@@ -142,7 +155,8 @@ static void text_that_is_not_utf8_is_refused(void **state) {
     struct fault fault = {0};
     const uint8_t bytes[] = {0x0a, 2, 0xc3, 0x28};
     SLO slo;
-    assert_int_equal(codec_decode_protobuf(&SLO_desc, slice_of(bytes, sizeof bytes), f->arena, &slo, &fault), FAULT_INPUT);
+    assert_int_equal(codec_decode_protobuf(&SLO_desc, slice_of(bytes, sizeof bytes), f->arena, &slo, &fault),
+                     FAULT_INPUT);
     assert_non_null(strstr(fault.text, "UTF-8"));
 }
 
@@ -177,8 +191,9 @@ static void a_copy_stands_alone(void **state) {
     uint8_t *volatile_bytes = arena_alloc(f->arena, bytes.size);
     memcpy(volatile_bytes, bytes.data, bytes.size);
     SreDomainIntent read, copy;
-    assert_int_equal(codec_decode_protobuf(&SreDomainIntent_desc, slice_of(volatile_bytes, bytes.size), f->arena, &read,
-                                           &fault), FAULT_NONE);
+    assert_int_equal(
+        codec_decode_protobuf(&SreDomainIntent_desc, slice_of(volatile_bytes, bytes.size), f->arena, &read, &fault),
+        FAULT_NONE);
     assert_int_equal(codec_copy(&SreDomainIntent_desc, &read, other, &copy, &fault), FAULT_NONE);
     memset(volatile_bytes, 'z', bytes.size);
     slice again;

@@ -10,8 +10,11 @@
 #include "sre.pb.h"
 
 static CreateSLORequested good_slo(void) {
-    CreateSLORequested slo = {.slo_id = SLICE_LIT("checkout-availability"), .name = SLICE_LIT("Checkout"),
-                              .target = 99.9, .window = SLO_WINDOW_28D, .has_sli_spec = true};
+    CreateSLORequested slo = {.slo_id = SLICE_LIT("checkout-availability"),
+                              .name = SLICE_LIT("Checkout"),
+                              .target = 99.9,
+                              .window = SLO_WINDOW_28D,
+                              .has_sli_spec = true};
     slo.sli_spec.which_kind = SLISpec_counter_ratio_tag;
     slo.sli_spec.kind.counter_ratio.total_selector = SLICE_LIT("http_requests_total");
     slo.sli_spec.window_seconds = 60;
@@ -42,7 +45,8 @@ static void required_text_is_asked_for(void **state) {
 static void forms_are_held(void **state) {
     CreateSLORequested slo = good_slo();
     slo.slo_id = SLICE_LIT("a b");
-    assert_refused(&CreateSLORequested_desc, &slo, "slo_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ -, is 'a b'");
+    assert_refused(&CreateSLORequested_desc, &slo,
+                   "slo_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ -, is 'a b'");
 }
 
 static void characters_are_counted_not_bytes(void **state) {
@@ -65,15 +69,18 @@ static void numbers_keep_to_their_range(void **state) {
     assert_refused(&CreateSLORequested_desc, &slo, "target: must be above 0 and below 100, is nan");
     slo = good_slo();
     slo.sli_spec.window_seconds = 3601;
-    assert_refused(&CreateSLORequested_desc, &slo, "sli_spec.window_seconds: must be at least 1 and at most 3600, is 3601");
+    assert_refused(&CreateSLORequested_desc, &slo,
+                   "sli_spec.window_seconds: must be at least 1 and at most 3600, is 3601");
 }
 
 static void enums_are_defined(void **state) {
     CreateSLORequested slo = good_slo();
     slo.window = 9;
-    assert_refused(&CreateSLORequested_desc, &slo, "window: must be one of SLO_WINDOW_7D, SLO_WINDOW_28D, SLO_WINDOW_30D, is 9");
+    assert_refused(&CreateSLORequested_desc, &slo,
+                   "window: must be one of SLO_WINDOW_7D, SLO_WINDOW_28D, SLO_WINDOW_30D, is 9");
     slo.window = 0;
-    assert_refused(&CreateSLORequested_desc, &slo, "window: is required: one of SLO_WINDOW_7D, SLO_WINDOW_28D, SLO_WINDOW_30D");
+    assert_refused(&CreateSLORequested_desc, &slo,
+                   "window: is required: one of SLO_WINDOW_7D, SLO_WINDOW_28D, SLO_WINDOW_30D");
 }
 
 static void messages_and_oneofs_are_required(void **state) {
@@ -104,7 +111,8 @@ static void lists_are_bounded_and_items_checked(void **state) {
 
 static void maps_have_checked_keys(void **state) {
     CreateSLORequested slo = good_slo();
-    CreateSLORequested_LabelsEntry labels[] = {{SLICE_LIT("team"), SLICE_LIT("a")}, {SLICE_LIT("team"), SLICE_LIT("b")}};
+    CreateSLORequested_LabelsEntry labels[] = {{SLICE_LIT("team"), SLICE_LIT("a")},
+                                               {SLICE_LIT("team"), SLICE_LIT("b")}};
     slo.labels.items = labels;
     slo.labels.count = 2;
     assert_refused(&CreateSLORequested_desc, &slo, "labels[team]: the key is there twice");
@@ -114,8 +122,11 @@ static void maps_have_checked_keys(void **state) {
 }
 
 static void times_are_in_range(void **state) {
-    RecordSLIWindowRequested window = {.slo_id = SLICE_LIT("s"), .has_window_start = true, .window_start = {0, 1000000000},
-                                       .window_seconds = 60, .revision = 1};
+    RecordSLIWindowRequested window = {.slo_id = SLICE_LIT("s"),
+                                       .has_window_start = true,
+                                       .window_start = {0, 1000000000},
+                                       .window_seconds = 60,
+                                       .revision = 1};
     assert_refused(&RecordSLIWindowRequested_desc, &window,
                    "window_start: must be a time from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999999Z");
 }
@@ -149,12 +160,18 @@ static void enums_have_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_message_passes), cmocka_unit_test(required_text_is_asked_for),
-        cmocka_unit_test(forms_are_held), cmocka_unit_test(characters_are_counted_not_bytes),
-        cmocka_unit_test(numbers_keep_to_their_range), cmocka_unit_test(enums_are_defined),
-        cmocka_unit_test(messages_and_oneofs_are_required), cmocka_unit_test(lists_are_bounded_and_items_checked),
-        cmocka_unit_test(maps_have_checked_keys), cmocka_unit_test(times_are_in_range),
-        cmocka_unit_test(the_path_leads_through_lists), cmocka_unit_test(routes_are_found),
+        cmocka_unit_test(a_good_message_passes),
+        cmocka_unit_test(required_text_is_asked_for),
+        cmocka_unit_test(forms_are_held),
+        cmocka_unit_test(characters_are_counted_not_bytes),
+        cmocka_unit_test(numbers_keep_to_their_range),
+        cmocka_unit_test(enums_are_defined),
+        cmocka_unit_test(messages_and_oneofs_are_required),
+        cmocka_unit_test(lists_are_bounded_and_items_checked),
+        cmocka_unit_test(maps_have_checked_keys),
+        cmocka_unit_test(times_are_in_range),
+        cmocka_unit_test(the_path_leads_through_lists),
+        cmocka_unit_test(routes_are_found),
         cmocka_unit_test(enums_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
