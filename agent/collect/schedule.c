@@ -29,7 +29,8 @@ static void schedule_fired(void *context) {
 fault_code schedule_init(struct schedule *schedule, struct loop *loop, int64_t interval_ms, int64_t offset_ms,
                          void (*call)(void *context, int64_t slot_ms), void *context, struct fault *reterr) {
     if (interval_ms < 1 || interval_ms > SCHEDULE_INTERVAL_MS_MAX || offset_ms < 0 || offset_ms >= interval_ms)
-        return fault_set(reterr, FAULT_INPUT, "interval of %lld ms and offset of %lld ms: expected 1 ms to a day, and an offset inside it",
+        return fault_set(reterr, FAULT_INPUT,
+                         "interval of %lld ms and offset of %lld ms: expected 1 ms to a day, and an offset inside it",
                          (long long)interval_ms, (long long)offset_ms);
     *schedule = (struct schedule){.interval_ms = interval_ms, .offset_ms = offset_ms, .call = call, .context = context};
     schedule->timer = loop_timer_new(loop, schedule_fired, schedule);

@@ -39,11 +39,14 @@ static fault_code check_targets(const struct fold_target *targets, size_t count,
         const struct fold_target *const t = &targets[i];
         if (t->name.size == 0 || t->interval_ms < 1 || t->timeout_ms < 1 || t->timeout_ms > t->interval_ms ||
             t->offset_ms < 0 || t->offset_ms >= t->interval_ms)
-            return fault_set(reterr, FAULT_INPUT, "target '%.*s': expected a name, a timeout of at most the interval, and an offset inside it",
-                             SLICE_ARG(slice_first(t->name, 100)));
+            return fault_set(
+                reterr, FAULT_INPUT,
+                "target '%.*s': expected a name, a timeout of at most the interval, and an offset inside it",
+                SLICE_ARG(slice_first(t->name, 100)));
         for (size_t j = 0; j < i; j++)
             if (targets[j].probe == t->probe && slice_equal(targets[j].name, t->name))
-                return fault_set(reterr, FAULT_CONFLICT, "two targets are named '%.*s'", SLICE_ARG(slice_first(t->name, 100)));
+                return fault_set(reterr, FAULT_CONFLICT, "two targets are named '%.*s'",
+                                 SLICE_ARG(slice_first(t->name, 100)));
     }
     return FAULT_NONE;
 }
@@ -52,7 +55,8 @@ static fault_code check_slis(const struct sli *const *slis, size_t count, struct
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < i; j++)
             if (slice_equal(sli_definition(slis[i])->slo_id, sli_definition(slis[j])->slo_id))
-                return fault_set(reterr, FAULT_CONFLICT, "two SLIs are of slo '%.*s'", SLICE_ARG(sli_definition(slis[i])->slo_id));
+                return fault_set(reterr, FAULT_CONFLICT, "two SLIs are of slo '%.*s'",
+                                 SLICE_ARG(sli_definition(slis[i])->slo_id));
     return FAULT_NONE;
 }
 
@@ -69,14 +73,19 @@ static fault_code fold_add_targets(struct fold *fold, const struct fold_target *
     for (size_t i = 0; i < fold->targets_count; i++) {
         const struct fold_target *const t = &targets[i];
         memcpy(names, t->name.data, t->name.size);
-        fold->targets[i] = (struct fold_slot){.name = slice_of(names, t->name.size), .probe = t->probe, .interval_ms = t->interval_ms,
-                                              .offset_ms = t->offset_ms, .timeout_ms = t->timeout_ms, .last_slot_ms = INT64_MIN};
+        fold->targets[i] = (struct fold_slot){.name = slice_of(names, t->name.size),
+                                              .probe = t->probe,
+                                              .interval_ms = t->interval_ms,
+                                              .offset_ms = t->offset_ms,
+                                              .timeout_ms = t->timeout_ms,
+                                              .last_slot_ms = INT64_MIN};
         names += t->name.size;
     }
     return FAULT_NONE;
 }
 
-static fault_code fold_add_slis(struct fold *fold, const struct sli *const *slis, int64_t now_ms, struct fault *reterr) {
+static fault_code fold_add_slis(struct fold *fold, const struct sli *const *slis, int64_t now_ms,
+                                struct fault *reterr) {
     fold->slis = fold_alloc(fold, fold->slis_count, sizeof *fold->slis);
     if (fold->slis == NULL) return fold_no_memory(reterr);
     for (size_t i = 0; i < fold->slis_count; i++) {
@@ -152,7 +161,8 @@ static fault_code fold_fill(struct fold *fold, const struct fold_target *targets
     if (code) return code;
     fold->snapshot_max = fold_snapshot_bound(fold);
     fold->snapshot = fold_alloc(fold, fold->snapshot_max, 1);
-    if (fold->snapshot == NULL || !series_table_init(&fold->series, (uint32_t)fold->settings.series_max)) return fold_no_memory(reterr);
+    if (fold->snapshot == NULL || !series_table_init(&fold->series, (uint32_t)fold->settings.series_max))
+        return fold_no_memory(reterr);
     fold->stats.memory_bytes += sizeof *fold + series_table_bytes((uint32_t)fold->settings.series_max);
     return FAULT_NONE;
 }
@@ -160,8 +170,10 @@ static fault_code fold_fill(struct fold *fold, const struct fold_target *targets
 fault_code fold_new(const struct fold_settings *settings, const struct fold_target *targets, size_t targets_count,
                     const struct sli *const *slis, size_t slis_count, int64_t now_ms, struct fold **ret_fold,
                     struct fault *reterr) {
-    if (settings->series_max > FOLD_SERIES_MAX || targets_count > FOLD_TARGETS_MAX || slis_count > FOLD_SLIS_MAX || settings->gap_windows_max < 1)
-        return fault_set(reterr, FAULT_INPUT, "at most %d series, %d targets and %d SLIs, and gap_windows_max at least 1", FOLD_SERIES_MAX,
+    if (settings->series_max > FOLD_SERIES_MAX || targets_count > FOLD_TARGETS_MAX || slis_count > FOLD_SLIS_MAX ||
+        settings->gap_windows_max < 1)
+        return fault_set(reterr, FAULT_INPUT,
+                         "at most %d series, %d targets and %d SLIs, and gap_windows_max at least 1", FOLD_SERIES_MAX,
                          FOLD_TARGETS_MAX, FOLD_SLIS_MAX);
     struct fold *fold = calloc(1, sizeof *fold);
     if (fold == NULL) return fold_no_memory(reterr);
@@ -192,9 +204,11 @@ fault_code fold_attach(struct fold *fold, size_t target, struct selector_index *
     const struct fold_slot *const slot = &fold->targets[target];
     for (uint32_t b = slot->bindings_first; b < slot->bindings_first + slot->bindings_count; b++)
         for (uint32_t part = 0; part < SLI_PART_COUNT_; part++) {
-            const struct selector *const selector = sli_selector(fold->slis[fold->bindings[b].sli].sli, (enum sli_part)part);
+            const struct selector *const selector =
+                sli_selector(fold->slis[fold->bindings[b].sli].sli, (enum sli_part)part);
             if (selector == NULL) continue;
-            const fault_code code = selector_index_add(index, selector, fold_on_sample, fold, b * SLI_PART_COUNT_ + part, reterr);
+            const fault_code code =
+                selector_index_add(index, selector, fold_on_sample, fold, b * SLI_PART_COUNT_ + part, reterr);
             if (code) return code;
         }
     return FAULT_NONE;
@@ -203,7 +217,8 @@ fault_code fold_attach(struct fold *fold, size_t target, struct selector_index *
 fault_code fold_begin(struct fold *fold, size_t target, int64_t slot_ms, struct fault *reterr) {
     struct fold_slot *const slot = &fold->targets[target];
     if (slot->in_flight)
-        return fault_set(reterr, FAULT_CONFLICT, "target '%.*s' is being scraped already", SLICE_ARG(slice_first(slot->name, 100)));
+        return fault_set(reterr, FAULT_CONFLICT, "target '%.*s' is being scraped already",
+                         SLICE_ARG(slice_first(slot->name, 100)));
     slot->in_flight = true;
     slot->swept = false;
     slot->slot_ms = slot_ms;
@@ -219,12 +234,14 @@ static void fold_sweep(struct fold *fold, int64_t now_ms) {
     const int64_t before_s = (now_ms - fold->settings.series_forget_ms) / 1000;
     if (before_s <= 0) return;
     for (uint32_t b = 0; b < fold->bindings_count; b++)
-        fold->stats.series_forgotten += series_drop(&fold->series, &fold->bindings[b].series_first, series_is_old, (uint32_t)before_s);
+        fold->stats.series_forgotten +=
+            series_drop(&fold->series, &fold->bindings[b].series_first, series_is_old, (uint32_t)before_s);
 }
 
 static bool label_number(const struct exposition_sample *sample, const char *name, double *ret_value) {
     for (size_t i = 0; i < sample->labels_count; i++)
-        if (slice_equal_text(sample->labels[i].name, name)) return exposition_number(sample->labels[i].value, ret_value);
+        if (slice_equal_text(sample->labels[i].name, name))
+            return exposition_number(sample->labels[i].value, ret_value);
     return false;
 }
 
@@ -305,7 +322,8 @@ static void commit_series(struct fold *fold, struct fold_binding *binding, bool 
         for (int i = 0; i <= histogram; i++) {
             const double increase = reset ? series->staged[i] : series->staged[i] - series->last[i];
             const bool good = histogram ? i == 0 : series->part == SLI_PART_GOOD;
-            count_increase(good ? &count->good : &count->total, good ? &binding->good_part : &binding->total_part, increase);
+            count_increase(good ? &count->good : &count->total, good ? &binding->good_part : &binding->total_part,
+                           increase);
         }
     }
     series->last[0] = series->staged[0];
@@ -314,7 +332,8 @@ static void commit_series(struct fold *fold, struct fold_binding *binding, bool 
 }
 
 /* Returns how many histograms could not be judged, because one of their two buckets was not there. */
-static uint32_t commit_binding(struct fold *fold, struct fold_binding *binding, int64_t slot_ms, struct fold_count *count) {
+static uint32_t commit_binding(struct fold *fold, struct fold_binding *binding, int64_t slot_ms,
+                               struct fold_count *count) {
     const bool histogram = fold->slis[binding->sli].definition->kind == SLI_HISTOGRAM;
     const uint8_t whole = histogram ? SERIES_STAGED | SERIES_STAGED_TOTAL : SERIES_STAGED;
     uint32_t halves = 0;
@@ -366,29 +385,39 @@ static void fold_unstage(struct fold *fold, struct fold_slot *target, bool forge
     target->in_flight = false;
 }
 
-static fault_code commit_faults(const struct fold *fold, const struct fold_binding *binding, uint32_t halves, struct fault *reterr) {
+static fault_code commit_faults(const struct fold *fold, const struct fold_binding *binding, uint32_t halves,
+                                struct fault *reterr) {
     const struct sli_definition *const d = fold->slis[binding->sli].definition;
     const slice target = slice_first(fold->targets[binding->target].name, 100);
     if (binding->refused)
-        return fault_set(reterr, FAULT_LIMIT, "slo '%.*s' on target '%.*s': the table of %zu series is full (series_max); not counted as seen",
-                         SLICE_ARG(d->slo_id), SLICE_ARG(target), fold->settings.series_max);
+        return fault_set(
+            reterr, FAULT_LIMIT,
+            "slo '%.*s' on target '%.*s': the table of %zu series is full (series_max); not counted as seen",
+            SLICE_ARG(d->slo_id), SLICE_ARG(target), fold->settings.series_max);
     if (binding->wrong)
-        return fault_set(reterr, FAULT_INPUT, "slo '%.*s' on target '%.*s': a selected counter is negative, NaN or over 2^62; not counted as seen",
-                         SLICE_ARG(d->slo_id), SLICE_ARG(target));
+        return fault_set(
+            reterr, FAULT_INPUT,
+            "slo '%.*s' on target '%.*s': a selected counter is negative, NaN or over 2^62; not counted as seen",
+            SLICE_ARG(d->slo_id), SLICE_ARG(target));
     if (halves)
-        return fault_set(reterr, FAULT_INPUT, "slo '%.*s' on target '%.*s': %u histograms lack the bucket le=\"%g\" or le=\"+Inf\"; not counted as seen",
-                         SLICE_ARG(d->slo_id), SLICE_ARG(target), halves, d->threshold);
+        return fault_set(
+            reterr, FAULT_INPUT,
+            "slo '%.*s' on target '%.*s': %u histograms lack the bucket le=\"%g\" or le=\"+Inf\"; not counted as seen",
+            SLICE_ARG(d->slo_id), SLICE_ARG(target), halves, d->threshold);
     return FAULT_NONE;
 }
 
 /* probed: the outcome of a probe; NULL for a scrape. */
-static fault_code fold_commit_any(struct fold *fold, size_t number, const bool *probed, int64_t latency_ms, struct fault *reterr) {
+static fault_code fold_commit_any(struct fold *fold, size_t number, const bool *probed, int64_t latency_ms,
+                                  struct fault *reterr) {
     struct fold_slot *const target = &fold->targets[number];
     if (!target->in_flight)
-        return fault_set(reterr, FAULT_CONFLICT, "target '%.*s' is not being scraped", SLICE_ARG(slice_first(target->name, 100)));
+        return fault_set(reterr, FAULT_CONFLICT, "target '%.*s' is not being scraped",
+                         SLICE_ARG(slice_first(target->name, 100)));
     if (!fold_has_room(fold, target)) {
         fold_abort(fold, number);
-        return fault_set(reterr, FAULT_AGAIN, "target '%.*s': sealed windows wait to be stored; the next scrape will count it",
+        return fault_set(reterr, FAULT_AGAIN,
+                         "target '%.*s': sealed windows wait to be stored; the next scrape will count it",
                          SLICE_ARG(slice_first(target->name, 100)));
     }
     /* A slot that comes twice (the clock was set back) is counted, but seen once. */
@@ -442,5 +471,6 @@ void fold_stats(const struct fold *fold, struct fold_stats *ret_stats) {
     ret_stats->series = fold->series.count;
     ret_stats->series_max = fold->series.max;
     ret_stats->seal_generation = fold->generation;
-    for (uint32_t s = 0; s < fold->slis_count; s++) ret_stats->good_carried = add_bounded(ret_stats->good_carried, fold->slis[s].carry);
+    for (uint32_t s = 0; s < fold->slis_count; s++)
+        ret_stats->good_carried = add_bounded(ret_stats->good_carried, fold->slis[s].carry);
 }

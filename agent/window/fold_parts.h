@@ -19,11 +19,11 @@ struct fold_count {
 
 struct fold_binding {
     uint32_t target, sli;
-    uint32_t series_first;         /* 1 + number; 0: none */
-    double good_part, total_part;  /* fractions of events, 0 <= x < 1, until they make a whole one */
-    struct fold_count *ring;       /* by window number mod the SLI's ring_count */
+    uint32_t series_first;             /* 1 + number; 0: none */
+    double good_part, total_part;      /* fractions of events, 0 <= x < 1, until they make a whole one */
+    struct fold_count *ring;           /* by window number mod the SLI's ring_count */
     int64_t staged_good, staged_total; /* gauge */
-    bool refused, wrong;           /* in the scrape in flight: series_max was reached; a value is no counter's */
+    bool refused, wrong;               /* in the scrape in flight: series_max was reached; a value is no counter's */
 };
 
 struct fold_sli {
@@ -31,9 +31,9 @@ struct fold_sli {
     const struct sli_definition *definition;
     int64_t window_ms, next_ms; /* start of the oldest open window */
     uint32_t ring_count;
-    int64_t carry;              /* good that came before its total did */
+    int64_t carry;                    /* good that came before its total did */
     int64_t seal_next_ms, seal_carry; /* after the seal that is open */
-    uint32_t *bindings;         /* numbers */
+    uint32_t *bindings;               /* numbers */
     uint32_t bindings_count;
 };
 
@@ -60,11 +60,12 @@ struct fold {
     struct fold_stats stats;
     uint8_t *snapshot; /* snapshot_max bytes */
     size_t snapshot_max;
-    void *blocks[8];   /* what was allocated, for fold_free */
+    void *blocks[8]; /* what was allocated, for fold_free */
     size_t blocks_count;
 };
 
-static inline struct fold_count *fold_count_at(const struct fold *fold, const struct fold_binding *binding, int64_t window_ms) {
+static inline struct fold_count *fold_count_at(const struct fold *fold, const struct fold_binding *binding,
+                                               int64_t window_ms) {
     const struct fold_sli *const sli = &fold->slis[binding->sli];
     return &binding->ring[(uint64_t)(window_ms / sli->window_ms) % sli->ring_count];
 }

@@ -32,13 +32,16 @@ static int64_t seal_end(const struct fold *fold, const struct fold_sli *sli, int
 
 /* The sum over all targets, and the slots that were due. */
 static struct sli_window window_sum(const struct fold *fold, const struct fold_sli *sli, int64_t start_ms) {
-    struct sli_window window = {.slo_id = sli->definition->slo_id, .window_start_ms = start_ms,
-                                .window_seconds = sli->definition->window_seconds, .revision = 1};
+    struct sli_window window = {.slo_id = sli->definition->slo_id,
+                                .window_start_ms = start_ms,
+                                .window_seconds = sli->definition->window_seconds,
+                                .revision = 1};
     const bool in_ring = start_ms < sli->next_ms + sli->ring_count * sli->window_ms;
     for (uint32_t b = 0; b < sli->bindings_count; b++) {
         const struct fold_binding *const binding = &fold->bindings[sli->bindings[b]];
         const struct fold_slot *const target = &fold->targets[binding->target];
-        window.scrapes_expected += (uint32_t)slot_count(start_ms, start_ms + sli->window_ms, target->interval_ms, target->offset_ms);
+        window.scrapes_expected +=
+            (uint32_t)slot_count(start_ms, start_ms + sli->window_ms, target->interval_ms, target->offset_ms);
         if (!in_ring) continue;
         const struct fold_count *const count = fold_count_at(fold, binding, start_ms);
         window.scrapes_seen += count->seen;

@@ -21,14 +21,14 @@ struct check_state {
     struct selector *selector;
     char *store;
     bool bound;
-    uint32_t source;           /* number of its target or probe, when bound */
+    uint32_t source; /* number of its target or probe, when bound */
     enum health_status status, sent, vote;
-    unsigned votes;            /* in a row, for `vote` */
-    int64_t observed_ms;       /* of the last vote; INT64_MIN: none yet */
+    unsigned votes;      /* in a row, for `vote` */
+    int64_t observed_ms; /* of the last vote; INT64_MIN: none yet */
     int64_t decided_ms, sent_ms, since_ms;
     int64_t latency_ms;
-    uint32_t series, broken;   /* in the scrape in flight */
-    double worst;              /* a value that broke the rule */
+    uint32_t series, broken; /* in the scrape in flight */
+    double worst;            /* a value that broke the rule */
     bool changed;
     char message[sizeof((struct health_observation *)0)->message];
 };
@@ -48,10 +48,13 @@ static bool is_id(slice id) {
 static fault_code check_values(const struct health_check *check, struct fault *reterr) {
     if (check->rise < 1 || check->rise > HEALTH_RUN_MAX || check->fall < 1 || check->fall > HEALTH_RUN_MAX)
         return fault_set(reterr, FAULT_INPUT, "rise and fall must be 1 to %d", HEALTH_RUN_MAX);
-    if (check->stale_ms < 1 || check->heartbeat_ms < 1) return fault_set(reterr, FAULT_INPUT, "stale and heartbeat must be at least 1 ms");
+    if (check->stale_ms < 1 || check->heartbeat_ms < 1)
+        return fault_set(reterr, FAULT_INPUT, "stale and heartbeat must be at least 1 ms");
     if (check->probe != (check->selector.size == 0))
-        return fault_set(reterr, FAULT_INPUT, check->probe ? "a check of a probe takes no selector" : "a rule needs a selector");
-    if ((unsigned)check->operator > SLI_NOT_EQUAL || check->latency_ms_max < 0) return fault_set(reterr, FAULT_INPUT, "no such operator, or a negative latency");
+        return fault_set(reterr, FAULT_INPUT,
+                         check->probe ? "a check of a probe takes no selector" : "a rule needs a selector");
+    if ((unsigned)check->operator> SLI_NOT_EQUAL || check->latency_ms_max<0)
+        return fault_set(reterr, FAULT_INPUT, "no such operator, or a negative latency");
     return FAULT_NONE;
 }
 
@@ -64,7 +67,8 @@ static bool find_source(slice name, const slice *names, size_t count, uint32_t *
     return false;
 }
 
-static fault_code state_fill(struct check_state *state, const struct health_check *check, int64_t now_ms, struct fault *reterr) {
+static fault_code state_fill(struct check_state *state, const struct health_check *check, int64_t now_ms,
+                             struct fault *reterr) {
     const fault_code code = check_values(check, reterr);
     if (code) return code;
     state->check = *check;
@@ -81,7 +85,8 @@ static fault_code state_fill(struct check_state *state, const struct health_chec
     state->sent_ms = INT64_MIN;
     state->latency_ms = -1;
     snprintf(state->message, sizeof state->message, "not observed yet");
-    if (check->selector.size && selector_parse(check->selector, "", &state->selector, reterr)) return fault_wrap(reterr, "selector");
+    if (check->selector.size && selector_parse(check->selector, "", &state->selector, reterr))
+        return fault_wrap(reterr, "selector");
     return FAULT_NONE;
 }
 
@@ -96,10 +101,13 @@ fault_code health_new(const struct health_check *checks, size_t checks_count, co
     }
     for (size_t i = 0; i < checks_count; i++) {
         struct check_state *const state = &health->checks[health->count++];
-        fault_code code = is_id(checks[i].id) ? state_fill(state, &checks[i], now_ms, reterr)
-                                              : fault_set(reterr, FAULT_INPUT, "expected an id of 1 to %d printable characters", LIMIT_AGGREGATE_ID_BYTES);
+        fault_code code = is_id(checks[i].id)
+                              ? state_fill(state, &checks[i], now_ms, reterr)
+                              : fault_set(reterr, FAULT_INPUT, "expected an id of 1 to %d printable characters",
+                                          LIMIT_AGGREGATE_ID_BYTES);
         for (size_t j = 0; code == FAULT_NONE && j < i; j++)
-            if (slice_equal(health->checks[j].check.id, checks[i].id)) code = fault_set(reterr, FAULT_CONFLICT, "there are two of this id");
+            if (slice_equal(health->checks[j].check.id, checks[i].id))
+                code = fault_set(reterr, FAULT_CONFLICT, "there are two of this id");
         if (code) {
             health_free(health);
             (void)fault_wrap(reterr, "health check '%.*s'", SLICE_ARG(slice_first(checks[i].id, 130)));
@@ -108,8 +116,8 @@ fault_code health_new(const struct health_check *checks, size_t checks_count, co
         state->bound = find_source(checks[i].target, checks[i].probe ? probes : targets,
                                    checks[i].probe ? probes_count : targets_count, &state->source);
         if (!state->bound)
-            snprintf(state->message, sizeof state->message, "not observed: there is no %s '%.*s'", checks[i].probe ? "probe" : "target",
-                     SLICE_ARG(slice_first(checks[i].target, 100)));
+            snprintf(state->message, sizeof state->message, "not observed: there is no %s '%.*s'",
+                     checks[i].probe ? "probe" : "target", SLICE_ARG(slice_first(checks[i].target, 100)));
     }
     *ret_health = health;
     return FAULT_NONE;
@@ -141,7 +149,8 @@ static bool observes(const struct check_state *state, bool probe, size_t source)
 fault_code health_attach(struct health *health, size_t target, struct selector_index *index, struct fault *reterr) {
     for (size_t i = 0; i < health->count; i++) {
         if (!observes(&health->checks[i], false, target)) continue;
-        const fault_code code = selector_index_add(index, health->checks[i].selector, health_on_sample, health, (uint32_t)i, reterr);
+        const fault_code code =
+            selector_index_add(index, health->checks[i].selector, health_on_sample, health, (uint32_t)i, reterr);
         if (code) return code;
     }
     return FAULT_NONE;
@@ -179,8 +188,9 @@ void health_end(struct health *health, size_t target, int64_t slot_ms, bool ok) 
             state_vote(state, HEALTH_HEALTHY, slot_ms);
             continue;
         }
-        snprintf(state->message, sizeof state->message, "%" PRIu32 " of %" PRIu32 " series break the rule, one with value %g",
-                 state->broken, state->series, state->worst);
+        snprintf(state->message, sizeof state->message,
+                 "%" PRIu32 " of %" PRIu32 " series break the rule, one with value %g", state->broken, state->series,
+                 state->worst);
         state_vote(state, state->check.degrades ? HEALTH_DEGRADED : HEALTH_UNHEALTHY, slot_ms);
     }
 }
@@ -195,7 +205,8 @@ void health_probe(struct health *health, size_t probe, int64_t slot_ms, bool ask
         if (!ok)
             snprintf(state->message, sizeof state->message, "%s", why && why[0] ? why : "no answer");
         else
-            snprintf(state->message, sizeof state->message, slow ? "answered in %" PRId64 " ms, slower than allowed" : "answered in %" PRId64 " ms",
+            snprintf(state->message, sizeof state->message,
+                     slow ? "answered in %" PRId64 " ms, slower than allowed" : "answered in %" PRId64 " ms",
                      latency_ms);
         state_vote(state, !ok ? HEALTH_UNHEALTHY : slow ? HEALTH_DEGRADED : HEALTH_HEALTHY, slot_ms);
     }
@@ -225,10 +236,13 @@ bool health_due(struct health *health, int64_t now_ms, struct health_observation
         struct check_state *const state = &health->checks[i];
         state_age(state, now_ms);
         if (due_at_ms(state) > now_ms) continue;
-        *ret_observation = (struct health_observation){
-            .id = state->check.id, .status = state->status, .previous = state->sent,
-            .changed = state->status != state->sent || state->sent_ms == INT64_MIN,
-            .observed_ms = state->decided_ms, .latency_ms = state->latency_ms};
+        *ret_observation =
+            (struct health_observation){.id = state->check.id,
+                                        .status = state->status,
+                                        .previous = state->sent,
+                                        .changed = state->status != state->sent || state->sent_ms == INT64_MIN,
+                                        .observed_ms = state->decided_ms,
+                                        .latency_ms = state->latency_ms};
         memcpy(ret_observation->message, state->message, sizeof state->message);
         *ret_check = i;
         return true;

@@ -13,17 +13,17 @@ struct health;
 enum health_status { HEALTH_HEALTHY = 1, HEALTH_DEGRADED = 2, HEALTH_UNHEALTHY = 3, HEALTH_UNKNOWN = 4 };
 
 struct health_check {
-    slice id;      /* [A-Za-z0-9._-]{1,128}, unique */
-    slice target;  /* the probe or the scraped target that it observes */
+    slice id;     /* [A-Za-z0-9._-]{1,128}, unique */
+    slice target; /* the probe or the scraped target that it observes */
     bool probe;
     int64_t latency_ms_max; /* probe: slower is degraded; 0: none */
     slice selector;         /* rule: every selected series must hold `operator threshold`; no series: unknown */
     enum sli_operator operator;
     double threshold;
-    bool degrades;          /* rule: breaking it is degraded rather than unhealthy */
-    unsigned rise, fall;    /* observations in a row to become healthy, and to leave it; 1 to 1000 */
-    int64_t stale_ms;       /* unknown when nothing was observed for so long */
-    int64_t heartbeat_ms;   /* an observation at least so often, also without a change */
+    bool degrades;        /* rule: breaking it is degraded rather than unhealthy */
+    unsigned rise, fall;  /* observations in a row to become healthy, and to leave it; 1 to 1000 */
+    int64_t stale_ms;     /* unknown when nothing was observed for so long */
+    int64_t heartbeat_ms; /* an observation at least so often, also without a change */
 };
 
 struct health_observation {

@@ -47,12 +47,14 @@ struct series *series_find_or_add(struct series_table *table, uint32_t *binding_
     uint32_t *const bucket = bucket_of(table, binding, part, id);
     for (uint32_t at = *bucket; at; at = table->all[at - 1].next_in_bucket) {
         struct series *const series = &table->all[at - 1];
-        if (series->id.a == id.a && series->id.b == id.b && series->binding == binding && series->part == part) return series;
+        if (series->id.a == id.a && series->id.b == id.b && series->binding == binding && series->part == part)
+            return series;
     }
     const uint32_t number = series_take_free(table);
     if (number == 0) return NULL;
     struct series *const series = &table->all[number - 1];
-    *series = (struct series){.id = id, .binding = binding, .part = part, .next_in_bucket = *bucket, .next_in_binding = *binding_first};
+    *series = (struct series){
+        .id = id, .binding = binding, .part = part, .next_in_bucket = *bucket, .next_in_binding = *binding_first};
     *bucket = number;
     *binding_first = number;
     return series;

@@ -16,7 +16,7 @@ struct series {
     struct series_id id;
     double last[2], staged[2]; /* [1]: of a histogram, the total beside the good */
     uint32_t binding;
-    uint32_t seen_s;           /* seconds since 1970 of the last commit that had it */
+    uint32_t seen_s;                          /* seconds since 1970 of the last commit that had it */
     uint32_t next_in_bucket, next_in_binding; /* 1 + number; 0: none */
     uint8_t part, flags;
 };

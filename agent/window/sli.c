@@ -23,14 +23,15 @@ static bool is_id(slice id) {
     if (id.size == 0 || id.size > LIMIT_AGGREGATE_ID_BYTES) return false;
     for (size_t i = 0; i < id.size; i++) {
         const uint8_t c = id.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+              c == '-'))
             return false;
     }
     return true;
 }
 
 static fault_code check_numbers(const struct sli_definition *d, struct fault *reterr) {
-    if ((unsigned)d->kind >= SLI_KIND_MAX_ || (unsigned)d->operator > SLI_NOT_EQUAL)
+    if ((unsigned)d->kind >= SLI_KIND_MAX_ || (unsigned)d->operator> SLI_NOT_EQUAL)
         return fault_set(reterr, FAULT_INPUT, "no such kind or operator");
     if (d->window_seconds < 1 || d->window_seconds > 86400)
         return fault_set(reterr, FAULT_INPUT, "window_seconds is %u; expected 1 to 86400", d->window_seconds);
@@ -89,8 +90,9 @@ static fault_code sli_copy(struct sli *sli, const struct sli_definition *d, stru
 }
 
 static struct series_id definition_key(const struct sli_definition *d) {
-    const uint32_t numbers[] = {(uint32_t)d->kind, d->kind == SLI_GAUGE ? (uint32_t)d->operator : 0, d->window_seconds};
-    const double threshold = d->kind == SLI_HISTOGRAM || d->kind == SLI_GAUGE ? d->threshold + 0.0 : 0; /* + 0.0: -0 is 0 */
+    const uint32_t numbers[] = {(uint32_t)d->kind, d->kind == SLI_GAUGE ? (uint32_t)d->operator: 0, d->window_seconds };
+    const double threshold =
+        d->kind == SLI_HISTOGRAM || d->kind == SLI_GAUGE ? d->threshold + 0.0 : 0; /* + 0.0: -0 is 0 */
     const int64_t latency = d->kind == SLI_PROBE ? d->latency_ms_max : 0;
     const struct exposition_label labels[] = {
         {SLICE_LIT("numbers"), slice_of(numbers, sizeof numbers)},

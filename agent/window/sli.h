@@ -7,26 +7,26 @@
 #include "agent/collect/prometheus/selector.h"
 
 enum sli_kind {
-    SLI_RATIO_GOOD,  /* good = increase of `good`, total = increase of `total` (counters) */
-    SLI_RATIO_BAD,   /* good = increase of `total` less increase of `bad` */
-    SLI_HISTOGRAM,   /* good = increase of the bucket le = threshold, total = increase of le="+Inf"; `total` selects */
-    SLI_GAUGE,       /* each series of `total` is one event a scrape; good when its value holds against threshold */
-    SLI_PROBE,       /* each probe is one event; good when it answered as expected, in latency_ms_max */
+    SLI_RATIO_GOOD, /* good = increase of `good`, total = increase of `total` (counters) */
+    SLI_RATIO_BAD,  /* good = increase of `total` less increase of `bad` */
+    SLI_HISTOGRAM,  /* good = increase of the bucket le = threshold, total = increase of le="+Inf"; `total` selects */
+    SLI_GAUGE,      /* each series of `total` is one event a scrape; good when its value holds against threshold */
+    SLI_PROBE,      /* each probe is one event; good when it answered as expected, in latency_ms_max */
     SLI_KIND_MAX_
 };
 
 enum sli_operator { SLI_LESS, SLI_LESS_EQUAL, SLI_GREATER, SLI_GREATER_EQUAL, SLI_EQUAL, SLI_NOT_EQUAL };
 
 struct sli_definition {
-    slice slo_id;          /* [A-Za-z0-9._-]{1,128} */
+    slice slo_id; /* [A-Za-z0-9._-]{1,128} */
     enum sli_kind kind;
-    slice good, bad, total; /* selectors; which of them, see the kind. A histogram's name may lack its _bucket */
-    double threshold;       /* histogram: a bucket's bound, compared as a number; gauge */
+    slice good, bad, total;     /* selectors; which of them, see the kind. A histogram's name may lack its _bucket */
+    double threshold;           /* histogram: a bucket's bound, compared as a number; gauge */
     enum sli_operator operator; /* gauge */
-    int64_t latency_ms_max;  /* probe: 0 for none */
-    uint32_t window_seconds; /* 60 or 300; any from 1 on is accepted (tests) */
-    const slice *targets;    /* names of targets (or of probes, for SLI_PROBE) */
-    size_t targets_count;    /* 0: all targets (or probes) */
+    int64_t latency_ms_max;     /* probe: 0 for none */
+    uint32_t window_seconds;    /* 60 or 300; any from 1 on is accepted (tests) */
+    const slice *targets;       /* names of targets (or of probes, for SLI_PROBE) */
+    size_t targets_count;       /* 0: all targets (or probes) */
 };
 
 /* One counter or gauge that an SLI reads. */

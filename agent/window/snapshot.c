@@ -111,7 +111,14 @@ static struct series_id get_id(struct get *g) {
 }
 
 size_t fold_snapshot_bound(const struct fold *fold) {
-    enum { WHOLE_BYTES = 64, SLI_BYTES = 40, TARGET_BYTES = 72, BINDING_BYTES = 64, COUNT_BYTES = 40, SERIES_BYTES = 40 };
+    enum {
+        WHOLE_BYTES = 64,
+        SLI_BYTES = 40,
+        TARGET_BYTES = 72,
+        BINDING_BYTES = 64,
+        COUNT_BYTES = 40,
+        SERIES_BYTES = 40
+    };
     size_t bytes = WHOLE_BYTES + fold->slis_count * SLI_BYTES + fold->bindings_count * BINDING_BYTES +
                    fold->settings.series_max * SERIES_BYTES;
     for (uint32_t t = 0; t < fold->targets_count; t++) bytes += TARGET_BYTES + fold->targets[t].name.size;
@@ -154,10 +161,12 @@ static void put_windows(struct put *p, const struct fold *fold, const struct fol
 static void put_series(struct put *p, const struct fold *fold, const struct fold_binding *binding) {
     const bool histogram = fold->slis[binding->sli].definition->kind == SLI_HISTOGRAM;
     uint64_t count = 0;
-    for (const struct series *s = series_at(&fold->series, binding->series_first); s; s = series_at(&fold->series, s->next_in_binding))
+    for (const struct series *s = series_at(&fold->series, binding->series_first); s;
+         s = series_at(&fold->series, s->next_in_binding))
         count += s->flags & SERIES_KNOWN;
     put_varint(p, count);
-    for (const struct series *s = series_at(&fold->series, binding->series_first); s; s = series_at(&fold->series, s->next_in_binding)) {
+    for (const struct series *s = series_at(&fold->series, binding->series_first); s;
+         s = series_at(&fold->series, s->next_in_binding)) {
         if (!(s->flags & SERIES_KNOWN)) continue;
         put_id(p, s->id);
         *p->at++ = (uint8_t)(s->part | (histogram ? PART_HAS_TOTAL : 0));
@@ -311,8 +320,8 @@ static void restore_series(struct fold *fold, struct fold_binding *binding, stru
 }
 
 /* earliest: only looks for the first window of each SLI that is not `known`, and lowers its next_ms to it. */
-static bool restore_record(struct fold *fold, struct fold_slot *target, struct record record, int64_t now_ms, const bool *known,
-                           bool earliest) {
+static bool restore_record(struct fold *fold, struct fold_slot *target, struct record record, int64_t now_ms,
+                           const bool *known, bool earliest) {
     struct get *const g = &record.body;
     for (uint64_t bindings = get_varint(g); bindings && !g->bad; bindings--) {
         struct fold_binding *const binding = binding_of(fold, target, get_id(g));
@@ -329,19 +338,22 @@ static bool restore_record(struct fold *fold, struct fold_slot *target, struct r
             else if (!known[binding->sli] && start_ms < sli->next_ms)
                 sli->next_ms = slot_floor(start_ms, sli->window_ms) * sli->window_ms;
         }
-        for (uint64_t series = get_varint(g); series && !g->bad; series--) restore_series(fold, earliest ? NULL : binding, g);
+        for (uint64_t series = get_varint(g); series && !g->bad; series--)
+            restore_series(fold, earliest ? NULL : binding, g);
         if (binding == NULL || earliest || g->bad) continue;
         binding->good_part = good_part;
         binding->total_part = total_part;
     }
     if (!earliest) {
         target->commits = record.commits;
-        target->last_slot_ms = record.last_slot_ms > now_ms ? INT64_MIN : record.last_slot_ms; /* the clock was set back */
+        target->last_slot_ms =
+            record.last_slot_ms > now_ms ? INT64_MIN : record.last_slot_ms; /* the clock was set back */
     }
     return !g->bad;
 }
 
-static void restore_sli(struct fold *fold, struct series_id key, int64_t next_ms, int64_t carry, int64_t now_ms, bool *known) {
+static void restore_sli(struct fold *fold, struct series_id key, int64_t next_ms, int64_t carry, int64_t now_ms,
+                        bool *known) {
     for (uint32_t s = 0; s < fold->slis_count; s++) {
         struct fold_sli *const sli = &fold->slis[s];
         const struct series_id own = sli_key(sli->sli);
@@ -385,16 +397,20 @@ fault_code fold_restore(struct fold *fold, slice whole, const slice *targets, si
     if (whole.size) {
         const struct get g = get_checked(whole, whole_magic);
         if (g.bad || !restore_whole(fold, g, now_ms, known, records))
-            code = fault_set(reterr, FAULT_CORRUPT, "the stored windows (%zu bytes) do not check; counting begins anew where no checkpoint helps",
-                             whole.size);
+            code =
+                fault_set(reterr, FAULT_CORRUPT,
+                          "the stored windows (%zu bytes) do not check; counting begins anew where no checkpoint helps",
+                          whole.size);
     }
     const uint64_t oldest_generation = fold->generation;
     for (size_t i = 0; i < targets_count; i++) {
         struct record record;
         if (!record_read(targets[i], &record)) {
             if (code == FAULT_NONE)
-                code = fault_set(reterr, FAULT_CORRUPT, "a target's checkpoint (%zu bytes) does not check; what was stored with the windows is used",
-                                 targets[i].size);
+                code = fault_set(
+                    reterr, FAULT_CORRUPT,
+                    "a target's checkpoint (%zu bytes) does not check; what was stored with the windows is used",
+                    targets[i].size);
             continue;
         }
         if (record.generation < oldest_generation) continue;
@@ -406,7 +422,8 @@ fault_code fold_restore(struct fold *fold, slice whole, const slice *targets, si
             if (!records[t].found) continue;
             if (records[t].generation > fold->generation) fold->generation = records[t].generation;
             if (!restore_record(fold, &fold->targets[t], records[t], now_ms, known, pass == 0) && code == FAULT_NONE)
-                code = fault_set(reterr, FAULT_CORRUPT, "the checkpoint of target '%.*s' is cut short", SLICE_ARG(slice_first(fold->targets[t].name, 100)));
+                code = fault_set(reterr, FAULT_CORRUPT, "the checkpoint of target '%.*s' is cut short",
+                                 SLICE_ARG(slice_first(fold->targets[t].name, 100)));
         }
 done:
     free(records);

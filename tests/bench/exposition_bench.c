@@ -91,13 +91,15 @@ int main(int argc, char **argv) {
     const size_t series = argc > 1 ? (size_t)atol(argv[1]) : 1000000;
     const int rounds = argc > 2 ? atoi(argv[2]) : 3;
     const slice many = make_text(series, 1000), one = make_text(series, series), distinct = make_text(series, 1);
-    printf("%zu series, %.0f bytes a line, pieces of 16 KiB, best of %d\n", series, (double)many.size / (double)series, rounds);
+    printf("%zu series, %.0f bytes a line, pieces of 16 KiB, best of %d\n", series, (double)many.size / (double)series,
+           rounds);
     run("nothing selected", many, select_series("other_", "_total", 1, 1), series, rounds);
     run("nothing selected, a name per series", distinct, select_series("other_", "_total", 1, 1), series, rounds);
     run("1,000 selectors, a series of one family each", many,
         select_series("service_requests_0_total{series=\"", "\"}", 1000, 1), series, rounds);
     run("1,000 selectors in one family of all series", one,
-        select_series("service_requests_0_total{series=\"", "\",code=~\"2..\"}", 1000, series / 1000 + 1), series, rounds);
+        select_series("service_requests_0_total{series=\"", "\",code=~\"2..\"}", 1000, series / 1000 + 1), series,
+        rounds);
     run("1,000 selectors, a family each, all selected", many,
         select_series("service_requests_", "_total{code!~\"5..\"}", 1000, 1), series, rounds);
     return 0;

@@ -26,7 +26,8 @@ static void on_sample(void *context, const void *selected, const struct expositi
     trace->b = trace->b * 31 + id.b + sample->line;
 }
 
-static fault_code run(struct exposition *exposition, slice text, enum exposition_format format, size_t piece_bytes, struct trace *trace) {
+static fault_code run(struct exposition *exposition, slice text, enum exposition_format format, size_t piece_bytes,
+                      struct trace *trace) {
     const struct exposition_sink sink = {find_name, on_sample, trace};
     struct fault fault;
     exposition_begin(exposition, format, &sink);

@@ -25,11 +25,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     struct selector *selector;
     if (selector_parse(text, size % 2 ? "_bucket" : "", &selector, &fault)) return 0;
-    const struct exposition_label labels[] = {{SLICE_LIT("a"), SLICE_LIT("b")}, {SLICE_LIT("code"), SLICE_LIT("200")}, {SLICE_LIT("le"), slice_first(expression, 50)}};
-    const struct exposition_sample sample = {.name = selector_name(selector), .labels = labels, .labels_count = 3, .value = 1};
+    const struct exposition_label labels[] = {{SLICE_LIT("a"), SLICE_LIT("b")},
+                                              {SLICE_LIT("code"), SLICE_LIT("200")},
+                                              {SLICE_LIT("le"), slice_first(expression, 50)}};
+    const struct exposition_sample sample = {
+        .name = selector_name(selector), .labels = labels, .labels_count = 3, .value = 1};
     struct selector_index *index = selector_index_new();
     unsigned hits = 0;
-    if (index == NULL || selector_index_add(index, selector, count_hit, &hits, 0, &fault) || selector_index_ready(index, &fault)) abort();
+    if (index == NULL || selector_index_add(index, selector, count_hit, &hits, 0, &fault) ||
+        selector_index_ready(index, &fault))
+        abort();
     const void *family = selector_index_find_name(index, sample.name);
     if (family == NULL) abort();
     selector_index_on_sample(index, family, &sample);

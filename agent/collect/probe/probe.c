@@ -77,9 +77,12 @@ static fault_code check_target(const struct probe_target *target, struct fault *
     if (target->kind == PROBE_HTTP ? target->url == NULL : target->host == NULL || target->port == 0)
         return fault_set(reterr, FAULT_INPUT, "probe '%s' needs %s", target->name,
                          target->kind == PROBE_HTTP ? "a URL" : "a host and a port");
-    if (target->timeout_ms < 1 || target->timeout_ms > target->interval_ms || target->timeout_ms > LIMIT_OUTSIDE_CALL_MS)
-        return fault_set(reterr, FAULT_INPUT, "probe '%s': a timeout of %lld ms; expected 1 ms to the interval (%lld ms), at most %d ms",
-                         target->name, (long long)target->timeout_ms, (long long)target->interval_ms, LIMIT_OUTSIDE_CALL_MS);
+    if (target->timeout_ms < 1 || target->timeout_ms > target->interval_ms ||
+        target->timeout_ms > LIMIT_OUTSIDE_CALL_MS)
+        return fault_set(reterr, FAULT_INPUT,
+                         "probe '%s': a timeout of %lld ms; expected 1 ms to the interval (%lld ms), at most %d ms",
+                         target->name, (long long)target->timeout_ms, (long long)target->interval_ms,
+                         LIMIT_OUTSIDE_CALL_MS);
     if (target->status_min > target->status_max || target->status_min < 0 || target->status_max > 599)
         return fault_set(reterr, FAULT_INPUT, "probe '%s': expected statuses from %d to %d make no range", target->name,
                          target->status_min, target->status_max);
@@ -93,14 +96,17 @@ static fault_code one_fill(struct probe_one *one, const struct probe_target *tar
     one->name = strdup(target->name);
     one->url = strdup(target->url ? target->url : "");
     one->host = strdup(target->host ? target->host : "");
-    if (one->name == NULL || one->url == NULL || one->host == NULL) return fault_set(reterr, FAULT_SYSTEM, "out of memory");
+    if (one->name == NULL || one->url == NULL || one->host == NULL)
+        return fault_set(reterr, FAULT_SYSTEM, "out of memory");
     one->target.name = one->name;
     one->target.url = one->url;
     one->target.host = one->host;
     if (target->status_min == 0 && target->status_max == 0) one->target.status_min = 200, one->target.status_max = 299;
-    if (target->kind == PROBE_TCP && tcp_check_new(one->owner->loop, one->host, target->port, tcp_done, one, &one->tcp, reterr))
+    if (target->kind == PROBE_TCP &&
+        tcp_check_new(one->owner->loop, one->host, target->port, tcp_done, one, &one->tcp, reterr))
         return fault_wrap(reterr, "probe '%s'", target->name);
-    if (schedule_init(&one->schedule, one->owner->loop, target->interval_ms, target->offset_ms, probe_slot, one, reterr))
+    if (schedule_init(&one->schedule, one->owner->loop, target->interval_ms, target->offset_ms, probe_slot, one,
+                      reterr))
         return fault_wrap(reterr, "probe '%s'", target->name);
     return FAULT_NONE;
 }
@@ -149,17 +155,19 @@ static bool http_head(void *context, int status, const char *content_type) {
 static void http_done(void *context, const struct http_result *http) {
     struct probe_one *const one = context;
     one->call = NULL;
-    struct probe_result result = {.asked = true, .latency_ms = http->duration_ms, .status = one->status, .fault = http->fault};
-    if (result.fault.code == FAULT_NONE && (one->status < one->target.status_min || one->status > one->target.status_max))
-        (void)fault_set(&result.fault, FAULT_SYSTEM, "%s: the answer is HTTP status %d; expected %d to %d", one->url, one->status,
-                        one->target.status_min, one->target.status_max);
+    struct probe_result result = {
+        .asked = true, .latency_ms = http->duration_ms, .status = one->status, .fault = http->fault};
+    if (result.fault.code == FAULT_NONE &&
+        (one->status < one->target.status_min || one->status > one->target.status_max))
+        (void)fault_set(&result.fault, FAULT_SYSTEM, "%s: the answer is HTTP status %d; expected %d to %d", one->url,
+                        one->status, one->target.status_min, one->target.status_max);
     result.ok = result.fault.code == FAULT_NONE;
     one_end(one, &result);
 }
 
 static void tcp_done(void *context, const struct tcp_check_result *tcp) {
-    struct probe_result result = {.asked = tcp->asked, .ok = tcp->fault.code == FAULT_NONE, .latency_ms = tcp->latency_ms,
-                                  .fault = tcp->fault};
+    struct probe_result result = {
+        .asked = tcp->asked, .ok = tcp->fault.code == FAULT_NONE, .latency_ms = tcp->latency_ms, .fault = tcp->fault};
     one_end(context, &result);
 }
 
@@ -174,9 +182,14 @@ static void probe_slot(void *context, int64_t slot_ms) {
         tcp_check_start(one->tcp, one->target.timeout_ms);
         return;
     }
-    const struct http_request request = {
-        .url = one->url, .tls = one->target.tls, .auth = one->target.auth, .timeout_ms = one->target.timeout_ms,
-        .body_bytes_max = PROBE_BODY_BYTES_MAX, .on_head = http_head, .on_done = http_done, .context = one};
+    const struct http_request request = {.url = one->url,
+                                         .tls = one->target.tls,
+                                         .auth = one->target.auth,
+                                         .timeout_ms = one->target.timeout_ms,
+                                         .body_bytes_max = PROBE_BODY_BYTES_MAX,
+                                         .on_head = http_head,
+                                         .on_done = http_done,
+                                         .context = one};
     struct probe_result result = {0};
     if (http_client_start(probe->client, &request, &one->call, &result.fault)) {
         one->call = NULL;

@@ -14,9 +14,9 @@ enum probe_kind { PROBE_HTTP, PROBE_TCP };
 struct probe_target {
     const char *name;
     enum probe_kind kind;
-    const char *url;  /* HTTP */
-    const char *host; /* TCP: name or address */
-    uint16_t port;    /* TCP */
+    const char *url;            /* HTTP */
+    const char *host;           /* TCP: name or address */
+    uint16_t port;              /* TCP */
     int status_min, status_max; /* HTTP: 200 and 299 when both are 0 */
     int64_t interval_ms, offset_ms, timeout_ms;
     const struct http_tls *tls;   /* HTTP; may be NULL; must live as long as the probe */
@@ -25,7 +25,7 @@ struct probe_target {
 
 struct probe_result {
     int64_t slot_ms;
-    bool asked;  /* false: we could not even ask (out of descriptors or memory); says nothing about the target */
+    bool asked; /* false: we could not even ask (out of descriptors or memory); says nothing about the target */
     bool ok;
     int64_t latency_ms;
     int status;         /* HTTP; 0 when there was none */

@@ -208,8 +208,10 @@ static fault_code job_start(struct tcp_check *check, const char *port, struct fa
     job->done_fd = check->fd < 0 ? -1 : dup(check->fd);
     job->host = strdup(check->host);
     memcpy(job->port, port, sizeof job->port);
-    if (job->done_fd < 0 || job->host == NULL) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "resolve '%s'", check->host);
-    const fault_code code = loop_watch_new(check->loop, check->fd, LOOP_READ, job_reported, check, &check->watch, reterr);
+    if (job->done_fd < 0 || job->host == NULL)
+        return fault_set_errno(reterr, FAULT_SYSTEM, errno, "resolve '%s'", check->host);
+    const fault_code code =
+        loop_watch_new(check->loop, check->fd, LOOP_READ, job_reported, check, &check->watch, reterr);
     if (code) return code;
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);

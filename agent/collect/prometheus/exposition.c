@@ -70,7 +70,8 @@ fault_code exposition_format_of(slice content_type, enum exposition_format *ret_
     return FAULT_NONE;
 }
 
-void exposition_begin(struct exposition *exposition, enum exposition_format format, const struct exposition_sink *sink) {
+void exposition_begin(struct exposition *exposition, enum exposition_format format,
+                      const struct exposition_sink *sink) {
     exposition->sink = *sink;
     exposition->stats = (struct exposition_stats){0};
     exposition->line.format = format;
@@ -149,7 +150,8 @@ static fault_code exposition_take_carried(struct exposition *exposition, slice p
                                           struct fault *reterr) {
     const uint8_t *const newline = memchr(piece.data, '\n', piece.size);
     const size_t size = newline ? (size_t)(newline - piece.data) : piece.size;
-    if (exposition->carry_size + size > LIMIT_EXPOSITION_LINE_BYTES) return exposition_line_too_long(exposition, reterr);
+    if (exposition->carry_size + size > LIMIT_EXPOSITION_LINE_BYTES)
+        return exposition_line_too_long(exposition, reterr);
     memcpy(exposition->carry + exposition->carry_size, piece.data, size);
     exposition->carry_size += size;
     *ret_rest = slice_from(piece, size + 1);

@@ -44,7 +44,8 @@ struct exposition *exposition_free(struct exposition *exposition); /* NULL is fi
 
 /* Which parser a Content-Type asks for. FAULT_INPUT for a type that is no exposition (Prometheus 3 refuses such a
  * target as well); parameters other than the version do not matter. */
-fault_code exposition_format_of(slice content_type, enum exposition_format *ret_format, struct fault *reterr) MUST_CHECK;
+fault_code exposition_format_of(slice content_type, enum exposition_format *ret_format,
+                                struct fault *reterr) MUST_CHECK;
 
 /* Forgets what was under way and begins one scrape. The sink is copied. */
 void exposition_begin(struct exposition *exposition, enum exposition_format format, const struct exposition_sink *sink);

@@ -54,8 +54,10 @@ static bool line_utf8_valid(slice text) {
     while (at < end) {
         const uint8_t first = *at++;
         if (first < 0x80) continue;
-        const int more = first >= 0xc2 && first <= 0xdf ? 1 : first >= 0xe0 && first <= 0xef ? 2
-                         : first >= 0xf0 && first <= 0xf4 ? 3 : 0;
+        const int more = first >= 0xc2 && first <= 0xdf   ? 1
+                         : first >= 0xe0 && first <= 0xef ? 2
+                         : first >= 0xf0 && first <= 0xf4 ? 3
+                                                          : 0;
         if (more == 0 || end - at < more) return false;
         const uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
         const uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
@@ -173,6 +175,22 @@ static fault_code line_add_label(struct exposition_line *line, struct exposition
     return FAULT_NONE;
 }
 
+/* The common shape, name="value" without escapes and blanks, and the comma behind it: taken with everything in registers.
+ * False, and nothing taken, for any other shape. */
+static bool line_plain_label(struct exposition_line *line, struct exposition_label *ret_label) {
+    const uint8_t *const start = line->at, *const end = line->end, *at = start;
+    if (at == end || !(byte_class[*at] & LABEL_FIRST)) return false;
+    do at++;
+    while (at < end && (byte_class[*at] & LABEL_REST));
+    if (end - at < 4 || at[0] != '=' || at[1] != '"') return false; /* 4: ="" and what follows */
+    const uint8_t *const value = at + 2, *const close = line_scan_string(value, end);
+    if (end - close < 2 || *close != '"' || (close[1] != ',' && close[1] != '}')) return false;
+    *ret_label =
+        (struct exposition_label){slice_of(start, (size_t)(at - start)), slice_of(value, (size_t)(close - value))};
+    line->at = close + 1 + (close[1] == ',');
+    return true;
+}
+
 /* Behind '{'; leaves `at` behind '}'. A quoted text without '=' is the metric's name, but not in an exemplar. */
 static fault_code line_labels(struct exposition_line *line, struct exposition_sample *sample, bool exemplar,
                               struct fault *reterr) {
@@ -183,6 +201,11 @@ static fault_code line_labels(struct exposition_line *line, struct exposition_sa
             return FAULT_NONE;
         }
         struct exposition_label label;
+        if (line_plain_label(line, &label)) {
+            const fault_code code = exemplar ? FAULT_NONE : line_add_label(line, sample, label, reterr);
+            if (code) return code;
+            continue;
+        }
         bool quoted;
         const uint8_t *const start = line->at;
         if (line_label_name(line, &label.name, &quoted, reterr)) return FAULT_INPUT;

@@ -10,7 +10,7 @@ struct exposition_line {
     enum exposition_format format;
     uint64_t number;
     const uint8_t *start, *at, *end;
-    uint8_t *scratch;    /* LIMIT_EXPOSITION_LINE_BYTES: unescaped text is never longer than the line */
+    uint8_t *scratch; /* LIMIT_EXPOSITION_LINE_BYTES: unescaped text is never longer than the line */
     size_t scratch_used;
     struct exposition_label labels[LIMIT_LABELS_PER_SERIES];
 };

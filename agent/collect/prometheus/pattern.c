@@ -104,7 +104,8 @@ fault_code pattern_compile(slice source, struct pattern **ret_pattern, struct fa
     struct pattern *pattern = NULL;
     fault_code code;
     if (source.size > PATTERN_BYTES_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "the expression is longer than %d bytes (PATTERN_BYTES_MAX)", PATTERN_BYTES_MAX);
+        return fault_set(reterr, FAULT_LIMIT, "the expression is longer than %d bytes (PATTERN_BYTES_MAX)",
+                         PATTERN_BYTES_MAX);
     pattern = calloc(1, sizeof *pattern + source.size);
     if (pattern == NULL) {
         code = fault_set(reterr, FAULT_SYSTEM, "out of memory");
@@ -130,7 +131,8 @@ fault_code pattern_compile(slice source, struct pattern **ret_pattern, struct fa
     write_node(&writer, tree->root);
     write_step(&writer, STEP_MATCH, 0, 0);
     if (writer.full) {
-        code = fault_set(reterr, FAULT_LIMIT, "the expression needs more than %d steps (PATTERN_STEPS_MAX)", PATTERN_STEPS_MAX);
+        code = fault_set(reterr, FAULT_LIMIT, "the expression needs more than %d steps (PATTERN_STEPS_MAX)",
+                         PATTERN_STEPS_MAX);
         goto done;
     }
     pattern->steps_count = writer.count;
@@ -226,7 +228,8 @@ bool pattern_match(const struct pattern *pattern, slice text) {
         run.at_end = offset == text.size;
         then->count = 0;
         for (unsigned i = 0; i < now->count; i++)
-            if (class_holds(pattern, pattern->steps[now->steps[i]], character)) run_follow(&run, then, now->steps[i] + 1u);
+            if (class_holds(pattern, pattern->steps[now->steps[i]], character))
+                run_follow(&run, then, now->steps[i] + 1u);
         struct step_set *const swap = now;
         now = then;
         then = swap;

@@ -9,9 +9,9 @@ struct parse {
     slice source;
     size_t at;
     unsigned depth;
-    bool fold;   /* (?i) */
+    bool fold;           /* (?i) */
     bool no_dot_newline; /* (?-s) */
-    bool quoted; /* inside \Q..\E */
+    bool quoted;         /* inside \Q..\E */
     struct pattern_tree *tree;
     struct fault *reterr;
     fault_code code;
@@ -29,7 +29,8 @@ static unsigned parse_fault(struct parse *p, fault_code code, const char *what) 
 
 static unsigned parse_node(struct parse *p, enum pattern_node_kind kind, unsigned a, unsigned b) {
     if (p->code) return 0;
-    if (p->tree->nodes_count == PATTERN_NODES_MAX) return parse_fault(p, FAULT_LIMIT, "too many parts (PATTERN_NODES_MAX)");
+    if (p->tree->nodes_count == PATTERN_NODES_MAX)
+        return parse_fault(p, FAULT_LIMIT, "too many parts (PATTERN_NODES_MAX)");
     p->tree->nodes[p->tree->nodes_count] = (struct pattern_node){.kind = kind, .a = a, .b = b};
     return p->tree->nodes_count++;
 }
@@ -165,11 +166,19 @@ static bool parse_posix_class(struct parse *p) {
         const char *name;
         struct pattern_range ranges[4];
     } classes[] = {
-        {"alnum:]", {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}}, {"alpha:]", {{'A', 'Z'}, {'a', 'z'}}},
-        {"ascii:]", {{0, 0x7f}}}, {"blank:]", {{'\t', '\t'}, {' ', ' '}}}, {"cntrl:]", {{0, 0x1f}, {0x7f, 0x7f}}},
-        {"digit:]", {{'0', '9'}}}, {"graph:]", {{'!', '~'}}}, {"lower:]", {{'a', 'z'}}}, {"print:]", {{' ', '~'}}},
-        {"punct:]", {{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}}}, {"space:]", {{'\t', '\r'}, {' ', ' '}}},
-        {"upper:]", {{'A', 'Z'}}}, {"word:]", {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}},
+        {"alnum:]", {{'0', '9'}, {'A', 'Z'}, {'a', 'z'}}},
+        {"alpha:]", {{'A', 'Z'}, {'a', 'z'}}},
+        {"ascii:]", {{0, 0x7f}}},
+        {"blank:]", {{'\t', '\t'}, {' ', ' '}}},
+        {"cntrl:]", {{0, 0x1f}, {0x7f, 0x7f}}},
+        {"digit:]", {{'0', '9'}}},
+        {"graph:]", {{'!', '~'}}},
+        {"lower:]", {{'a', 'z'}}},
+        {"print:]", {{' ', '~'}}},
+        {"punct:]", {{'!', '/'}, {':', '@'}, {'[', '`'}, {'{', '~'}}},
+        {"space:]", {{'\t', '\r'}, {' ', ' '}}},
+        {"upper:]", {{'A', 'Z'}}},
+        {"word:]", {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}},
         {"xdigit:]", {{'0', '9'}, {'A', 'F'}, {'a', 'f'}}},
     };
     if (!parse_take(p, "[:")) return false;
@@ -284,7 +293,8 @@ static unsigned parse_atom(struct parse *p) {
         if (parse_take(p, "^") || parse_take(p, "\\A")) return parse_node(p, NODE_BEGIN, 0, 0);
         if (parse_take(p, "$") || parse_take(p, "\\z")) return parse_node(p, NODE_END, 0, 0);
         const int byte = parse_peek(p);
-        if (byte == '*' || byte == '+' || byte == '?') return parse_fault(p, FAULT_INPUT, "nothing before it to repeat");
+        if (byte == '*' || byte == '+' || byte == '?')
+            return parse_fault(p, FAULT_INPUT, "nothing before it to repeat");
         if (parse_take(p, "\\")) {
             const unsigned from = p->tree->ranges_count;
             if (parse_perl_class(p, parse_peek(p))) {
@@ -323,7 +333,8 @@ static bool parse_counts(struct parse *p, int *ret_min, int *ret_max) {
     p->at = at + 1;
     *ret_min = numbers[0];
     *ret_max = numbers[1];
-    if (numbers[0] > PATTERN_REPEAT_MAX || numbers[1] > PATTERN_REPEAT_MAX || (numbers[1] >= 0 && numbers[1] < numbers[0]))
+    if (numbers[0] > PATTERN_REPEAT_MAX || numbers[1] > PATTERN_REPEAT_MAX ||
+        (numbers[1] >= 0 && numbers[1] < numbers[0]))
         parse_fault(p, FAULT_INPUT, "expected {n}, {n,} or {n,m} with n <= m <= 1000 (PATTERN_REPEAT_MAX)");
     return true;
 }
@@ -346,7 +357,8 @@ static unsigned parse_repeated(struct parse *p) {
     p->tree->nodes[repeat].min = min;
     p->tree->nodes[repeat].max = max;
     const int byte = parse_peek(p);
-    if (byte == '*' || byte == '+' || byte == '?') return parse_fault(p, FAULT_INPUT, "a repeat of a repeat: use a group");
+    if (byte == '*' || byte == '+' || byte == '?')
+        return parse_fault(p, FAULT_INPUT, "a repeat of a repeat: use a group");
     return repeat;
 }
 
@@ -386,8 +398,11 @@ fault_code pattern_parse(slice source, struct pattern_tree **ret_tree, struct fa
 size_t pattern_decode(slice text, uint32_t *ret_character) {
     const uint8_t *const at = text.data;
     const uint8_t first = at[0];
-    size_t size = first < 0x80 ? 1 : first >= 0xc2 && first <= 0xdf ? 2 : (first & 0xf0) == 0xe0 ? 3
-                  : first >= 0xf0 && first <= 0xf4 ? 4 : 0;
+    size_t size = first < 0x80                     ? 1
+                  : first >= 0xc2 && first <= 0xdf ? 2
+                  : (first & 0xf0) == 0xe0         ? 3
+                  : first >= 0xf0 && first <= 0xf4 ? 4
+                                                   : 0;
     uint32_t character = size == 1 ? first : first & (0x7fu >> size);
     bool valid = size > 0 && size <= text.size;
     for (size_t i = 1; valid && i < size; i++) {
@@ -395,7 +410,8 @@ size_t pattern_decode(slice text, uint32_t *ret_character) {
         character = character << 6 | (at[i] & 0x3fu);
     }
     static const uint32_t lowest[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (valid && (character < lowest[size] || character > PATTERN_CHARACTER_MAX || (character >= 0xd800 && character <= 0xdfff)))
+    if (valid &&
+        (character < lowest[size] || character > PATTERN_CHARACTER_MAX || (character >= 0xd800 && character <= 0xdfff)))
         valid = false;
     *ret_character = valid ? character : PATTERN_CHARACTER_MAX + 1u + first;
     return valid ? size : 1;

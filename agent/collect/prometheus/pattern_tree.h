@@ -17,7 +17,11 @@ struct pattern_range {
     uint32_t first, last;
 };
 
-enum { PATTERN_NODES_MAX = 3 * PATTERN_BYTES_MAX, PATTERN_RANGES_MAX = 8 * PATTERN_BYTES_MAX, PATTERN_CHARACTER_MAX = 0x10ffff };
+enum {
+    PATTERN_NODES_MAX = 3 * PATTERN_BYTES_MAX,
+    PATTERN_RANGES_MAX = 8 * PATTERN_BYTES_MAX,
+    PATTERN_CHARACTER_MAX = 0x10ffff
+};
 
 struct pattern_tree {
     unsigned root, nodes_count, ranges_count;

@@ -81,10 +81,14 @@ struct scrape *scrape_free(struct scrape *scrape) {
 static fault_code check_target(const struct scrape_target *target, struct fault *reterr) {
     if (target->name == NULL || target->url == NULL || target->index == NULL)
         return fault_set(reterr, FAULT_INPUT, "a target needs a name, a URL and an index");
-    if (target->timeout_ms < 1 || target->timeout_ms > target->interval_ms || target->timeout_ms > LIMIT_OUTSIDE_CALL_MS)
-        return fault_set(reterr, FAULT_INPUT, "target '%s': a timeout of %lld ms; expected 1 ms to the interval (%lld ms), at most %d ms",
-                         target->name, (long long)target->timeout_ms, (long long)target->interval_ms, LIMIT_OUTSIDE_CALL_MS);
-    if (target->body_bytes_max == 0) return fault_set(reterr, FAULT_INPUT, "target '%s': the size limit is 0", target->name);
+    if (target->timeout_ms < 1 || target->timeout_ms > target->interval_ms ||
+        target->timeout_ms > LIMIT_OUTSIDE_CALL_MS)
+        return fault_set(reterr, FAULT_INPUT,
+                         "target '%s': a timeout of %lld ms; expected 1 ms to the interval (%lld ms), at most %d ms",
+                         target->name, (long long)target->timeout_ms, (long long)target->interval_ms,
+                         LIMIT_OUTSIDE_CALL_MS);
+    if (target->body_bytes_max == 0)
+        return fault_set(reterr, FAULT_INPUT, "target '%s': the size limit is 0", target->name);
     return FAULT_NONE;
 }
 
@@ -92,15 +96,18 @@ static fault_code one_fill(struct scrape_one *one, const struct scrape_target *t
     one->name = strdup(target->name);
     one->url = strdup(target->url);
     one->exposition = exposition_new();
-    if (one->name == NULL || one->url == NULL || one->exposition == NULL) return fault_set(reterr, FAULT_SYSTEM, "out of memory");
+    if (one->name == NULL || one->url == NULL || one->exposition == NULL)
+        return fault_set(reterr, FAULT_SYSTEM, "out of memory");
     one->target.name = one->name;
     one->target.url = one->url;
-    if (schedule_init(&one->schedule, one->owner->loop, target->interval_ms, target->offset_ms, scrape_slot, one, reterr))
+    if (schedule_init(&one->schedule, one->owner->loop, target->interval_ms, target->offset_ms, scrape_slot, one,
+                      reterr))
         return fault_wrap(reterr, "target '%s'", target->name);
     return FAULT_NONE;
 }
 
-fault_code scrape_add(struct scrape *scrape, const struct scrape_target *target, size_t *ret_target, struct fault *reterr) {
+fault_code scrape_add(struct scrape *scrape, const struct scrape_target *target, size_t *ret_target,
+                      struct fault *reterr) {
     fault_code code = check_target(target, reterr);
     if (code) return code;
     if (scrape->count == scrape->room) {
@@ -198,10 +205,17 @@ static void scrape_slot(void *context, int64_t slot_ms) {
     one->slot_ms = slot_ms;
     one->fault = (struct fault){0};
     scrape->stats.in_flight++;
-    const struct http_request request = {
-        .url = one->url, .headers = scrape_headers, .tls = one->target.tls, .auth = one->target.auth,
-        .timeout_ms = one->target.timeout_ms, .body_bytes_max = one->target.body_bytes_max, .accept_gzip = true,
-        .on_head = one_head, .on_body = one_body, .on_done = one_done, .context = one};
+    const struct http_request request = {.url = one->url,
+                                         .headers = scrape_headers,
+                                         .tls = one->target.tls,
+                                         .auth = one->target.auth,
+                                         .timeout_ms = one->target.timeout_ms,
+                                         .body_bytes_max = one->target.body_bytes_max,
+                                         .accept_gzip = true,
+                                         .on_head = one_head,
+                                         .on_body = one_body,
+                                         .on_done = one_done,
+                                         .context = one};
     if (http_client_start(scrape->client, &request, &one->call, &one->fault)) {
         one->call = NULL;
         one_end(one, NULL);

@@ -49,7 +49,8 @@ static slice scan_word(struct scan *s, bool colon) {
 }
 
 static void store_byte(struct scan *s, uint32_t byte) {
-    s->into->store[s->into->store_used++] = (uint8_t)byte; /* room for the text: an escape is longer than what it means */
+    s->into->store[s->into->store_used++] =
+        (uint8_t)byte; /* room for the text: an escape is longer than what it means */
 }
 
 static void store_character(struct scan *s, uint32_t character) {
@@ -75,7 +76,7 @@ static int64_t scan_digits(struct scan *s, int count, int base) {
     int64_t value = 0;
     for (int i = 0; i < count; i++) {
         const int byte = scan_peek(s);
-        const int digit = byte >= '0' && byte <= '9'                   ? byte - '0'
+        const int digit = byte >= '0' && byte <= '9'                     ? byte - '0'
                           : (byte | 0x20) >= 'a' && (byte | 0x20) <= 'f' ? (byte | 0x20) - 'a' + 10
                                                                          : 99;
         if (byte < 0 || digit >= base) return -1;
@@ -112,7 +113,8 @@ static fault_code scan_escape(struct scan *s, int quote) {
     }
     if (value < 0 || value > 0x10ffff || (character && value >= 0xd800 && value <= 0xdfff)) {
         s->at = start;
-        return scan_fault(s, "an escape as in Go (\\n, \\\", \\\\, \\x41, \\u00e9; write \\\\. for the expression \\.)");
+        return scan_fault(s,
+                          "an escape as in Go (\\n, \\\", \\\\, \\x41, \\u00e9; write \\\\. for the expression \\.)");
     }
     if (character)
         store_character(s, (uint32_t)value);
@@ -196,7 +198,8 @@ static fault_code scan_matcher(struct scan *s) {
         return scan_set_name(s, matcher.value);
     }
     if (s->into->matchers_count == SELECTOR_MATCHERS_MAX)
-        return fault_set(s->reterr, FAULT_LIMIT, "more than %d matchers (SELECTOR_MATCHERS_MAX)", SELECTOR_MATCHERS_MAX);
+        return fault_set(s->reterr, FAULT_LIMIT, "more than %d matchers (SELECTOR_MATCHERS_MAX)",
+                         SELECTOR_MATCHERS_MAX);
     if (matcher.kind == MATCH_PATTERN || matcher.kind == MATCH_NOT_PATTERN) {
         struct fault why = {0};
         code = pattern_compile(matcher.value, &matcher.pattern, &why);
@@ -236,7 +239,8 @@ static bool ends_with(slice text, slice end) {
 
 fault_code selector_parse(slice text, const char *name_suffix, struct selector **ret_selector, struct fault *reterr) {
     if (text.size > SELECTOR_BYTES_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "the selector is longer than %d bytes (SELECTOR_BYTES_MAX)", SELECTOR_BYTES_MAX);
+        return fault_set(reterr, FAULT_LIMIT, "the selector is longer than %d bytes (SELECTOR_BYTES_MAX)",
+                         SELECTOR_BYTES_MAX);
     if (text.size == 0) text = SLICE_LIT("");
     const slice suffix = slice_from_text(name_suffix);
     struct selector *const selector = calloc(1, sizeof *selector);
@@ -285,7 +289,8 @@ bool selector_match(const struct selector *selector, const struct exposition_sam
     for (size_t i = 0; i < selector->matchers_count; i++) {
         const struct matcher *const matcher = &selector->matchers[i];
         const slice value = label_value(sample, matcher->label);
-        const bool holds = matcher->pattern ? pattern_match(matcher->pattern, value) : slice_equal(value, matcher->value);
+        const bool holds =
+            matcher->pattern ? pattern_match(matcher->pattern, value) : slice_equal(value, matcher->value);
         if (holds != (matcher->kind == MATCH_EQUAL || matcher->kind == MATCH_PATTERN)) return false;
     }
     return true;

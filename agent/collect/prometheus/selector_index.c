@@ -19,11 +19,11 @@ struct entry {
 
 struct family {
     slice name;
-    slice label;            /* whose values lead on; empty: none */
-    uint32_t always;        /* 1 + first entry that demands no value of it */
-    uint32_t *buckets;      /* by hash of the value: 1 + first entry */
-    uint32_t buckets_mask;  /* 0 and buckets NULL: none */
-    uint32_t first, count;  /* its run in entries */
+    slice label;           /* whose values lead on; empty: none */
+    uint32_t always;       /* 1 + first entry that demands no value of it */
+    uint32_t *buckets;     /* by hash of the value: 1 + first entry */
+    uint32_t buckets_mask; /* 0 and buckets NULL: none */
+    uint32_t first, count; /* its run in entries */
 };
 
 struct selector_index {
@@ -117,7 +117,8 @@ static fault_code family_ready(struct selector_index *index, struct family *fami
     for (uint32_t i = 0; i < family->count && i < FAMILY_SELECTORS_TRIED; i++) {
         const struct selector *const selector = index->entries[family->first + i].selector;
         for (size_t j = 0; j < selector->matchers_count; j++) {
-            if (selector->matchers[j].kind != MATCH_EQUAL || slice_equal(selector->matchers[j].label, family->label)) continue;
+            if (selector->matchers[j].kind != MATCH_EQUAL || slice_equal(selector->matchers[j].label, family->label))
+                continue;
             const size_t spread = family_spread(index, family, selector->matchers[j].label, marks);
             if (spread <= best) continue;
             best = spread;

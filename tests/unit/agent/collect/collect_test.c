@@ -32,8 +32,10 @@ static void *server_run(void *context) {
         }
         if (server->answer) {
             for (const char *at = server->answer; *at; at += 7) /* in small pieces */
-                if (send(fd, at, strnlen(at, 7), MSG_NOSIGNAL) < 0) break;
-                else if (strlen(at) <= 7) break;
+                if (send(fd, at, strnlen(at, 7), MSG_NOSIGNAL) < 0)
+                    break;
+                else if (strlen(at) <= 7)
+                    break;
         } else {
             (void)recv(fd, request, sizeof request, 0); /* until the other side has had enough */
         }
@@ -127,8 +129,14 @@ static struct watch scrape_times(const char *answer, unsigned times, uint64_t by
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%u/metrics", server.port);
     const struct http_auth auth = {.bearer_token = "secret"};
-    const struct scrape_target target = {.name = "t", .url = url, .interval_ms = INTERVAL_MS, .offset_ms = OFFSET_MS, .timeout_ms = TIMEOUT_MS,
-                                         .body_bytes_max = bytes_max, .index = index, .auth = &auth};
+    const struct scrape_target target = {.name = "t",
+                                         .url = url,
+                                         .interval_ms = INTERVAL_MS,
+                                         .offset_ms = OFFSET_MS,
+                                         .timeout_ms = TIMEOUT_MS,
+                                         .body_bytes_max = bytes_max,
+                                         .index = index,
+                                         .auth = &auth};
     CHECK_OK(scrape_add(scrape, &target, &number, &fault));
     scrape_start(scrape);
     loop_run(w.loop);
@@ -142,13 +150,14 @@ static struct watch scrape_times(const char *answer, unsigned times, uint64_t by
     selector_index_free(index);
     selector_free(selector);
     server_stop(&server);
-    if (ret_asked) strcpy(ret_asked, server.asked);
+    if (ret_asked) memcpy(ret_asked, server.asked, sizeof server.asked);
     return w;
 }
 
 static void fails_with(const char *answer, uint64_t bytes_max, fault_code code, const char *words) {
     const struct watch w = scrape_times(answer, 1, bytes_max, NULL);
-    if (w.scrape.fault.code != code || !strstr(w.scrape.fault.text, words)) fail_msg("'%s' (%s) does not say '%s'", w.scrape.fault.text, fault_code_name(w.scrape.fault.code), words);
+    if (w.scrape.fault.code != code || !strstr(w.scrape.fault.text, words))
+        fail_msg("'%s' (%s) does not say '%s'", w.scrape.fault.text, fault_code_name(w.scrape.fault.code), words);
     assert_non_null(strstr(w.scrape.fault.text, "target 't'"));
 }
 
@@ -156,7 +165,8 @@ static void fails_with(const char *answer, uint64_t bytes_max, fault_code code, 
 
 TEST(a_target_is_scraped_at_its_slots) {
     char asked[4096];
-    const struct watch w = scrape_times(HEAD("text/plain; version=0.0.4") "# HELP x\nup_total{a=\"b\"} 42\nother 1\n", 3, 100000, asked);
+    const struct watch w =
+        scrape_times(HEAD("text/plain; version=0.0.4") "# HELP x\nup_total{a=\"b\"} 42\nother 1\n", 3, 100000, asked);
     if (w.scrape.fault.code) fail_msg("%s", w.scrape.fault.text);
     assert_int_equal(w.samples, 3);
     assert_true(w.value == 42);
@@ -172,24 +182,28 @@ TEST(a_target_is_scraped_at_its_slots) {
 }
 
 TEST(openmetrics_is_chosen_by_its_type) {
-    const struct watch w = scrape_times(HEAD("application/openmetrics-text; version=1.0.0") "up_total 7 # {} 1\n# EOF\n", 1, 100000, NULL);
+    const struct watch w =
+        scrape_times(HEAD("application/openmetrics-text; version=1.0.0") "up_total 7 # {} 1\n# EOF\n", 1, 100000, NULL);
     if (w.scrape.fault.code) fail_msg("%s", w.scrape.fault.text);
     assert_true(w.value == 7);
 }
 
 TEST(a_scrape_that_goes_wrong_says_why) {
-    fails_with("HTTP/1.1 500 No\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nup_total 1\n\n", 100000, FAULT_SYSTEM, "HTTP status 500");
+    fails_with("HTTP/1.1 500 No\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nup_total 1\n\n", 100000,
+               FAULT_SYSTEM, "HTTP status 500");
     fails_with("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", 100000, FAULT_SYSTEM, "HTTP status 404");
     fails_with(HEAD("text/html") "<html>", 100000, FAULT_INPUT, "Content-Type 'text/html'");
     fails_with(HEAD("text/plain") "up_total x\n", 100000, FAULT_INPUT, "line 1, column 10: expected a value");
     fails_with(HEAD("application/openmetrics-text") "up_total 1\n", 100000, FAULT_INPUT, "expected '# EOF'");
-    fails_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nup_total 1\n", 100000, FAULT_SYSTEM, "connection was lost");
+    fails_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nup_total 1\n", 100000,
+               FAULT_SYSTEM, "connection was lost");
     fails_with(HEAD("text/plain") "up_total 1\nup_total 2\n", 15, FAULT_LIMIT, "larger than");
     fails_with(NULL, 100000, FAULT_TIMEOUT, "not done in 60 ms");
 }
 
 TEST(a_page_of_an_error_is_not_taken_for_samples) {
-    const struct watch w = scrape_times("HTTP/1.1 503 No\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nup_total 1\n", 1, 100000, NULL);
+    const struct watch w = scrape_times(
+        "HTTP/1.1 503 No\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nup_total 1\n", 1, 100000, NULL);
     assert_int_equal(w.samples, 0);
 }
 
@@ -203,7 +217,8 @@ static struct watch probe_once(struct probe_target target) {
     CHECK_OK(http_client_new(w.loop, 4, &client, &fault));
     const struct probe_callbacks callbacks = {on_begin, on_probed, &w};
     CHECK_OK(probe_new(w.loop, client, &callbacks, &probe, &fault));
-    target.name = "p", target.interval_ms = 2000, target.offset_ms = (clock_wall_ms() + 20) % 2000, target.timeout_ms = target.timeout_ms ? target.timeout_ms : 1500;
+    target.name = "p", target.interval_ms = 2000, target.offset_ms = (clock_wall_ms() + 20) % 2000,
+    target.timeout_ms = target.timeout_ms ? target.timeout_ms : 1500;
     CHECK_OK(probe_add(probe, &target, &number, &fault));
     probe_start(probe);
     loop_run(w.loop);
@@ -242,7 +257,8 @@ TEST(a_tcp_probe_wants_a_connection) {
     assert_non_null(strstr(w.probe.fault.text, "Connection refused"));
     w = probe_once((struct probe_target){.kind = PROBE_TCP, .host = "no-such-name.invalid", .port = 1});
     assert_true(w.probe.asked && !w.probe.ok);
-    assert_true(strstr(w.probe.fault.text, "not resolved") || strstr(w.probe.fault.text, "resolving the name took longer"));
+    assert_true(strstr(w.probe.fault.text, "not resolved") ||
+                strstr(w.probe.fault.text, "resolving the name took longer"));
 }
 
 TEST(stopping_in_the_middle_ends_what_is_in_flight) {
@@ -259,7 +275,8 @@ TEST(stopping_in_the_middle_ends_what_is_in_flight) {
     CHECK_OK(probe_new(w.loop, client, &callbacks, &probe, &fault));
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%u/", server.port);
-    const struct probe_target target = {.name = "p", .kind = PROBE_HTTP, .url = url, .interval_ms = 50, .timeout_ms = 50};
+    const struct probe_target target = {
+        .name = "p", .kind = PROBE_HTTP, .url = url, .interval_ms = 50, .timeout_ms = 50};
     CHECK_OK(probe_add(probe, &target, &number, &fault));
     probe_start(probe);
     struct loop_timer *timer = loop_timer_new(w.loop, (loop_fn *)loop_stop, w.loop);

@@ -9,8 +9,8 @@
 enum { TARGETS = 3, SERIES = 4, SLIS = 3, KEPT_BYTES = 1 << 16, WINDOW_MS = 60000, WINDOWS_MAX = 64 };
 
 struct model_series {
-    int64_t good, bad;                    /* what the process really counted */
-    int64_t seen_good, seen_total;        /* as last observed; -1: never */
+    int64_t good, bad;             /* what the process really counted */
+    int64_t seen_good, seen_total; /* as last observed; -1: never */
     bool exists;
 };
 
@@ -26,11 +26,11 @@ struct world {
     struct selector_index *indexes[TARGETS];
     struct exposition *exposition;
     struct model_series series[TARGETS][SERIES];
-    int64_t good[SLIS], total[SLIS];      /* what should be counted */
+    int64_t good[SLIS], total[SLIS]; /* what should be counted */
     int64_t got_good[SLIS], got_total[SLIS], next_ms[SLIS];
     uint64_t got_seen[SLIS], seen[SLIS];
-    struct kept whole, targets[TARGETS];  /* the two stores */
-    bool must_not_reset[TARGETS];         /* a scrape was lost with the process: until the next, a reset would hide it */
+    struct kept whole, targets[TARGETS]; /* the two stores */
+    bool must_not_reset[TARGETS];        /* a scrape was lost with the process: until the next, a reset would hide it */
     int64_t now_ms, start_ms;
 };
 
@@ -43,12 +43,14 @@ static uint64_t draw(uint64_t below) {
 static const int64_t intervals[TARGETS] = {15000, 7000, 40000};
 
 static void world_open(struct world *w) {
-    const struct fold_settings settings = {.series_max = 100, .series_forget_ms = INT64_C(1) << 40, .gap_windows_max = 50};
+    const struct fold_settings settings = {
+        .series_max = 100, .series_forget_ms = INT64_C(1) << 40, .gap_windows_max = 50};
     static const char *const names[TARGETS] = {"alpha", "beta", "gamma"};
     struct fold_target targets[TARGETS];
     struct fault fault;
     for (int t = 0; t < TARGETS; t++)
-        targets[t] = (struct fold_target){slice_from_text(names[t]), false, intervals[t], slot_offset_ms(slice_from_text(names[t]), intervals[t]), intervals[t]};
+        targets[t] = (struct fold_target){slice_from_text(names[t]), false, intervals[t],
+                                          slot_offset_ms(slice_from_text(names[t]), intervals[t]), intervals[t]};
     const struct sli *slis[SLIS] = {w->slis[0], w->slis[1], w->slis[2]};
     fold_free(w->fold);
     CHECK_OK(fold_new(&settings, targets, TARGETS, slis, SLIS, w->now_ms, &w->fold, &fault));
@@ -77,7 +79,8 @@ static void world_restart(struct world *w, bool reload) {
     uint64_t generation = 0;
     if (w->whole.size) assert_true(fold_snapshot_generation(slice_of(w->whole.bytes, w->whole.size), &generation));
     for (int t = 0; t < TARGETS; t++)
-        if (w->targets[t].size && (w->targets[t].generation == generation || draw(2))) /* the store filters; the fold must as well */
+        if (w->targets[t].size &&
+            (w->targets[t].generation == generation || draw(2))) /* the store filters; the fold must as well */
             targets[count++] = slice_of(w->targets[t].bytes, w->targets[t].size);
     if (reload)
         CHECK_OK(fold_restore(w->fold, slice_of(current.bytes, current.size), NULL, 0, w->now_ms, &fault));
@@ -104,10 +107,12 @@ static slice world_expose(struct world *w, int t, char *text, size_t room) {
         const struct model_series *one = &w->series[t][s];
         if (!one->exists) continue;
         const long long good = one->good, all = one->good + one->bad;
-        size += (size_t)snprintf(text + size, room - size,
-                                 "good_total{s=\"%d\"} %lld\nbad_total{s=\"%d\",x=\"\"} %lld\nall_total{s=\"%d\"} %lld\n"
-                                 "lat_bucket{s=\"%d\",le=\"0.1\"} 0\nlat_bucket{le=\"0.50\",s=\"%d\"} %lld\nlat_bucket{s=\"%d\",le=\"+Inf\"} %lld\n",
-                                 s, good, s, all - good, s, all, s, s, good, s, all);
+        size +=
+            (size_t)snprintf(text + size, room - size,
+                             "good_total{s=\"%d\"} %lld\nbad_total{s=\"%d\",x=\"\"} %lld\nall_total{s=\"%d\"} %lld\n"
+                             "lat_bucket{s=\"%d\",le=\"0.1\"} 0\nlat_bucket{le=\"0.50\",s=\"%d\"} "
+                             "%lld\nlat_bucket{s=\"%d\",le=\"+Inf\"} %lld\n",
+                             s, good, s, all - good, s, all, s, s, good, s, all);
     }
     return slice_of(text, size);
 }
@@ -165,7 +170,8 @@ static void world_seal(struct world *w) {
                 static const char *const names[TARGETS] = {"alpha", "beta", "gamma"};
                 const int64_t offset = slot_offset_ms(slice_from_text(names[t]), intervals[t]);
                 /* All intervals are whole seconds, so a second at a time misses none. */
-                for (int64_t at = windows[i].window_start_ms + offset % 1000; at < windows[i].window_start_ms + WINDOW_MS; at += 1000)
+                for (int64_t at = windows[i].window_start_ms + offset % 1000;
+                     at < windows[i].window_start_ms + WINDOW_MS; at += 1000)
                     expected += at % intervals[t] == offset;
             }
             assert_int_equal(windows[i].scrapes_expected, expected);
@@ -225,10 +231,21 @@ static void world_run(uint64_t seed) {
     struct world *const w = &world;
     memset(w, 0, sizeof *w);
     struct fault fault;
-    const struct sli_definition definitions[SLIS] = {
-        {.slo_id = SLICE_LIT("0"), .kind = SLI_RATIO_GOOD, .good = SLICE_LIT("good_total"), .total = SLICE_LIT("all_total"), .window_seconds = 60},
-        {.slo_id = SLICE_LIT("1"), .kind = SLI_RATIO_BAD, .bad = SLICE_LIT("bad_total"), .total = SLICE_LIT("all_total"), .window_seconds = 60},
-        {.slo_id = SLICE_LIT("2"), .kind = SLI_HISTOGRAM, .total = SLICE_LIT("lat"), .threshold = 0.5, .window_seconds = 60}};
+    const struct sli_definition definitions[SLIS] = {{.slo_id = SLICE_LIT("0"),
+                                                      .kind = SLI_RATIO_GOOD,
+                                                      .good = SLICE_LIT("good_total"),
+                                                      .total = SLICE_LIT("all_total"),
+                                                      .window_seconds = 60},
+                                                     {.slo_id = SLICE_LIT("1"),
+                                                      .kind = SLI_RATIO_BAD,
+                                                      .bad = SLICE_LIT("bad_total"),
+                                                      .total = SLICE_LIT("all_total"),
+                                                      .window_seconds = 60},
+                                                     {.slo_id = SLICE_LIT("2"),
+                                                      .kind = SLI_HISTOGRAM,
+                                                      .total = SLICE_LIT("lat"),
+                                                      .threshold = 0.5,
+                                                      .window_seconds = 60}};
     for (int i = 0; i < SLIS; i++) CHECK_OK(sli_new(&definitions[i], &w->slis[i], &fault));
     w->exposition = exposition_new();
     for (int t = 0; t < TARGETS; t++)
@@ -247,7 +264,8 @@ static void world_run(uint64_t seed) {
         }
         int t = 0;
         for (int i = 0; i < TARGETS; i++) {
-            due_ms[i] = slot_at_or_after(w->now_ms + 1, intervals[i], slot_offset_ms(slice_from_text(names[i]), intervals[i]));
+            due_ms[i] =
+                slot_at_or_after(w->now_ms + 1, intervals[i], slot_offset_ms(slice_from_text(names[i]), intervals[i]));
             if (due_ms[i] < due_ms[t]) t = i;
         }
         w->now_ms = due_ms[t];
@@ -257,7 +275,8 @@ static void world_run(uint64_t seed) {
     }
     for (int t = 0; t < TARGETS; t++) { /* all that was lost with a process is seen once more */
         world_seal(w);
-        w->now_ms = slot_at_or_after(w->now_ms + 1, intervals[t], slot_offset_ms(slice_from_text(names[t]), intervals[t]));
+        w->now_ms =
+            slot_at_or_after(w->now_ms + 1, intervals[t], slot_offset_ms(slice_from_text(names[t]), intervals[t]));
         world_seal(w);
         world_scrape(w, t, w->now_ms, true);
     }

@@ -69,8 +69,8 @@ static void seal(struct bench *bench, int64_t now_ms) {
     fold_seal_commit(bench->fold);
 }
 
-static void check_window(const struct sli_window *window, int64_t start_ms, int64_t good, int64_t total, unsigned expected,
-                         unsigned seen) {
+static void check_window(const struct sli_window *window, int64_t start_ms, int64_t good, int64_t total,
+                         unsigned expected, unsigned seen) {
     CHECK_SLICE(window->slo_id, "slo-1");
     assert_int_equal(window->window_start_ms, start_ms);
     assert_int_equal(window->window_seconds, 60);
@@ -82,7 +82,8 @@ static void check_window(const struct sli_window *window, int64_t start_ms, int6
 }
 
 static struct sli_definition ratio(void) {
-    return (struct sli_definition){.kind = SLI_RATIO_GOOD, .good = SLICE_LIT("r{code=~\"2..\"}"), .total = SLICE_LIT("r")};
+    return (struct sli_definition){
+        .kind = SLI_RATIO_GOOD, .good = SLICE_LIT("r{code=~\"2..\"}"), .total = SLICE_LIT("r")};
 }
 
 TEST(a_ratio_counts_increases_and_not_the_first_sample) {
@@ -112,7 +113,8 @@ TEST(a_fall_is_a_reset_and_the_new_value_counts) {
 
 TEST(a_bad_ratio_counts_what_is_left) {
     struct bench b;
-    bench_init(&b, (struct sli_definition){.kind = SLI_RATIO_BAD, .bad = SLICE_LIT("r{code=\"500\"}"), .total = SLICE_LIT("r")});
+    bench_init(&b, (struct sli_definition){
+                       .kind = SLI_RATIO_BAD, .bad = SLICE_LIT("r{code=\"500\"}"), .total = SLICE_LIT("r")});
     scrape(&b, START_MS, "r{code=\"200\"} 0\nr{code=\"500\"} 0\n");
     scrape(&b, START_MS + 15000, "r{code=\"200\"} 10\nr{code=\"500\"} 3\n");
     seal(&b, START_MS + 60000);
@@ -122,9 +124,11 @@ TEST(a_bad_ratio_counts_what_is_left) {
 
 TEST(a_histogram_counts_the_bucket_at_the_threshold_as_a_number) {
     struct bench b;
-    bench_init(&b, (struct sli_definition){.kind = SLI_HISTOGRAM, .total = SLICE_LIT("lat{h=\"x\"}"), .threshold = 0.5});
-    static const char format[] = "lat_bucket{h=\"x\",le=\"0.25\"} %d\nlat_bucket{le=\"5e-1\",h=\"x\"} %d\nlat_bucket{h=\"x\",le=\"+Inf\"} %d\n"
-                         "lat_bucket{h=\"y\",le=\"0.5\"} 9\nlat_bucket{h=\"y\",le=\"+Inf\"} %d\n";
+    bench_init(&b,
+               (struct sli_definition){.kind = SLI_HISTOGRAM, .total = SLICE_LIT("lat{h=\"x\"}"), .threshold = 0.5});
+    static const char format[] =
+        "lat_bucket{h=\"x\",le=\"0.25\"} %d\nlat_bucket{le=\"5e-1\",h=\"x\"} %d\nlat_bucket{h=\"x\",le=\"+Inf\"} %d\n"
+        "lat_bucket{h=\"y\",le=\"0.5\"} 9\nlat_bucket{h=\"y\",le=\"+Inf\"} %d\n";
     char text[400];
     snprintf(text, sizeof text, format, 1, 2, 3, 9);
     scrape(&b, START_MS, text);
@@ -243,7 +247,8 @@ TEST(a_full_table_is_said_and_leaves_the_scrape_unseen) {
     struct bench b;
     struct fault fault = {0};
     bench_init(&b, ratio());
-    const char *text = "r{code=\"200\"} 1\nr{code=\"201\"} 1\nr{code=\"202\"} 1\nr{code=\"203\"} 1\nr{code=\"204\"} 1\n";
+    const char *text =
+        "r{code=\"200\"} 1\nr{code=\"201\"} 1\nr{code=\"202\"} 1\nr{code=\"203\"} 1\nr{code=\"204\"} 1\n";
     stage(&b, START_MS, text);
     CHECK_FAULT(fold_commit(b.fold, 0, START_MS, &fault), FAULT_LIMIT);
     assert_non_null(strstr(fault.text, "series_max"));
@@ -348,7 +353,11 @@ TEST(slots_are_the_same_before_during_and_after) {
 TEST(definitions_that_are_wrong_are_refused_by_name) {
     struct sli *sli;
     struct fault fault = {0};
-    const struct sli_definition good = {.slo_id = SLICE_LIT("a"), .kind = SLI_RATIO_GOOD, .good = SLICE_LIT("g"), .total = SLICE_LIT("t"), .window_seconds = 60};
+    const struct sli_definition good = {.slo_id = SLICE_LIT("a"),
+                                        .kind = SLI_RATIO_GOOD,
+                                        .good = SLICE_LIT("g"),
+                                        .total = SLICE_LIT("t"),
+                                        .window_seconds = 60};
     struct sli_definition d = good;
     d.total = SLICE_LIT("t{");
     CHECK_FAULT(sli_new(&d, &sli, &fault), FAULT_INPUT);

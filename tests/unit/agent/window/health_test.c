@@ -32,7 +32,8 @@ static void nothing_due(struct health *health, int64_t now_ms) {
 }
 
 TEST(a_check_is_unknown_until_it_was_observed_often_enough) {
-    struct health *health = health_of((struct health_check){.probe = true, .target = SLICE_LIT("web"), .rise = 2, .fall = 3});
+    struct health *health =
+        health_of((struct health_check){.probe = true, .target = SLICE_LIT("web"), .rise = 2, .fall = 3});
     nothing_due(health, 0);
     probe(health, 10, true);
     assert_int_equal(health_status(health, 0), HEALTH_UNKNOWN);
@@ -49,10 +50,12 @@ TEST(a_check_is_unknown_until_it_was_observed_often_enough) {
 }
 
 TEST(it_takes_fall_in_a_row_to_leave_healthy) {
-    struct health *health = health_of((struct health_check){.probe = true, .target = SLICE_LIT("web"), .rise = 1, .fall = 3});
+    struct health *health =
+        health_of((struct health_check){.probe = true, .target = SLICE_LIT("web"), .rise = 1, .fall = 3});
     probe(health, 10, true);
     (void)take(health, 10);
-    probe(health, 20, false), probe(health, 30, false), probe(health, 40, true), probe(health, 50, false), probe(health, 60, false);
+    probe(health, 20, false), probe(health, 30, false), probe(health, 40, true), probe(health, 50, false),
+        probe(health, 60, false);
     assert_int_equal(health_status(health, 0), HEALTH_HEALTHY);
     nothing_due(health, 60);
     probe(health, 70, false);
@@ -64,7 +67,8 @@ TEST(it_takes_fall_in_a_row_to_leave_healthy) {
 }
 
 TEST(silence_makes_unknown_never_green) {
-    struct health *health = health_of((struct health_check){.probe = true, .target = SLICE_LIT("web"), .rise = 2, .fall = 1});
+    struct health *health =
+        health_of((struct health_check){.probe = true, .target = SLICE_LIT("web"), .rise = 2, .fall = 1});
     probe(health, 10, true), probe(health, 20, true);
     (void)take(health, 20);
     health_probe(health, 0, 500, false, false, 0, "no descriptor"); /* could not ask: says nothing */
@@ -82,7 +86,8 @@ TEST(silence_makes_unknown_never_green) {
 }
 
 TEST(a_check_that_is_never_observed_says_unknown_in_time) {
-    struct health *health = health_of((struct health_check){.probe = true, .target = SLICE_LIT("gone"), .rise = 1, .fall = 1});
+    struct health *health =
+        health_of((struct health_check){.probe = true, .target = SLICE_LIT("gone"), .rise = 1, .fall = 1});
     assert_int_equal(health_due_ms(health), 1000);
     nothing_due(health, 999);
     const struct health_observation seen = take(health, 1000);
@@ -92,7 +97,8 @@ TEST(a_check_that_is_never_observed_says_unknown_in_time) {
 }
 
 TEST(a_heartbeat_comes_at_its_interval_and_until_it_is_taken) {
-    struct health *health = health_of((struct health_check){.probe = true, .target = SLICE_LIT("web"), .rise = 1, .fall = 1});
+    struct health *health =
+        health_of((struct health_check){.probe = true, .target = SLICE_LIT("web"), .rise = 1, .fall = 1});
     probe(health, 10, true);
     (void)take(health, 10);
     probe(health, 400, true);
@@ -114,8 +120,13 @@ static void sample(struct selector_index *index, const char *name, double value)
 }
 
 TEST(a_rule_looks_at_every_series_and_none_is_unknown) {
-    struct health *health = health_of((struct health_check){.target = SLICE_LIT("node"), .selector = SLICE_LIT("free"), .operator = SLI_GREATER,
-                                                            .threshold = 10, .degrades = true, .rise = 1, .fall = 1});
+    struct health *health = health_of((struct health_check){.target = SLICE_LIT("node"),
+                                                            .selector = SLICE_LIT("free"),
+                                                            .operator= SLI_GREATER,
+                                                            .threshold = 10,
+                                                            .degrades = true,
+                                                            .rise = 1,
+                                                            .fall = 1});
     struct selector_index *index = selector_index_new();
     struct fault fault;
     CHECK_OK(health_attach(health, 0, index, &fault));
@@ -144,7 +155,13 @@ TEST(a_rule_looks_at_every_series_and_none_is_unknown) {
 TEST(checks_that_are_wrong_are_refused_by_name) {
     struct health *health;
     struct fault fault = {0};
-    const struct health_check good = {.id = SLICE_LIT("a"), .probe = true, .target = SLICE_LIT("web"), .rise = 1, .fall = 1, .stale_ms = 1, .heartbeat_ms = 1};
+    const struct health_check good = {.id = SLICE_LIT("a"),
+                                      .probe = true,
+                                      .target = SLICE_LIT("web"),
+                                      .rise = 1,
+                                      .fall = 1,
+                                      .stale_ms = 1,
+                                      .heartbeat_ms = 1};
     struct health_check checks[2] = {good, good};
     CHECK_FAULT(health_new(checks, 2, NULL, 0, NULL, 0, 0, &health, &fault), FAULT_CONFLICT);
     assert_non_null(strstr(fault.text, "health check 'a'"));

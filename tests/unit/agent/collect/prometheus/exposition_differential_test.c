@@ -54,19 +54,26 @@ static void emit(struct slow *s, int c) {
     s->line[s->line_size++] = (char)c;
 }
 static bool letter(int c, bool first, bool colon) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (colon && c == ':') || (!first && c >= '0' && c <= '9');
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (colon && c == ':') ||
+           (!first && c >= '0' && c <= '9');
 }
 
 static bool utf8(const char *at, const char *end) {
     while (at < end) {
-        unsigned c = (unsigned char)*at++, more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : (c & 0xf0) == 0xe0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 9;
+        unsigned c = (unsigned char)*at++, more = c < 0x80                ? 0
+                                                  : c >= 0xc2 && c < 0xe0 ? 1
+                                                  : (c & 0xf0) == 0xe0    ? 2
+                                                  : c >= 0xf0 && c < 0xf5 ? 3
+                                                                          : 9;
         if (more == 9) return false;
         unsigned value = more ? c & (0x3fu >> more) : c;
         for (unsigned i = 0; i < more; i++) {
             if (at == end || ((unsigned char)*at & 0xc0) != 0x80) return false;
             value = value << 6 | ((unsigned char)*at++ & 0x3f);
         }
-        if ((more == 2 && (value < 0x800 || (value >= 0xd800 && value < 0xe000))) || (more == 3 && (value < 0x10000 || value > 0x10ffff))) return false;
+        if ((more == 2 && (value < 0x800 || (value >= 0xd800 && value < 0xe000))) ||
+            (more == 3 && (value < 0x10000 || value > 0x10ffff)))
+            return false;
     }
     return true;
 }
@@ -83,8 +90,10 @@ static bool quoted(struct slow *s) {
             c = peek(s);
             if (c < 0 || c == '\n') return false;
             s->at++;
-            if (c == 'n') c = '\n';
-            else if (c != '"' && c != '\\') emit(s, '\\');
+            if (c == 'n')
+                c = '\n';
+            else if (c != '"' && c != '\\')
+                emit(s, '\\');
         }
         emit(s, c);
     }
@@ -98,7 +107,7 @@ static bool seen_before(struct slow *s, size_t from) {
     name[size] = '\0';
     for (size_t i = 0; i < s->names_count; i++)
         if (strcmp(s->names[i], name) == 0) return true;
-    strcpy(s->names[s->names_count++], name);
+    memcpy(s->names[s->names_count++], name, sizeof name);
     return false;
 }
 
@@ -141,7 +150,9 @@ static bool number(struct slow *s, double *value) {
     size_t size = 0;
     while (peek(s) >= 0 && peek(s) != ' ' && peek(s) != '\t' && peek(s) != '\n') text[size++] = *s->at++;
     text[size] = '\0';
-    if (size == 0 || strlen(text) != size || strpbrk(text, "xXpP_()") || strcasecmp(text, "+nan") == 0 || strcasecmp(text, "-nan") == 0 || text[0] < '+') return false;
+    if (size == 0 || strlen(text) != size || strpbrk(text, "xXpP_()") || strcasecmp(text, "+nan") == 0 ||
+        strcasecmp(text, "-nan") == 0 || text[0] < '+')
+        return false;
     char *end;
     *value = strtod(text, &end);
     return *end == '\0' && !(isinf(*value) && !strpbrk(text, "iI"));
@@ -237,7 +248,8 @@ static void on_sample(void *context, const void *selected, const struct expositi
         result_add(r, "[", 1);
         result_add(r, (const char *)one->labels[i].name.data, one->labels[i].name.size);
         result_add(r, "=", 1);
-        if (one->labels[i].value.size) result_add(r, (const char *)one->labels[i].value.data, one->labels[i].value.size);
+        if (one->labels[i].value.size)
+            result_add(r, (const char *)one->labels[i].value.data, one->labels[i].value.size);
         result_add(r, "]", 1);
     }
     char tail[64];
@@ -271,13 +283,15 @@ static void put(struct writer *w, const char *text) {
     memcpy(w->text + w->size, text, size);
     w->size += size;
 }
-#define ONE_OF(...) ((const char *const[]){__VA_ARGS__}[draw(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))])
+#define ONE_OF(...)                                                                                                    \
+    ((const char *const[]){__VA_ARGS__}[draw(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))])
 
 static void put_blank(struct writer *w) {
     if (!w->open) put(w, ONE_OF("", "", "", " ", "\t", "  "));
 }
 static void put_value(struct writer *w) {
-    put(w, ONE_OF("1", "0", "42.5", "-3", "1e-5", "+Inf", "-inf", "NaN", "123456789012345678901", "0.1", "1.7976931348623157e308", "4.9e-324", ".5", "5.", "Infinity"));
+    put(w, ONE_OF("1", "0", "42.5", "-3", "1e-5", "+Inf", "-inf", "NaN", "123456789012345678901", "0.1",
+                  "1.7976931348623157e308", "4.9e-324", ".5", "5.", "Infinity"));
 }
 static void put_labels(struct writer *w) {
     put(w, "{");
@@ -285,7 +299,8 @@ static void put_labels(struct writer *w) {
         put_blank(w);
         put(w, ONE_OF("a", "b", "le", "_x9", "code", "\"q.x\"", "\"\xc3\xa9\"", "instance"));
         put_blank(w), put(w, "="), put_blank(w);
-        put(w, ONE_OF("\"\"", "\"x\"", "\"a longer value that is scanned in words\"", "\"\\\"\\\\\\n\\d\"", "\"\xc3\xa9\xe2\x82\xac\"", "\"{}#= \t,\"", "\"1234567\\\\\""));
+        put(w, ONE_OF("\"\"", "\"x\"", "\"a longer value that is scanned in words\"", "\"\\\"\\\\\\n\\d\"",
+                      "\"\xc3\xa9\xe2\x82\xac\"", "\"{}#= \t,\"", "\"1234567\\\\\""));
         put_blank(w);
         if (i + 1 < n || draw(4) == 0) put(w, ",");
     }
@@ -295,7 +310,12 @@ static void put_labels(struct writer *w) {
 static void put_line(struct writer *w) {
     switch (draw(12)) {
     case 0: put(w, ONE_OF("# HELP a b", "# TYPE a counter", "#", "# x \xff", "#EOF")); break;
-    case 1: if (!w->open) put(w, ONE_OF("", " ", "\t")); else put(w, "# x"); break;
+    case 1:
+        if (!w->open)
+            put(w, ONE_OF("", " ", "\t"));
+        else
+            put(w, "# x");
+        break;
     case 2: put(w, ONE_OF("{\"a.b\"} 1", "{\"a\",b=\"c\"} 2", "{b=\"c\",\"a b\"} 3")); break;
     default:
         put_blank(w);
@@ -305,20 +325,25 @@ static void put_line(struct writer *w) {
         put(w, " "), put_blank(w);
         put_value(w);
         if (draw(5) == 0) put(w, w->open ? ONE_OF(" 1.5", " -2e3") : ONE_OF(" 1700000000000", " -5", "\t7 "));
-        if (w->open && draw(5) == 0) put(w, ONE_OF(" # {} 1", " # {id=\"x\"} 0.5 3.5", " # {a=\"b\",c=\"d\",} 1"));
-        else put_blank(w);
+        if (w->open && draw(5) == 0)
+            put(w, ONE_OF(" # {} 1", " # {id=\"x\"} 0.5 3.5", " # {a=\"b\",c=\"d\",} 1"));
+        else
+            put_blank(w);
     }
     put(w, "\n");
 }
 
 static void damage(struct writer *w) {
-    static const char bytes[] = "{}\",=\\ \n#\t\r\xff" "1aé:+-.e_\0";
+    static const char bytes[] = "{}\",=\\ \n#\t\r\xff"
+                                "1aé:+-.e_\0";
     for (unsigned i = 0, n = 1 + draw(2); i < n && w->size; i++) {
         const size_t at = draw((unsigned)w->size);
         switch (draw(4)) {
         case 0: w->text[at] = bytes[draw(sizeof bytes)]; break;
         case 1: memmove(w->text + at, w->text + at + 1, --w->size - at); break;
-        case 2: memmove(w->text + at + 1, w->text + at, w->size - at), w->text[at] = bytes[draw(sizeof bytes)], w->size++; break;
+        case 2:
+            memmove(w->text + at + 1, w->text + at, w->size - at), w->text[at] = bytes[draw(sizeof bytes)], w->size++;
+            break;
         default: w->size = at;
         }
     }
@@ -342,8 +367,9 @@ TEST(it_takes_and_finds_what_a_slow_parser_does) {
         slow_parse(text, w.open, &slow);
         real_parse(exposition, text, w.open, &fast, &fault);
         if (fast.taken != slow.taken || fast.size != slow.size || memcmp(fast.text, slow.text, fast.size) != 0)
-            fail_msg("round %d, %s, slow %s, fast %s (%s):\n%.*s\nslow:\n%.*s\nfast:\n%.*s", round, w.open ? "OpenMetrics" : "text",
-                     slow.taken ? "takes" : "refuses", fast.taken ? "takes" : "refuses", fault.text, SLICE_ARG(text), (int)slow.size, slow.text,
+            fail_msg("round %d, %s, slow %s, fast %s (%s):\n%.*s\nslow:\n%.*s\nfast:\n%.*s", round,
+                     w.open ? "OpenMetrics" : "text", slow.taken ? "takes" : "refuses",
+                     fast.taken ? "takes" : "refuses", fault.text, SLICE_ARG(text), (int)slow.size, slow.text,
                      (int)fast.size, fast.text);
         taken += fast.taken;
     }

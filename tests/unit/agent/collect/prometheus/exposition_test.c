@@ -154,8 +154,10 @@ static void a_name_is_looked_up_once_per_run_of_lines(void **state) {
 }
 
 static void openmetrics_is_read(void **state) {
-    accepts(EXPOSITION_OPENMETRICS, "# TYPE a counter\na_total 1 1520879607.789 # {id=\"x\"} 5\n# EOF\n", "a_total 1\n");
-    accepts(EXPOSITION_OPENMETRICS, "a_bucket{le=\"+Inf\"} 1 # {id=\"x\",y=\"z\"} 4 123.1\n# EOF", "a_bucket[le=+Inf] 1\n");
+    accepts(EXPOSITION_OPENMETRICS, "# TYPE a counter\na_total 1 1520879607.789 # {id=\"x\"} 5\n# EOF\n",
+            "a_total 1\n");
+    accepts(EXPOSITION_OPENMETRICS, "a_bucket{le=\"+Inf\"} 1 # {id=\"x\",y=\"z\"} 4 123.1\n# EOF",
+            "a_bucket[le=+Inf] 1\n");
     accepts(EXPOSITION_OPENMETRICS, "a_total 1 # {} 4\n{\"x.y\",} nan 2\n# EOF", "a_total 1\nx.y nan\n");
 }
 
@@ -186,8 +188,9 @@ static void lines_and_label_sets_are_bounded(void **state) {
     struct fault fault = {0};
     assert_int_equal(parse(EXPOSITION_TEXT, slice_of(text, size), size, &record, NULL, &fault), FAULT_LIMIT);
     text[LIMIT_EXPOSITION_LINE_BYTES] = '\n';
-    assert_int_equal(parse(EXPOSITION_TEXT, slice_of(text, LIMIT_EXPOSITION_LINE_BYTES + 1), 999, &record, NULL, &fault),
-                     FAULT_NONE);
+    assert_int_equal(
+        parse(EXPOSITION_TEXT, slice_of(text, LIMIT_EXPOSITION_LINE_BYTES + 1), 999, &record, NULL, &fault),
+        FAULT_NONE);
     char *at = text + snprintf(text, size, "a{");
     for (int i = 0; i <= LIMIT_LABELS_PER_SERIES; i++) at += snprintf(at, 32, "l%d=\"v\",", i);
     snprintf(at, 8, "} 1\n");
@@ -202,9 +205,13 @@ static void numbers_are_rounded_as_strtod_rounds(void **state) {
         char text[64];
         double value, expected;
         memcpy(&value, &seed, sizeof value);
-        if (i % 3 == 0 && isfinite(value)) snprintf(text, sizeof text, "%.*g", 1 + (int)(seed % 17), value);
-        else if (i % 3 == 1) snprintf(text, sizeof text, "%llu.%llu", (unsigned long long)(seed >> 40), (unsigned long long)(seed & 0xffff));
-        else snprintf(text, sizeof text, "%llde%d", (long long)(int64_t)(seed >> (seed % 60)), (int)(seed % 50) - 25);
+        if (i % 3 == 0 && isfinite(value))
+            snprintf(text, sizeof text, "%.*g", 1 + (int)(seed % 17), value);
+        else if (i % 3 == 1)
+            snprintf(text, sizeof text, "%llu.%llu", (unsigned long long)(seed >> 40),
+                     (unsigned long long)(seed & 0xffff));
+        else
+            snprintf(text, sizeof text, "%llde%d", (long long)(int64_t)(seed >> (seed % 60)), (int)(seed % 50) - 25);
         expected = strtod(text, NULL);
         if (!exposition_number(slice_from_text(text), &value)) {
             if (isfinite(expected)) fail_msg("'%s' was refused", text);
@@ -212,8 +219,8 @@ static void numbers_are_rounded_as_strtod_rounds(void **state) {
             fail_msg("'%s' is %.17g, not %.17g", text, expected, value);
         }
     }
-    static const char *const wrong[] = {"", "+", "-", ".", "e5", "1e", "1e+", "1.2.3", "+nan", "-nan", "infinit", "0x1p3",
-                                        "1_0", "1 ", " 1", "1f", "++1", "1e5.5", "1e309"};
+    static const char *const wrong[] = {"",        "+",     "-",   ".",  "e5", "1e", "1e+", "1.2.3", "+nan", "-nan",
+                                        "infinit", "0x1p3", "1_0", "1 ", " 1", "1f", "++1", "1e5.5", "1e309"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         double value;
         if (exposition_number(slice_from_text(wrong[i]), &value)) fail_msg("'%s' was taken", wrong[i]);
@@ -225,7 +232,8 @@ static void content_types_choose_the_format(void **state) {
     enum exposition_format format = EXPOSITION_OPENMETRICS;
     assert_int_equal(exposition_format_of(SLICE_LIT("text/plain; version=0.0.4; charset=utf-8"), &format, &fault), 0);
     assert_int_equal(format, EXPOSITION_TEXT);
-    assert_int_equal(exposition_format_of(SLICE_LIT("Application/OpenMetrics-Text; version=1.0.0"), &format, &fault), 0);
+    assert_int_equal(exposition_format_of(SLICE_LIT("Application/OpenMetrics-Text; version=1.0.0"), &format, &fault),
+                     0);
     assert_int_equal(format, EXPOSITION_OPENMETRICS);
     assert_int_equal(exposition_format_of(SLICE_LIT("text/html"), &format, &fault), FAULT_INPUT);
     assert_int_equal(exposition_format_of(SLICE_LIT(""), &format, &fault), FAULT_INPUT);
@@ -243,12 +251,24 @@ static FILE *fixture_open(const char *name) {
 }
 
 static void recorded_expositions_are_read_whole(void **state) {
-    static const char *const names[] = {
-        "alertmanager.prom", "blackbox-probe-ok.prom", "coredns-1.14-excerpt.prom", "dotnet.prom", "etcd.prom",
-        "expfmt-text.prom", "histogram-le-as-1.0.prom", "kube-state-metrics-2.19-excerpt.prom",
-        "micrometer-trailing-commas.prom", "node.prom", "om-1histogram.om", "om-alltypes-5families.om",
-        "parser-mixed.om", "parser-mixed.prom", "process.prom", "prometheus-engine-nan-summary.prom",
-        "promtool-metrics-test.prom", "untyped-negative-exponent.prom"};
+    static const char *const names[] = {"alertmanager.prom",
+                                        "blackbox-probe-ok.prom",
+                                        "coredns-1.14-excerpt.prom",
+                                        "dotnet.prom",
+                                        "etcd.prom",
+                                        "expfmt-text.prom",
+                                        "histogram-le-as-1.0.prom",
+                                        "kube-state-metrics-2.19-excerpt.prom",
+                                        "micrometer-trailing-commas.prom",
+                                        "node.prom",
+                                        "om-1histogram.om",
+                                        "om-alltypes-5families.om",
+                                        "parser-mixed.om",
+                                        "parser-mixed.prom",
+                                        "process.prom",
+                                        "prometheus-engine-nan-summary.prom",
+                                        "promtool-metrics-test.prom",
+                                        "untyped-negative-exponent.prom"};
     unsigned read = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         FILE *file = fixture_open(names[i]);
@@ -258,7 +278,8 @@ static void recorded_expositions_are_read_whole(void **state) {
         fclose(file);
         const bool open = strstr(names[i], ".om") != NULL;
         size_t samples = 0;
-        for (const char *line = text; line < text + size; line = (const char *)memchr(line, '\n', (size_t)(text + size - line)) + 1) {
+        for (const char *line = text; line < text + size;
+             line = (const char *)memchr(line, '\n', (size_t)(text + size - line)) + 1) {
             samples += *line != '#' && *line != '\n';
             if (!memchr(line, '\n', (size_t)(text + size - line))) break;
         }
@@ -292,10 +313,22 @@ static void recorded_expositions_are_read_whole(void **state) {
 
 static void what_the_reference_refuses_is_refused(void **state) {
     /* From the reference's promparse_test.go; those in comments ("# TYPE #") are not read here. */
-    static const char *const texts[] = {
-        "a", "a{b='c'} 1\n", "a{b=\n", "a{\xff=\"foo\"} 1\n", "a{b=\"\xff\"} 1\n", "{\"a\", \"b = \"c\"}",
-        "{\"a\",b\\nc=\"d\"} 1", "a true\n", "something_weird{problem=\"", "empty_label_name{=\"\"} 0", "{A}0",
-        "foo 1_2\n", "foo 0x1p-3\n", "foo 0x1P-3\n", "foo 0 1_2\n", "{a=\"ok\"} 1"};
+    static const char *const texts[] = {"a",
+                                        "a{b='c'} 1\n",
+                                        "a{b=\n",
+                                        "a{\xff=\"foo\"} 1\n",
+                                        "a{b=\"\xff\"} 1\n",
+                                        "{\"a\", \"b = \"c\"}",
+                                        "{\"a\",b\\nc=\"d\"} 1",
+                                        "a true\n",
+                                        "something_weird{problem=\"",
+                                        "empty_label_name{=\"\"} 0",
+                                        "{A}0",
+                                        "foo 1_2\n",
+                                        "foo 0x1p-3\n",
+                                        "foo 0x1P-3\n",
+                                        "foo 0 1_2\n",
+                                        "{a=\"ok\"} 1"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) text_refuses(texts[i], "line 1");
 }
 

@@ -19,7 +19,11 @@ TEST(expressions_match_as_in_re2_and_are_anchored) {
         {"foo", {"foo"}, {"foobar", "xfoo", ""}},
         {"", {""}, {"a"}},
         {"foo|bar|", {"foo", "bar", ""}, {"foobar", "fo"}},
-        {"a.c", {"abc", "a\nc", "a\xc3\xa9" "c"}, {"ac", "abbc"}},
+        {"a.c",
+         {"abc", "a\nc",
+          "a\xc3\xa9"
+          "c"},
+         {"ac", "abbc"}},
         {"(?-s)a.c", {"abc"}, {"a\nc"}},
         {".*", {"", "x", "\n\n"}, {NULL}},
         {".+", {"x"}, {""}},
@@ -57,17 +61,23 @@ TEST(expressions_match_as_in_re2_and_are_anchored) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (size_t j = 0; j < 6; j++) {
-            if (cases[i].yes[j] && !matches(cases[i].source, cases[i].yes[j])) fail_msg("'%s' does not match '%s'", cases[i].source, cases[i].yes[j]);
-            if (cases[i].no[j] && matches(cases[i].source, cases[i].no[j])) fail_msg("'%s' matches '%s'", cases[i].source, cases[i].no[j]);
+            if (cases[i].yes[j] && !matches(cases[i].source, cases[i].yes[j]))
+                fail_msg("'%s' does not match '%s'", cases[i].source, cases[i].yes[j]);
+            if (cases[i].no[j] && matches(cases[i].source, cases[i].no[j]))
+                fail_msg("'%s' matches '%s'", cases[i].source, cases[i].no[j]);
         }
 }
 
 TEST(expressions_that_are_wrong_say_where) {
     static const char *const wrong[][2] = {
-        {"(a", "expected a closing ')'"}, {"a)", "a ')' without its '('"}, {"[a", "expected a closing ']'"}, {"*a", "nothing before it"},
-        {"a**", "a repeat of a repeat"}, {"a{3,2}", "n <= m"}, {"a{1001}", "PATTERN_REPEAT_MAX"}, {"[z-a]", "backwards"},
-        {"\\b", "not supported"}, {"\\pL", "not supported"}, {"(a)\\1", "not supported"}, {"(?=a)", "not supported"},
-        {"(?m)a", "not supported"}, {"a\\", "a backslash at the end"}, {"[[:nix:]]", "known [:class:]"}, {"\\x{110000}", "\\xHH"},
+        {"(a", "expected a closing ')'"},  {"a)", "a ')' without its '('"},
+        {"[a", "expected a closing ']'"},  {"*a", "nothing before it"},
+        {"a**", "a repeat of a repeat"},   {"a{3,2}", "n <= m"},
+        {"a{1001}", "PATTERN_REPEAT_MAX"}, {"[z-a]", "backwards"},
+        {"\\b", "not supported"},          {"\\pL", "not supported"},
+        {"(a)\\1", "not supported"},       {"(?=a)", "not supported"},
+        {"(?m)a", "not supported"},        {"a\\", "a backslash at the end"},
+        {"[[:nix:]]", "known [:class:]"},  {"\\x{110000}", "\\xHH"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct pattern *pattern;
@@ -99,7 +109,8 @@ static struct exposition_sample sample_of(struct exposition_label *labels, const
         labels[sample.labels_count++] = (struct exposition_label){slice_from_text(pairs[0]), slice_from_text(pairs[1])};
     return sample;
 }
-#define SAMPLE(name, ...) sample_of((struct exposition_label[8]){{{0}, {0}}}, name, (const char *const[]){__VA_ARGS__ NULL})
+#define SAMPLE(name, ...)                                                                                              \
+    sample_of((struct exposition_label[8]){{{0}, {0}}}, name, (const char *const[]){__VA_ARGS__ NULL})
 
 static bool selects(const char *text, const char *suffix, struct exposition_sample sample) {
     struct selector *selector;
@@ -135,16 +146,28 @@ TEST(selectors_select_as_in_promql) {
 
 TEST(selectors_that_are_wrong_say_where) {
     static const char *const wrong[][2] = {
-        {"", "a metric name"}, {"{}", "a metric name"}, {"up{", "a label name or '}'"}, {"up{a}", "=, !=, =~ or !~"}, {"up{a=}", "a text in quotes"},
-        {"up{a=\"x}", "the closing quote"}, {"up{a=\"x\" b=\"y\"}", "',' or '}'"}, {"up x", "the end of the selector"},
-        {"up{a=~\"(\"}", "expected a closing ')'"}, {"up{a=\"\\d\"}", "an escape as in Go"}, {"up{__name__=\"x\"}", "one metric name"},
-        {"{__name__=~\"x\"}", "__name__ with ="}, {"up[5m]", "the end of the selector"}, {"9up", "a metric name"}, {"up{,}", "a label name"},
+        {"", "a metric name"},
+        {"{}", "a metric name"},
+        {"up{", "a label name or '}'"},
+        {"up{a}", "=, !=, =~ or !~"},
+        {"up{a=}", "a text in quotes"},
+        {"up{a=\"x}", "the closing quote"},
+        {"up{a=\"x\" b=\"y\"}", "',' or '}'"},
+        {"up x", "the end of the selector"},
+        {"up{a=~\"(\"}", "expected a closing ')'"},
+        {"up{a=\"\\d\"}", "an escape as in Go"},
+        {"up{__name__=\"x\"}", "one metric name"},
+        {"{__name__=~\"x\"}", "__name__ with ="},
+        {"up[5m]", "the end of the selector"},
+        {"9up", "a metric name"},
+        {"up{,}", "a label name"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct selector *selector;
         struct fault fault = {0};
         assert_int_equal(selector_parse(slice_from_text(wrong[i][0]), "", &selector, &fault), FAULT_INPUT);
-        if (!strstr(fault.text, wrong[i][1]) || !strstr(fault.text, "column")) fail_msg("'%s' does not say '%s'", fault.text, wrong[i][1]);
+        if (!strstr(fault.text, wrong[i][1]) || !strstr(fault.text, "column"))
+            fail_msg("'%s' does not say '%s'", fault.text, wrong[i][1]);
     }
 }
 
@@ -160,10 +183,11 @@ TEST(an_identity_does_not_depend_on_order_or_empty_labels) {
         identity(SAMPLE("up", "b", "2", "le", "9", "a", "1", ), SLICE_LIT("le")),
     };
     for (size_t i = 0; i < 3; i++) assert_true(same[i].a == one.a && same[i].b == one.b);
-    const struct series_id others[] = {
-        identity(SAMPLE("up", "b", "1", "a", "2", ), (slice){0}), identity(SAMPLE("up", "a", "1", ), (slice){0}),
-        identity(SAMPLE("upa", "", "1", "b", "2", ), (slice){0}), identity(SAMPLE("up", "a", "1b", "", "2", ), (slice){0}),
-        identity(SAMPLE("down", "a", "1", "b", "2", ), (slice){0})};
+    const struct series_id others[] = {identity(SAMPLE("up", "b", "1", "a", "2", ), (slice){0}),
+                                       identity(SAMPLE("up", "a", "1", ), (slice){0}),
+                                       identity(SAMPLE("upa", "", "1", "b", "2", ), (slice){0}),
+                                       identity(SAMPLE("up", "a", "1b", "", "2", ), (slice){0}),
+                                       identity(SAMPLE("down", "a", "1", "b", "2", ), (slice){0})};
     for (size_t i = 0; i < 5; i++) assert_true(others[i].a != one.a && others[i].b != one.b);
 }
 
@@ -190,10 +214,13 @@ TEST(the_index_finds_what_each_selector_finds) {
         int size = snprintf(text, sizeof text, "m%d{", rand() % 5);
         static const char *const operators[] = {"=", "=", "=", "!=", "=~", "!~"};
         for (int left = rand() % 4; left; left--) {
-            const char *operator = operators[rand() % 6];
+            const char *operator= operators[rand() % 6];
             const bool expression = operator[1] == '~';
             size += snprintf(text + size, sizeof text - (size_t)size, "l%d%s\"%s%d\",", rand() % 4, operator,
-                             expression ? "(|v)" : rand() % 8 ? "v" : "", rand() % 10);
+                             expression   ? "(|v)"
+                             : rand() % 8 ? "v"
+                                          : "",
+                             rand() % 10);
         }
         snprintf(text + size, sizeof text - (size_t)size, "}");
         CHECK_OK(selector_parse(slice_from_text(text), "", &selectors[i], &fault));
@@ -209,7 +236,8 @@ TEST(the_index_finds_what_each_selector_finds) {
             if (rand() % 3 == 0) continue;
             snprintf(texts[2 * i], 8, "l%d", i);
             snprintf(texts[2 * i + 1], 8, "v%d", rand() % 10);
-            labels[sample.labels_count++] = (struct exposition_label){slice_from_text(texts[2 * i]), slice_from_text(texts[2 * i + 1])};
+            labels[sample.labels_count++] =
+                (struct exposition_label){slice_from_text(texts[2 * i]), slice_from_text(texts[2 * i + 1])};
         }
         const void *family = selector_index_find_name(index, sample.name);
         if (family) selector_index_on_sample(index, family, &sample);
