@@ -80,12 +80,14 @@ static fault_code from_probe(const ProbeSLI *asked, struct arena *arena, struct 
     return FAULT_NONE;
 }
 
-static fault_code translate(const SLIDefinition *from, struct arena *arena, struct sli_definition *ret_definition,
+static fault_code translate(SLIDefinition *from, struct arena *arena, struct sli_definition *ret_definition,
                             struct remote_probe *ret_probe, struct fault *reterr) {
-    const SLISpec *const spec = &from->spec;
+    SLISpec *const spec = &from->spec;
+    if (spec->window_seconds == 0) spec->window_seconds = WINDOW_SECONDS_DEFAULT;
+    if (codec_validate(&SLIDefinition_desc, from, reterr)) return FAULT_INPUT;
     struct sli_definition definition = {
         .slo_id = from->slo_id,
-        .window_seconds = spec->window_seconds > 0 ? (uint32_t)spec->window_seconds : WINDOW_SECONDS_DEFAULT,
+        .window_seconds = (uint32_t)spec->window_seconds,
         .targets = spec->targets.items,
         .targets_count = spec->targets.count,
     };
@@ -115,7 +117,7 @@ fault_code remote_config_read(slice payload, size_t slis_max, struct arena *aren
         return fault_set(reterr, FAULT_LIMIT, "configuration from the centre: %zu bytes do not fit into memory",
                          payload.size);
     fault_code code = codec_decode_protobuf(&AgentConfig_desc, bytes, arena, config, reterr);
-    if (!code) code = codec_validate(&AgentConfig_desc, config, reterr);
+    if (!code && config->revision == 0) code = fault_set(reterr, FAULT_INPUT, "it has no revision");
     if (!code && config->slis.count > slis_max)
         code = fault_set(reterr, FAULT_LIMIT, "%zu SLIs, at most %zu are possible", config->slis.count, slis_max);
     if (code) return fault_wrap(reterr, "configuration from the centre");
