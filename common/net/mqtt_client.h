@@ -10,6 +10,8 @@
 
 struct mqtt_client;
 
+enum { MQTT_PROPERTIES_MAX = 64 }; /* user properties of a message that came in; further ones are left out */
+
 struct mqtt_property {
     slice name, value;
 };
@@ -28,7 +30,7 @@ struct mqtt_publication {
     const char *content_type;               /* NULL: none */
     const struct mqtt_property *properties;
     size_t properties_count;
-    int qos;                                /* 0 or 1 */
+    int qos;                                /* 0 or 1; at most 32 user properties */
     bool retained;
     uint64_t token;                         /* given back to on_published */
 };
@@ -53,10 +55,15 @@ struct mqtt_settings {
 };
 
 struct mqtt_callbacks {
+    /* The broker has accepted us and granted every subscription (a refused one ends the connection, with the topic in
+     * the reason). Messages may come before this. */
     void (*on_connected)(void *context, bool session_present);
-    /* reason: one sentence for a person, from the relay where TLS or TCP failed. Publications in flight are given
-     * to on_published with FAULT_AGAIN first. */
+    /* The connection was lost, or an attempt to connect failed; another follows. reason: one sentence for a person,
+     * from the relay where TLS or TCP failed. Publications in flight are given to on_published with FAULT_AGAIN first. */
     void (*on_disconnected)(void *context, const struct fault *reason);
+    /* The broker's PUBACK goes out when the message waits for the loop, so what must not be lost needs an answer of its
+     * own. While on_message is slow, up to about 1000 messages or 2 MiB (and what is in socket buffers) wait here and
+     * the broker is slowed down by TCP; none is dropped. Messages over LIMIT_MESSAGE_BYTES + 128 KiB are not sent to us. */
     void (*on_message)(void *context, const struct mqtt_message *message);
     /* The broker's PUBACK came (fault NULL) or never will (fault set). Exactly once per accepted publication. */
     void (*on_published)(void *context, uint64_t token, const struct fault *fault);
@@ -70,13 +77,17 @@ struct mqtt_stats {
     struct fault last_fault; /* why the connection was last lost or refused */
 };
 
-/* Settings are copied. Begins to connect at once. */
+/* Settings are copied. Begins to connect as soon as the loop runs. Unsets http_proxy, so call it before other threads
+ * read the environment. Faults: FAULT_LIMIT, FAULT_INPUT for settings and certificate files. */
 fault_code mqtt_client_open(struct loop *loop, const struct mqtt_settings *settings,
                             const struct mqtt_callbacks *callbacks, struct mqtt_client **ret_client,
                             struct fault *reterr) MUST_CHECK;
-/* Sends what is in flight for up to drain_ms, disconnects (the will is not sent). NULL is fine; returns NULL. */
+/* Waits for the PUBACK of what is in flight for up to drain_ms (on_published is called), hands over the messages that
+ * wait, disconnects (the will is not sent). Paho's threads take up to 1.2 s more to end. Not inside a callback, the loop
+ * need not run. NULL is fine; returns NULL. */
 struct mqtt_client *mqtt_client_close(struct mqtt_client *client, int64_t drain_ms);
-/* FAULT_AGAIN: not connected, or the window is full; try after on_published or on_connected. */
+/* FAULT_AGAIN: not connected, or the window is full; try after on_published or on_connected. FAULT_LIMIT, FAULT_INPUT:
+ * this publication can never be sent (size, topic). */
 fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication,
                                struct fault *reterr) MUST_CHECK;
 void mqtt_client_stats(const struct mqtt_client *client, struct mqtt_stats *ret_stats);

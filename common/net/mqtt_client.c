@@ -1,0 +1,801 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The only file that knows Paho. Paho's two threads call back with its one big mutex held; a publish from the loop
+ * takes that same mutex. So a callback never waits for the loop: it puts what happened into one of two lists and
+ * wakes the loop. Results (acks, connection) are bounded by the window. Messages are bounded by asking the relay to
+ * stop reading from the broker when many wait here; what is under way in socket buffers still comes, nothing is lost.
+ *
+ * Every connection gets a new Paho handle, and the old one is destroyed after the new one was made: Paho then has no
+ * publications of a former connection to send again (our caller's store is the only queue), and its threads, which
+ * end with the last handle and take a second for that, go on. After MQTTAsync_destroy no callback of the old handle
+ * can come, so that a slot is never touched for a connection that is gone. */
+#include "common/net/mqtt_client.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <MQTTAsync.h>
+
+#include "common/base/clock.h"
+#include "common/base/limits.h"
+#include "common/base/uuid.h"
+#include "common/net/mqtt_reason.h"
+#include "common/net/tls_relay.h"
+
+enum {
+    INFLIGHT_MAX = 1000,
+    SUBSCRIPTIONS_MAX = 32,
+    PROPERTIES_OUT_MAX = 32,
+    PACKET_BYTES_MAX = LIMIT_MESSAGE_BYTES + 128 * 1024, /* with topic and properties; told to the broker */
+    MESSAGES_WAITING_MAX = 1024,                     /* then the relay pauses, until half of it is gone */
+    MESSAGE_BYTES_WAITING_MAX = 2 * LIMIT_MESSAGE_BYTES,
+    EVENTS_PER_TURN = 256,                           /* then the loop gets to its other work */
+    DISCONNECTED_REASON_NONE = -1,
+};
+
+enum client_state { CLIENT_WAITS, CLIENT_CONNECTS, CLIENT_SUBSCRIBES, CLIENT_CONNECTED };
+
+enum event_kind { EVENT_PUBLISHED, EVENT_CONNECTED, EVENT_FAILED, EVENT_LOST, EVENT_SUBSCRIBED, EVENT_KIND_MAX_ };
+
+/* What Paho's threads tell the loop. Embedded where it can happen once only: nothing is allocated to report. */
+struct event {
+    struct event *next;
+    enum event_kind kind;
+    bool queued;
+    int reason; /* MQTT 5 reason code, or a negative Paho code */
+};
+
+struct slot { /* one publication in flight; its event comes first */
+    struct event event;
+    struct mqtt_client *client;
+    struct slot *next_free;
+    uint64_t token;
+    size_t bytes;
+    bool used;
+};
+
+struct subscription {
+    struct event event;
+    struct mqtt_client *client;
+    char *topic;
+    bool granted;
+};
+
+struct waiting_message {
+    struct waiting_message *next;
+    MQTTAsync_message *message;
+    char *topic;
+    size_t topic_bytes;
+};
+
+struct mqtt_client {
+    struct loop *loop;
+    struct loop_waker *waker;
+    struct loop_timer *timer; /* back-off while waiting, else the deadline of the attempt */
+    struct tls_relay *relay;
+    struct mqtt_settings settings;
+    struct mqtt_callbacks callbacks;
+    struct mqtt_stats stats;
+    MQTTAsync paho;
+    enum client_state state;
+    bool session_present;
+    unsigned attempts; /* since a connection last held */
+    int64_t connected_ms;
+    unsigned window;
+    size_t inflight_bytes, packet_bytes_max;
+    struct slot *slots, *free_slots;
+    struct subscription subscriptions[SUBSCRIPTIONS_MAX];
+    size_t subscriptions_count, subscriptions_granted;
+    struct event *batch; /* taken from the list, being handled */
+
+    pthread_mutex_t lock; /* the members below: shared with Paho's threads */
+    pthread_cond_t arrived;
+    struct event *events, **events_end;
+    struct waiting_message *messages, **messages_end;
+    size_t messages_waiting, message_bytes_waiting;
+    bool paused;
+    struct event connect_event, lost_event;
+    bool connack_session_present;
+    unsigned connack_receive_max, connack_packet_bytes_max;
+    int disconnect_reason; /* from the broker's DISCONNECT */
+    char disconnect_text[160];
+};
+
+/* ---- Paho's threads ---- */
+
+static void event_put(struct mqtt_client *client, struct event *event, enum event_kind kind, int reason) {
+    pthread_mutex_lock(&client->lock);
+    const bool first = client->events == NULL && client->messages == NULL;
+    if (!event->queued) { /* an end of the connection can be told twice; once is enough */
+        event->kind = kind;
+        event->reason = reason;
+        event->next = NULL;
+        event->queued = true;
+        *client->events_end = event;
+        client->events_end = &event->next;
+        pthread_cond_signal(&client->arrived);
+    }
+    pthread_mutex_unlock(&client->lock);
+    if (first) loop_wake(client->waker);
+}
+
+static void paho_connected(void *context, MQTTAsync_successData5 *data) {
+    struct mqtt_client *client = context;
+    MQTTProperties *properties = &data->properties;
+    pthread_mutex_lock(&client->lock);
+    client->connack_session_present = data->alt.connect.sessionPresent != 0;
+    client->connack_receive_max = MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
+                                      ? (unsigned)MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
+                                      : 65535; /* MQTT 5.0 section 3.2.2.3.3 */
+    client->connack_packet_bytes_max = MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)
+                                           ? (unsigned)MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)
+                                           : 0;
+    pthread_mutex_unlock(&client->lock);
+    event_put(client, &client->connect_event, EVENT_CONNECTED, 0);
+}
+
+static void paho_connect_failed(void *context, MQTTAsync_failureData5 *data) {
+    struct mqtt_client *client = context;
+    event_put(client, &client->connect_event, EVENT_FAILED, data->code > 0 ? data->code : (int)data->reasonCode);
+}
+
+static void paho_connection_lost(void *context, char *cause) {
+    struct mqtt_client *client = context;
+    event_put(client, &client->lost_event, EVENT_LOST, 0);
+}
+
+static void paho_disconnected(void *context, MQTTProperties *properties, enum MQTTReasonCodes reason) {
+    struct mqtt_client *client = context;
+    const MQTTProperty *text = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_REASON_STRING);
+    pthread_mutex_lock(&client->lock);
+    client->disconnect_reason = (int)reason;
+    client->disconnect_text[0] = '\0';
+    if (text) snprintf(client->disconnect_text, sizeof client->disconnect_text, "%.*s", text->value.data.len, text->value.data.data);
+    pthread_mutex_unlock(&client->lock);
+    event_put(client, &client->lost_event, EVENT_LOST, 0); /* Paho does not call connectionLost as well */
+}
+
+static void paho_published(void *context, MQTTAsync_successData5 *data) {
+    struct slot *slot = context;
+    event_put(slot->client, &slot->event, EVENT_PUBLISHED, 0);
+}
+
+/* reasonCode is not set in every failure of Paho's own; then code is negative. */
+static void paho_publish_failed(void *context, MQTTAsync_failureData5 *data) {
+    struct slot *slot = context;
+    event_put(slot->client, &slot->event, EVENT_PUBLISHED, data->code != 0 ? data->code : (int)data->reasonCode);
+}
+
+static void paho_subscribed(void *context, MQTTAsync_successData5 *data) {
+    struct subscription *subscription = context;
+    event_put(subscription->client, &subscription->event, EVENT_SUBSCRIBED, 0);
+}
+
+static void paho_subscribe_failed(void *context, MQTTAsync_failureData5 *data) {
+    struct subscription *subscription = context;
+    event_put(subscription->client, &subscription->event, EVENT_SUBSCRIBED, data->code != 0 ? data->code : (int)data->reasonCode);
+}
+
+/* Takes the message over as it is; Paho sends PUBACK after we return 1. */
+static int paho_message_arrived(void *context, char *topic, int topic_bytes, MQTTAsync_message *message) {
+    struct mqtt_client *client = context;
+    struct waiting_message *waiting = malloc(sizeof *waiting);
+    if (!waiting) return 0; /* Paho keeps it and asks again */
+    waiting->next = NULL;
+    waiting->message = message;
+    waiting->topic = topic;
+    waiting->topic_bytes = topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic);
+    pthread_mutex_lock(&client->lock);
+    const bool first = client->events == NULL && client->messages == NULL;
+    *client->messages_end = waiting;
+    client->messages_end = &waiting->next;
+    client->messages_waiting++;
+    client->message_bytes_waiting += (size_t)message->payloadlen;
+    if (!client->paused && (client->messages_waiting >= MESSAGES_WAITING_MAX ||
+                            client->message_bytes_waiting >= MESSAGE_BYTES_WAITING_MAX)) {
+        client->paused = true;
+        tls_relay_pause(client->relay, true);
+    }
+    pthread_mutex_unlock(&client->lock);
+    if (first) loop_wake(client->waker);
+    return 1;
+}
+
+/* ---- opening ---- */
+
+static fault_code settings_check(const struct mqtt_settings *settings, struct fault *reterr);
+static bool settings_copy(struct mqtt_client *client, const struct mqtt_settings *settings);
+static fault_code parts_make(struct mqtt_client *client, const struct mqtt_settings *settings, struct fault *reterr);
+static fault_code paho_renew(struct mqtt_client *client, struct fault *reterr);
+static void client_free(struct mqtt_client *client);
+static void client_woken(void *context);
+static void timer_fired(void *context);
+
+fault_code mqtt_client_open(struct loop *loop, const struct mqtt_settings *settings, const struct mqtt_callbacks *callbacks,
+                            struct mqtt_client **ret_client, struct fault *reterr) {
+    fault_code code = settings_check(settings, reterr);
+    if (code != FAULT_NONE) return code;
+    struct mqtt_client *client = calloc(1, sizeof *client);
+    if (!client) return fault_set(reterr, FAULT_SYSTEM, "MQTT: out of memory");
+    client->loop = loop;
+    client->callbacks = *callbacks;
+    client->events_end = &client->events;
+    client->messages_end = &client->messages;
+    client->disconnect_reason = DISCONNECTED_REASON_NONE;
+    pthread_mutex_init(&client->lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&client->arrived, &attributes);
+    pthread_condattr_destroy(&attributes);
+    if (!settings_copy(client, settings)) {
+        code = fault_set(reterr, FAULT_SYSTEM, "MQTT: out of memory");
+    } else {
+        code = parts_make(client, settings, reterr);
+    }
+    if (code != FAULT_NONE) {
+        client_free(client);
+        return code;
+    }
+    loop_timer_set(client->timer, 0); /* the first attempt, from the loop: no callback inside this call */
+    *ret_client = client;
+    return FAULT_NONE;
+}
+
+static fault_code settings_check(const struct mqtt_settings *settings, struct fault *reterr) {
+    size_t subscriptions = 0;
+    while (settings->subscriptions && settings->subscriptions[subscriptions]) subscriptions++;
+    if (!settings->host || !settings->client_id) return fault_set(reterr, FAULT_INPUT, "MQTT: host and client id are required");
+    if (settings->inflight_max < 1 || settings->inflight_max > INFLIGHT_MAX)
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: inflight_max is %u, allowed are 1 to %d", settings->inflight_max, INFLIGHT_MAX);
+    if (subscriptions > SUBSCRIPTIONS_MAX)
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: %zu subscriptions, at most %d", subscriptions, SUBSCRIPTIONS_MAX);
+    if (settings->connect_timeout_ms < 1 || settings->connect_timeout_ms > LIMIT_OUTSIDE_CALL_MS)
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: connect timeout of %" PRId64 " ms, allowed are 1 to %d",
+                         settings->connect_timeout_ms, LIMIT_OUTSIDE_CALL_MS);
+    if (settings->keep_alive_ms < 1000 || settings->keep_alive_ms > 65535 * INT64_C(1000))
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: keep-alive of %" PRId64 " ms, allowed are 1000 to 65535000", settings->keep_alive_ms);
+    if (settings->backoff_min_ms < 1 || settings->backoff_max_ms < settings->backoff_min_ms)
+        return fault_set(reterr, FAULT_INPUT, "MQTT: the back-off needs 1 <= least <= most");
+    if (settings->will_topic && settings->will_payload.size > 65535)
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: a will of %zu bytes, at most 65535", settings->will_payload.size);
+    return FAULT_NONE;
+}
+
+static bool text_copy(const char **text) {
+    if (*text) *text = strdup(*text);
+    else return true;
+    return *text != NULL;
+}
+
+static bool settings_copy(struct mqtt_client *client, const struct mqtt_settings *settings) {
+    struct mqtt_settings *copy = &client->settings;
+    *copy = (struct mqtt_settings){
+        .port = settings->port, .inflight_max = settings->inflight_max, .inflight_bytes_max = settings->inflight_bytes_max,
+        .keep_alive_ms = settings->keep_alive_ms, .connect_timeout_ms = settings->connect_timeout_ms,
+        .backoff_min_ms = settings->backoff_min_ms, .backoff_max_ms = settings->backoff_max_ms,
+        .clean_start = settings->clean_start, .session_expiry_s = settings->session_expiry_s};
+    const struct {
+        const char **to, *from;
+    } texts[] = {{&copy->host, settings->host}, {&copy->client_id, settings->client_id}, {&copy->username, settings->username},
+                 {&copy->password, settings->password}, {&copy->will_topic, settings->will_topic},
+                 {&copy->will_content_type, settings->will_content_type}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        *texts[i].to = texts[i].from;
+        if (!text_copy(texts[i].to)) return false;
+    }
+    if (settings->will_payload.size) {
+        uint8_t *payload = malloc(settings->will_payload.size);
+        if (!payload) return false;
+        memcpy(payload, settings->will_payload.data, settings->will_payload.size);
+        copy->will_payload = slice_of(payload, settings->will_payload.size);
+    }
+    for (size_t i = 0; settings->subscriptions && settings->subscriptions[i]; i++) {
+        client->subscriptions[i].client = client;
+        client->subscriptions[i].topic = strdup(settings->subscriptions[i]);
+        if (!client->subscriptions[i].topic) return false;
+        client->subscriptions_count++;
+    }
+    client->slots = calloc(settings->inflight_max, sizeof *client->slots);
+    if (!client->slots) return false;
+    for (unsigned i = 0; i < settings->inflight_max; i++) {
+        client->slots[i].client = client;
+        client->slots[i].next_free = client->free_slots;
+        client->free_slots = &client->slots[i];
+    }
+    return true;
+}
+
+static fault_code parts_make(struct mqtt_client *client, const struct mqtt_settings *settings, struct fault *reterr) {
+    const struct tls_relay_settings relay = {
+        .host = settings->host, .port = settings->port, .plain_text = settings->plain_text, .ca_path = settings->ca_path,
+        .certificate_path = settings->certificate_path, .key_path = settings->key_path, .server_name = settings->server_name,
+        .connect_timeout_ms = settings->connect_timeout_ms};
+    (void)unsetenv("http_proxy"); /* Paho would send MQTT through it */
+    (void)unsetenv("https_proxy");
+    fault_code code = tls_relay_open(&relay, &client->relay, reterr);
+    if (code == FAULT_NONE) code = loop_waker_new(client->loop, client_woken, client, &client->waker, reterr);
+    if (code == FAULT_NONE && !(client->timer = loop_timer_new(client->loop, timer_fired, client)))
+        code = fault_set(reterr, FAULT_SYSTEM, "out of memory");
+    if (code == FAULT_NONE) code = paho_renew(client, reterr);
+    return code == FAULT_NONE ? code : fault_wrap(reterr, "MQTT to %s:%u", settings->host, settings->port);
+}
+
+/* A handle for the next connection; the one before is destroyed, and with it all that Paho holds of it. */
+static fault_code paho_renew(struct mqtt_client *client, struct fault *reterr) {
+    MQTTAsync fresh = NULL;
+    MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
+    char uri[32];
+    options.maxBufferedMessages = (int)client->settings.inflight_max + SUBSCRIPTIONS_MAX;
+    snprintf(uri, sizeof uri, "tcp://127.0.0.1:%u", tls_relay_port(client->relay));
+    int error = MQTTAsync_createWithOptions(&fresh, uri, client->settings.client_id, MQTTCLIENT_PERSISTENCE_NONE, NULL, &options);
+    if (error == MQTTASYNC_SUCCESS)
+        error = MQTTAsync_setCallbacks(fresh, client, paho_connection_lost, paho_message_arrived, NULL);
+    if (error == MQTTASYNC_SUCCESS) error = MQTTAsync_setDisconnected(fresh, client, paho_disconnected);
+    if (client->paho) MQTTAsync_destroy(&client->paho);
+    if (error != MQTTASYNC_SUCCESS) {
+        if (fresh) MQTTAsync_destroy(&fresh);
+        return fault_set(reterr, FAULT_SYSTEM, "Paho refuses the client '%s': %s", client->settings.client_id,
+                         MQTTAsync_strerror(error));
+    }
+    client->paho = fresh;
+    return FAULT_NONE;
+}
+
+static void client_free(struct mqtt_client *client) {
+    if (client->paho) MQTTAsync_destroy(&client->paho); /* sends DISCONNECT; after it Paho calls no more */
+    (void)tls_relay_close(client->relay);
+    (void)loop_timer_free(client->timer);
+    (void)loop_waker_free(client->waker);
+    pthread_cond_destroy(&client->arrived);
+    pthread_mutex_destroy(&client->lock);
+    for (size_t i = 0; i < SUBSCRIPTIONS_MAX; i++) free(client->subscriptions[i].topic);
+    free(client->slots);
+    free((char *)client->settings.host);
+    free((char *)client->settings.client_id);
+    free((char *)client->settings.username);
+    free((char *)client->settings.password);
+    free((char *)client->settings.will_topic);
+    free((char *)client->settings.will_content_type);
+    free((uint8_t *)client->settings.will_payload.data);
+    free(client);
+}
+
+/* ---- connecting ---- */
+
+static void connect_begin(struct mqtt_client *client);
+static void connection_end(struct mqtt_client *client, const struct fault *reason);
+static void events_drop(struct mqtt_client *client);
+static MQTTProperty property_number(enum MQTTPropertyCodes identifier, unsigned value);
+static MQTTProperty property_text(enum MQTTPropertyCodes identifier, const void *data, size_t size);
+
+static void timer_fired(void *context) {
+    struct mqtt_client *client = context;
+    struct fault fault;
+    if (client->state == CLIENT_WAITS) {
+        connect_begin(client);
+        return;
+    }
+    /* The relay has deadlines of its own; this one is for a resolver that hangs and a broker that does not answer. */
+    tls_relay_fault(client->relay, &fault);
+    if (fault.code == FAULT_NONE)
+        fault_set(&fault, FAULT_TIMEOUT, "broker %s:%u: no answer to %s in %" PRId64 " ms", client->settings.host, client->settings.port,
+                  client->state == CLIENT_SUBSCRIBES ? "SUBSCRIBE" : "CONNECT", 2 * client->settings.connect_timeout_ms);
+    connection_end(client, &fault);
+}
+
+static void connect_begin(struct mqtt_client *client) {
+    const struct mqtt_settings *settings = &client->settings;
+    MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer5;
+    MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
+    MQTTProperty connect_list[] = {property_number(MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, settings->session_expiry_s),
+                                   property_number(MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, PACKET_BYTES_MAX)};
+    MQTTProperty will_list[1];
+    MQTTProperties connect_properties = {.count = 2, .max_count = 2, .array = connect_list, .length = 10};
+    MQTTProperties will_properties = {.count = 0, .max_count = 1, .array = will_list};
+    struct fault fault = {0};
+    options.keepAliveInterval = (int)(settings->keep_alive_ms / 1000);
+    options.cleanstart = settings->clean_start;
+    options.maxInflight = 65535; /* the window is ours; Paho's own would only stall */
+    options.connectTimeout = (int)(settings->connect_timeout_ms / 1000 * 2 + 10); /* later than our timer */
+    options.automaticReconnect = 0;
+    options.username = settings->username;
+    options.password = settings->password;
+    options.connectProperties = &connect_properties;
+    options.onSuccess5 = paho_connected;
+    options.onFailure5 = paho_connect_failed;
+    options.context = client;
+    if (settings->will_topic) {
+        will.topicName = settings->will_topic;
+        will.payload.data = settings->will_payload.size ? (const void *)settings->will_payload.data : "";
+        will.payload.len = (int)settings->will_payload.size;
+        will.qos = 1;
+        options.will = &will;
+        if (settings->will_content_type) {
+            will_list[will_properties.count++] = property_text(MQTTPROPERTY_CODE_CONTENT_TYPE, settings->will_content_type,
+                                                               strlen(settings->will_content_type));
+            options.willProperties = &will_properties;
+        }
+    }
+    client->state = CLIENT_CONNECTS;
+    client->attempts++;
+    loop_timer_set(client->timer, 2 * settings->connect_timeout_ms);
+    int error = MQTTASYNC_FAILURE;
+    if (client->paho || paho_renew(client, &fault) == FAULT_NONE) error = MQTTAsync_connect(client->paho, &options);
+    if (error == MQTTASYNC_SUCCESS) return;
+    if (fault.code == FAULT_NONE) fault_set(&fault, FAULT_SYSTEM, "Paho does not connect: %s", MQTTAsync_strerror(error));
+    connection_end(client, &fault);
+}
+
+static MQTTProperty property_number(enum MQTTPropertyCodes identifier, unsigned value) {
+    MQTTProperty property = {.identifier = identifier};
+    property.value.integer4 = value;
+    return property;
+}
+
+static MQTTProperty property_text(enum MQTTPropertyCodes identifier, const void *data, size_t size) {
+    MQTTProperty property = {.identifier = identifier};
+    property.value.data.data = (char *)data; /* Paho copies it */
+    property.value.data.len = (int)size;
+    return property;
+}
+
+/* ---- on the loop: what Paho told ---- */
+
+static void event_handle(struct mqtt_client *client, struct event *event);
+static void subscribe_all(struct mqtt_client *client);
+static void connection_ready(struct mqtt_client *client);
+static void published_handle(struct mqtt_client *client, struct slot *slot, int reason);
+static void message_hand_over(struct mqtt_client *client, const struct waiting_message *waiting);
+
+/* True when there was something. */
+static bool events_handle(struct mqtt_client *client) {
+    pthread_mutex_lock(&client->lock);
+    client->batch = client->events;
+    client->events = NULL;
+    client->events_end = &client->events;
+    pthread_mutex_unlock(&client->lock);
+    const bool some = client->batch != NULL;
+    while (client->batch) { /* connection_end empties it */
+        struct event *event = client->batch;
+        client->batch = event->next;
+        pthread_mutex_lock(&client->lock);
+        event->queued = false;
+        pthread_mutex_unlock(&client->lock);
+        event_handle(client, event);
+    }
+    return some;
+}
+
+static bool messages_handle(struct mqtt_client *client, unsigned messages_max) {
+    bool some = false;
+    for (unsigned i = 0; i < messages_max; i++) {
+        pthread_mutex_lock(&client->lock);
+        struct waiting_message *waiting = client->messages;
+        if (waiting) {
+            client->messages = waiting->next;
+            if (!client->messages) client->messages_end = &client->messages;
+            client->messages_waiting--;
+            client->message_bytes_waiting -= (size_t)waiting->message->payloadlen;
+            if (client->paused && client->messages_waiting <= MESSAGES_WAITING_MAX / 2 &&
+                client->message_bytes_waiting <= MESSAGE_BYTES_WAITING_MAX / 2) {
+                client->paused = false;
+                tls_relay_pause(client->relay, false);
+            }
+        }
+        pthread_mutex_unlock(&client->lock);
+        if (!waiting) return some;
+        some = true;
+        message_hand_over(client, waiting);
+        MQTTAsync_freeMessage(&waiting->message);
+        MQTTAsync_free(waiting->topic);
+        free(waiting);
+    }
+    return some;
+}
+
+static void client_woken(void *context) {
+    struct mqtt_client *client = context;
+    (void)events_handle(client);
+    (void)messages_handle(client, EVENTS_PER_TURN);
+    pthread_mutex_lock(&client->lock);
+    const bool more = client->events || client->messages;
+    pthread_mutex_unlock(&client->lock);
+    if (more) loop_wake(client->waker);
+}
+
+static void event_handle(struct mqtt_client *client, struct event *event) {
+    struct fault fault = {0};
+    switch (event->kind) {
+    case EVENT_PUBLISHED: published_handle(client, (struct slot *)event, event->reason); return;
+    case EVENT_CONNECTED: subscribe_all(client); return;
+    case EVENT_FAILED:
+        if (event->reason >= MQTT_REASON_REFUSED)
+            fault_set(&fault, mqtt_reason_fault(event->reason), "broker %s:%u refuses the connection: %s (0x%02x)",
+                      client->settings.host, client->settings.port, mqtt_reason_text(event->reason), (unsigned)event->reason);
+        connection_end(client, &fault);
+        return;
+    case EVENT_LOST: connection_end(client, &fault); return;
+    case EVENT_SUBSCRIBED: {
+        struct subscription *subscription = (struct subscription *)event;
+        if (event->reason != 0) {
+            fault_set(&fault, event->reason > 0 ? mqtt_reason_fault(event->reason) : FAULT_SYSTEM,
+                      "broker %s:%u refuses the subscription '%s': %s (0x%02x)", client->settings.host, client->settings.port,
+                      subscription->topic, event->reason > 0 ? mqtt_reason_text(event->reason) : "connection lost",
+                      (unsigned)event->reason & 0xff);
+            connection_end(client, event->reason > 0 ? &fault : &(struct fault){0});
+        } else if (++client->subscriptions_granted == client->subscriptions_count) {
+            connection_ready(client);
+        }
+        return;
+    }
+    case EVENT_KIND_MAX_: return;
+    }
+}
+
+static void subscribe_all(struct mqtt_client *client) {
+    pthread_mutex_lock(&client->lock);
+    client->session_present = client->connack_session_present;
+    const unsigned receive_max = client->connack_receive_max;
+    client->packet_bytes_max = client->connack_packet_bytes_max;
+    pthread_mutex_unlock(&client->lock);
+    client->window = receive_max < client->settings.inflight_max ? receive_max : client->settings.inflight_max;
+    client->state = CLIENT_SUBSCRIBES;
+    client->subscriptions_granted = 0;
+    for (size_t i = 0; i < client->subscriptions_count; i++) {
+        MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+        struct fault fault;
+        response.onSuccess5 = paho_subscribed;
+        response.onFailure5 = paho_subscribe_failed;
+        response.context = &client->subscriptions[i];
+        const int error = MQTTAsync_subscribe(client->paho, client->subscriptions[i].topic, 1, &response);
+        if (error == MQTTASYNC_SUCCESS) continue;
+        fault_set(&fault, FAULT_SYSTEM, "subscribe to '%s': %s", client->subscriptions[i].topic, MQTTAsync_strerror(error));
+        connection_end(client, error == MQTTASYNC_DISCONNECTED ? &(struct fault){0} : &fault);
+        return;
+    }
+    if (client->subscriptions_count == 0) connection_ready(client);
+}
+
+static void connection_ready(struct mqtt_client *client) {
+    client->state = CLIENT_CONNECTED;
+    client->connected_ms = clock_monotonic_ms();
+    client->stats.connected = true;
+    client->stats.connects++;
+    loop_timer_clear(client->timer);
+    if (client->callbacks.on_connected) client->callbacks.on_connected(client->callbacks.context, client->session_present);
+}
+
+static void reason_find(struct mqtt_client *client, struct fault *reason);
+static void backoff_begin(struct mqtt_client *client);
+static void inflight_fail(struct mqtt_client *client, const char *why);
+static void slot_free(struct mqtt_client *client, struct slot *slot);
+
+/* reason without a code: found out here. Publications in flight fail, the old handle goes, the next attempt is set. */
+static void connection_end(struct mqtt_client *client, const struct fault *known_reason) {
+    struct fault reason = *known_reason;
+    const bool was_connected = client->state == CLIENT_CONNECTED;
+    if (client->state == CLIENT_WAITS) return;
+    if (reason.code == FAULT_NONE) reason_find(client, &reason);
+    client->state = CLIENT_WAITS;
+    client->stats.connected = false;
+    client->stats.disconnects += was_connected;
+    client->stats.last_fault = reason;
+    struct fault ignored;
+    (void)paho_renew(client, &ignored); /* on failure connect_begin tries again and says so */
+    tls_relay_drop(client->relay, &reason);
+    events_drop(client);
+    if (was_connected && clock_monotonic_ms() - client->connected_ms > client->settings.backoff_max_ms) client->attempts = 0;
+    backoff_begin(client);
+    inflight_fail(client, "the connection was lost before the broker's PUBACK");
+    if (client->callbacks.on_disconnected) client->callbacks.on_disconnected(client->callbacks.context, &reason);
+}
+
+static void inflight_fail(struct mqtt_client *client, const char *why) {
+    struct fault again;
+    fault_set(&again, FAULT_AGAIN, "%s", why);
+    for (unsigned i = 0; i < client->settings.inflight_max; i++) {
+        struct slot *slot = &client->slots[i];
+        if (!slot->used) continue;
+        slot_free(client, slot);
+        if (client->callbacks.on_published) client->callbacks.on_published(client->callbacks.context, slot->token, &again);
+    }
+}
+
+static void slot_free(struct mqtt_client *client, struct slot *slot) {
+    slot->used = false;
+    slot->next_free = client->free_slots;
+    client->free_slots = slot;
+    client->stats.inflight--;
+    client->inflight_bytes -= slot->bytes;
+}
+
+/* Results of the connection that is gone; its messages stay: the broker has their PUBACK. */
+static void events_drop(struct mqtt_client *client) {
+    pthread_mutex_lock(&client->lock);
+    for (struct event *event = client->batch; event; event = event->next) event->queued = false;
+    for (struct event *event = client->events; event; event = event->next) event->queued = false;
+    client->batch = client->events = NULL;
+    client->events_end = &client->events;
+    client->disconnect_reason = DISCONNECTED_REASON_NONE;
+    pthread_mutex_unlock(&client->lock);
+}
+
+/* The broker's DISCONNECT says most, then what the relay saw of TCP and TLS; Paho only knows that it is over. */
+static void reason_find(struct mqtt_client *client, struct fault *reason) {
+    pthread_mutex_lock(&client->lock);
+    const int code = client->disconnect_reason;
+    char text[sizeof client->disconnect_text];
+    strcpy(text, client->disconnect_text);
+    pthread_mutex_unlock(&client->lock);
+    if (code != DISCONNECTED_REASON_NONE) {
+        fault_set(reason, mqtt_reason_fault(code), "broker %s:%u ended the connection: %s (0x%02x)%s%s", client->settings.host,
+                  client->settings.port, mqtt_reason_text(code), (unsigned)code, text[0] ? ": " : "", text);
+        return;
+    }
+    tls_relay_fault(client->relay, reason);
+    if (reason->code == FAULT_NONE)
+        fault_set(reason, FAULT_SYSTEM, "broker %s:%u: the connection was lost, no answer to the keep-alive", client->settings.host,
+                  client->settings.port);
+}
+
+/* Full jitter: any time up to the least back-off doubled per attempt, so that a fleet does not come back at once. */
+static void backoff_begin(struct mqtt_client *client) {
+    int64_t most_ms = client->settings.backoff_min_ms;
+    for (unsigned i = 1; i < client->attempts && most_ms < client->settings.backoff_max_ms; i++) most_ms *= 2;
+    if (most_ms > client->settings.backoff_max_ms) most_ms = client->settings.backoff_max_ms;
+    uint64_t random;
+    random_bytes(&random, sizeof random);
+    loop_timer_set(client->timer, 1 + (int64_t)(random % (uint64_t)most_ms));
+}
+
+static void published_handle(struct mqtt_client *client, struct slot *slot, int reason) {
+    if (!slot->used) return;
+    slot_free(client, slot);
+    if (reason == 0) {
+        client->stats.messages_out++;
+        client->stats.bytes_out += slot->bytes;
+    }
+    if (!client->callbacks.on_published) return;
+    struct fault fault;
+    if (reason >= MQTT_REASON_REFUSED)
+        fault_set(&fault, mqtt_reason_fault(reason), "the broker refuses the message: %s (0x%02x)", mqtt_reason_text(reason), (unsigned)reason);
+    else if (reason != 0)
+        fault_set(&fault, FAULT_AGAIN, "the connection was lost before the broker's PUBACK");
+    client->callbacks.on_published(client->callbacks.context, slot->token, reason ? &fault : NULL);
+}
+
+static void message_hand_over(struct mqtt_client *client, const struct waiting_message *waiting) {
+    struct mqtt_property properties[MQTT_PROPERTIES_MAX];
+    const MQTTAsync_message *from = waiting->message;
+    struct mqtt_message message = {.topic = slice_of(waiting->topic, waiting->topic_bytes),
+                                   .payload = slice_of(from->payload, (size_t)from->payloadlen),
+                                   .properties = properties, .retained = from->retained != 0};
+    for (int i = 0; i < from->properties.count; i++) {
+        const MQTTProperty *property = &from->properties.array[i];
+        const slice value = slice_of(property->value.data.data, (size_t)property->value.data.len);
+        switch ((int)property->identifier) {
+        case MQTTPROPERTY_CODE_CONTENT_TYPE: message.content_type = value; break;
+        case MQTTPROPERTY_CODE_RESPONSE_TOPIC: message.response_topic = value; break;
+        case MQTTPROPERTY_CODE_CORRELATION_DATA: message.correlation_data = value; break;
+        case MQTTPROPERTY_CODE_USER_PROPERTY:
+            if (message.properties_count == MQTT_PROPERTIES_MAX) break;
+            properties[message.properties_count].name = value;
+            properties[message.properties_count++].value = slice_of(property->value.value.data, (size_t)property->value.value.len);
+            break;
+        default: break; /* a number: only its own member of the union holds something */
+        }
+    }
+    client->stats.messages_in++;
+    client->stats.bytes_in += message.payload.size;
+    if (client->callbacks.on_message) client->callbacks.on_message(client->callbacks.context, &message);
+}
+
+/* ---- publishing ---- */
+
+static fault_code publication_check(const struct mqtt_client *client, const struct mqtt_publication *publication,
+                                    struct fault *reterr);
+
+fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication, struct fault *reterr) {
+    MQTTProperty list[PROPERTIES_OUT_MAX + 1];
+    MQTTAsync_message message = MQTTAsync_message_initializer;
+    MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
+    if (client->state != CLIENT_CONNECTED) return fault_set(reterr, FAULT_AGAIN, "MQTT: not connected");
+    if (client->stats.inflight >= client->window)
+        return fault_set(reterr, FAULT_AGAIN, "MQTT: %u publications are in flight", client->stats.inflight);
+    const fault_code code = publication_check(client, publication, reterr);
+    if (code != FAULT_NONE) return code;
+
+    int count = 0;
+    if (publication->content_type)
+        list[count++] = property_text(MQTTPROPERTY_CODE_CONTENT_TYPE, publication->content_type, strlen(publication->content_type));
+    for (size_t i = 0; i < publication->properties_count; i++) {
+        const struct mqtt_property *from = &publication->properties[i];
+        list[count] = property_text(MQTTPROPERTY_CODE_USER_PROPERTY, from->name.size ? (const void *)from->name.data : "", from->name.size);
+        list[count].value.value.data = from->value.size ? (char *)from->value.data : "";
+        list[count++].value.value.len = (int)from->value.size;
+    }
+    message.payload = publication->payload.size ? (void *)publication->payload.data : "";
+    message.payloadlen = (int)publication->payload.size;
+    message.qos = publication->qos;
+    message.retained = publication->retained;
+    message.properties = (MQTTProperties){.count = count, .max_count = count, .array = list};
+    struct slot *slot = client->free_slots;
+    response.context = slot;
+    response.onSuccess5 = paho_published;
+    response.onFailure5 = paho_publish_failed;
+    const int error = MQTTAsync_sendMessage(client->paho, publication->topic, &message, &response);
+    if (error == MQTTASYNC_BAD_UTF8_STRING) return fault_set(reterr, FAULT_INPUT, "MQTT: the topic is not UTF-8");
+    if (error != MQTTASYNC_SUCCESS) return fault_set(reterr, FAULT_AGAIN, "MQTT: %s", MQTTAsync_strerror(error));
+    client->free_slots = slot->next_free;
+    slot->used = true; /* its event may be queued already, but is handled on this thread, later */
+    slot->token = publication->token;
+    slot->bytes = publication->payload.size;
+    client->stats.inflight++;
+    client->inflight_bytes += slot->bytes;
+    return FAULT_NONE;
+}
+
+static fault_code publication_check(const struct mqtt_client *client, const struct mqtt_publication *publication,
+                                    struct fault *reterr) {
+    const size_t size = publication->payload.size, most = client->settings.inflight_bytes_max;
+    const char *topic = publication->topic;
+    if (size > most) return fault_set(reterr, FAULT_LIMIT, "MQTT: a message of %zu bytes, inflight_bytes_max is %zu", size, most);
+    if (client->inflight_bytes + size > most)
+        return fault_set(reterr, FAULT_AGAIN, "MQTT: %zu bytes are in flight", client->inflight_bytes);
+    if (!topic || !topic[0] || strpbrk(topic, "+#"))
+        return fault_set(reterr, FAULT_INPUT, "MQTT: '%s' is not a topic to publish to", topic ? topic : "");
+    if (publication->qos != 0 && publication->qos != 1) return fault_set(reterr, FAULT_INPUT, "MQTT: QoS %d, 0 or 1 are possible", publication->qos);
+    if (publication->properties_count > PROPERTIES_OUT_MAX)
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: %zu user properties, at most %d", publication->properties_count, PROPERTIES_OUT_MAX);
+    size_t packet_bytes = size + strlen(topic) + 16 + (publication->content_type ? strlen(publication->content_type) + 3 : 0);
+    for (size_t i = 0; i < publication->properties_count; i++) {
+        const struct mqtt_property *property = &publication->properties[i];
+        if (property->name.size > 65535 || property->value.size > 65535)
+            return fault_set(reterr, FAULT_LIMIT, "MQTT: a user property over 65535 bytes");
+        packet_bytes += property->name.size + property->value.size + 5;
+    }
+    const size_t packet_bytes_max = client->packet_bytes_max ? client->packet_bytes_max : PACKET_BYTES_MAX;
+    if (packet_bytes > packet_bytes_max)
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: a packet of %zu bytes, the broker takes %zu", packet_bytes, packet_bytes_max);
+    return FAULT_NONE;
+}
+
+void mqtt_client_stats(const struct mqtt_client *client, struct mqtt_stats *ret_stats) {
+    *ret_stats = client->stats;
+}
+
+/* ---- closing ---- */
+
+static void arrival_wait(struct mqtt_client *client, int64_t time_ms);
+
+struct mqtt_client *mqtt_client_close(struct mqtt_client *client, int64_t drain_ms) {
+    if (!client) return NULL;
+    const int64_t deadline_ms = clock_monotonic_ms() + drain_ms;
+    /* The loop may stand still already: results are waited for here. Publishing in callbacks is refused from now on. */
+    client->window = 0;
+    while (client->stats.inflight > 0 && client->state == CLIENT_CONNECTED && clock_monotonic_ms() < deadline_ms)
+        if (!events_handle(client)) arrival_wait(client, deadline_ms - clock_monotonic_ms());
+    inflight_fail(client, "closed before the broker's PUBACK");
+    while (messages_handle(client, EVENTS_PER_TURN)) { /* the broker has their PUBACK */
+    }
+    client_free(client);
+    return NULL;
+}
+
+static void arrival_wait(struct mqtt_client *client, int64_t time_ms) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += time_ms / 1000;
+    until.tv_nsec += time_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&client->lock);
+    while (!client->events && pthread_cond_timedwait(&client->arrived, &client->lock, &until) == 0) {
+    }
+    pthread_mutex_unlock(&client->lock);
+}
