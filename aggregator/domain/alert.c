@@ -17,8 +17,8 @@ static const char *const source_names[] = {
     [ALERT_SOURCE_PICKET] = "picket",
 };
 static const char *const status_names[] = {
-    [ALERT_STATUS_UNSPECIFIED] = "unspecified", [ALERT_STATUS_FIRING] = "firing",
-    [ALERT_STATUS_RESOLVED] = "resolved",       [ALERT_STATUS_SILENCED] = "silenced",
+    [ALERT_STATUS_UNSPECIFIED] = "unspecified",   [ALERT_STATUS_FIRING] = "firing",
+    [ALERT_STATUS_RESOLVED] = "resolved",         [ALERT_STATUS_SILENCED] = "silenced",
     [ALERT_STATUS_ACKNOWLEDGED] = "acknowledged",
 };
 
@@ -79,8 +79,7 @@ fault_code alert_decide_ingest(const struct aggregate *aggregate, const SreDomai
     if (aggregate->version) judgement = judge(state, request, observed_ms, call->alert_expiry_ms);
     if (judgement == REPEAT) return FAULT_NONE;
 
-    const bool same_firing =
-        aggregate->version && domain_ms(request->starts_at) == domain_ms(state->starts_at);
+    const bool same_firing = aggregate->version && domain_ms(request->starts_at) == domain_ms(state->starts_at);
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_alert_ingested_tag);
     AlertIngested *ingested = &fact->fact.alert_ingested;
     ingested->late = judgement == LATE;
@@ -162,8 +161,7 @@ fault_code alert_decide_expire(const struct aggregate *aggregate, const SreDomai
     return FAULT_NONE;
 }
 
-void alert_apply_ingested(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
-                          struct arena *arena) {
+void alert_apply_ingested(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena) {
     const AlertIngested *ingested = &fact->fact.alert_ingested;
     if (ingested->late)
         aggregate->state.alert.occurrences = ingested->alert.occurrences;
@@ -180,8 +178,7 @@ void alert_apply_acknowledged(struct aggregate *aggregate, const SreDomainFact *
     alert->acknowledged_at = fact->fact.alert_acknowledged.acknowledged_at;
 }
 
-void alert_apply_expired(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
-                         struct arena *arena) {
+void alert_apply_expired(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena) {
     Alert *alert = &aggregate->state.alert;
     alert->status = ALERT_STATUS_RESOLVED;
     alert->has_ends_at = true;

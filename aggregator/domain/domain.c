@@ -16,9 +16,12 @@ enum { ROWS = 128 };
 enum { ID_GIVEN, ID_MADE, ID_DERIVED };
 
 static const struct intent_row intent_rows[ROWS] = {
-#define INTENT(field, aggregate, id_field, id_rule, decider, who)                                                     \
-    [SreDomainIntent_##field##_tag] = {                                                                               \
-        .name = #field, .kind = AGGREGATE_##aggregate, .decide = decider, .senders = who, .creates = id_rule == ID_MADE},
+#define INTENT(field, aggregate, id_field, id_rule, decider, who)                                                      \
+    [SreDomainIntent_##field##_tag] = {.name = #field,                                                                 \
+                                       .kind = AGGREGATE_##aggregate,                                                  \
+                                       .decide = decider,                                                              \
+                                       .senders = who,                                                                 \
+                                       .creates = id_rule == ID_MADE},
 #define LATER(field, aggregate) [SreDomainIntent_##field##_tag] = {.name = #field, .kind = AGGREGATE_##aggregate},
 #include "aggregator/domain/intents.def"
 #undef INTENT
@@ -30,7 +33,7 @@ static const struct {
     enum aggregate_kind kind;
     apply_fn *apply;
 } fact_rows[ROWS] = {
-#define FACT(field, aggregate, applier)                                                                               \
+#define FACT(field, aggregate, applier)                                                                                \
     [SreDomainFact_##field##_tag] = {.name = #field, .kind = AGGREGATE_##aggregate, .apply = applier},
 #include "aggregator/domain/facts.def"
 #undef FACT
@@ -76,15 +79,14 @@ SreDomainFact *fact_list_add(struct fact_list *list, unsigned which) {
 
 static slice id_given(const SreDomainIntent *intent) {
     switch (intent->which_intent) {
-#define INTENT(field, aggregate, id_field, id_rule, decider, who)                                                     \
-    case SreDomainIntent_##field##_tag:                                                                               \
+#define INTENT(field, aggregate, id_field, id_rule, decider, who)                                                      \
+    case SreDomainIntent_##field##_tag:                                                                                \
         return intent->intent.field.id_field;
 #define LATER(field, aggregate)
 #include "aggregator/domain/intents.def"
 #undef INTENT
 #undef LATER
-    default:
-        return (slice){0};
+    default: return (slice){0};
     }
 }
 
@@ -115,8 +117,7 @@ fault_code intent_aggregate_id(const SreDomainIntent *intent, struct domain_call
 }
 
 fault_code domain_decide(const struct aggregate *aggregate, const SreDomainIntent *intent, uint64_t expected_version,
-                         unsigned sender, struct domain_call *call, struct fact_list *ret_facts,
-                         struct fault *reterr) {
+                         unsigned sender, struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
     const struct intent_row *row = intent_row_find(intent->which_intent);
     ret_facts->count = 0;
     if (!row) return fault_set(reterr, FAULT_INPUT, "the message holds no intent that the contract has");

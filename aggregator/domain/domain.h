@@ -76,8 +76,8 @@ SreDomainFact *fact_list_add(struct fact_list *list, unsigned which);
 
 /* No facts and FAULT_NONE: a repeat, without effect. Otherwise the code says why it is refused: FAULT_INPUT (wrong
  * in itself), FAULT_ABSENT (no such aggregate), FAULT_CONFLICT (the state does not allow it), FAULT_LIMIT. */
-typedef fault_code decide_fn(const struct aggregate *aggregate, const SreDomainIntent *intent,
-                             struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr);
+typedef fault_code decide_fn(const struct aggregate *aggregate, const SreDomainIntent *intent, struct domain_call *call,
+                             struct fact_list *ret_facts, struct fault *reterr);
 /* now_ms: when the fact was decided. The arena holds what grows (lists). */
 typedef void apply_fn(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena);
 

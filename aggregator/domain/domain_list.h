@@ -11,14 +11,14 @@
 
 /* A map of another message: the texts are shared, the entries are new. Empty when memory is out: the arena of a
  * decision is far larger than the largest message. */
-#define MAP_COPY(to, from, arena)                                                                                     \
-    do {                                                                                                              \
-        (to).items = (from).count ? arena_alloc_array((arena), (from).count, sizeof *(to).items) : NULL;              \
-        (to).count = (to).items ? (from).count : 0;                                                                   \
-        for (size_t entry_ = 0; entry_ < (to).count; entry_++) {                                                      \
-            (to).items[entry_].key = (from).items[entry_].key;                                                        \
-            (to).items[entry_].value = (from).items[entry_].value;                                                    \
-        }                                                                                                             \
+#define MAP_COPY(to, from, arena)                                                                                      \
+    do {                                                                                                               \
+        (to).items = (from).count ? arena_alloc_array((arena), (from).count, sizeof *(to).items) : NULL;               \
+        (to).count = (to).items ? (from).count : 0;                                                                    \
+        for (size_t entry_ = 0; entry_ < (to).count; entry_++) {                                                       \
+            (to).items[entry_].key = (from).items[entry_].key;                                                         \
+            (to).items[entry_].value = (from).items[entry_].value;                                                     \
+        }                                                                                                              \
     } while (0)
 
 #endif

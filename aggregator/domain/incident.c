@@ -20,9 +20,12 @@ static const unsigned may_move[STATUSES] = {
 };
 #undef TO
 static const char *const status_names[STATUSES] = {
-    [INCIDENT_STATUS_UNSPECIFIED] = "unspecified",     [INCIDENT_STATUS_OPEN] = "open",
-    [INCIDENT_STATUS_ACKNOWLEDGED] = "acknowledged",   [INCIDENT_STATUS_INVESTIGATING] = "investigating",
-    [INCIDENT_STATUS_MITIGATING] = "mitigating",       [INCIDENT_STATUS_RESOLVED] = "resolved",
+    [INCIDENT_STATUS_UNSPECIFIED] = "unspecified",
+    [INCIDENT_STATUS_OPEN] = "open",
+    [INCIDENT_STATUS_ACKNOWLEDGED] = "acknowledged",
+    [INCIDENT_STATUS_INVESTIGATING] = "investigating",
+    [INCIDENT_STATUS_MITIGATING] = "mitigating",
+    [INCIDENT_STATUS_RESOLVED] = "resolved",
     [INCIDENT_STATUS_CLOSED] = "closed",
 };
 static const char *const severity_names[] = {
@@ -49,8 +52,8 @@ fault_code incident_decide_create(const struct aggregate *aggregate, const SreDo
                                   struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
     const CreateIncidentRequested *request = &intent->intent.create_incident;
     if (aggregate->version)
-        return fault_set(reterr, FAULT_CONFLICT, "incident '%.*s' exists already, and is %s",
-                         SLICE_ARG(aggregate->id), status_names[aggregate->state.incident.status]);
+        return fault_set(reterr, FAULT_CONFLICT, "incident '%.*s' exists already, and is %s", SLICE_ARG(aggregate->id),
+                         status_names[aggregate->state.incident.status]);
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_incident_created_tag);
     fact->fact.incident_created.has_incident = true;
     Incident *incident = &fact->fact.incident_created.incident;
@@ -188,8 +191,7 @@ static fault_code move(const struct aggregate *aggregate, IncidentStatus to, sli
 fault_code incident_decide_resolve(const struct aggregate *aggregate, const SreDomainIntent *intent,
                                    struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
     const ResolveIncidentRequested *request = &intent->intent.resolve_incident;
-    return move(aggregate, INCIDENT_STATUS_RESOLVED, request->resolution, request->root_cause, call, ret_facts,
-                reterr);
+    return move(aggregate, INCIDENT_STATUS_RESOLVED, request->resolution, request->root_cause, call, ret_facts, reterr);
 }
 
 fault_code incident_decide_close(const struct aggregate *aggregate, const SreDomainIntent *intent,
@@ -233,14 +235,13 @@ void incident_apply_assigned(struct aggregate *aggregate, const SreDomainFact *f
     updated(aggregate, now_ms)->assigned_to = fact->fact.incident_assigned.to;
 }
 
-void incident_apply_entry(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
-                          struct arena *arena) {
+void incident_apply_entry(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena) {
     Incident *incident = updated(aggregate, now_ms);
     const TimelineEntry *entry = &fact->fact.incident_timeline_entry_added.entry;
     const size_t count = incident->timeline.count, item = sizeof *incident->timeline.items;
     TimelineEntry *items = arena_alloc_array(arena, count + 1, item);
     if (!items) return; /* the fact holds it; decisions are made in arenas far larger than the largest timeline */
-    size_t at = count; /* oldest first by when it happened */
+    size_t at = count;  /* oldest first by when it happened */
     while (at > 0 && domain_ms(incident->timeline.items[at - 1].at) > domain_ms(entry->at)) at--;
     if (at) memcpy(items, incident->timeline.items, at * item);
     items[at] = *entry;

@@ -173,28 +173,27 @@ static fault_code spec_check(const SLISpec *spec, struct fault *reterr) {
 }
 
 /* Create and update carry the same definition in two messages. */
-#define DEFINITION_FROM(slo, request, arena)                                                                          \
-    do {                                                                                                              \
-        (slo)->name = (request)->name;                                                                                \
-        (slo)->description = (request)->description;                                                                  \
-        (slo)->target = (request)->target;                                                                            \
-        (slo)->window = (request)->window;                                                                            \
-        (slo)->has_sli_spec = (request)->has_sli_spec;                                                                \
-        (slo)->sli_spec = (request)->sli_spec;                                                                        \
-        LIST_SHARE((slo)->agents, (request)->agents);                                                                 \
-        (slo)->owner = (request)->owner;                                                                              \
-        (slo)->scope = (request)->scope;                                                                              \
-        (slo)->service_id = (request)->service_id;                                                                    \
-        MAP_COPY((slo)->labels, (request)->labels, arena);                                                            \
-        if ((slo)->sli_spec.window_seconds == 0) (slo)->sli_spec.window_seconds = 60;                                 \
+#define DEFINITION_FROM(slo, request, arena)                                                                           \
+    do {                                                                                                               \
+        (slo)->name = (request)->name;                                                                                 \
+        (slo)->description = (request)->description;                                                                   \
+        (slo)->target = (request)->target;                                                                             \
+        (slo)->window = (request)->window;                                                                             \
+        (slo)->has_sli_spec = (request)->has_sli_spec;                                                                 \
+        (slo)->sli_spec = (request)->sli_spec;                                                                         \
+        LIST_SHARE((slo)->agents, (request)->agents);                                                                  \
+        (slo)->owner = (request)->owner;                                                                               \
+        (slo)->scope = (request)->scope;                                                                               \
+        (slo)->service_id = (request)->service_id;                                                                     \
+        MAP_COPY((slo)->labels, (request)->labels, arena);                                                             \
+        if ((slo)->sli_spec.window_seconds == 0) (slo)->sli_spec.window_seconds = 60;                                  \
     } while (0)
 
-fault_code slo_decide_create(const struct aggregate *aggregate, const SreDomainIntent *intent,
-                             struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
+fault_code slo_decide_create(const struct aggregate *aggregate, const SreDomainIntent *intent, struct domain_call *call,
+                             struct fact_list *ret_facts, struct fault *reterr) {
     const CreateSLORequested *request = &intent->intent.create_slo;
     if (aggregate->version)
-        return fault_set(reterr, FAULT_CONFLICT,
-                         "SLO '%.*s' exists already, at version %llu; change it with UpdateSLO",
+        return fault_set(reterr, FAULT_CONFLICT, "SLO '%.*s' exists already, at version %llu; change it with UpdateSLO",
                          SLICE_ARG(aggregate->id), (unsigned long long)aggregate->version);
     if (spec_check(&request->sli_spec, reterr)) return FAULT_INPUT;
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_slo_created_tag);
@@ -208,8 +207,7 @@ fault_code slo_decide_create(const struct aggregate *aggregate, const SreDomainI
     return FAULT_NONE;
 }
 
-static void exhausted_add(struct fact_list *facts, const struct slo_state *after, int64_t now_ms,
-                          struct arena *arena) {
+static void exhausted_add(struct fact_list *facts, const struct slo_state *after, int64_t now_ms, struct arena *arena) {
     SLOBudgetWindow *windows = arena_alloc_array(arena, SLO_ROLLING, sizeof *windows);
     SreDomainFact *fact = fact_list_add(facts, SreDomainFact_slo_budget_exhausted_tag);
     SLOBudgetExhausted *said = &fact->fact.slo_budget_exhausted;
@@ -224,8 +222,8 @@ static void exhausted_add(struct fact_list *facts, const struct slo_state *after
     said->budget.exhausted_at = said->exhausted_at;
 }
 
-fault_code slo_decide_update(const struct aggregate *aggregate, const SreDomainIntent *intent,
-                             struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
+fault_code slo_decide_update(const struct aggregate *aggregate, const SreDomainIntent *intent, struct domain_call *call,
+                             struct fact_list *ret_facts, struct fault *reterr) {
     const UpdateSLORequested *request = &intent->intent.update_slo;
     if (!aggregate->version)
         return fault_set(reterr, FAULT_ABSENT, "SLO '%.*s' does not exist", SLICE_ARG(aggregate->id));
@@ -271,8 +269,7 @@ void slo_apply_updated(struct aggregate *aggregate, const SreDomainFact *fact, i
     rearm(slo);
 }
 
-void slo_apply_exhausted(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
-                         struct arena *arena) {
+void slo_apply_exhausted(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena) {
     aggregate->state.slo->budget.exhausted = true;
     aggregate->state.slo->budget.exhausted_at_ms = domain_ms(fact->fact.slo_budget_exhausted.exhausted_at);
 }
@@ -301,8 +298,8 @@ static fault_code window_check(const RecordSLIWindowRequested *w, int64_t now_ms
     return FAULT_NONE;
 }
 
-fault_code slo_decide_window(const struct aggregate *aggregate, const SreDomainIntent *intent,
-                             struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
+fault_code slo_decide_window(const struct aggregate *aggregate, const SreDomainIntent *intent, struct domain_call *call,
+                             struct fact_list *ret_facts, struct fault *reterr) {
     const RecordSLIWindowRequested *w = &intent->intent.record_sli_window;
     const struct sli_window_stored *before = call->window;
     if (!aggregate->version)

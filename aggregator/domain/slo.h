@@ -7,8 +7,8 @@
 #include "aggregator/domain/domain.h"
 
 enum {
-    SLO_HOURS = 31 * 24, /* ring: the 30 days and a day to spare */
-    SLO_ROLLING = 3,     /* 7, 28, 30 days */
+    SLO_HOURS = 31 * 24,          /* ring: the 30 days and a day to spare */
+    SLO_ROLLING = 3,              /* 7, 28, 30 days */
     SLO_AHEAD_MS = 5 * 60 * 1000, /* an agent's clock may be so far ahead */
 };
 #define SLO_WINDOW_EVENTS_MAX INT64_C(100000000000) /* in one window: 27 million a second for an hour */
@@ -18,11 +18,11 @@ struct slo_counts {
 };
 
 struct slo_budget {
-    int64_t hour;                          /* newest hour (ms / 3,600,000) that the sums include; 0: none yet */
-    struct slo_counts sums[SLO_ROLLING];   /* over the hours (hour - days * 24, hour] */
-    struct slo_counts hours[SLO_HOURS];    /* by hour % SLO_HOURS; those after hour - SLO_HOURS */
+    int64_t hour;                            /* newest hour (ms / 3,600,000) that the sums include; 0: none yet */
+    struct slo_counts sums[SLO_ROLLING];     /* over the hours (hour - days * 24, hour] */
+    struct slo_counts hours[SLO_HOURS];      /* by hour % SLO_HOURS; those after hour - SLO_HOURS */
     uint64_t touched[(SLO_HOURS + 63) / 64]; /* bits by hour % SLO_HOURS since the owner cleared them */
-    int64_t last_window_ms;                /* start of the newest window; 0: nothing measured yet */
+    int64_t last_window_ms;                  /* start of the newest window; 0: nothing measured yet */
     bool exhausted;
     int64_t exhausted_at_ms;
 };
@@ -50,8 +50,8 @@ bool slo_budget_exhausted(const struct slo_counts *counts, double target);
 void slo_budget_report(const struct slo_state *slo, int64_t now_ms, SLOBudgetWindow windows[SLO_ROLLING],
                        SLOBudget *ret_budget);
 /* The aggregate as readers and the store see it: definition, budget, version. */
-void slo_whole(const struct slo_state *slo, uint64_t version, int64_t now_ms,
-               SLOBudgetWindow windows[SLO_ROLLING], SLO *ret_slo);
+void slo_whole(const struct slo_state *slo, uint64_t version, int64_t now_ms, SLOBudgetWindow windows[SLO_ROLLING],
+               SLO *ret_slo);
 /* From a stored SLO; the hours follow by slo_budget_add. */
 void slo_state_init(struct slo_state *slo, const SLO *stored);
 

@@ -9,16 +9,11 @@ enum { SCHEMA = 1, AT_VERSION = RECORD_HEAD_BYTES, AT_MESSAGE = AT_VERSION + 8 }
 
 const struct message_desc *aggregate_message(enum aggregate_kind kind) {
     switch (kind) {
-    case AGGREGATE_INCIDENT:
-        return &Incident_desc;
-    case AGGREGATE_ALERT:
-        return &Alert_desc;
-    case AGGREGATE_SLO:
-        return &SLO_desc;
-    case AGGREGATE_HEALTH_CHECK:
-        return &HealthCheck_desc;
-    default:
-        return NULL;
+    case AGGREGATE_INCIDENT: return &Incident_desc;
+    case AGGREGATE_ALERT: return &Alert_desc;
+    case AGGREGATE_SLO: return &SLO_desc;
+    case AGGREGATE_HEALTH_CHECK: return &HealthCheck_desc;
+    default: return NULL;
     }
 }
 

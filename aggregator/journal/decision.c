@@ -14,9 +14,9 @@ enum { MESSAGE_SCHEMA = 1, MARK_KEPT_MS = 7 * 24 * 3600 * 1000, SOURCE_TEXT_MAX 
 
 struct target {
     struct aggregate *aggregate;
-    struct aggregate loaded;    /* not an SLO: decoded here */
-    struct hot_slo *slo;        /* an SLO */
-    struct window_key window;   /* record_sli_window */
+    struct aggregate loaded;  /* not an SLO: decoded here */
+    struct hot_slo *slo;      /* an SLO */
+    struct window_key window; /* record_sli_window */
     struct sli_window_stored stored;
 };
 
@@ -66,9 +66,8 @@ static fault_code new_id(struct decisions *d, slice *ret_text, struct fault *ret
 }
 
 /* What the sender's connection already says need not be in the message; what is there must agree with it. */
-static fault_code envelope_complete(struct decisions *d, const struct decision_sender *sender,
-                                    struct domain_call *call, const struct intent_row *row, slice *ret_id,
-                                    struct fault *reterr) {
+static fault_code envelope_complete(struct decisions *d, const struct decision_sender *sender, struct domain_call *call,
+                                    const struct intent_row *row, slice *ret_id, struct fault *reterr) {
     SreDomainIntent *intent = &d->intent;
     SreMessageMeta *meta = &intent->meta;
     intent->has_meta = true;
@@ -108,14 +107,10 @@ static fault_code envelope_complete(struct decisions *d, const struct decision_s
 
 static void *message_of(struct aggregate *aggregate) {
     switch (aggregate->kind) {
-    case AGGREGATE_INCIDENT:
-        return &aggregate->state.incident;
-    case AGGREGATE_ALERT:
-        return &aggregate->state.alert;
-    case AGGREGATE_HEALTH_CHECK:
-        return &aggregate->state.health_check;
-    default:
-        return NULL;
+    case AGGREGATE_INCIDENT: return &aggregate->state.incident;
+    case AGGREGATE_ALERT: return &aggregate->state.alert;
+    case AGGREGATE_HEALTH_CHECK: return &aggregate->state.health_check;
+    default: return NULL;
     }
 }
 
@@ -226,17 +221,10 @@ static fault_code aggregate_write(struct decisions *d, const struct decision_sen
         return FAULT_NONE;
     }
     switch (aggregate->kind) {
-    case AGGREGATE_INCIDENT:
-        aggregate->state.incident.version = (int64_t)aggregate->version;
-        break;
-    case AGGREGATE_ALERT:
-        aggregate->state.alert.version = (int64_t)aggregate->version;
-        break;
-    case AGGREGATE_HEALTH_CHECK:
-        aggregate->state.health_check.version = (int64_t)aggregate->version;
-        break;
-    default:
-        break;
+    case AGGREGATE_INCIDENT: aggregate->state.incident.version = (int64_t)aggregate->version; break;
+    case AGGREGATE_ALERT: aggregate->state.alert.version = (int64_t)aggregate->version; break;
+    case AGGREGATE_HEALTH_CHECK: aggregate->state.health_check.version = (int64_t)aggregate->version; break;
+    default: break;
     }
     const fault_code code =
         aggregate_put(d->tables.aggregates, d->txn, sender->tenant_number, aggregate->kind, aggregate->id,
@@ -306,8 +294,8 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
     if (code) return code;
     effect->version = target.aggregate->version;
     if (expected_version == 0) expected_version = (uint64_t)d->intent.subject.aggregate_version;
-    code = domain_decide(target.aggregate, &d->intent, expected_version, sender->senders, &call, &d->list,
-                         &effect->why);
+    code =
+        domain_decide(target.aggregate, &d->intent, expected_version, sender->senders, &call, &d->list, &effect->why);
     if (code) return refuse(d, sender, bytes, code, effect, reterr);
     if (d->list.count == 0) {
         effect->repeated = true;

@@ -63,7 +63,7 @@ fault_code decide_rejection(struct decisions *d, slice tenant, slice producer, f
 struct decision_sender {
     slice tenant, actor;
     uint32_t tenant_number;
-    unsigned senders; /* enum domain_senders: what the caller is */
+    unsigned senders;       /* enum domain_senders: what the caller is */
     uint32_t source_number; /* memo of (actor, cluster) */
     slice source_cluster;
     bool source_known;

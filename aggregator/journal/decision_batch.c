@@ -21,7 +21,8 @@ static fault_code unreadable(struct decisions *d, slice tenant, slice agent, sli
     outcome->result = JOURNAL_REFUSED;
     fault_wrap(&outcome->fault, "the batch cannot be read");
     d->counts.unreadable_batches++;
-    return decide_rejection(d, tenant, agent, outcome->fault.code, slice_from_text(outcome->fault.text), payload, reterr);
+    return decide_rejection(d, tenant, agent, outcome->fault.code, slice_from_text(outcome->fault.text), payload,
+                            reterr);
 }
 
 static fault_code batch_intent(struct decisions *d, struct decision_sender *sender, slice bytes,
@@ -57,8 +58,8 @@ fault_code decide_batch(struct decisions *d, slice tenant, slice agent, slice pa
         return unreadable(d, tenant, agent, payload, outcome, reterr);
     const uint64_t count = batch.intents.count, first = batch.first_sequence, after = batch.after_sequence;
     if (after >= first || first > UINT64_MAX - count || !uuid_parse(batch.epoch, &key.epoch)) {
-        fault_set(&outcome->fault, FAULT_INPUT, "first_sequence %" PRIu64 " does not come after after_sequence %" PRIu64,
-                  first, after);
+        fault_set(&outcome->fault, FAULT_INPUT,
+                  "first_sequence %" PRIu64 " does not come after after_sequence %" PRIu64, first, after);
         return unreadable(d, tenant, agent, payload, outcome, reterr);
     }
     struct decision_sender sender = {.tenant = tenant, .actor = agent, .senders = AGENTS};

@@ -12,16 +12,12 @@
 static unsigned senders_of(enum method_role role, bool internal) {
     if (internal) return SELF;
     switch (role) {
-    case ROLE_AGENT:
-        return AGENTS;
-    case ROLE_INTEGRATION:
-        return INTEGRATIONS;
+    case ROLE_AGENT: return AGENTS;
+    case ROLE_INTEGRATION: return INTEGRATIONS;
     case ROLE_RESPONDER:
     case ROLE_APPROVER:
-    case ROLE_ADMIN:
-        return PERSONS;
-    default:
-        return 0;
+    case ROLE_ADMIN: return PERSONS;
+    default: return 0;
     }
 }
 
@@ -55,9 +51,8 @@ static fault_code repeat_show(struct decisions *d, uint32_t tenant, const struct
     outcome->aggregate_version = mark->version;
     outcome->last_sequence = mark->last_sequence;
     slice stored;
-    const fault_code code =
-        aggregate_get(d->tables.aggregates, d->txn, tenant, (enum aggregate_kind)mark->kind, outcome->aggregate_id,
-                      &outcome->aggregate_version, &stored, reterr);
+    const fault_code code = aggregate_get(d->tables.aggregates, d->txn, tenant, (enum aggregate_kind)mark->kind,
+                                          outcome->aggregate_id, &outcome->aggregate_version, &stored, reterr);
     if (code == FAULT_ABSENT) return FAULT_NONE;
     if (!code) outcome->aggregate = arena_copy(d->arena, stored);
     return code;
@@ -76,8 +71,7 @@ fault_code decide_command(struct decisions *d, const struct journal_command *com
     struct decision_sender sender = {.tenant = command->caller.tenant,
                                      .actor = command->caller.actor,
                                      .senders = senders_of(command->caller.role, internal)};
-    fault_code code =
-        names_number(d->names, d->txn, NAMES_TENANT, 0, sender.tenant, &sender.tenant_number, reterr);
+    fault_code code = names_number(d->names, d->txn, NAMES_TENANT, 0, sender.tenant, &sender.tenant_number, reterr);
     if (code) return code;
     if (codec_decode_protobuf(&SreDomainIntent_desc, command->intent, d->arena, &d->intent, &outcome->fault)) {
         d->counts.intents++;
@@ -131,8 +125,8 @@ fault_code decide_command(struct decisions *d, const struct journal_command *com
     mark.id = effect.id;
     const int64_t expires_ms = d->now_ms + MARK_KEPT_MS;
     if (keyed)
-        code = mark_intent_put(&d->marks, d->txn, MARK_IDEMPOTENCY_KEY, sender.tenant_number, by_key, &mark,
-                               expires_ms, reterr);
+        code = mark_intent_put(&d->marks, d->txn, MARK_IDEMPOTENCY_KEY, sender.tenant_number, by_key, &mark, expires_ms,
+                               reterr);
     if (!code && named)
         code = mark_intent_put(&d->marks, d->txn, MARK_MESSAGE, sender.tenant_number, by_message, &mark, expires_ms,
                                reterr);

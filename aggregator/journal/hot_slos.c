@@ -93,9 +93,8 @@ static fault_code hours_load(struct hot_slos *slos, struct kv_txn *txn, struct e
         if (!code && body.size != HOUR_BODY_BYTES)
             code = fault_set(reterr, FAULT_CORRUPT, "hour record has %zu bytes, not %d", body.size, HOUR_BODY_BYTES);
         if (code) break;
-        const struct slo_counts counts = {
-            (int64_t)kv_load_u64(body.data), (int64_t)kv_load_u64(body.data + 8),
-            (int64_t)kv_load_u64(body.data + 16), (int64_t)kv_load_u64(body.data + 24)};
+        const struct slo_counts counts = {(int64_t)kv_load_u64(body.data), (int64_t)kv_load_u64(body.data + 8),
+                                          (int64_t)kv_load_u64(body.data + 16), (int64_t)kv_load_u64(body.data + 24)};
         slo_budget_add(&entry->state.budget, kv_load_u32(key.data + 8), &counts);
     }
     kv_cursor_close(cursor);
@@ -126,8 +125,8 @@ static fault_code entry_load(struct hot_slos *slos, struct kv_txn *txn, struct e
     return hours_load(slos, txn, entry, now_ms, reterr);
 }
 
-fault_code hot_slos_get(struct hot_slos *slos, struct kv_txn *txn, uint32_t tenant, slice id, bool make,
-                        int64_t now_ms, struct hot_slo **ret_slo, struct fault *reterr) {
+fault_code hot_slos_get(struct hot_slos *slos, struct kv_txn *txn, uint32_t tenant, slice id, bool make, int64_t now_ms,
+                        struct hot_slo **ret_slo, struct fault *reterr) {
     const uint64_t hash = hash_bytes(id, tenant);
     struct entry **bucket = &slos->buckets[hash % BUCKETS];
     for (struct entry *entry = *bucket; entry; entry = entry->next_in_bucket)

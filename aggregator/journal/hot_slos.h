@@ -23,8 +23,8 @@ struct hot_slos *hot_slos_free(struct hot_slos *slos);
 /* Loads it when it is not there. One that does not exist: FAULT_ABSENT, silently, or with `make` an entry with
  * version 0, which is forgotten at the transaction's end unless it came to be. now_ms: older hours than any budget
  * reaches are not loaded. */
-fault_code hot_slos_get(struct hot_slos *slos, struct kv_txn *txn, uint32_t tenant, slice id, bool make,
-                        int64_t now_ms, struct hot_slo **ret_slo, struct fault *reterr) MUST_CHECK;
+fault_code hot_slos_get(struct hot_slos *slos, struct kv_txn *txn, uint32_t tenant, slice id, bool make, int64_t now_ms,
+                        struct hot_slo **ret_slo, struct fault *reterr) MUST_CHECK;
 /* To be written by hot_slos_flush. */
 void hot_slos_touch(struct hot_slos *slos, struct hot_slo *slo);
 /* Writes what was touched: definition and budget, and the hours that changed. Before the commit. */

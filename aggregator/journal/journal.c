@@ -43,7 +43,8 @@ static fault_code decisions_open(struct journal *j, struct fault *reterr) {
     if (kv_begin_read(j->kv, &txn, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
     fault_code code = fact_log_init(&d->facts, j->tables.facts, txn, reterr);
     if (!code)
-        code = rejection_list_init(&d->rejections, &j->tables, j->settings.rejections_max, REJECTIONS_BYTES, txn, reterr);
+        code =
+            rejection_list_init(&d->rejections, &j->tables, j->settings.rejections_max, REJECTIONS_BYTES, txn, reterr);
     kv_abort(txn);
     if (code) return code;
     d->facts_before = d->facts;
@@ -57,6 +58,7 @@ fault_code journal_open(const struct journal_settings *settings, struct journal 
     struct journal *j = calloc(1, sizeof *j);
     if (!j) return fault_set(reterr, FAULT_LIMIT, "open journal '%s': out of memory", settings->path);
     pthread_mutex_init(&j->lock, NULL);
+    pthread_mutex_init(&j->calls_lock, NULL);
     j->settings = *settings;
     struct journal_settings *s = &j->settings;
     if (!s->queue_commands_max) s->queue_commands_max = QUEUE_COMMANDS;
@@ -104,6 +106,7 @@ struct journal *journal_close(struct journal *j) {
     free(j->decisions.buffer);
     arena_free(j->arena);
     kv_close(j->kv);
+    pthread_mutex_destroy(&j->calls_lock);
     pthread_mutex_destroy(&j->lock);
     free(j);
     return NULL;
@@ -131,7 +134,8 @@ static fault_code enqueue(struct journal *j, struct queued *q, struct fault *ret
     if (!q) return fault_set(reterr, FAULT_AGAIN, "submit to the journal: out of memory");
     const size_t bytes = q->bytes; /* the writer may free q as soon as it is in */
     fault_code code;
-    if (atomic_fetch_add(&j->queue_bytes, bytes) + bytes > j->settings.queue_bytes_max && bytes <= j->settings.queue_bytes_max)
+    if (atomic_fetch_add(&j->queue_bytes, bytes) + bytes > j->settings.queue_bytes_max &&
+        bytes <= j->settings.queue_bytes_max)
         code = fault_set(reterr, FAULT_AGAIN, "the journal's queue holds %zu bytes, its maximum: try again",
                          j->settings.queue_bytes_max);
     else if (bytes > j->settings.queue_bytes_max)
@@ -199,7 +203,7 @@ fault_code journal_submit_rejection(struct journal *j, slice tenant, slice produ
 
 fault_code journal_on_commit(struct journal *j, journal_commit_fn *call, void *context, struct fault *reterr) {
     fault_code code = FAULT_NONE;
-    pthread_mutex_lock(&j->lock);
+    pthread_mutex_lock(&j->calls_lock);
     if (j->commit_calls_count == COMMIT_CALLS_MAX) {
         code = fault_set(reterr, FAULT_LIMIT, "at most %d may listen to the journal's commits", COMMIT_CALLS_MAX);
     } else {
@@ -207,8 +211,16 @@ fault_code journal_on_commit(struct journal *j, journal_commit_fn *call, void *c
         j->commit_calls[j->commit_calls_count].context = context;
         j->commit_calls_count++;
     }
-    pthread_mutex_unlock(&j->lock);
+    pthread_mutex_unlock(&j->calls_lock);
     return code;
+}
+
+void journal_off_commit(struct journal *j, journal_commit_fn *call, void *context) {
+    pthread_mutex_lock(&j->calls_lock);
+    for (size_t i = 0; i < j->commit_calls_count; i++)
+        if (j->commit_calls[i].call == call && j->commit_calls[i].context == context)
+            j->commit_calls[i--] = j->commit_calls[--j->commit_calls_count];
+    pthread_mutex_unlock(&j->calls_lock);
 }
 
 static struct cursor_slot *cursor_find(struct journal *j, const char *consumer) {

@@ -16,17 +16,17 @@
 struct journal;
 
 struct journal_settings {
-    const char *path;              /* directory of the environment */
-    uint64_t map_bytes;            /* refuses new commands from 95 % on, before the disk or the map does */
-    enum kv_sync sync;             /* KV_SYNC_FULL but in tests */
-    size_t queue_commands_max;     /* submitted and not yet taken; 0: 8192 */
-    size_t queue_bytes_max;        /* their bytes; 0: 64 MiB */
-    size_t commit_intents_max;     /* intents in one transaction; 0: 16384 */
-    uint64_t rejections_max;       /* oldest go first; 0: 100,000 */
-    int64_t alert_expiry_ms;       /* for a firing alert without endsAt; 0: 5 minutes */
+    const char *path;                       /* directory of the environment */
+    uint64_t map_bytes;                     /* refuses new commands from 95 % on, before the disk or the map does */
+    enum kv_sync sync;                      /* KV_SYNC_FULL but in tests */
+    size_t queue_commands_max;              /* submitted and not yet taken; 0: 8192 */
+    size_t queue_bytes_max;                 /* their bytes; 0: 64 MiB */
+    size_t commit_intents_max;              /* intents in one transaction; 0: 16384 */
+    uint64_t rejections_max;                /* oldest go first; 0: 100,000 */
+    int64_t alert_expiry_ms;                /* for a firing alert without endsAt; 0: 5 minutes */
     int64_t (*now_ms)(void *clock_context); /* NULL: the wall clock */
     void *clock_context;
-    uint64_t random_seed;          /* 0: from the kernel; else message ids are repeatable (tests) */
+    uint64_t random_seed; /* 0: from the kernel; else message ids are repeatable (tests) */
 };
 
 fault_code journal_open(const struct journal_settings *settings, struct journal **ret_journal,
@@ -52,21 +52,21 @@ enum journal_result {
 
 struct journal_outcome { /* lent during the callback */
     enum journal_result result;
-    struct fault fault;    /* code FAULT_NONE when committed or repeated */
+    struct fault fault; /* code FAULT_NONE when committed or repeated */
     slice aggregate_type, aggregate_id;
     uint64_t aggregate_version;
-    slice aggregate;       /* encoded message (SLO, Incident, Alert, HealthCheck) as committed; may be empty */
+    slice aggregate;        /* encoded message (SLO, Incident, Alert, HealthCheck) as committed; may be empty */
     uint64_t last_sequence; /* of the last fact it made; 0: none */
 };
 typedef void journal_command_fn(void *context, const struct journal_outcome *outcome);
 
 struct journal_command {
     struct journal_caller caller;
-    slice intent;             /* encoded SreDomainIntent; copied. Where meta.message_id, tenant_id, producer or
+    slice intent;              /* encoded SreDomainIntent; copied. Where meta.message_id, tenant_id, producer or
                                  occurred_at are empty the journal fills them in; another tenant is refused */
     uint64_t expected_version; /* 0: any; else the aggregate must be at this version (FAULT_CONFLICT) */
-    slice idempotency_key;    /* empty: none. The same key of the same caller gives the first outcome again */
-    journal_command_fn *done; /* NULL: nobody waits */
+    slice idempotency_key;     /* empty: none. The same key of the same caller gives the first outcome again */
+    journal_command_fn *done;  /* NULL: nobody waits */
     void *context;
 };
 /* FAULT_AGAIN: the queue is full (answer 503 with Retry-After). `done` is called exactly once when this returns
@@ -74,7 +74,7 @@ struct journal_command {
 fault_code journal_submit(struct journal *journal, const struct journal_command *command,
                           struct fault *reterr) MUST_CHECK;
 
-struct journal_batch_outcome { /* lent during the callback */
+struct journal_batch_outcome {  /* lent during the callback */
     enum journal_result result; /* COMMITTED also when all of it was a repeat; REFUSED: could not be read at all */
     struct fault fault;
     slice tenant, agent, epoch; /* epoch as sent: 36 characters */
@@ -92,8 +92,8 @@ fault_code journal_submit_batch(struct journal *journal, slice tenant, slice age
                                 journal_batch_fn *done, void *context, struct fault *reterr) MUST_CHECK;
 
 /* Keeps a message that did not become a command (wrong tenant in the topic, unreadable) in the rejections list. */
-fault_code journal_submit_rejection(struct journal *journal, slice tenant, slice producer, fault_code code, slice reason,
-                                    slice payload, struct fault *reterr) MUST_CHECK;
+fault_code journal_submit_rejection(struct journal *journal, slice tenant, slice producer, fault_code code,
+                                    slice reason, slice payload, struct fault *reterr) MUST_CHECK;
 
 /* ---- reading: each call is a read transaction of its own, results are copied to the arena ---- */
 
@@ -136,10 +136,12 @@ fault_code journal_cursor_get(struct journal *journal, const char *consumer, uin
                               struct fault *reterr) MUST_CHECK; /* 0 when it has none */
 void journal_cursor_set(struct journal *journal, const char *consumer, uint64_t sequence);
 
-/* Called on the writer thread after each commit that made facts. Register before anything is submitted; at most 8. */
+/* Called on the writer thread after each commit that made facts; at most 8. It must not call the two functions here. */
 typedef void journal_commit_fn(void *context, uint64_t last_sequence);
 fault_code journal_on_commit(struct journal *journal, journal_commit_fn *call, void *context,
                              struct fault *reterr) MUST_CHECK;
+/* When it returns, the call is not running and will not be made again. */
+void journal_off_commit(struct journal *journal, journal_commit_fn *call, void *context);
 
 /* ---- figures for /metrics and /readyz; any thread ---- */
 struct journal_stats {
@@ -148,9 +150,9 @@ struct journal_stats {
     uint64_t queue_commands, queue_bytes;
     uint64_t last_sequence, rejections;
     uint64_t map_bytes, used_bytes;
-    int64_t last_commit_ms;    /* wall clock */
+    int64_t last_commit_ms;        /* wall clock */
     uint64_t commit_ns, decide_ns; /* summed: sync and write; decode, decide and apply */
-    bool refusing;             /* the store is full or broken: reads work, commands fail with refusing_reason */
+    bool refusing;                 /* the store is full or broken: reads work, commands fail with refusing_reason */
     struct fault refusing_reason;
 };
 void journal_stats(struct journal *journal, struct journal_stats *ret_stats);

@@ -20,7 +20,8 @@ static fault_code copied(struct arena *arena, slice bytes, slice *ret_copy, stru
 static fault_code kind_of(slice aggregate_type, enum aggregate_kind *ret_kind, struct fault *reterr) {
     *ret_kind = aggregate_kind_find(aggregate_type);
     if (*ret_kind != AGGREGATE_NONE) return FAULT_NONE;
-    return fault_set(reterr, FAULT_INPUT, "'%.*s' is not an aggregate type", SLICE_ARG(slice_first(aggregate_type, 64)));
+    return fault_set(reterr, FAULT_INPUT, "'%.*s' is not an aggregate type",
+                     SLICE_ARG(slice_first(aggregate_type, 64)));
 }
 
 fault_code journal_get(struct journal *j, slice tenant, slice aggregate_type, slice aggregate_id, struct arena *arena,
@@ -57,7 +58,8 @@ static fault_code list_from(struct journal *j, struct kv_txn *txn, uint32_t tena
     if (!code && after_id.size && slice_equal(key, slice_of(first, first_size)))
         code = kv_cursor_next(cursor, &key, &record, reterr);
     size_t count = 0;
-    for (; !code && key.size > 5 && memcmp(key.data, first, 5) == 0; code = kv_cursor_next(cursor, &key, &record, reterr)) {
+    for (; !code && key.size > 5 && memcmp(key.data, first, 5) == 0;
+         code = kv_cursor_next(cursor, &key, &record, reterr)) {
         slice bytes;
         if (count == items_max) {
             *ret_more = true;
@@ -86,7 +88,8 @@ fault_code journal_list(struct journal *j, slice tenant, slice aggregate_type, s
     if (kind_of(aggregate_type, &kind, reterr)) return FAULT_INPUT;
     if (items_max > LIMIT_PAGE_SIZE) items_max = LIMIT_PAGE_SIZE;
     struct journal_item *items = arena_alloc_array(arena, items_max ? items_max : 1, sizeof *items);
-    if (!items) return fault_set(reterr, FAULT_LIMIT, "a page of %zu does not fit what this request may hold", items_max);
+    if (!items)
+        return fault_set(reterr, FAULT_LIMIT, "a page of %zu does not fit what this request may hold", items_max);
     struct kv_txn *txn;
     fault_code code = kv_begin_read(j->kv, &txn, reterr);
     if (code) return code;
@@ -111,7 +114,8 @@ fault_code journal_facts(struct journal *j, uint64_t after_sequence, size_t fact
     struct kv_txn *txn;
     fault_code code = kv_begin_read(j->kv, &txn, reterr);
     if (code) return code;
-    code = fact_log_read(j->tables.facts, txn, after_sequence, facts_max, bytes_max, arena, ret_facts, ret_count, reterr);
+    code =
+        fact_log_read(j->tables.facts, txn, after_sequence, facts_max, bytes_max, arena, ret_facts, ret_count, reterr);
     kv_abort(txn);
     return code;
 }

@@ -53,6 +53,8 @@ struct journal {
     struct cursor_slot cursors[CURSORS_MAX];
     size_t cursors_count;
     bool cursors_dirty;
+
+    pthread_mutex_t calls_lock; /* held while the calls are made */
     struct {
         journal_commit_fn *call;
         void *context;

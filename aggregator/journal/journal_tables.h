@@ -7,16 +7,16 @@
 #include "common/store/kv.h"
 
 struct journal_tables {
-    kv_table names;      /* kind 1, scope 4, text -> number 4; kind 0 alone -> the last number given */
-    kv_table aggregates; /* tenant 4, kind 1, id -> version 8, encoded message */
-    kv_table windows;    /* tenant 4, window start (s) 8, slo 4, source 4 -> what was counted */
-    kv_table hours;      /* tenant 4, slo 4, hour 4 -> counts of that hour */
-    kv_table facts;      /* sequence 8 -> see fact_log.c */
-    kv_table marks;      /* kind 1, ... -> see mark_table.c */
-    kv_table marks_by_time; /* time (ms) 8, counter 8 -> key in marks */
-    kv_table rejections; /* sequence 8 -> see rejection_list.c */
+    kv_table names;                /* kind 1, scope 4, text -> number 4; kind 0 alone -> the last number given */
+    kv_table aggregates;           /* tenant 4, kind 1, id -> version 8, encoded message */
+    kv_table windows;              /* tenant 4, window start (s) 8, slo 4, source 4 -> what was counted */
+    kv_table hours;                /* tenant 4, slo 4, hour 4 -> counts of that hour */
+    kv_table facts;                /* sequence 8 -> see fact_log.c */
+    kv_table marks;                /* kind 1, ... -> see mark_table.c */
+    kv_table marks_by_time;        /* time (ms) 8, counter 8 -> key in marks */
+    kv_table rejections;           /* sequence 8 -> see rejection_list.c */
     kv_table rejections_by_tenant; /* tenant name, 0, sequence 8 -> nothing */
-    kv_table cursors;    /* consumer's name -> sequence 8 */
+    kv_table cursors;              /* consumer's name -> sequence 8 */
 };
 
 enum { JOURNAL_TABLES_COUNT = 10 };

@@ -113,7 +113,8 @@ static fault_code upkeep(struct journal *j, slice tenant, uint64_t intents, stru
     if (tenant.size == 0) return FAULT_NONE;
     uint32_t number;
     if (names_number(d->names, d->txn, NAMES_TENANT, 0, tenant, &number, reterr)) return reterr->code;
-    return window_table_prune(j->tables.windows, d->txn, number, d->now_ms / 1000 - WINDOWS_KEPT_S, 2 * intents, reterr);
+    return window_table_prune(j->tables.windows, d->txn, number, d->now_ms / 1000 - WINDOWS_KEPT_S, 2 * intents,
+                              reterr);
 }
 
 static void stats_update(struct journal *j, size_t commands, int64_t decided_ns, int64_t committed_ns) {
@@ -175,10 +176,9 @@ static void announce(struct journal *j) {
     const uint64_t last = j->decisions.facts.last_sequence;
     if (last == atomic_load(&j->last_sequence)) return;
     atomic_store(&j->last_sequence, last);
-    pthread_mutex_lock(&j->lock);
-    const size_t count = j->commit_calls_count; /* rows are only added */
-    pthread_mutex_unlock(&j->lock);
-    for (size_t i = 0; i < count; i++) j->commit_calls[i].call(j->commit_calls[i].context, last);
+    pthread_mutex_lock(&j->calls_lock);
+    for (size_t i = 0; i < j->commit_calls_count; i++) j->commit_calls[i].call(j->commit_calls[i].context, last);
+    pthread_mutex_unlock(&j->calls_lock);
 }
 
 static void run(struct journal *j, struct queued **items, size_t count) {

@@ -156,7 +156,8 @@ fault_code rejection_list_read(const struct journal_tables *tables, struct kv_tx
     struct journal_rejection *items = arena_alloc_array(arena, items_max ? items_max : 1, sizeof *items);
     if (!items) return fault_set(reterr, FAULT_LIMIT, "read %zu rejections: the arena is full", items_max);
     struct kv_cursor *cursor;
-    if (kv_cursor_open(txn, tables->rejections_by_tenant, &cursor, reterr)) return fault_wrap(reterr, "read rejections");
+    if (kv_cursor_open(txn, tables->rejections_by_tenant, &cursor, reterr))
+        return fault_wrap(reterr, "read rejections");
     uint8_t bound[TENANT_KEY_BYTES_MAX];
     const size_t bound_size = tenant_key(tenant, before ? before : UINT64_MAX, bound);
     slice key, nothing;

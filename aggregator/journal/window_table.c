@@ -53,8 +53,8 @@ fault_code window_table_put(kv_table table, struct kv_txn *txn, const struct win
     return kv_put(txn, table, slice_of(bytes, KEY_BYTES), slice_of(record, sizeof record), reterr);
 }
 
-fault_code window_table_prune(kv_table table, struct kv_txn *txn, uint32_t tenant, int64_t before_s,
-                              size_t records_max, struct fault *reterr) {
+fault_code window_table_prune(kv_table table, struct kv_txn *txn, uint32_t tenant, int64_t before_s, size_t records_max,
+                              struct fault *reterr) {
     uint8_t first[4];
     kv_store_u32(first, tenant);
     struct kv_cursor *cursor;

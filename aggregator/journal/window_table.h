@@ -18,7 +18,7 @@ fault_code window_table_get(kv_table table, struct kv_txn *txn, const struct win
 fault_code window_table_put(kv_table table, struct kv_txn *txn, const struct window_key *key,
                             const struct sli_window_stored *window, struct fault *reterr) MUST_CHECK;
 /* Deletes up to records_max windows of the tenant that start before that second: no window so old is taken any more. */
-fault_code window_table_prune(kv_table table, struct kv_txn *txn, uint32_t tenant, int64_t before_s,
-                              size_t records_max, struct fault *reterr) MUST_CHECK;
+fault_code window_table_prune(kv_table table, struct kv_txn *txn, uint32_t tenant, int64_t before_s, size_t records_max,
+                              struct fault *reterr) MUST_CHECK;
 
 #endif

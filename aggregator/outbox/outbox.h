@@ -33,8 +33,8 @@ struct outbox *outbox_stop(struct outbox *outbox);
 
 struct outbox_consumer_stats {
     const char *name;
-    uint64_t cursor;   /* last sequence taken in */
-    uint64_t lag;      /* facts behind the journal */
+    uint64_t cursor; /* last sequence taken in */
+    uint64_t lag;    /* facts behind the journal */
     uint64_t facts, failures;
     struct fault last_fault; /* FAULT_NONE when the last consume went well */
 };

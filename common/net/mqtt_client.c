@@ -29,9 +29,9 @@ enum {
     SUBSCRIPTIONS_MAX = 32,
     PROPERTIES_OUT_MAX = 32,
     PACKET_BYTES_MAX = LIMIT_MESSAGE_BYTES + 128 * 1024, /* with topic and properties; told to the broker */
-    MESSAGES_WAITING_MAX = 1024,                     /* then the relay pauses, until half of it is gone */
+    MESSAGES_WAITING_MAX = 1024,                         /* then the relay pauses, until half of it is gone */
     MESSAGE_BYTES_WAITING_MAX = 2 * LIMIT_MESSAGE_BYTES,
-    EVENTS_PER_TURN = 256,                           /* then the loop gets to its other work */
+    EVENTS_PER_TURN = 256, /* then the loop gets to its other work */
     DISCONNECTED_REASON_NONE = -1,
 };
 
@@ -126,12 +126,14 @@ static void paho_connected(void *context, MQTTAsync_successData5 *data) {
     MQTTProperties *properties = &data->properties;
     pthread_mutex_lock(&client->lock);
     client->connack_session_present = data->alt.connect.sessionPresent != 0;
-    client->connack_receive_max = MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
-                                      ? (unsigned)MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
-                                      : 65535; /* MQTT 5.0 section 3.2.2.3.3 */
-    client->connack_packet_bytes_max = MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)
-                                           ? (unsigned)MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)
-                                           : 0;
+    client->connack_receive_max =
+        MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
+            ? (unsigned)MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
+            : 65535; /* MQTT 5.0 section 3.2.2.3.3 */
+    client->connack_packet_bytes_max =
+        MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)
+            ? (unsigned)MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)
+            : 0;
     pthread_mutex_unlock(&client->lock);
     event_put(client, &client->connect_event, EVENT_CONNECTED, 0);
 }
@@ -152,7 +154,9 @@ static void paho_disconnected(void *context, MQTTProperties *properties, enum MQ
     pthread_mutex_lock(&client->lock);
     client->disconnect_reason = (int)reason;
     client->disconnect_text[0] = '\0';
-    if (text) snprintf(client->disconnect_text, sizeof client->disconnect_text, "%.*s", text->value.data.len, text->value.data.data);
+    if (text)
+        snprintf(client->disconnect_text, sizeof client->disconnect_text, "%.*s", text->value.data.len,
+                 text->value.data.data);
     pthread_mutex_unlock(&client->lock);
     event_put(client, &client->lost_event, EVENT_LOST, 0); /* Paho does not call connectionLost as well */
 }
@@ -175,7 +179,8 @@ static void paho_subscribed(void *context, MQTTAsync_successData5 *data) {
 
 static void paho_subscribe_failed(void *context, MQTTAsync_failureData5 *data) {
     struct subscription *subscription = context;
-    event_put(subscription->client, &subscription->event, EVENT_SUBSCRIBED, data->code != 0 ? data->code : (int)data->reasonCode);
+    event_put(subscription->client, &subscription->event, EVENT_SUBSCRIBED,
+              data->code != 0 ? data->code : (int)data->reasonCode);
 }
 
 /* Takes the message over as it is; Paho sends PUBACK after we return 1. */
@@ -213,8 +218,9 @@ static void client_free(struct mqtt_client *client);
 static void client_woken(void *context);
 static void timer_fired(void *context);
 
-fault_code mqtt_client_open(struct loop *loop, const struct mqtt_settings *settings, const struct mqtt_callbacks *callbacks,
-                            struct mqtt_client **ret_client, struct fault *reterr) {
+fault_code mqtt_client_open(struct loop *loop, const struct mqtt_settings *settings,
+                            const struct mqtt_callbacks *callbacks, struct mqtt_client **ret_client,
+                            struct fault *reterr) {
     fault_code code = settings_check(settings, reterr);
     if (code != FAULT_NONE) return code;
     struct mqtt_client *client = calloc(1, sizeof *client);
@@ -247,16 +253,19 @@ fault_code mqtt_client_open(struct loop *loop, const struct mqtt_settings *setti
 static fault_code settings_check(const struct mqtt_settings *settings, struct fault *reterr) {
     size_t subscriptions = 0;
     while (settings->subscriptions && settings->subscriptions[subscriptions]) subscriptions++;
-    if (!settings->host || !settings->client_id) return fault_set(reterr, FAULT_INPUT, "MQTT: host and client id are required");
+    if (!settings->host || !settings->client_id)
+        return fault_set(reterr, FAULT_INPUT, "MQTT: host and client id are required");
     if (settings->inflight_max < 1 || settings->inflight_max > INFLIGHT_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "MQTT: inflight_max is %u, allowed are 1 to %d", settings->inflight_max, INFLIGHT_MAX);
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: inflight_max is %u, allowed are 1 to %d", settings->inflight_max,
+                         INFLIGHT_MAX);
     if (subscriptions > SUBSCRIPTIONS_MAX)
         return fault_set(reterr, FAULT_LIMIT, "MQTT: %zu subscriptions, at most %d", subscriptions, SUBSCRIPTIONS_MAX);
     if (settings->connect_timeout_ms < 1 || settings->connect_timeout_ms > LIMIT_OUTSIDE_CALL_MS)
         return fault_set(reterr, FAULT_LIMIT, "MQTT: connect timeout of %" PRId64 " ms, allowed are 1 to %d",
                          settings->connect_timeout_ms, LIMIT_OUTSIDE_CALL_MS);
     if (settings->keep_alive_ms < 1000 || settings->keep_alive_ms > 65535 * INT64_C(1000))
-        return fault_set(reterr, FAULT_LIMIT, "MQTT: keep-alive of %" PRId64 " ms, allowed are 1000 to 65535000", settings->keep_alive_ms);
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: keep-alive of %" PRId64 " ms, allowed are 1000 to 65535000",
+                         settings->keep_alive_ms);
     if (settings->backoff_min_ms < 1 || settings->backoff_max_ms < settings->backoff_min_ms)
         return fault_set(reterr, FAULT_INPUT, "MQTT: the back-off needs 1 <= least <= most");
     if (settings->will_topic && settings->will_payload.size > 65535)
@@ -265,22 +274,31 @@ static fault_code settings_check(const struct mqtt_settings *settings, struct fa
 }
 
 static bool text_copy(const char **text) {
-    if (*text) *text = strdup(*text);
-    else return true;
+    if (*text)
+        *text = strdup(*text);
+    else
+        return true;
     return *text != NULL;
 }
 
 static bool settings_copy(struct mqtt_client *client, const struct mqtt_settings *settings) {
     struct mqtt_settings *copy = &client->settings;
-    *copy = (struct mqtt_settings){
-        .port = settings->port, .inflight_max = settings->inflight_max, .inflight_bytes_max = settings->inflight_bytes_max,
-        .keep_alive_ms = settings->keep_alive_ms, .connect_timeout_ms = settings->connect_timeout_ms,
-        .backoff_min_ms = settings->backoff_min_ms, .backoff_max_ms = settings->backoff_max_ms,
-        .clean_start = settings->clean_start, .session_expiry_s = settings->session_expiry_s};
+    *copy = (struct mqtt_settings){.port = settings->port,
+                                   .inflight_max = settings->inflight_max,
+                                   .inflight_bytes_max = settings->inflight_bytes_max,
+                                   .keep_alive_ms = settings->keep_alive_ms,
+                                   .connect_timeout_ms = settings->connect_timeout_ms,
+                                   .backoff_min_ms = settings->backoff_min_ms,
+                                   .backoff_max_ms = settings->backoff_max_ms,
+                                   .clean_start = settings->clean_start,
+                                   .session_expiry_s = settings->session_expiry_s};
     const struct {
         const char **to, *from;
-    } texts[] = {{&copy->host, settings->host}, {&copy->client_id, settings->client_id}, {&copy->username, settings->username},
-                 {&copy->password, settings->password}, {&copy->will_topic, settings->will_topic},
+    } texts[] = {{&copy->host, settings->host},
+                 {&copy->client_id, settings->client_id},
+                 {&copy->username, settings->username},
+                 {&copy->password, settings->password},
+                 {&copy->will_topic, settings->will_topic},
                  {&copy->will_content_type, settings->will_content_type}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         *texts[i].to = texts[i].from;
@@ -309,10 +327,14 @@ static bool settings_copy(struct mqtt_client *client, const struct mqtt_settings
 }
 
 static fault_code parts_make(struct mqtt_client *client, const struct mqtt_settings *settings, struct fault *reterr) {
-    const struct tls_relay_settings relay = {
-        .host = settings->host, .port = settings->port, .plain_text = settings->plain_text, .ca_path = settings->ca_path,
-        .certificate_path = settings->certificate_path, .key_path = settings->key_path, .server_name = settings->server_name,
-        .connect_timeout_ms = settings->connect_timeout_ms};
+    const struct tls_relay_settings relay = {.host = settings->host,
+                                             .port = settings->port,
+                                             .plain_text = settings->plain_text,
+                                             .ca_path = settings->ca_path,
+                                             .certificate_path = settings->certificate_path,
+                                             .key_path = settings->key_path,
+                                             .server_name = settings->server_name,
+                                             .connect_timeout_ms = settings->connect_timeout_ms};
     (void)unsetenv("http_proxy"); /* Paho would send MQTT through it */
     (void)unsetenv("https_proxy");
     fault_code code = tls_relay_open(&relay, &client->relay, reterr);
@@ -330,7 +352,8 @@ static fault_code paho_renew(struct mqtt_client *client, struct fault *reterr) {
     char uri[32];
     options.maxBufferedMessages = (int)client->settings.inflight_max + SUBSCRIPTIONS_MAX;
     snprintf(uri, sizeof uri, "tcp://127.0.0.1:%u", tls_relay_port(client->relay));
-    int error = MQTTAsync_createWithOptions(&fresh, uri, client->settings.client_id, MQTTCLIENT_PERSISTENCE_NONE, NULL, &options);
+    int error = MQTTAsync_createWithOptions(&fresh, uri, client->settings.client_id, MQTTCLIENT_PERSISTENCE_NONE, NULL,
+                                            &options);
     if (error == MQTTASYNC_SUCCESS)
         error = MQTTAsync_setCallbacks(fresh, client, paho_connection_lost, paho_message_arrived, NULL);
     if (error == MQTTASYNC_SUCCESS) error = MQTTAsync_setDisconnected(fresh, client, paho_disconnected);
@@ -381,8 +404,9 @@ static void timer_fired(void *context) {
     /* The relay has deadlines of its own; this one is for a resolver that hangs and a broker that does not answer. */
     tls_relay_fault(client->relay, &fault);
     if (fault.code == FAULT_NONE)
-        fault_set(&fault, FAULT_TIMEOUT, "broker %s:%u: no answer to %s in %" PRId64 " ms", client->settings.host, client->settings.port,
-                  client->state == CLIENT_SUBSCRIBES ? "SUBSCRIBE" : "CONNECT", 2 * client->settings.connect_timeout_ms);
+        fault_set(&fault, FAULT_TIMEOUT, "broker %s:%u: no answer to %s in %" PRId64 " ms", client->settings.host,
+                  client->settings.port, client->state == CLIENT_SUBSCRIBES ? "SUBSCRIBE" : "CONNECT",
+                  2 * client->settings.connect_timeout_ms);
     connection_end(client, &fault);
 }
 
@@ -390,8 +414,9 @@ static void connect_begin(struct mqtt_client *client) {
     const struct mqtt_settings *settings = &client->settings;
     MQTTAsync_connectOptions options = MQTTAsync_connectOptions_initializer5;
     MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
-    MQTTProperty connect_list[] = {property_number(MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, settings->session_expiry_s),
-                                   property_number(MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, PACKET_BYTES_MAX)};
+    MQTTProperty connect_list[] = {
+        property_number(MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, settings->session_expiry_s),
+        property_number(MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, PACKET_BYTES_MAX)};
     MQTTProperty will_list[1];
     MQTTProperties connect_properties = {.count = 2, .max_count = 2, .array = connect_list, .length = 10};
     MQTTProperties will_properties = {.count = 0, .max_count = 1, .array = will_list};
@@ -414,8 +439,8 @@ static void connect_begin(struct mqtt_client *client) {
         will.qos = 1;
         options.will = &will;
         if (settings->will_content_type) {
-            will_list[will_properties.count++] = property_text(MQTTPROPERTY_CODE_CONTENT_TYPE, settings->will_content_type,
-                                                               strlen(settings->will_content_type));
+            will_list[will_properties.count++] = property_text(
+                MQTTPROPERTY_CODE_CONTENT_TYPE, settings->will_content_type, strlen(settings->will_content_type));
             options.willProperties = &will_properties;
         }
     }
@@ -425,7 +450,8 @@ static void connect_begin(struct mqtt_client *client) {
     int error = MQTTASYNC_FAILURE;
     if (client->paho || paho_renew(client, &fault) == FAULT_NONE) error = MQTTAsync_connect(client->paho, &options);
     if (error == MQTTASYNC_SUCCESS) return;
-    if (fault.code == FAULT_NONE) fault_set(&fault, FAULT_SYSTEM, "Paho does not connect: %s", MQTTAsync_strerror(error));
+    if (fault.code == FAULT_NONE)
+        fault_set(&fault, FAULT_SYSTEM, "Paho does not connect: %s", MQTTAsync_strerror(error));
     connection_end(client, &fault);
 }
 
@@ -514,7 +540,8 @@ static void event_handle(struct mqtt_client *client, struct event *event) {
     case EVENT_FAILED:
         if (event->reason >= MQTT_REASON_REFUSED)
             fault_set(&fault, mqtt_reason_fault(event->reason), "broker %s:%u refuses the connection: %s (0x%02x)",
-                      client->settings.host, client->settings.port, mqtt_reason_text(event->reason), (unsigned)event->reason);
+                      client->settings.host, client->settings.port, mqtt_reason_text(event->reason),
+                      (unsigned)event->reason);
         connection_end(client, &fault);
         return;
     case EVENT_LOST: connection_end(client, &fault); return;
@@ -522,8 +549,9 @@ static void event_handle(struct mqtt_client *client, struct event *event) {
         struct subscription *subscription = (struct subscription *)event;
         if (event->reason != 0) {
             fault_set(&fault, event->reason > 0 ? mqtt_reason_fault(event->reason) : FAULT_SYSTEM,
-                      "broker %s:%u refuses the subscription '%s': %s (0x%02x)", client->settings.host, client->settings.port,
-                      subscription->topic, event->reason > 0 ? mqtt_reason_text(event->reason) : "connection lost",
+                      "broker %s:%u refuses the subscription '%s': %s (0x%02x)", client->settings.host,
+                      client->settings.port, subscription->topic,
+                      event->reason > 0 ? mqtt_reason_text(event->reason) : "connection lost",
                       (unsigned)event->reason & 0xff);
             connection_end(client, event->reason > 0 ? &fault : &(struct fault){0});
         } else if (++client->subscriptions_granted == client->subscriptions_count) {
@@ -552,7 +580,8 @@ static void subscribe_all(struct mqtt_client *client) {
         response.context = &client->subscriptions[i];
         const int error = MQTTAsync_subscribe(client->paho, client->subscriptions[i].topic, 1, &response);
         if (error == MQTTASYNC_SUCCESS) continue;
-        fault_set(&fault, FAULT_SYSTEM, "subscribe to '%s': %s", client->subscriptions[i].topic, MQTTAsync_strerror(error));
+        fault_set(&fault, FAULT_SYSTEM, "subscribe to '%s': %s", client->subscriptions[i].topic,
+                  MQTTAsync_strerror(error));
         connection_end(client, error == MQTTASYNC_DISCONNECTED ? &(struct fault){0} : &fault);
         return;
     }
@@ -565,7 +594,8 @@ static void connection_ready(struct mqtt_client *client) {
     client->stats.connected = true;
     client->stats.connects++;
     loop_timer_clear(client->timer);
-    if (client->callbacks.on_connected) client->callbacks.on_connected(client->callbacks.context, client->session_present);
+    if (client->callbacks.on_connected)
+        client->callbacks.on_connected(client->callbacks.context, client->session_present);
 }
 
 static void reason_find(struct mqtt_client *client, struct fault *reason);
@@ -587,7 +617,8 @@ static void connection_end(struct mqtt_client *client, const struct fault *known
     (void)paho_renew(client, &ignored); /* on failure connect_begin tries again and says so */
     tls_relay_drop(client->relay, &reason);
     events_drop(client);
-    if (was_connected && clock_monotonic_ms() - client->connected_ms > client->settings.backoff_max_ms) client->attempts = 0;
+    if (was_connected && clock_monotonic_ms() - client->connected_ms > client->settings.backoff_max_ms)
+        client->attempts = 0;
     backoff_begin(client);
     inflight_fail(client, "the connection was lost before the broker's PUBACK");
     if (client->callbacks.on_disconnected) client->callbacks.on_disconnected(client->callbacks.context, &reason);
@@ -600,7 +631,8 @@ static void inflight_fail(struct mqtt_client *client, const char *why) {
         struct slot *slot = &client->slots[i];
         if (!slot->used) continue;
         slot_free(client, slot);
-        if (client->callbacks.on_published) client->callbacks.on_published(client->callbacks.context, slot->token, &again);
+        if (client->callbacks.on_published)
+            client->callbacks.on_published(client->callbacks.context, slot->token, &again);
     }
 }
 
@@ -631,14 +663,15 @@ static void reason_find(struct mqtt_client *client, struct fault *reason) {
     strcpy(text, client->disconnect_text);
     pthread_mutex_unlock(&client->lock);
     if (code != DISCONNECTED_REASON_NONE) {
-        fault_set(reason, mqtt_reason_fault(code), "broker %s:%u ended the connection: %s (0x%02x)%s%s", client->settings.host,
-                  client->settings.port, mqtt_reason_text(code), (unsigned)code, text[0] ? ": " : "", text);
+        fault_set(reason, mqtt_reason_fault(code), "broker %s:%u ended the connection: %s (0x%02x)%s%s",
+                  client->settings.host, client->settings.port, mqtt_reason_text(code), (unsigned)code,
+                  text[0] ? ": " : "", text);
         return;
     }
     tls_relay_fault(client->relay, reason);
     if (reason->code == FAULT_NONE)
-        fault_set(reason, FAULT_SYSTEM, "broker %s:%u: the connection was lost, no answer to the keep-alive", client->settings.host,
-                  client->settings.port);
+        fault_set(reason, FAULT_SYSTEM, "broker %s:%u: the connection was lost, no answer to the keep-alive",
+                  client->settings.host, client->settings.port);
 }
 
 /* Full jitter: any time up to the least back-off doubled per attempt, so that a fleet does not come back at once. */
@@ -661,7 +694,8 @@ static void published_handle(struct mqtt_client *client, struct slot *slot, int 
     if (!client->callbacks.on_published) return;
     struct fault fault;
     if (reason >= MQTT_REASON_REFUSED)
-        fault_set(&fault, mqtt_reason_fault(reason), "the broker refuses the message: %s (0x%02x)", mqtt_reason_text(reason), (unsigned)reason);
+        fault_set(&fault, mqtt_reason_fault(reason), "the broker refuses the message: %s (0x%02x)",
+                  mqtt_reason_text(reason), (unsigned)reason);
     else if (reason != 0)
         fault_set(&fault, FAULT_AGAIN, "the connection was lost before the broker's PUBACK");
     client->callbacks.on_published(client->callbacks.context, slot->token, reason ? &fault : NULL);
@@ -672,7 +706,8 @@ static void message_hand_over(struct mqtt_client *client, const struct waiting_m
     const MQTTAsync_message *from = waiting->message;
     struct mqtt_message message = {.topic = slice_of(waiting->topic, waiting->topic_bytes),
                                    .payload = slice_of(from->payload, (size_t)from->payloadlen),
-                                   .properties = properties, .retained = from->retained != 0};
+                                   .properties = properties,
+                                   .retained = from->retained != 0};
     for (int i = 0; i < from->properties.count; i++) {
         const MQTTProperty *property = &from->properties.array[i];
         const slice value = slice_of(property->value.data.data, (size_t)property->value.data.len);
@@ -683,7 +718,8 @@ static void message_hand_over(struct mqtt_client *client, const struct waiting_m
         case MQTTPROPERTY_CODE_USER_PROPERTY:
             if (message.properties_count == MQTT_PROPERTIES_MAX) break;
             properties[message.properties_count].name = value;
-            properties[message.properties_count++].value = slice_of(property->value.value.data, (size_t)property->value.value.len);
+            properties[message.properties_count++].value =
+                slice_of(property->value.value.data, (size_t)property->value.value.len);
             break;
         default: break; /* a number: only its own member of the union holds something */
         }
@@ -698,7 +734,8 @@ static void message_hand_over(struct mqtt_client *client, const struct waiting_m
 static fault_code publication_check(const struct mqtt_client *client, const struct mqtt_publication *publication,
                                     struct fault *reterr);
 
-fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication, struct fault *reterr) {
+fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication,
+                               struct fault *reterr) {
     MQTTProperty list[PROPERTIES_OUT_MAX + 1];
     MQTTAsync_message message = MQTTAsync_message_initializer;
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
@@ -710,10 +747,12 @@ fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_pub
 
     int count = 0;
     if (publication->content_type)
-        list[count++] = property_text(MQTTPROPERTY_CODE_CONTENT_TYPE, publication->content_type, strlen(publication->content_type));
+        list[count++] =
+            property_text(MQTTPROPERTY_CODE_CONTENT_TYPE, publication->content_type, strlen(publication->content_type));
     for (size_t i = 0; i < publication->properties_count; i++) {
         const struct mqtt_property *from = &publication->properties[i];
-        list[count] = property_text(MQTTPROPERTY_CODE_USER_PROPERTY, from->name.size ? (const void *)from->name.data : "", from->name.size);
+        list[count] = property_text(MQTTPROPERTY_CODE_USER_PROPERTY,
+                                    from->name.size ? (const void *)from->name.data : "", from->name.size);
         list[count].value.value.data = from->value.size ? (char *)from->value.data : "";
         list[count++].value.value.len = (int)from->value.size;
     }
@@ -742,15 +781,19 @@ static fault_code publication_check(const struct mqtt_client *client, const stru
                                     struct fault *reterr) {
     const size_t size = publication->payload.size, most = client->settings.inflight_bytes_max;
     const char *topic = publication->topic;
-    if (size > most) return fault_set(reterr, FAULT_LIMIT, "MQTT: a message of %zu bytes, inflight_bytes_max is %zu", size, most);
+    if (size > most)
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: a message of %zu bytes, inflight_bytes_max is %zu", size, most);
     if (client->inflight_bytes + size > most)
         return fault_set(reterr, FAULT_AGAIN, "MQTT: %zu bytes are in flight", client->inflight_bytes);
     if (!topic || !topic[0] || strpbrk(topic, "+#"))
         return fault_set(reterr, FAULT_INPUT, "MQTT: '%s' is not a topic to publish to", topic ? topic : "");
-    if (publication->qos != 0 && publication->qos != 1) return fault_set(reterr, FAULT_INPUT, "MQTT: QoS %d, 0 or 1 are possible", publication->qos);
+    if (publication->qos != 0 && publication->qos != 1)
+        return fault_set(reterr, FAULT_INPUT, "MQTT: QoS %d, 0 or 1 are possible", publication->qos);
     if (publication->properties_count > PROPERTIES_OUT_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "MQTT: %zu user properties, at most %d", publication->properties_count, PROPERTIES_OUT_MAX);
-    size_t packet_bytes = size + strlen(topic) + 16 + (publication->content_type ? strlen(publication->content_type) + 3 : 0);
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: %zu user properties, at most %d", publication->properties_count,
+                         PROPERTIES_OUT_MAX);
+    size_t packet_bytes =
+        size + strlen(topic) + 16 + (publication->content_type ? strlen(publication->content_type) + 3 : 0);
     for (size_t i = 0; i < publication->properties_count; i++) {
         const struct mqtt_property *property = &publication->properties[i];
         if (property->name.size > 65535 || property->value.size > 65535)
@@ -759,7 +802,8 @@ static fault_code publication_check(const struct mqtt_client *client, const stru
     }
     const size_t packet_bytes_max = client->packet_bytes_max ? client->packet_bytes_max : PACKET_BYTES_MAX;
     if (packet_bytes > packet_bytes_max)
-        return fault_set(reterr, FAULT_LIMIT, "MQTT: a packet of %zu bytes, the broker takes %zu", packet_bytes, packet_bytes_max);
+        return fault_set(reterr, FAULT_LIMIT, "MQTT: a packet of %zu bytes, the broker takes %zu", packet_bytes,
+                         packet_bytes_max);
     return FAULT_NONE;
 }
 

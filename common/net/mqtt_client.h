@@ -26,29 +26,29 @@ struct mqtt_message {
 
 struct mqtt_publication {
     const char *topic;
-    slice payload;                          /* copied before publish returns */
-    const char *content_type;               /* NULL: none */
+    slice payload;            /* copied before publish returns */
+    const char *content_type; /* NULL: none */
     const struct mqtt_property *properties;
     size_t properties_count;
-    int qos;                                /* 0 or 1; at most 32 user properties */
+    int qos; /* 0 or 1; at most 32 user properties */
     bool retained;
-    uint64_t token;                         /* given back to on_published */
+    uint64_t token; /* given back to on_published */
 };
 
 struct mqtt_settings {
     const char *host;
     uint16_t port;
-    bool plain_text;               /* no TLS: loopback brokers in tests only */
+    bool plain_text;                                   /* no TLS: loopback brokers in tests only */
     const char *ca_path, *certificate_path, *key_path; /* all required unless plain_text */
-    const char *server_name;       /* name in the broker's certificate; NULL: host */
+    const char *server_name;                           /* name in the broker's certificate; NULL: host */
     const char *client_id;
     const char *username, *password; /* NULL: none (the certificate is the identity) */
-    unsigned inflight_max;         /* publications without PUBACK, 1 to 1000; lowered to the broker's Receive Maximum */
+    unsigned inflight_max; /* publications without PUBACK, 1 to 1000; lowered to the broker's Receive Maximum */
     size_t inflight_bytes_max;
     int64_t keep_alive_ms, connect_timeout_ms, backoff_min_ms, backoff_max_ms;
-    bool clean_start;              /* false: the broker keeps our session for session_expiry_s */
+    bool clean_start; /* false: the broker keeps our session for session_expiry_s */
     uint32_t session_expiry_s;
-    const char *will_topic;        /* NULL: no will */
+    const char *will_topic; /* NULL: no will */
     slice will_payload;
     const char *will_content_type;
     const char *const *subscriptions; /* NULL-terminated; subscribed with QoS 1 after each connect */

@@ -82,7 +82,8 @@ fault_code tcp_dial(const char *host, uint16_t port, int cancel_fd, int64_t dead
     char service[8];
     snprintf(service, sizeof service, "%u", port);
     int error = getaddrinfo(host, service, &hints, &addresses);
-    if (error == EAI_NONAME || error == EAI_ADDRFAMILY) { /* AI_ADDRCONFIG hides loopback on a machine without a network */
+    if (error == EAI_NONAME ||
+        error == EAI_ADDRFAMILY) { /* AI_ADDRCONFIG hides loopback on a machine without a network */
         const struct addrinfo plain_hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
         error = getaddrinfo(host, service, &plain_hints, &addresses);
     }
@@ -115,7 +116,8 @@ static fault_code dial_one(const struct addrinfo *address, int cancel_fd, int64_
         if (code == FAULT_NONE) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error_number, &size);
     }
     if (code == FAULT_TIMEOUT) fault_set(reterr, code, "connecting to %s took too long", text);
-    if (code == FAULT_NONE && error_number) code = fault_set_errno(reterr, FAULT_SYSTEM, error_number, "connect to %s", text);
+    if (code == FAULT_NONE && error_number)
+        code = fault_set_errno(reterr, FAULT_SYSTEM, error_number, "connect to %s", text);
     if (code != FAULT_NONE) {
         close(fd);
         return code;

@@ -32,11 +32,11 @@
 #include "common/net/tcp_dial.h"
 
 enum {
-    RECORD_BYTES = 16 * 1024,       /* of plain text in one TLS record */
+    RECORD_BYTES = 16 * 1024,        /* of plain text in one TLS record */
     THREAD_STACK_BYTES = 256 * 1024, /* the handshake and the resolver; touched pages only are resident */
     DRAIN_MS = 1000,
     FLUSH_MS = 200,
-    PUMP_TURNS_MAX = 64,            /* before looking at the listener and at requests again */
+    PUMP_TURNS_MAX = 64, /* before looking at the listener and at requests again */
 };
 
 /* One direction: bytes [start, end) wait to go out. */
@@ -48,8 +48,8 @@ struct relay_buffer {
 /* All that exists only during a connection. */
 struct relay_link {
     int local, remote;
-    bool wants_write;             /* the broker's socket is full */
-    int error_number;             /* of the broker's socket; mbedTLS only learns that it failed */
+    bool wants_write; /* the broker's socket is full */
+    int error_number; /* of the broker's socket; mbedTLS only learns that it failed */
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config config;
     mbedtls_x509_crt ca, certificate;
@@ -62,12 +62,12 @@ struct tls_relay {
     pthread_t thread;
     bool thread_runs;
     int listener;
-    int wake;                     /* something may have changed */
-    int cancel;                   /* stop or drop: ends waiting inside dial and handshake as well */
+    int wake;   /* something may have changed */
+    int cancel; /* stop or drop: ends waiting inside dial and handshake as well */
     uint16_t port;
     atomic_bool paused;
-    struct relay_link *link;      /* the thread's own */
-    pthread_mutex_t lock;         /* the members below */
+    struct relay_link *link; /* the thread's own */
+    pthread_mutex_t lock;    /* the members below */
     bool stop, drop;
     struct fault fault;
 };
@@ -79,11 +79,13 @@ static struct relay_link *link_free(struct relay_link *link);
 static fault_code settings_copy(struct tls_relay_settings *target, const struct tls_relay_settings *source);
 static fault_code thread_start(struct tls_relay *relay, struct fault *reterr);
 
-fault_code tls_relay_open(const struct tls_relay_settings *settings, struct tls_relay **ret_relay, struct fault *reterr) {
+fault_code tls_relay_open(const struct tls_relay_settings *settings, struct tls_relay **ret_relay,
+                          struct fault *reterr) {
     if (!settings->host) return fault_set(reterr, FAULT_INPUT, "TLS relay: no broker host");
     if (!settings->plain_text && (!settings->ca_path || !settings->certificate_path || !settings->key_path))
         return fault_set(reterr, FAULT_INPUT, "TLS relay: CA, certificate and key are all required");
-    if (psa_crypto_init() != PSA_SUCCESS) return fault_set(reterr, FAULT_SYSTEM, "TLS relay: mbedTLS has no random numbers");
+    if (psa_crypto_init() != PSA_SUCCESS)
+        return fault_set(reterr, FAULT_SYSTEM, "TLS relay: mbedTLS has no random numbers");
     struct tls_relay *relay = calloc(1, sizeof *relay);
     struct relay_link *trial = link_new();
     fault_code code = relay && trial ? FAULT_NONE : fault_set(reterr, FAULT_SYSTEM, "TLS relay: out of memory");
@@ -198,15 +200,18 @@ static void *relay_run(void *context) {
         if (drop && relay->link) link_end(relay);
         if (relay->link && !link_pump(relay)) link_end(relay);
         struct relay_link *link = relay->link;
-        struct pollfd waits[5] = {{.fd = relay->wake, .events = POLLIN}, {.fd = relay->listener, .events = POLLIN},
-                                  {.fd = -1}, {.fd = -1}, {.fd = relay->cancel, .events = POLLIN}};
+        struct pollfd waits[5] = {{.fd = relay->wake, .events = POLLIN},
+                                  {.fd = relay->listener, .events = POLLIN},
+                                  {.fd = -1},
+                                  {.fd = -1},
+                                  {.fd = relay->cancel, .events = POLLIN}};
         if (link) {
             const bool up_empty = link->up.start == link->up.end, down_empty = link->down.start == link->down.end;
             waits[2].fd = link->local;
             waits[2].events = (short)((up_empty ? POLLIN : 0) | (down_empty ? 0 : POLLOUT));
             waits[3].fd = link->remote;
-            waits[3].events = (short)((down_empty && !atomic_load(&relay->paused) ? POLLIN : 0) |
-                                      (link->wants_write ? POLLOUT : 0));
+            waits[3].events =
+                (short)((down_empty && !atomic_load(&relay->paused) ? POLLIN : 0) | (link->wants_write ? POLLOUT : 0));
             if (!waits[2].events) waits[2].fd = -1; /* else a hang-up would spin */
             if (!waits[3].events) waits[3].fd = -1;
         }
@@ -216,8 +221,10 @@ static void *relay_run(void *context) {
             if (errno != EAGAIN) (void)poll(NULL, 0, 100); /* out of descriptors: do not spin */
             continue;
         }
-        if (tcp_peer_is_this_process(local)) link_begin(relay, local);
-        else close(local);
+        if (tcp_peer_is_this_process(local))
+            link_begin(relay, local);
+        else
+            close(local);
     }
     /* The last that Paho sent before it closed (its DISCONNECT) goes out; nothing is waited for beyond that. */
     const int64_t deadline_ms = clock_monotonic_ms() + FLUSH_MS;
@@ -245,7 +252,8 @@ static void fault_keep(struct tls_relay *relay, const struct fault *fault) {
     pthread_mutex_unlock(&relay->lock);
 }
 
-static fault_code handshake(struct tls_relay *relay, struct relay_link *link, int64_t deadline_ms, struct fault *reterr);
+static fault_code handshake(struct tls_relay *relay, struct relay_link *link, int64_t deadline_ms,
+                            struct fault *reterr);
 
 static void link_begin(struct tls_relay *relay, int local) {
     const struct tls_relay_settings *settings = &relay->settings;
@@ -322,8 +330,8 @@ static void link_end(struct tls_relay *relay) {
 
 /* ---- TLS ---- */
 
-static fault_code fault_from_tls(const struct tls_relay *relay, const struct relay_link *link, int error, const char *doing,
-                                 struct fault *reterr);
+static fault_code fault_from_tls(const struct tls_relay *relay, const struct relay_link *link, int error,
+                                 const char *doing, struct fault *reterr);
 
 static int bytes_send(void *context, const unsigned char *bytes, size_t size) {
     struct relay_link *link = context;
@@ -354,21 +362,24 @@ static fault_code files_load(struct relay_link *link, const struct tls_relay_set
     if (error) return file_fault(error, "CA certificate", settings->ca_path, reterr);
     error = mbedtls_x509_crt_parse_file(&link->certificate, settings->certificate_path);
     if (error) return file_fault(error, "our certificate", settings->certificate_path, reterr);
-    error = mbedtls_pk_parse_keyfile(&link->key, settings->key_path, NULL, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
+    error = mbedtls_pk_parse_keyfile(&link->key, settings->key_path, NULL, mbedtls_psa_get_random,
+                                     MBEDTLS_PSA_RANDOM_STATE);
     if (error) return file_fault(error, "our key", settings->key_path, reterr);
     error = mbedtls_pk_check_pair(&link->certificate.pk, &link->key, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
     if (error)
-        return fault_set(reterr, FAULT_INPUT, "our key '%s' does not belong to our certificate '%s'", settings->key_path,
-                         settings->certificate_path);
+        return fault_set(reterr, FAULT_INPUT, "our key '%s' does not belong to our certificate '%s'",
+                         settings->key_path, settings->certificate_path);
     return FAULT_NONE;
 }
 
-static fault_code handshake(struct tls_relay *relay, struct relay_link *link, int64_t deadline_ms, struct fault *reterr) {
+static fault_code handshake(struct tls_relay *relay, struct relay_link *link, int64_t deadline_ms,
+                            struct fault *reterr) {
     const struct tls_relay_settings *settings = &relay->settings;
     fault_code code = files_load(link, settings, reterr);
     if (code != FAULT_NONE) return code;
     mbedtls_ssl_config *config = &link->config;
-    int error = mbedtls_ssl_config_defaults(config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    int error = mbedtls_ssl_config_defaults(config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                            MBEDTLS_SSL_PRESET_DEFAULT);
     mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
     mbedtls_ssl_conf_authmode(config, MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_ca_chain(config, &link->ca, NULL);
@@ -381,7 +392,8 @@ static fault_code handshake(struct tls_relay *relay, struct relay_link *link, in
     while ((error = mbedtls_ssl_handshake(&link->ssl)) != 0) {
         if (error != MBEDTLS_ERR_SSL_WANT_READ && error != MBEDTLS_ERR_SSL_WANT_WRITE)
             return fault_from_tls(relay, link, error, "TLS handshake", reterr);
-        code = tcp_wait(link->remote, error == MBEDTLS_ERR_SSL_WANT_READ ? POLLIN : POLLOUT, relay->cancel, deadline_ms);
+        code =
+            tcp_wait(link->remote, error == MBEDTLS_ERR_SSL_WANT_READ ? POLLIN : POLLOUT, relay->cancel, deadline_ms);
         if (code == FAULT_TIMEOUT) return fault_set(reterr, code, "TLS handshake: not done in time");
         if (code != FAULT_NONE) return code;
     }
@@ -478,18 +490,20 @@ static int pump_up(struct tls_relay *relay, struct relay_link *link) {
 
 /* ---- faults ---- */
 
-static fault_code fault_from_certificate(const struct tls_relay *relay, uint32_t flags, const char *doing, struct fault *reterr);
+static fault_code fault_from_certificate(const struct tls_relay *relay, uint32_t flags, const char *doing,
+                                         struct fault *reterr);
 static const char *alert_name(int alert);
 
-static fault_code fault_from_tls(const struct tls_relay *relay, const struct relay_link *link, int error, const char *doing,
-                                 struct fault *reterr) {
+static fault_code fault_from_tls(const struct tls_relay *relay, const struct relay_link *link, int error,
+                                 const char *doing, struct fault *reterr) {
     char text[100];
     if (error == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED)
         return fault_from_certificate(relay, mbedtls_ssl_get_verify_result(&link->ssl), doing, reterr);
     if (error == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
         /* 3.6 has no function for it: the second byte of the alert message is its description (RFC 8446 section 6). */
         const int alert = link->ssl.MBEDTLS_PRIVATE(in_msg)[1];
-        return fault_set(reterr, FAULT_DENIED, "%s: refused by the broker with TLS alert %d (%s)", doing, alert, alert_name(alert));
+        return fault_set(reterr, FAULT_DENIED, "%s: refused by the broker with TLS alert %d (%s)", doing, alert,
+                         alert_name(alert));
     }
     if (error == 0 || error == MBEDTLS_ERR_SSL_CONN_EOF || error == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
         return fault_set(reterr, FAULT_SYSTEM, "%s: closed by the broker", doing);
@@ -498,15 +512,19 @@ static fault_code fault_from_tls(const struct tls_relay *relay, const struct rel
     return fault_set(reterr, FAULT_SYSTEM, "%s: %s (mbedTLS -0x%04x)", doing, text, (unsigned)-error);
 }
 
-static fault_code fault_from_certificate(const struct tls_relay *relay, uint32_t flags, const char *doing, struct fault *reterr) {
+static fault_code fault_from_certificate(const struct tls_relay *relay, uint32_t flags, const char *doing,
+                                         struct fault *reterr) {
     const struct tls_relay_settings *settings = &relay->settings;
     if (flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED)
         return fault_set(reterr, FAULT_DENIED, "%s: the broker's certificate is not from the authority in '%s'", doing,
                          settings->ca_path);
-    if (flags & MBEDTLS_X509_BADCERT_EXPIRED) return fault_set(reterr, FAULT_DENIED, "%s: the broker's certificate has expired", doing);
+    if (flags & MBEDTLS_X509_BADCERT_EXPIRED)
+        return fault_set(reterr, FAULT_DENIED, "%s: the broker's certificate has expired", doing);
     if (flags & MBEDTLS_X509_BADCERT_FUTURE)
-        return fault_set(reterr, FAULT_DENIED, "%s: the broker's certificate is not valid yet (is this machine's clock right?)", doing);
-    if (flags & MBEDTLS_X509_BADCERT_REVOKED) return fault_set(reterr, FAULT_DENIED, "%s: the broker's certificate is revoked", doing);
+        return fault_set(reterr, FAULT_DENIED,
+                         "%s: the broker's certificate is not valid yet (is this machine's clock right?)", doing);
+    if (flags & MBEDTLS_X509_BADCERT_REVOKED)
+        return fault_set(reterr, FAULT_DENIED, "%s: the broker's certificate is revoked", doing);
     if (flags & MBEDTLS_X509_BADCERT_CN_MISMATCH)
         return fault_set(reterr, FAULT_DENIED, "%s: the broker's certificate is for another name than '%s'", doing,
                          settings->server_name);
@@ -519,7 +537,8 @@ static fault_code fault_from_certificate(const struct tls_relay *relay, uint32_t
 /* RFC 8446 section 6.2: those that a broker sends about us. */
 static const char *alert_name(int alert) {
     switch (alert) {
-    case MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE: return "handshake failure: no common cipher, or our certificate is missing";
+    case MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE:
+        return "handshake failure: no common cipher, or our certificate is missing";
     case MBEDTLS_SSL_ALERT_MSG_BAD_CERT: return "our certificate is bad";
     case MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT: return "our certificate is of an unsupported kind";
     case MBEDTLS_SSL_ALERT_MSG_CERT_REVOKED: return "our certificate is revoked";

@@ -12,10 +12,10 @@ struct tls_relay;
 struct tls_relay_settings {
     const char *host;
     uint16_t port;
-    bool plain_text;               /* pump without TLS: loopback brokers in tests only */
+    bool plain_text;                                   /* pump without TLS: loopback brokers in tests only */
     const char *ca_path, *certificate_path, *key_path; /* PEM; all required unless plain_text; read at each dial */
-    const char *server_name;       /* what the broker's certificate must be for; NULL: host */
-    int64_t connect_timeout_ms;    /* from accepting to the end of the handshake */
+    const char *server_name;                           /* what the broker's certificate must be for; NULL: host */
+    int64_t connect_timeout_ms;                        /* from accepting to the end of the handshake */
 };
 
 /* Settings are copied. The files are read once here as well, so that a wrong path is said at start. */

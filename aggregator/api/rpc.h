@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Remote procedures over HTTP: Connect's unary protocol, POST for all methods and GET for those without side effects,
+ * routed, decoded, checked and answered from the contract's tables. Runs on the HTTP server's threads. */
+#ifndef PICKET_API_RPC_H
+#define PICKET_API_RPC_H
+
+#include "aggregator/api/connect.h"
+#include "aggregator/api/tokens.h"
+#include "aggregator/journal/journal.h"
+#include "aggregator/projections/projections.h"
+#include "common/metrics/metrics.h"
+#include "common/net/http_server.h"
+
+struct rpc;
+
+/* What handlers may use; all outlive the server. */
+struct rpc_parts {
+    struct journal *journal;
+    struct projections *projections;
+    struct tokens *tokens;
+    struct metrics *metrics; /* NULL: nothing is counted */
+};
+
+fault_code rpc_new(const struct rpc_parts *parts, struct rpc **ret_rpc, struct fault *reterr) MUST_CHECK;
+struct rpc *rpc_free(struct rpc *rpc);
+
+/* Answers the exchange, or keeps it until the journal has committed. FAULT_ABSENT, unanswered: the path is not one of
+ * a procedure. */
+fault_code rpc_serve(struct rpc *rpc, struct http_exchange *exchange) MUST_CHECK;
+
+/* The owner of the exchange's bearer token; when there is none that may do this, answers and returns false. */
+bool rpc_authorize(struct rpc *rpc, struct http_exchange *exchange, enum method_role role,
+                   struct token_owner *ret_owner);
+/* Answers with Connect's error body and its headers, and counts it. */
+void rpc_refuse(struct rpc *rpc, struct http_exchange *exchange, enum connect_code code, const char *message);
+/* Counts an answer that is not of a procedure. */
+void rpc_count_other(struct rpc *rpc, int status);
+
+/* ---- for the handlers ---- */
+struct rpc_call { /* in the exchange's arena */
+    struct rpc *rpc;
+    const struct rpc_parts *parts;
+    struct http_exchange *exchange;
+    struct arena *arena;
+    const struct method_desc *method;
+    size_t method_index;
+    const void *request; /* decoded and validated */
+    struct token_owner caller;
+    bool json;
+    bool kept;                     /* the handler answers later, by rpc_answer or rpc_fail */
+    int64_t begun_ns, deadline_ms; /* of the monotonic clock; 0: none */
+};
+/* Fills the method's response (zeroed), or fails with a sentence for the caller, or sets call->kept. */
+typedef fault_code rpc_handler_fn(struct rpc_call *call, void *ret_response, struct fault *reterr);
+
+void rpc_answer(struct rpc_call *call, const void *response);
+void rpc_fail(struct rpc_call *call, enum connect_code code, const char *message);
+
+/* page_size as asked, within bounds. */
+size_t rpc_page_size(int32_t asked);
+
+struct rpc_handler {
+    const char *path;
+    rpc_handler_fn *handle;
+};
+extern const struct rpc_handler rpc_command_handlers[], rpc_aggregate_handlers[], rpc_query_handlers[],
+    rpc_log_handlers[];
+extern const size_t rpc_command_handlers_count, rpc_aggregate_handlers_count, rpc_query_handlers_count,
+    rpc_log_handlers_count;
+
+#endif

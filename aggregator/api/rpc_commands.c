@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A command is put into an intent's envelope as it is, submitted to the journal, and answered when it is on disk. Every
+ * request is `{command, expected_version}` and every response `{outcome}`, so a row says all that differs. The
+ * expected version may also come as If-Match, and Idempotency-Key makes a repeat harmless. */
+#include <assert.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "aggregator/api/rpc.h"
+#include "common/base/uuid.h"
+#include "sre.pb.h"
+
+enum { IDEMPOTENCY_KEY_BYTES_MAX = 255, TRACEPARENT_BYTES = 55 };
+
+struct command_wait { /* in the exchange's arena */
+    struct rpc_call *call;
+    bool creates;
+    char message_id[UUID_TEXT_SIZE + 1];
+};
+
+static_assert(offsetof(CreateSLOResponse, outcome) == offsetof(CloseIncidentResponse, outcome),
+              "responses of commands have one shape");
+
+/* On the journal's writer thread. */
+static void on_outcome(void *context, const struct journal_outcome *outcome) {
+    struct command_wait *wait = context;
+    struct rpc_call *call = wait->call;
+    if (outcome->result == JOURNAL_REFUSED || outcome->result == JOURNAL_FAILED) {
+        enum connect_code code = connect_code_of(outcome->fault.code);
+        if (outcome->result == JOURNAL_REFUSED && outcome->fault.code == FAULT_CONFLICT && wait->creates)
+            code = CONNECT_ALREADY_EXISTS;
+        rpc_fail(call, code, outcome->fault.text);
+        return;
+    }
+    CreateSLOResponse response = {.has_outcome = true};
+    response.outcome = (CommandOutcome){.message_id = slice_from_text(wait->message_id),
+                                        .aggregate_type = outcome->aggregate_type,
+                                        .aggregate_id = outcome->aggregate_id,
+                                        .aggregate_version = (int64_t)outcome->aggregate_version,
+                                        .sequence = outcome->last_sequence,
+                                        .repeated = outcome->result == JOURNAL_REPEATED};
+    rpc_answer(call, &response);
+}
+
+/* If-Match: "7", as a version is shown; a weak mark and missing quotes are let pass. */
+static fault_code expected_version(struct rpc_call *call, int64_t in_body, uint64_t *ret_version,
+                                   struct fault *reterr) {
+    *ret_version = (uint64_t)in_body;
+    slice match = http_exchange_header(call->exchange, "If-Match");
+    if (!match.size || slice_equal_text(match, "*")) return FAULT_NONE;
+    if (slice_starts_with(match, SLICE_LIT("W/"))) match = slice_from(match, 2);
+    if (match.size >= 2 && match.data[0] == '"' && match.data[match.size - 1] == '"')
+        match = slice_of(match.data + 1, match.size - 2);
+    int64_t version;
+    if (!connect_timeout_parse(match, &version)) /* the same grammar: up to ten digits */
+        return fault_set(reterr, FAULT_INPUT, "If-Match: a version such as \"7\" is needed");
+    if (in_body && in_body != version)
+        return fault_set(reterr, FAULT_INPUT, "If-Match and expected_version say different versions");
+    *ret_version = (uint64_t)version;
+    return FAULT_NONE;
+}
+
+static fault_code submit(struct rpc_call *call, SreDomainIntent *intent, bool creates, const char *aggregate_type,
+                         slice aggregate_id, int64_t version, struct fault *reterr) {
+    struct command_wait *wait = arena_alloc(call->arena, sizeof *wait);
+    if (!wait) return fault_set(reterr, FAULT_LIMIT, "the command needs more memory than a request may use");
+    struct journal_command command = {
+        .caller = {.tenant = call->caller.tenant, .actor = call->caller.name, .role = call->caller.role},
+        .done = on_outcome,
+        .context = wait};
+    *wait = (struct command_wait){.call = call, .creates = creates};
+    uuid_format(uuid_v7_new(), wait->message_id);
+    intent->has_meta = true;
+    intent->meta.message_id = slice_of(wait->message_id, UUID_TEXT_SIZE);
+    intent->meta.schema_version = 1;
+    const slice trace = http_exchange_header(call->exchange, "traceparent");
+    if (trace.size == TRACEPARENT_BYTES) intent->meta.traceparent = trace;
+    intent->has_subject = true;
+    intent->subject.aggregate_type = slice_from_text(aggregate_type);
+    intent->subject.aggregate_id = aggregate_id;
+    command.idempotency_key = http_exchange_header(call->exchange, "Idempotency-Key");
+    if (command.idempotency_key.size > IDEMPOTENCY_KEY_BYTES_MAX)
+        return fault_set(reterr, FAULT_INPUT, "Idempotency-Key: at most %d bytes", IDEMPOTENCY_KEY_BYTES_MAX);
+    fault_code code = expected_version(call, version, &command.expected_version, reterr);
+    if (!code) code = codec_encode_protobuf(&SreDomainIntent_desc, intent, call->arena, &command.intent, reterr);
+    if (code) return code;
+    call->kept = true; /* before another thread may answer */
+    http_exchange_keep(call->exchange);
+    struct fault fault;
+    code = journal_submit(call->parts->journal, &command, &fault);
+    if (code) rpc_fail(call, connect_code_of(code), fault.text);
+    return FAULT_NONE;
+}
+
+static bool is_create(unsigned which) {
+    return which == SreDomainIntent_create_slo_tag || which == SreDomainIntent_create_incident_tag;
+}
+
+#define COMMAND(service, method, request_type, field, type, id_field)                                                  \
+    static fault_code command_##method(struct rpc_call *call, void *ret_response, struct fault *reterr) {              \
+        const request_type *request = call->request;                                                                   \
+        SreDomainIntent *intent = arena_alloc(call->arena, sizeof *intent);                                            \
+        if (!intent) return fault_set(reterr, FAULT_LIMIT, "the command needs more memory than a request may use");    \
+        intent->which_intent = SreDomainIntent_##field##_tag;                                                          \
+        intent->intent.field = request->command;                                                                       \
+        return submit(call, intent, is_create(intent->which_intent), type, request->command.id_field,                  \
+                      request->expected_version, reterr);                                                              \
+    }
+#include "aggregator/api/rpc_commands.def"
+#undef COMMAND
+
+const struct rpc_handler rpc_command_handlers[] = {
+#define COMMAND(service, method, request_type, field, type, id_field)                                                  \
+    {"/ameide_core_proto.sre.core.v1." #service "/" #method, command_##method},
+#include "aggregator/api/rpc_commands.def"
+#undef COMMAND
+};
+const size_t rpc_command_handlers_count = sizeof rpc_command_handlers / sizeof *rpc_command_handlers;

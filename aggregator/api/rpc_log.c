@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The facts log and the rejections list, read in pieces. The log holds all tenants' facts: a call passes over a bounded
+ * number of others' and says how far it came. */
+#include <inttypes.h>
+
+#include "aggregator/api/rpc.h"
+#include "aggregator/projections/folds.h"
+#include "sre.pb.h"
+
+enum { FACTS = 100, SCAN_MAX = 50000, READ_FACTS = 1000, READ_BYTES = 1024 * 1024, PAGE_BYTES_MAX = 4 * 1024 * 1024 };
+
+static bool fact_wanted(const struct rpc_call *call, const ListFactsRequest *request, const struct fact_view *view) {
+    if (!slice_equal(view->tenant, call->caller.tenant)) return false;
+    if (request->aggregate_type.size && !slice_equal(view->aggregate_type, request->aggregate_type)) return false;
+    return !request->aggregate_id.size || slice_equal(view->aggregate_id, request->aggregate_id);
+}
+
+static fault_code list_facts(struct rpc_call *call, void *ret_response, struct fault *reterr) {
+    const ListFactsRequest *request = call->request;
+    ListFactsResponse *response = ret_response;
+    const size_t wanted = request->limit > 0 ? (size_t)request->limit : FACTS;
+    SreDomainFact *facts = arena_alloc_array(call->arena, wanted, sizeof *facts);
+    if (!facts)
+        return fault_set(reterr, FAULT_LIMIT, "limit: so many facts do not fit the request's memory, ask for fewer");
+    response->facts.items = facts;
+    response->newest_sequence = journal_last_sequence(call->parts->journal);
+    response->last_sequence = request->after_sequence;
+    for (size_t scanned = 0; scanned < SCAN_MAX && arena_used(call->arena) < PAGE_BYTES_MAX;) {
+        struct fact_view *views;
+        size_t count;
+        fault_code code = journal_facts(call->parts->journal, response->last_sequence, READ_FACTS, READ_BYTES,
+                                        call->arena, &views, &count, reterr);
+        if (code) return code;
+        for (size_t i = 0; i < count; i++) {
+            if (fact_wanted(call, request, &views[i])) {
+                if (response->facts.count == wanted) return FAULT_NONE;
+                code = codec_decode_protobuf(&SreDomainFact_desc, views[i].bytes, call->arena,
+                                             &facts[response->facts.count], reterr);
+                if (code) return fault_wrap(reterr, "read fact %" PRIu64, views[i].sequence);
+                response->facts.count++;
+            }
+            response->last_sequence = views[i].sequence;
+        }
+        scanned += count;
+        if (!count) break;
+    }
+    return FAULT_NONE;
+}
+
+static void fill_rejection(const struct journal_rejection *from, bool whole, struct arena *arena, Rejection *to) {
+    *to = (Rejection){.rejection_id = from->sequence,
+                      .has_rejected_at = true,
+                      .rejected_at = fold_time(from->time_ms),
+                      .producer = from->producer,
+                      .code = slice_from_text(fault_code_name(from->code)),
+                      .reason = from->reason,
+                      .message_type = SLICE_LIT("ameide_core_proto.sre.core.v1.SreDomainIntent")};
+    if (whole) to->payload = from->payload;
+    SreDomainIntent *intent = arena_alloc(arena, sizeof *intent);
+    if (!intent || codec_decode_protobuf(&SreDomainIntent_desc, from->payload, arena, intent, NULL)) {
+        to->message_type = (slice){0}; /* unreadable, or a batch: the reason says which */
+        return;
+    }
+    to->aggregate_type = intent->subject.aggregate_type;
+    to->aggregate_id = intent->subject.aggregate_id;
+    to->message_id = intent->meta.message_id;
+}
+
+static fault_code list_rejections(struct rpc_call *call, void *ret_response, struct fault *reterr) {
+    const ListRejectionsRequest *request = call->request;
+    ListRejectionsResponse *response = ret_response;
+    const size_t wanted = rpc_page_size(request->page_size);
+    uint64_t before = 0;
+    for (size_t i = 0; i < request->page_token.size; i++) {
+        const uint8_t c = request->page_token.data[i];
+        if (c < '0' || c > '9' || i > 18)
+            return fault_set(reterr, FAULT_INPUT, "page_token: is not one that this server gave");
+        before = before * 10 + (uint64_t)(c - '0');
+    }
+    Rejection *items = arena_alloc_array(call->arena, wanted, sizeof *items);
+    if (!items)
+        return fault_set(reterr, FAULT_LIMIT, "page_size: the page does not fit the request's memory, ask for fewer");
+    response->rejections.items = items;
+    bool more = true;
+    for (size_t scanned = 0; more && response->rejections.count < wanted && scanned < SCAN_MAX &&
+                             arena_used(call->arena) < PAGE_BYTES_MAX;) {
+        struct journal_rejection *found;
+        size_t count;
+        const fault_code code = journal_rejections(call->parts->journal, call->caller.tenant, before, wanted,
+                                                   call->arena, &found, &count, reterr);
+        if (code) return code;
+        more = count == wanted;
+        for (size_t i = 0; i < count && response->rejections.count < wanted; i++) {
+            before = found[i].sequence;
+            if (request->producer.size && !slice_equal(request->producer, found[i].producer)) continue;
+            if (request->code.size && !slice_equal_text(request->code, fault_code_name(found[i].code))) continue;
+            fill_rejection(&found[i], false, call->arena, &items[response->rejections.count++]);
+        }
+        scanned += count;
+    }
+    if (more && before) response->next_page_token = arena_format(call->arena, "%" PRIu64, before);
+    return FAULT_NONE;
+}
+
+static fault_code get_rejection(struct rpc_call *call, void *ret_response, struct fault *reterr) {
+    const GetRejectionRequest *request = call->request;
+    GetRejectionResponse *response = ret_response;
+    struct journal_rejection *found;
+    size_t count;
+    const fault_code code = journal_rejections(call->parts->journal, call->caller.tenant, request->rejection_id + 1, 1,
+                                               call->arena, &found, &count, reterr);
+    if (code) return code;
+    if (!count || found[0].sequence != request->rejection_id)
+        return fault_set(reterr, FAULT_ABSENT,
+                         "there is no rejection %" PRIu64 " (the oldest are dropped when the list is full)",
+                         request->rejection_id);
+    response->has_rejection = true;
+    fill_rejection(&found[0], true, call->arena, &response->rejection);
+    return FAULT_NONE;
+}
+
+#define CORE "/ameide_core_proto.sre.core.v1."
+const struct rpc_handler rpc_log_handlers[] = {
+    {CORE "FactService/ListFacts", list_facts},
+    {CORE "RejectionService/ListRejections", list_rejections},
+    {CORE "RejectionService/GetRejection", get_rejection},
+};
+const size_t rpc_log_handlers_count = sizeof rpc_log_handlers / sizeof *rpc_log_handlers;

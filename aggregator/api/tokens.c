@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The file: "<sha256 in hex> <tenant> <name> <role> <created ms>\n" a line, in a folder that only we can read. It is
+ * never changed in place: a new one is written beside it, synced and renamed over it, under a lock on a file of its
+ * own. A reader therefore sees the old or the new one, whole, and knows a new one by its inode, size and time.
+ *
+ * In memory: an open table by the first bytes of the hash. A token has 256 random bits, so its hash needs no salt and
+ * no slow function; what is left to guard against is timing, hence the constant-time comparison. */
+#include "aggregator/api/tokens.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/digest.h"
+#include "common/base/text.h"
+#include "common/base/uuid.h"
+
+enum { SLOTS = 32768, LINE_BYTES = 512, NAME_BYTES_MAX = 64 };
+static_assert(SLOTS > 2 * TOKENS_MAX, "the table must never be full");
+
+struct token_row {
+    uint8_t hash[DIGEST_BYTES];
+    char tenant[NAME_BYTES_MAX + 1], name[NAME_BYTES_MAX + 1];
+    enum method_role role; /* ROLE_NONE: empty place */
+    int64_t created_ms;
+};
+
+struct token_table {
+    struct token_row *rows;
+    size_t count;
+    uint32_t *slots; /* row + 1, or 0 */
+};
+
+struct tokens {
+    pthread_rwlock_t lock;
+    char *path;
+    struct token_table table;
+    struct stat seen; /* st_ino 0: no file */
+};
+
+static const char *const role_names[] = {
+    [ROLE_NONE] = NULL,     [ROLE_VIEWER] = "viewer", [ROLE_RESPONDER] = "responder",    [ROLE_APPROVER] = "approver",
+    [ROLE_ADMIN] = "admin", [ROLE_AGENT] = "agent",   [ROLE_INTEGRATION] = "integration"};
+enum { ROLES = sizeof role_names / sizeof *role_names };
+
+static const bool role_allows[ROLES][ROLES] = {
+    [ROLE_VIEWER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1},
+    [ROLE_RESPONDER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_RESPONDER] = 1},
+    [ROLE_APPROVER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_RESPONDER] = 1, [ROLE_APPROVER] = 1},
+    [ROLE_ADMIN] = {[ROLE_NONE] = 1,
+                    [ROLE_VIEWER] = 1,
+                    [ROLE_RESPONDER] = 1,
+                    [ROLE_APPROVER] = 1,
+                    [ROLE_ADMIN] = 1,
+                    [ROLE_INTEGRATION] = 1},
+    [ROLE_AGENT] = {[ROLE_NONE] = 1, [ROLE_AGENT] = 1},
+    [ROLE_INTEGRATION] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_INTEGRATION] = 1},
+};
+
+const char *token_role_name(enum method_role role) {
+    return (size_t)role < ROLES ? role_names[role] : NULL;
+}
+
+enum method_role token_role_find(slice name) {
+    for (size_t i = 1; i < ROLES; i++)
+        if (slice_equal_text(name, role_names[i])) return (enum method_role)i;
+    return ROLE_NONE;
+}
+
+bool token_role_allows(enum method_role caller, enum method_role method) {
+    return (size_t)caller < ROLES && (size_t)method < ROLES && role_allows[caller][method];
+}
+
+static bool hash_equal(const uint8_t *a, const uint8_t *b) {
+    uint8_t difference = 0;
+    for (size_t i = 0; i < DIGEST_BYTES; i++) difference |= a[i] ^ b[i];
+    return difference == 0;
+}
+
+static size_t hash_slot(const uint8_t *hash) {
+    return ((size_t)hash[0] << 8 | hash[1] | (size_t)hash[2] << 16) % SLOTS;
+}
+
+static bool hash_parse(const char *text, uint8_t ret_hash[DIGEST_BYTES]) {
+    for (size_t i = 0; i < DIGEST_BYTES; i++) {
+        unsigned byte;
+        if (sscanf(text + 2 * i, "%2x", &byte) != 1) return false;
+        ret_hash[i] = (uint8_t)byte;
+    }
+    return true;
+}
+
+static void table_free(struct token_table *table) {
+    free(table->rows);
+    free(table->slots);
+    *table = (struct token_table){0};
+}
+
+static fault_code table_add(struct token_table *table, const char *line, const char *path, size_t line_number,
+                            struct fault *reterr) {
+    struct token_row row = {0};
+    char hash[2 * DIGEST_BYTES + 1], role[32];
+    if (sscanf(line, "%64s %64s %64s %31s %" SCNd64, hash, row.tenant, row.name, role, &row.created_ms) != 5 ||
+        strlen(hash) != 2 * DIGEST_BYTES || !hash_parse(hash, row.hash))
+        return fault_set(reterr, FAULT_CORRUPT,
+                         "%s:%zu: not a token's line; the file is written by 'picket-aggregator token' alone", path,
+                         line_number);
+    row.role = token_role_find(slice_from_text(role));
+    if (row.role == ROLE_NONE)
+        return fault_set(reterr, FAULT_CORRUPT, "%s:%zu: there is no role '%s'", path, line_number, role);
+    if (table->count == TOKENS_MAX) return fault_set(reterr, FAULT_LIMIT, "%s: more than %d tokens", path, TOKENS_MAX);
+    size_t at = hash_slot(row.hash);
+    while (table->slots[at]) at = (at + 1) % SLOTS;
+    table->rows[table->count++] = row;
+    table->slots[at] = (uint32_t)table->count;
+    return FAULT_NONE;
+}
+
+/* ret_seen: st_ino 0 when there is no file. */
+static fault_code table_read(const char *path, struct token_table *ret_table, struct stat *ret_seen,
+                             struct fault *reterr) {
+    struct token_table table = {.rows = calloc(TOKENS_MAX, sizeof *table.rows),
+                                .slots = calloc(SLOTS, sizeof *table.slots)};
+    if (!table.rows || !table.slots) {
+        table_free(&table);
+        return fault_set(reterr, FAULT_SYSTEM, "read the tokens: no memory");
+    }
+    struct stat seen = {0};
+    FILE *file = fopen(path, "re");
+    if (!file && errno != ENOENT) {
+        table_free(&table);
+        return fault_set_errno(reterr, FAULT_SYSTEM, errno, "read the tokens '%s'", path);
+    }
+    fault_code code = FAULT_NONE;
+    if (file) {
+        if (fstat(fileno(file), &seen))
+            code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "read the tokens '%s'", path);
+        char line[LINE_BYTES];
+        for (size_t number = 1; !code && fgets(line, sizeof line, file); number++)
+            code = table_add(&table, line, path, number, reterr);
+        if (!code && ferror(file)) code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "read the tokens '%s'", path);
+        fclose(file);
+    }
+    if (code) {
+        table_free(&table);
+        return code;
+    }
+    *ret_table = table;
+    *ret_seen = seen;
+    return FAULT_NONE;
+}
+
+fault_code tokens_open(const char *path, struct tokens **ret_tokens, struct fault *reterr) {
+    struct tokens *tokens = calloc(1, sizeof *tokens);
+    if (!tokens || !(tokens->path = strdup(path))) {
+        free(tokens);
+        return fault_set(reterr, FAULT_SYSTEM, "open the tokens: no memory");
+    }
+    const fault_code code = table_read(path, &tokens->table, &tokens->seen, reterr);
+    if (code) {
+        free(tokens->path);
+        free(tokens);
+        return code;
+    }
+    pthread_rwlock_init(&tokens->lock, NULL);
+    *ret_tokens = tokens;
+    return FAULT_NONE;
+}
+
+struct tokens *tokens_close(struct tokens *tokens) {
+    if (!tokens) return NULL;
+    pthread_rwlock_destroy(&tokens->lock);
+    table_free(&tokens->table);
+    free(tokens->path);
+    free(tokens);
+    return NULL;
+}
+
+fault_code tokens_refresh(struct tokens *tokens, bool *ret_changed, struct fault *reterr) {
+    struct stat now = {0};
+    if (stat(tokens->path, &now) && errno != ENOENT)
+        return fault_set_errno(reterr, FAULT_SYSTEM, errno, "look at the tokens '%s'", tokens->path);
+    const struct stat *seen = &tokens->seen; /* written by refresh alone, which one thread calls */
+    *ret_changed = now.st_ino != seen->st_ino || now.st_size != seen->st_size ||
+                   now.st_mtim.tv_sec != seen->st_mtim.tv_sec || now.st_mtim.tv_nsec != seen->st_mtim.tv_nsec;
+    if (!*ret_changed) return FAULT_NONE;
+    struct token_table fresh;
+    const fault_code code = table_read(tokens->path, &fresh, &now, reterr);
+    if (code) return code;
+    pthread_rwlock_wrlock(&tokens->lock);
+    struct token_table old = tokens->table;
+    tokens->table = fresh;
+    tokens->seen = now;
+    pthread_rwlock_unlock(&tokens->lock);
+    table_free(&old);
+    return FAULT_NONE;
+}
+
+size_t tokens_count(struct tokens *tokens) {
+    pthread_rwlock_rdlock(&tokens->lock);
+    const size_t count = tokens->table.count;
+    pthread_rwlock_unlock(&tokens->lock);
+    return count;
+}
+
+fault_code tokens_find(struct tokens *tokens, slice token, struct arena *arena, struct token_owner *ret_owner,
+                       struct fault *reterr) {
+    uint8_t hash[DIGEST_BYTES];
+    digest_of(token, hash);
+    fault_code code = FAULT_ABSENT;
+    pthread_rwlock_rdlock(&tokens->lock);
+    for (size_t at = hash_slot(hash); tokens->table.slots[at]; at = (at + 1) % SLOTS) {
+        const struct token_row *row = &tokens->table.rows[tokens->table.slots[at] - 1];
+        if (!hash_equal(row->hash, hash)) continue;
+        ret_owner->tenant = arena_copy(arena, slice_from_text(row->tenant));
+        ret_owner->name = arena_copy(arena, slice_from_text(row->name));
+        ret_owner->role = row->role;
+        code = ret_owner->tenant.data && ret_owner->name.data ? FAULT_NONE : FAULT_LIMIT;
+        break;
+    }
+    pthread_rwlock_unlock(&tokens->lock);
+    if (code == FAULT_LIMIT) return fault_set(reterr, code, "check the token: the request's memory is full");
+    if (code) return fault_set(reterr, code, "the token is not known; it may have been revoked");
+    return FAULT_NONE;
+}
+
+/* ---- the command line ---- */
+
+static fault_code file_lock(const char *path, int *ret_fd, struct fault *reterr) {
+    char lock[4096];
+    if (snprintf(lock, sizeof lock, "%s.lock", path) >= (int)sizeof lock)
+        return fault_set(reterr, FAULT_INPUT, "the path '%s' is too long", path);
+    const int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return fault_set_errno(reterr, FAULT_SYSTEM, errno,
+                               "lock the tokens '%s' (run this as the user that the aggregator runs as)", lock);
+    while (flock(fd, LOCK_EX)) {
+        if (errno == EINTR) continue;
+        const int error = errno;
+        close(fd);
+        return fault_set_errno(reterr, FAULT_SYSTEM, error, "lock the tokens '%s'", lock);
+    }
+    *ret_fd = fd;
+    return FAULT_NONE;
+}
+
+static fault_code file_write(const char *path, const struct token_table *table, struct fault *reterr) {
+    char fresh[4096];
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    const int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!file) {
+        const int error = errno;
+        if (fd >= 0) close(fd);
+        return fault_set_errno(reterr, FAULT_SYSTEM, error, "write the tokens '%s'", fresh);
+    }
+    /* Run as root for a service that is not: the file stays the service's. */
+    struct stat old;
+    if (stat(path, &old) == 0 && fchown(fd, old.st_uid, old.st_gid)) { /* not root: it is ours already */
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        const struct token_row *row = &table->rows[i];
+        if (row->role == ROLE_NONE) continue;
+        for (size_t k = 0; k < DIGEST_BYTES; k++) fprintf(file, "%02x", row->hash[k]);
+        fprintf(file, " %s %s %s %" PRId64 "\n", row->tenant, row->name, role_names[row->role], row->created_ms);
+    }
+    const bool failed = fflush(file) || fsync(fd);
+    const int error = errno;
+    if (fclose(file) || failed) return fault_set_errno(reterr, FAULT_SYSTEM, error, "write the tokens '%s'", fresh);
+    if (rename(fresh, path)) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "put the tokens at '%s'", path);
+    return FAULT_NONE;
+}
+
+static bool word_ok(slice word, const char *others) {
+    if (word.size == 0 || word.size > NAME_BYTES_MAX) return false;
+    for (size_t i = 0; i < word.size; i++) {
+        const uint8_t c = word.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c && strchr(others, c)))) return false;
+    }
+    return true;
+}
+
+static struct token_row *row_named(struct token_table *table, slice tenant, slice name) {
+    for (size_t i = 0; i < table->count; i++)
+        if (slice_equal_text(tenant, table->rows[i].tenant) && slice_equal_text(name, table->rows[i].name))
+            return &table->rows[i];
+    return NULL;
+}
+
+static void token_make(char ret_token[TOKEN_TEXT_BYTES]) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint8_t bytes[43];
+    random_bytes(bytes, sizeof bytes);
+    memcpy(ret_token, "picket_", 7);
+    for (size_t i = 0; i < sizeof bytes; i++) ret_token[7 + i] = letters[bytes[i] & 63]; /* 43 * 6 bits */
+    ret_token[7 + sizeof bytes] = '\0';
+}
+
+fault_code tokens_file_create(const char *path, slice tenant, slice name, enum method_role role, int64_t now_ms,
+                              char ret_token[TOKEN_TEXT_BYTES], struct fault *reterr) {
+    if (!word_ok(tenant, ".-"))
+        return fault_set(reterr, FAULT_INPUT, "tenant: 1 to %d of a-z 0-9 . - are needed", NAME_BYTES_MAX);
+    if (!word_ok(name, ".-_@ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+        return fault_set(reterr, FAULT_INPUT, "name: 1 to %d of A-Z a-z 0-9 . - _ @ are needed", NAME_BYTES_MAX);
+    if (!token_role_name(role))
+        return fault_set(reterr, FAULT_INPUT,
+                         "role: one of viewer, responder, approver, admin, agent, integration is needed");
+    int lock;
+    fault_code code = file_lock(path, &lock, reterr);
+    if (code) return code;
+    struct token_table table;
+    struct stat seen;
+    code = table_read(path, &table, &seen, reterr);
+    if (!code) {
+        char line[LINE_BYTES], hex[2 * DIGEST_BYTES + 1];
+        uint8_t hash[DIGEST_BYTES];
+        token_make(ret_token);
+        digest_of(slice_from_text(ret_token), hash);
+        for (size_t i = 0; i < DIGEST_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+        snprintf(line, sizeof line, "%s %.*s %.*s %s %" PRId64, hex, SLICE_ARG(tenant), SLICE_ARG(name),
+                 role_names[role], now_ms);
+        if (row_named(&table, tenant, name))
+            code = fault_set(reterr, FAULT_CONFLICT,
+                             "tenant '%.*s' has a token '%.*s' already; revoke it first or choose another name",
+                             SLICE_ARG(tenant), SLICE_ARG(name));
+        if (!code) code = table_add(&table, line, path, table.count + 1, reterr);
+        if (!code) code = file_write(path, &table, reterr);
+        table_free(&table);
+    }
+    close(lock);
+    return code;
+}
+
+fault_code tokens_file_revoke(const char *path, slice tenant, slice name, struct fault *reterr) {
+    int lock;
+    fault_code code = file_lock(path, &lock, reterr);
+    if (code) return code;
+    struct token_table table;
+    struct stat seen;
+    code = table_read(path, &table, &seen, reterr);
+    if (!code) {
+        struct token_row *row = row_named(&table, tenant, name);
+        if (row) {
+            row->role = ROLE_NONE;
+            code = file_write(path, &table, reterr);
+        } else {
+            code = fault_set(reterr, FAULT_ABSENT, "tenant '%.*s' has no token '%.*s'", SLICE_ARG(tenant),
+                             SLICE_ARG(name));
+        }
+        table_free(&table);
+    }
+    close(lock);
+    return code;
+}
+
+fault_code tokens_file_list(const char *path, slice tenant, struct arena *arena, slice *ret_text,
+                            struct fault *reterr) {
+    struct token_table table;
+    struct stat seen;
+    const fault_code code = table_read(path, &table, &seen, reterr);
+    if (code) return code;
+    struct text text = text_begin(arena);
+    text_format(&text, "%-20s %-24s %-12s %s\n", "TENANT", "NAME", "ROLE", "CREATED");
+    for (size_t i = 0; i < table.count; i++) {
+        const struct token_row *row = &table.rows[i];
+        if (tenant.size && !slice_equal_text(tenant, row->tenant)) continue;
+        const time_t created = (time_t)(row->created_ms / 1000);
+        struct tm utc;
+        char when[32] = "";
+        if (gmtime_r(&created, &utc)) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+        text_format(&text, "%-20s %-24s %-12s %s\n", row->tenant, row->name, role_names[row->role], when);
+    }
+    table_free(&table);
+    return text_end(&text, "the list of tokens", ret_text, reterr);
+}

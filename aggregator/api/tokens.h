@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bearer tokens: who calls, for which tenant, with which role. They are kept in a file of their own, as SHA-256 of the
+ * token, one line each; the token itself is shown once, when it is made. Other processes (`picket-aggregator token`)
+ * replace the file as a whole; tokens_refresh takes the new one in while requests run. Any thread. */
+#ifndef PICKET_API_TOKENS_H
+#define PICKET_API_TOKENS_H
+
+#include "common/base/arena.h"
+#include "common/base/fault.h"
+#include "common/codec/services.h"
+
+enum { TOKEN_TEXT_BYTES = 64, TOKENS_MAX = 10000 };
+
+struct tokens;
+
+struct token_owner {
+    slice tenant, name;
+    enum method_role role;
+};
+
+/* "viewer" and so on, without ROLE_NONE; NULL and ROLE_NONE when there is no such. */
+const char *token_role_name(enum method_role role);
+enum method_role token_role_find(slice name);
+/* Whether a caller with this role may call a method that asks for that one: a table, roles are no ranks. */
+bool token_role_allows(enum method_role caller, enum method_role method);
+
+/* A missing file is a store without tokens. */
+fault_code tokens_open(const char *path, struct tokens **ret_tokens, struct fault *reterr) MUST_CHECK;
+struct tokens *tokens_close(struct tokens *tokens); /* NULL is fine; returns NULL */
+/* Reads the file again when it is another than the one read last; on a fault the tokens stay as they were. */
+fault_code tokens_refresh(struct tokens *tokens, bool *ret_changed, struct fault *reterr) MUST_CHECK;
+size_t tokens_count(struct tokens *tokens);
+/* The owner, copied into the arena. FAULT_ABSENT: unknown or revoked token. Compares hashes in constant time. */
+fault_code tokens_find(struct tokens *tokens, slice token, struct arena *arena, struct token_owner *ret_owner,
+                       struct fault *reterr) MUST_CHECK;
+
+/* ---- for the command line: each takes the file's lock, so that two at a time do not lose one ---- */
+
+/* FAULT_CONFLICT when the tenant has one of that name; FAULT_INPUT for a bad tenant, name or role. */
+fault_code tokens_file_create(const char *path, slice tenant, slice name, enum method_role role, int64_t now_ms,
+                              char ret_token[TOKEN_TEXT_BYTES], struct fault *reterr) MUST_CHECK;
+/* FAULT_ABSENT when there is none of that name. */
+fault_code tokens_file_revoke(const char *path, slice tenant, slice name, struct fault *reterr) MUST_CHECK;
+/* A table for people; tenant empty: all. */
+fault_code tokens_file_list(const char *path, slice tenant, struct arena *arena, slice *ret_text,
+                            struct fault *reterr) MUST_CHECK;
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A window of facts in memory: read behind the last one handed over, published as far as the client takes them. A ring of
+ * flags says which are acknowledged; the cursor is the end of the unbroken run of them. When one fails (the connection
+ * is lost) everything behind the cursor is published again: order matters more than a few repeats. The generation in
+ * the token tells the answers of a lost connection from those of the present one. */
+#include "aggregator/outbox/fact_publisher.h"
+
+#include "aggregator/domain/domain.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    WINDOW = 1024, /* facts handed over and not acknowledged in order */
+    READ_FACTS = 256,
+    READ_BYTES = 1024 * 1024,
+    ARENA_BLOCK_BYTES = 512 * 1024,
+    ARENA_BYTES_MAX = 32 * 1024 * 1024,
+    RETRY_MS = 200,
+    TOPIC_BYTES = 512,
+    GENERATION_BITS = 15,
+    SEQUENCE_BITS = 48,
+};
+static const char consumer_name[] = "fact_publisher";
+
+struct fact_publisher {
+    struct loop *loop;
+    struct journal *journal;
+    struct mqtt_client *client;
+    struct loop_waker *waker;
+    struct loop_timer *retry;
+    struct arena *arena;
+    struct fact_view *facts; /* read, in the arena */
+    size_t facts_count, facts_at;
+    uint64_t cursor; /* acknowledged up to here */
+    uint64_t next;   /* the next sequence to hand over */
+    uint64_t generation;
+    bool acknowledged[WINDOW]; /* by sequence % WINDOW */
+    bool pumping;
+    uint64_t published, failures;
+};
+
+static void pump(void *context);
+
+static void on_commit(void *context, uint64_t last_sequence) {
+    struct fact_publisher *p = context;
+    loop_wake(p->waker);
+}
+
+fault_code fact_publisher_new(struct loop *loop, struct journal *journal, struct fact_publisher **ret_publisher,
+                              struct fault *reterr) {
+    struct fact_publisher *p = calloc(1, sizeof *p);
+    if (!p) return fault_set(reterr, FAULT_LIMIT, "make the publisher of facts: out of memory");
+    p->loop = loop;
+    p->journal = journal;
+    p->arena = arena_new(ARENA_BLOCK_BYTES, ARENA_BYTES_MAX);
+    p->retry = loop_timer_new(loop, pump, p);
+    fault_code code = FAULT_NONE;
+    if (!p->arena || !p->retry) code = fault_set(reterr, FAULT_LIMIT, "out of memory");
+    if (!code) code = loop_waker_new(loop, pump, p, &p->waker, reterr);
+    if (!code) code = journal_cursor_get(journal, consumer_name, &p->cursor, reterr);
+    if (!code) code = journal_on_commit(journal, on_commit, p, reterr);
+    if (code) {
+        fault_wrap(reterr, "make the publisher of facts");
+        fact_publisher_free(p);
+        return code;
+    }
+    p->next = p->cursor + 1;
+    *ret_publisher = p;
+    return FAULT_NONE;
+}
+
+void fact_publisher_client(struct fact_publisher *p, struct mqtt_client *client) {
+    p->client = client;
+}
+
+struct fact_publisher *fact_publisher_free(struct fact_publisher *p) {
+    if (!p) return NULL;
+    journal_off_commit(p->journal, on_commit, p);
+    loop_waker_free(p->waker);
+    loop_timer_free(p->retry);
+    arena_free(p->arena);
+    free(p);
+    return NULL;
+}
+
+/* ---- one fact ---- */
+
+static void time_text(int64_t ms, char text[32]) {
+    const time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    const size_t size = strftime(text, 32, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + size, 32 - size, ".%03dZ", (int)(ms % 1000));
+}
+
+/* CloudEvents 1.0, MQTT binding, section 3.1: attributes are user properties, the payload is the data. */
+static fault_code publish(struct fact_publisher *p, const struct fact_view *fact, struct fault *reterr) {
+    char topic[TOPIC_BYTES], type[96], source[128], time[32], sequence[24], subject[256];
+    snprintf(topic, sizeof topic, "sre.domain.facts.v1/%.*s/%.*s/%.*s", SLICE_ARG(fact->tenant),
+             SLICE_ARG(fact->aggregate_type), SLICE_ARG(fact->aggregate_id));
+    const char *name = fact_name(fact->fact_number);
+    snprintf(type, sizeof type, "ameide_core_proto.sre.core.v1.%s", name ? name : "fact");
+    snprintf(source, sizeof source, "/picket/%.*s", SLICE_ARG(fact->tenant));
+    snprintf(subject, sizeof subject, "%.*s/%.*s", SLICE_ARG(fact->aggregate_type), SLICE_ARG(fact->aggregate_id));
+    snprintf(sequence, sizeof sequence, "%" PRIu64, fact->sequence);
+    time_text(fact->committed_ms, time);
+    const struct mqtt_property properties[] = {
+        {SLICE_LIT("specversion"), SLICE_LIT("1.0")},       {SLICE_LIT("id"), fact->message_id},
+        {SLICE_LIT("source"), slice_from_text(source)},     {SLICE_LIT("type"), slice_from_text(type)},
+        {SLICE_LIT("subject"), slice_from_text(subject)},   {SLICE_LIT("time"), slice_from_text(time)},
+        {SLICE_LIT("sequence"), slice_from_text(sequence)}, {SLICE_LIT("tenant_id"), fact->tenant},
+        {SLICE_LIT("schema_version"), SLICE_LIT("1")},
+    };
+    const struct mqtt_publication publication = {
+        .topic = topic,
+        .payload = fact->bytes,
+        .content_type = "application/x-protobuf; proto=ameide_core_proto.sre.core.v1.SreDomainFact",
+        .properties = properties,
+        .properties_count = sizeof properties / sizeof *properties,
+        .qos = 1,
+        .token = FACT_PUBLISHER_TOKEN | p->generation << SEQUENCE_BITS |
+                 (fact->sequence & ((UINT64_C(1) << SEQUENCE_BITS) - 1)),
+    };
+    return mqtt_client_publish(p->client, &publication, reterr);
+}
+
+/* ---- the window ---- */
+
+static bool refill(struct fact_publisher *p) {
+    if (p->facts_at < p->facts_count) return true;
+    if (p->next > journal_last_sequence(p->journal)) return false;
+    arena_reset(p->arena);
+    p->facts_at = p->facts_count = 0;
+    struct fault fault = {0};
+    if (journal_facts(p->journal, p->next - 1, READ_FACTS, READ_BYTES, p->arena, &p->facts, &p->facts_count, &fault)) {
+        p->failures++;
+        loop_timer_set(p->retry, RETRY_MS);
+        return false;
+    }
+    return p->facts_count > 0;
+}
+
+static void pump(void *context) {
+    struct fact_publisher *p = context;
+    if (!p->client || p->pumping) return;
+    p->pumping = true; /* a client may answer from inside publish */
+    while (p->next - p->cursor <= WINDOW && refill(p)) {
+        struct fault fault = {0};
+        p->acknowledged[p->next % WINDOW] = false;
+        const struct fact_view *fact = &p->facts[p->facts_at];
+        const fault_code code = publish(p, fact, &fault);
+        if (code) { /* the window is full or the broker away: on_published or on_connected goes on */
+            if (code != FAULT_AGAIN) p->failures++;
+            loop_timer_set(p->retry, RETRY_MS);
+            break;
+        }
+        p->next++;
+        p->facts_at++;
+    }
+    p->pumping = false;
+}
+
+static void restart(struct fact_publisher *p) {
+    p->generation = (p->generation + 1) & ((UINT64_C(1) << GENERATION_BITS) - 1);
+    p->next = p->cursor + 1;
+    p->facts_at = p->facts_count = 0;
+}
+
+void fact_publisher_on_connected(struct fact_publisher *p) {
+    restart(p);
+    pump(p);
+}
+
+void fact_publisher_on_published(struct fact_publisher *p, uint64_t token, const struct fault *fault) {
+    const uint64_t mask = (UINT64_C(1) << SEQUENCE_BITS) - 1;
+    if ((token & ~FACT_PUBLISHER_TOKEN) >> SEQUENCE_BITS != p->generation) return;
+    if (fault) {
+        p->failures++;
+        restart(p);
+        loop_timer_set(p->retry, RETRY_MS);
+        return;
+    }
+    const uint64_t sequence = (p->cursor & ~mask) | (token & mask);
+    if (sequence <= p->cursor || sequence >= p->next) return;
+    p->acknowledged[sequence % WINDOW] = true;
+    p->published++;
+    const uint64_t before = p->cursor;
+    while (p->cursor + 1 < p->next && p->acknowledged[(p->cursor + 1) % WINDOW]) p->cursor++;
+    if (p->cursor != before) journal_cursor_set(p->journal, consumer_name, p->cursor);
+    loop_wake(p->waker); /* not from here: many answers, one pump */
+}
+
+void fact_publisher_stats(const struct fact_publisher *p, struct fact_publisher_stats *ret_stats) {
+    const uint64_t last = journal_last_sequence(p->journal);
+    *ret_stats = (struct fact_publisher_stats){.cursor = p->cursor,
+                                               .lag = last > p->cursor ? last - p->cursor : 0,
+                                               .published = p->published,
+                                               .failures = p->failures};
+}
