@@ -88,10 +88,12 @@ static void on_signal(void *context, int signal_number) {
 static void save_memory(void) {
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+#ifndef __SANITIZE_THREAD__ /* its thread-local data alone is larger than such a stack */
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes)) return;
     if (!pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES)) pthread_setattr_default_np(&attributes);
     pthread_attr_destroy(&attributes);
+#endif
 }
 
 static int run(const char *config_path) {
