@@ -176,6 +176,9 @@ static void check_resolved(struct tcp_check *check, int result, struct addrinfo 
 static void job_reported(void *context, int fd, unsigned events) {
     struct tcp_check *const check = context;
     struct resolve_job *const job = check->job;
+    /* The read, not the event, is what orders the resolver's writes before our reads. */
+    uint64_t count;
+    if (read(fd, &count, sizeof count) < 0) return;
     struct addrinfo *const addresses = job->addresses;
     const int result = job->result;
     job->addresses = NULL;
