@@ -660,7 +660,7 @@ static void reason_find(struct mqtt_client *client, struct fault *reason) {
     pthread_mutex_lock(&client->lock);
     const int code = client->disconnect_reason;
     char text[sizeof client->disconnect_text];
-    strcpy(text, client->disconnect_text);
+    memcpy(text, client->disconnect_text, sizeof text);
     pthread_mutex_unlock(&client->lock);
     if (code != DISCONNECTED_REASON_NONE) {
         fault_set(reason, mqtt_reason_fault(code), "broker %s:%u ended the connection: %s (0x%02x)%s%s",

@@ -49,9 +49,10 @@ bool tcp_peer_is_this_process(int fd) {
     if (!folder) return false;
     bool found = false;
     for (const struct dirent *entry; !found && (entry = readdir(folder));) {
-        const int other = atoi(entry->d_name);
+        char *end;
+        const int other = (int)strtol(entry->d_name, &end, 10);
         struct sockaddr_in local = {0}, remote = {0};
-        if (other == fd || entry->d_name[0] == '.') continue;
+        if (other == fd || end == entry->d_name) continue; /* "." and ".." are no numbers */
         size = sizeof local;
         if (getsockname(other, (struct sockaddr *)&local, &size) != 0 || !same_address(&local, &theirs)) continue;
         size = sizeof remote;

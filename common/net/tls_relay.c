@@ -529,7 +529,8 @@ static fault_code fault_from_certificate(const struct tls_relay *relay, uint32_t
         return fault_set(reterr, FAULT_DENIED, "%s: the broker's certificate is for another name than '%s'", doing,
                          settings->server_name);
     char text[200];
-    if (mbedtls_x509_crt_verify_info(text, sizeof text, "", flags) < 0) strcpy(text, "verification failed");
+    if (mbedtls_x509_crt_verify_info(text, sizeof text, "", flags) < 0)
+        snprintf(text, sizeof text, "verification failed");
     text[strcspn(text, "\n")] = '\0';
     return fault_set(reterr, FAULT_DENIED, "%s: the broker's certificate is refused: %s", doing, text);
 }

@@ -383,7 +383,7 @@ static void loses_nothing_when_the_reader_is_slow(void **state) {
     reader.block_first_ms = 700;
     reader.messages_want = MESSAGES;
     char *text = malloc(MESSAGES * 1024 + 1), *end = text;
-    for (int i = 0; i < MESSAGES; i++) end += sprintf(end, "%d %0*d\n", i, 900, 0);
+    for (int i = 0; i < MESSAGES; i++) end += snprintf(end, 1024, "%d %0*d\n", i, 900, 0);
     net_write(&bench->folder, "flood.txt", text);
     free(text);
     char command[400];
