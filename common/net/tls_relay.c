@@ -4,8 +4,10 @@
  * the other by TCP and memory is fixed. Buffers and TLS state exist only while there is a connection. TLS 1.3 and
  * 1.2; the broker's certificate must be of our CA and for the server name, our own certificate is always shown.
  *
- * With TLS 1.3 a broker that does not like our certificate says so after our handshake is done: the alert comes from
- * mbedtls_ssl_read, and possibly after a write has failed. So a failed write is followed by one read for the reason.
+ * With TLS 1.3 a broker that does not like our certificate says so in its application keys while we still write the
+ * end of the handshake, then closes, so that writing fails before the alert can be read. Therefore writing to a broker
+ * that is gone never fails here: those bytes go nowhere, the handshake comes to its end, and the next read has the
+ * alert (or an MQTT DISCONNECT), or at last tells that the connection is lost.
  * When the broker has ended the connection its last bytes (an MQTT DISCONNECT with the reason) must reach Paho: we
  * shut our side down and read on for a moment instead of closing, since closing with unread data resets. */
 #include "common/net/tls_relay.h"
@@ -48,8 +50,9 @@ struct relay_buffer {
 /* All that exists only during a connection. */
 struct relay_link {
     int local, remote;
-    bool wants_write; /* the broker's socket is full */
-    int error_number; /* of the broker's socket; mbedTLS only learns that it failed */
+    bool wants_write;  /* the broker's socket is full */
+    bool write_failed; /* the broker is gone: what it said last is still to be read, nothing more is sent */
+    int error_number;  /* of the broker's socket; mbedTLS only learns that it failed */
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config config;
     mbedtls_x509_crt ca, certificate;
@@ -208,7 +211,7 @@ static void *relay_run(void *context) {
         if (link) {
             const bool up_empty = link->up.start == link->up.end, down_empty = link->down.start == link->down.end;
             waits[2].fd = link->local;
-            waits[2].events = (short)((up_empty ? POLLIN : 0) | (down_empty ? 0 : POLLOUT));
+            waits[2].events = (short)((up_empty && !link->write_failed ? POLLIN : 0) | (down_empty ? 0 : POLLOUT));
             waits[3].fd = link->remote;
             waits[3].events =
                 (short)((down_empty && !atomic_load(&relay->paused) ? POLLIN : 0) | (link->wants_write ? POLLOUT : 0));
@@ -288,7 +291,7 @@ static struct relay_link *link_new(void) {
     struct relay_link *link = malloc(sizeof *link); /* not zeroed: the buffers' pages stay untouched until used */
     if (!link) return NULL;
     link->local = link->remote = -1;
-    link->wants_write = false;
+    link->wants_write = link->write_failed = false;
     link->error_number = 0;
     link->up.start = link->up.end = link->down.start = link->down.end = 0;
     mbedtls_ssl_init(&link->ssl);
@@ -335,19 +338,20 @@ static fault_code fault_from_tls(const struct tls_relay *relay, const struct rel
 
 static int bytes_send(void *context, const unsigned char *bytes, size_t size) {
     struct relay_link *link = context;
-    const ssize_t sent = send(link->remote, bytes, size, MSG_NOSIGNAL);
+    const ssize_t sent = link->write_failed ? (ssize_t)size : send(link->remote, bytes, size, MSG_NOSIGNAL);
     if (sent >= 0) return (int)sent;
     if (errno == EAGAIN || errno == EINTR) return MBEDTLS_ERR_SSL_WANT_WRITE;
     link->error_number = errno;
-    return MBEDTLS_ERR_ERROR_GENERIC_ERROR;
+    link->write_failed = true;
+    return (int)size;
 }
 
 static int bytes_receive(void *context, unsigned char *bytes, size_t size) {
     struct relay_link *link = context;
     const ssize_t got = recv(link->remote, bytes, size, 0);
     if (got >= 0) return (int)got;
-    if (errno == EAGAIN || errno == EINTR) return MBEDTLS_ERR_SSL_WANT_READ;
-    link->error_number = errno;
+    if (!link->write_failed && (errno == EAGAIN || errno == EINTR)) return MBEDTLS_ERR_SSL_WANT_READ;
+    if (!link->write_failed) link->error_number = errno; /* else the first error is the true one */
     return MBEDTLS_ERR_ERROR_GENERIC_ERROR;
 }
 
@@ -436,6 +440,13 @@ static bool link_pump(struct tls_relay *relay) {
     return true;
 }
 
+static void link_fault_keep(struct tls_relay *relay, const struct relay_link *link, int error) {
+    struct fault fault;
+    fault_from_tls(relay, link, error, "connection", &fault);
+    fault_wrap(&fault, "broker %s:%u", relay->settings.host, relay->settings.port);
+    fault_keep(relay, &fault);
+}
+
 static int pump_down(struct tls_relay *relay, struct relay_link *link) {
     struct relay_buffer *down = &link->down;
     if (down->start == down->end) {
@@ -446,10 +457,7 @@ static int pump_down(struct tls_relay *relay, struct relay_link *link) {
             return 0;
         }
         if (got <= 0) {
-            struct fault fault;
-            fault_from_tls(relay, link, got, "connection", &fault);
-            fault_wrap(&fault, "broker %s:%u", relay->settings.host, relay->settings.port);
-            fault_keep(relay, &fault);
+            link_fault_keep(relay, link, got);
             return -1;
         }
         down->start = 0;
@@ -463,6 +471,7 @@ static int pump_down(struct tls_relay *relay, struct relay_link *link) {
 
 static int pump_up(struct tls_relay *relay, struct relay_link *link) {
     struct relay_buffer *up = &link->up;
+    if (link->write_failed) return 0; /* pump_down finds the end */
     if (up->start == up->end) {
         const ssize_t got = recv(link->local, up->bytes, sizeof up->bytes, 0);
         if (got == 0) return -1; /* Paho has closed: all it sent has gone out already */
@@ -475,13 +484,8 @@ static int pump_up(struct tls_relay *relay, struct relay_link *link) {
         link->wants_write = true;
         return 0;
     }
-    if (sent <= 0) { /* the broker may have said why before it closed */
-        struct fault fault;
-        unsigned char last[256];
-        const int got = link_read(relay, link, last, sizeof last);
-        fault_from_tls(relay, link, got < 0 && !would_wait(got) ? got : sent, "connection", &fault);
-        fault_wrap(&fault, "broker %s:%u", relay->settings.host, relay->settings.port);
-        fault_keep(relay, &fault);
+    if (sent <= 0) { /* not the socket: TLS itself */
+        link_fault_keep(relay, link, sent);
         return -1;
     }
     up->start += (size_t)sent;

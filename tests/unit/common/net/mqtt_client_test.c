@@ -20,13 +20,6 @@ static const char python[] = "/usr/bin/python3";
 
 enum { TOKENS_MAX = 1024 };
 
-struct bench {
-    struct net_folder folder;
-    struct loop *loop;
-    struct net_child broker, odd_broker;
-    int port, plain_port, odd_port;
-};
-
 /* One client and what it was told. */
 struct subject {
     struct mqtt_client *client;
@@ -38,6 +31,14 @@ struct subject {
     bool retained;
     unsigned block_first_ms, messages_want;
     uint64_t next_number;
+};
+
+struct bench {
+    struct net_folder folder;
+    struct loop *loop;
+    struct net_child broker, odd_broker;
+    struct subject subjects[3];
+    int port, plain_port, odd_port;
 };
 
 static void told_connected(void *context, bool session_present) {
@@ -90,11 +91,19 @@ static void told_published(void *context, uint64_t token, const struct fault *fa
 }
 
 static struct mqtt_settings settings_for(struct bench *bench, const char *client_id) {
-    return (struct mqtt_settings){
-        .host = "localhost", .port = (uint16_t)bench->port, .ca_path = net_path(&bench->folder, "ca.pem"),
-        .certificate_path = net_path(&bench->folder, "client.pem"), .key_path = net_path(&bench->folder, "client.key"),
-        .client_id = client_id, .inflight_max = 100, .inflight_bytes_max = 1 << 20, .keep_alive_ms = 30000,
-        .connect_timeout_ms = 3000, .backoff_min_ms = 20, .backoff_max_ms = 200, .clean_start = true};
+    return (struct mqtt_settings){.host = "localhost",
+                                  .port = (uint16_t)bench->port,
+                                  .ca_path = net_path(&bench->folder, "ca.pem"),
+                                  .certificate_path = net_path(&bench->folder, "client.pem"),
+                                  .key_path = net_path(&bench->folder, "client.key"),
+                                  .client_id = client_id,
+                                  .inflight_max = 100,
+                                  .inflight_bytes_max = 1 << 20,
+                                  .keep_alive_ms = 30000,
+                                  .connect_timeout_ms = 3000,
+                                  .backoff_min_ms = 20,
+                                  .backoff_max_ms = 200,
+                                  .clean_start = true};
 }
 
 static struct mqtt_settings odd_settings_for(struct bench *bench, const char *client_id) {
@@ -106,11 +115,15 @@ static struct mqtt_settings odd_settings_for(struct bench *bench, const char *cl
 }
 
 static void begin(struct bench *bench, struct subject *subject, const struct mqtt_settings *settings) {
-    const struct mqtt_callbacks callbacks = {.on_connected = told_connected, .on_disconnected = told_disconnected,
-                                             .on_message = told_message, .on_published = told_published, .context = subject};
+    const struct mqtt_callbacks callbacks = {.on_connected = told_connected,
+                                             .on_disconnected = told_disconnected,
+                                             .on_message = told_message,
+                                             .on_published = told_published,
+                                             .context = subject};
     struct fault fault = {0};
     memset(subject, 0, sizeof *subject);
-    if (mqtt_client_open(bench->loop, settings, &callbacks, &subject->client, &fault) != FAULT_NONE) fail_msg("%s", fault.text);
+    if (mqtt_client_open(bench->loop, settings, &callbacks, &subject->client, &fault) != FAULT_NONE)
+        fail_msg("%s", fault.text);
 }
 
 static void begin_connected(struct bench *bench, struct subject *subject, const struct mqtt_settings *settings) {
@@ -119,7 +132,8 @@ static void begin_connected(struct bench *bench, struct subject *subject, const 
 }
 
 static fault_code publish(struct subject *subject, const char *topic, const char *payload, uint64_t token) {
-    const struct mqtt_publication publication = {.topic = topic, .payload = slice_from_text(payload), .qos = 1, .token = token};
+    const struct mqtt_publication publication = {
+        .topic = topic, .payload = slice_from_text(payload), .qos = 1, .token = token};
     return mqtt_client_publish(subject->client, &publication, &subject->publish_fault);
 }
 
@@ -130,17 +144,20 @@ static void must_publish(struct subject *subject, const char *topic, const char 
 
 static void assert_says(const struct fault *fault, fault_code code, const char *words) {
     if (fault->code != code || !strstr(fault->text, words))
-        fail_msg("expected %s with '%s', got %s: %s", fault_code_name(code), words, fault_code_name(fault->code), fault->text);
+        fail_msg("expected %s with '%s', got %s: %s", fault_code_name(code), words, fault_code_name(fault->code),
+                 fault->text);
 }
 
 static void broker_start(struct bench *bench, const char *certificate) {
     char text[1200];
     const char *folder = bench->folder.path;
-    snprintf(text, sizeof text,
-             "user root\npersistence false\nlog_dest file %s/mosquitto.log\nmax_queued_messages 0\nmax_inflight_messages 500\nallow_anonymous true\n"
-             "per_listener_settings false\nlistener %d 127.0.0.1\ncafile %s/ca.pem\ncertfile %s/%s.pem\nkeyfile %s/%s.key\n"
-             "require_certificate true\nlistener %d 127.0.0.1\n",
-             folder, bench->port, folder, folder, certificate, folder, certificate, bench->plain_port);
+    snprintf(
+        text, sizeof text,
+        "user root\npersistence false\nlog_dest file %s/mosquitto.log\nmax_queued_messages 0\nmax_inflight_messages "
+        "500\nallow_anonymous true\n"
+        "per_listener_settings false\nlistener %d 127.0.0.1\ncafile %s/ca.pem\ncertfile %s/%s.pem\nkeyfile %s/%s.key\n"
+        "require_certificate true\nlistener %d 127.0.0.1\n",
+        folder, bench->port, folder, folder, certificate, folder, certificate, bench->plain_port);
     net_write(&bench->folder, "mosquitto.conf", text);
     net_child_kill(&bench->broker);
     const char *const arguments[] = {mosquitto, "-c", net_path(&bench->folder, "mosquitto.conf"), NULL};
@@ -164,6 +181,14 @@ static int setup(void **state) {
     return 0;
 }
 
+/* After a test that failed in its middle, its client must not go on into the next. */
+static int clients_close(void **state) {
+    struct bench *bench = *state;
+    for (size_t i = 0; i < sizeof bench->subjects / sizeof *bench->subjects; i++)
+        bench->subjects[i].client = mqtt_client_close(bench->subjects[i].client, 0);
+    return 0;
+}
+
 static int teardown(void **state) {
     struct bench *bench = *state;
     (void)loop_free(bench->loop);
@@ -176,118 +201,125 @@ static int teardown(void **state) {
 
 static void carries_a_message_and_all_that_is_on_it(void **state) {
     struct bench *bench = *state;
-    struct subject subject;
+    struct subject *const subject = &bench->subjects[0];
     struct mqtt_settings settings = settings_for(bench, "carrier");
     const char *const topics[] = {"a/+/in", "b/#", NULL};
     settings.subscriptions = topics;
-    begin_connected(bench, &subject, &settings);
-    const struct mqtt_property properties[] = {{SLICE_LIT("traceparent"), SLICE_LIT("00-ab-cd-01")}, {SLICE_LIT("tenant_id"), SLICE_LIT("north")}};
-    const struct mqtt_publication publication = {.topic = "a/x/in", .payload = SLICE_LIT("hello"), .qos = 1, .token = 7,
-        .content_type = "application/x-protobuf; proto=Some", .properties = properties, .properties_count = 2};
-    subject.published_want = 1;
-    assert_int_equal(mqtt_client_publish(subject.client, &publication, &subject.publish_fault), FAULT_NONE);
-    assert_true(net_loop_until(bench->loop, &subject.all_published, 5000));
-    assert_true(net_loop_until(bench->loop, &subject.got_message, 5000));
-    assert_int_equal(subject.published, 1);
-    assert_int_equal(subject.per_token[7], 1);
-    assert_string_equal(subject.topic, "a/x/in");
-    assert_string_equal(subject.payload, "hello");
-    assert_string_equal(subject.content_type, "application/x-protobuf; proto=Some");
-    assert_string_equal(subject.properties, "traceparent=00-ab-cd-01;tenant_id=north;");
-    assert_false(subject.retained);
+    begin_connected(bench, subject, &settings);
+    const struct mqtt_property properties[] = {{SLICE_LIT("traceparent"), SLICE_LIT("00-ab-cd-01")},
+                                               {SLICE_LIT("tenant_id"), SLICE_LIT("north")}};
+    const struct mqtt_publication publication = {.topic = "a/x/in",
+                                                 .payload = SLICE_LIT("hello"),
+                                                 .qos = 1,
+                                                 .token = 7,
+                                                 .content_type = "application/x-protobuf; proto=Some",
+                                                 .properties = properties,
+                                                 .properties_count = 2};
+    subject->published_want = 1;
+    assert_int_equal(mqtt_client_publish(subject->client, &publication, &subject->publish_fault), FAULT_NONE);
+    assert_true(net_loop_until(bench->loop, &subject->all_published, 5000));
+    assert_true(net_loop_until(bench->loop, &subject->got_message, 5000));
+    assert_int_equal(subject->published, 1);
+    assert_int_equal(subject->per_token[7], 1);
+    assert_string_equal(subject->topic, "a/x/in");
+    assert_string_equal(subject->payload, "hello");
+    assert_string_equal(subject->content_type, "application/x-protobuf; proto=Some");
+    assert_string_equal(subject->properties, "traceparent=00-ab-cd-01;tenant_id=north;");
+    assert_false(subject->retained);
     struct mqtt_stats stats;
-    mqtt_client_stats(subject.client, &stats);
+    mqtt_client_stats(subject->client, &stats);
     assert_true(stats.connected);
     assert_int_equal(stats.messages_out, 1);
     assert_int_equal(stats.messages_in, 1);
     assert_int_equal(stats.bytes_in, 5);
     assert_int_equal(stats.inflight, 0);
-    (void)mqtt_client_close(subject.client, 1000);
+    subject->client = mqtt_client_close(subject->client, 1000);
 }
 
 static void keeps_a_retained_message_for_later(void **state) {
     struct bench *bench = *state;
-    struct subject first, second;
+    struct subject *const first = &bench->subjects[0], *const second = &bench->subjects[1];
     struct mqtt_settings settings = settings_for(bench, "first");
-    begin_connected(bench, &first, &settings);
-    const struct mqtt_publication publication = {.topic = "kept/x", .payload = SLICE_LIT("state"), .qos = 1, .retained = true};
-    assert_int_equal(mqtt_client_publish(first.client, &publication, NULL), FAULT_NONE);
-    (void)mqtt_client_close(first.client, 5000); /* drains: the acknowledgement came before it returned */
-    assert_int_equal(first.published, 1);
+    begin_connected(bench, first, &settings);
+    const struct mqtt_publication publication = {
+        .topic = "kept/x", .payload = SLICE_LIT("state"), .qos = 1, .retained = true};
+    assert_int_equal(mqtt_client_publish(first->client, &publication, NULL), FAULT_NONE);
+    first->client = mqtt_client_close(first->client, 5000); /* drains: the acknowledgement came before it returned */
+    assert_int_equal(first->published, 1);
     const char *const topics[] = {"kept/#", NULL};
     settings = settings_for(bench, "second");
     settings.subscriptions = topics;
-    begin_connected(bench, &second, &settings);
-    assert_true(net_loop_until(bench->loop, &second.got_message, 5000));
-    assert_true(second.retained);
-    assert_string_equal(second.payload, "state");
-    (void)mqtt_client_close(second.client, 0);
+    begin_connected(bench, second, &settings);
+    assert_true(net_loop_until(bench->loop, &second->got_message, 5000));
+    assert_true(second->retained);
+    assert_string_equal(second->payload, "state");
+    second->client = mqtt_client_close(second->client, 0);
 }
 
 static void refuses_more_than_the_window(void **state) {
     struct bench *bench = *state;
-    struct subject subject;
+    struct subject *const subject = &bench->subjects[0];
     struct mqtt_settings settings = settings_for(bench, "window");
     settings.inflight_max = 4;
     settings.inflight_bytes_max = 100;
-    begin(bench, &subject, &settings);
-    assert_int_equal(publish(&subject, "w", "early", 0), FAULT_AGAIN);
-    assert_true(net_loop_until(bench->loop, &subject.connected, 10000));
-    for (uint64_t token = 0; token < 4; token++) must_publish(&subject, "w", "0123456789", token);
-    assert_int_equal(publish(&subject, "w", "x", 4), FAULT_AGAIN);
-    subject.published_want = 4;
-    assert_true(net_loop_until(bench->loop, &subject.all_published, 5000));
+    begin(bench, subject, &settings);
+    assert_int_equal(publish(subject, "w", "early", 0), FAULT_AGAIN);
+    assert_true(net_loop_until(bench->loop, &subject->connected, 10000));
+    for (uint64_t token = 0; token < 4; token++) must_publish(subject, "w", "0123456789", token);
+    assert_int_equal(publish(subject, "w", "x", 4), FAULT_AGAIN);
+    subject->published_want = 4;
+    assert_true(net_loop_until(bench->loop, &subject->all_published, 5000));
     char text[101] = "";
     memset(text, 'x', 60);
-    must_publish(&subject, "w", text, 5);
-    assert_int_equal(publish(&subject, "w", text, 6), FAULT_AGAIN); /* bytes */
+    must_publish(subject, "w", text, 5);
+    assert_int_equal(publish(subject, "w", text, 6), FAULT_AGAIN); /* bytes */
     memset(text, 'x', 100);
     const struct mqtt_publication large = {.topic = "w", .payload = slice_of(text, 101), .qos = 1};
-    assert_int_equal(mqtt_client_publish(subject.client, &large, NULL), FAULT_LIMIT);
-    assert_int_equal(publish(&subject, "w/#", "x", 7), FAULT_INPUT);
-    subject.published_want = 5;
-    subject.all_published = false;
-    assert_true(net_loop_until(bench->loop, &subject.all_published, 5000));
-    for (uint64_t token = 0; token < 6; token++) assert_int_equal(subject.per_token[token], token != 4);
-    assert_int_equal(subject.failed, 0);
-    (void)mqtt_client_close(subject.client, 0);
+    assert_int_equal(mqtt_client_publish(subject->client, &large, NULL), FAULT_LIMIT);
+    assert_int_equal(publish(subject, "w/#", "x", 7), FAULT_INPUT);
+    subject->published_want = 5;
+    subject->all_published = false;
+    assert_true(net_loop_until(bench->loop, &subject->all_published, 5000));
+    for (uint64_t token = 0; token < 6; token++) assert_int_equal(subject->per_token[token], token != 4);
+    assert_int_equal(subject->failed, 0);
+    subject->client = mqtt_client_close(subject->client, 0);
 }
 
 static void fails_what_is_in_flight_and_comes_back(void **state) {
     struct bench *bench = *state;
-    struct subject subject;
+    struct subject *const subject = &bench->subjects[0];
     struct mqtt_settings settings = settings_for(bench, "survivor");
     const char *const topics[] = {"again/#", NULL};
     settings.subscriptions = topics;
-    begin_connected(bench, &subject, &settings);
+    begin_connected(bench, subject, &settings);
     kill(bench->broker.pid, SIGSTOP); /* no acknowledgement from here on */
     waitpid(bench->broker.pid, NULL, WUNTRACED);
-    for (uint64_t token = 0; token < 50; token++) must_publish(&subject, "again/x", "lost", token);
+    for (uint64_t token = 0; token < 50; token++) must_publish(subject, "again/x", "lost", token);
     net_loop_for(bench->loop, 50);
-    assert_int_equal(subject.published, 0);
+    assert_int_equal(subject->published, 0);
     net_child_kill(&bench->broker);
-    assert_true(net_loop_until(bench->loop, &subject.disconnected, 5000));
-    assert_int_equal(subject.failed, 50);
-    assert_says(&subject.publish_fault, FAULT_AGAIN, "before the broker's PUBACK");
-    assert_int_equal(subject.reason.code, FAULT_SYSTEM);
-    assert_int_equal(publish(&subject, "again/x", "early", 60), FAULT_AGAIN);
-    subject.disconnected = false;
-    assert_true(net_loop_until(bench->loop, &subject.disconnected, 5000));
-    assert_says(&subject.reason, FAULT_SYSTEM, "Connection refused");
+    assert_true(net_loop_until(bench->loop, &subject->disconnected, 5000));
+    assert_int_equal(subject->failed, 50);
+    assert_says(&subject->publish_fault, FAULT_AGAIN, "before the broker's PUBACK");
+    assert_int_equal(subject->reason.code, FAULT_SYSTEM);
+    assert_int_equal(publish(subject, "again/x", "early", 60), FAULT_AGAIN);
+    subject->disconnected = false;
+    assert_true(net_loop_until(bench->loop, &subject->disconnected, 5000));
+    assert_says(&subject->reason, FAULT_SYSTEM, "Connection refused");
     broker_start(bench, "server");
-    assert_true(net_loop_until(bench->loop, &subject.connected, 10000));
-    assert_int_equal(subject.connects, 2);
-    subject.got_message = false;
-    must_publish(&subject, "again/x", "found", 61);
-    assert_true(net_loop_until(bench->loop, &subject.got_message, 5000)); /* subscribed again */
-    assert_string_equal(subject.payload, "found");
-    for (uint64_t token = 0; token < 50; token++) assert_int_equal(subject.per_token[token], 1);
-    (void)mqtt_client_close(subject.client, 1000);
+    assert_true(net_loop_until(bench->loop, &subject->connected, 10000));
+    assert_int_equal(subject->connects, 2);
+    subject->got_message = false;
+    must_publish(subject, "again/x", "found", 61);
+    assert_true(net_loop_until(bench->loop, &subject->got_message, 5000)); /* subscribed again */
+    assert_string_equal(subject->payload, "found");
+    for (uint64_t token = 0; token < 50; token++) assert_int_equal(subject->per_token[token], 1);
+    subject->client = mqtt_client_close(subject->client, 1000);
 }
 
 static void says_what_is_wrong_with_tls(void **state) {
     struct bench *bench = *state;
-    struct subject subject;
+    struct subject *const subject = &bench->subjects[0];
     static const struct {
         const char *broker, *server_name, *ca, *own, *says;
         fault_code code;
@@ -296,7 +328,8 @@ static void says_what_is_wrong_with_tls(void **state) {
         {"other", NULL, "ca", "client", "for another name than 'localhost'", FAULT_DENIED},
         {"server", "elsewhere.example", "ca", "client", "for another name than 'elsewhere.example'", FAULT_DENIED},
         {"server", NULL, "foreign-ca", "client", "not from the authority in", FAULT_DENIED},
-        {"server", NULL, "ca", "foreign", "refused by the broker with TLS alert 48 (our certificate is not from an authority", FAULT_DENIED},
+        {"server", NULL, "ca", "foreign",
+         "refused by the broker with TLS alert 48 (our certificate is not from an authority", FAULT_DENIED},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct mqtt_settings settings = settings_for(bench, "tls");
@@ -309,25 +342,25 @@ static void says_what_is_wrong_with_tls(void **state) {
         snprintf(name, sizeof name, "%s.key", cases[i].own);
         settings.key_path = net_path(&bench->folder, name);
         settings.server_name = cases[i].server_name;
-        begin(bench, &subject, &settings);
+        begin(bench, subject, &settings);
         /* The first attempts may come before Mosquitto listens. */
         for (int attempt = 0; attempt < 20; attempt++) {
-            subject.disconnected = false;
-            assert_true(net_loop_until(bench->loop, &subject.disconnected, 10000));
-            if (!strstr(subject.reason.text, "Connection refused")) break;
+            subject->disconnected = false;
+            assert_true(net_loop_until(bench->loop, &subject->disconnected, 10000));
+            if (!strstr(subject->reason.text, "Connection refused")) break;
             net_loop_for(bench->loop, 20);
         }
-        assert_says(&subject.reason, cases[i].code, cases[i].says);
-        assert_int_equal(subject.connects, 0);
-        (void)mqtt_client_close(subject.client, 0);
+        assert_says(&subject->reason, cases[i].code, cases[i].says);
+        assert_int_equal(subject->connects, 0);
+        subject->client = mqtt_client_close(subject->client, 0);
     }
     broker_start(bench, "server");
     /* Wrong server name in DNS, right one in the certificate. */
     struct mqtt_settings settings = settings_for(bench, "tls");
     settings.host = "127.0.0.1";
     settings.server_name = "localhost";
-    begin_connected(bench, &subject, &settings);
-    (void)mqtt_client_close(subject.client, 0);
+    begin_connected(bench, subject, &settings);
+    subject->client = mqtt_client_close(subject->client, 0);
 }
 
 static void refuses_wrong_files_at_once(void **state) {
@@ -348,134 +381,135 @@ static void refuses_wrong_files_at_once(void **state) {
 
 static void says_that_its_session_was_taken_over(void **state) {
     struct bench *bench = *state;
-    struct subject first, second, watcher;
+    struct subject *const first = &bench->subjects[0], *const second = &bench->subjects[1],
+                          *const watcher = &bench->subjects[2];
     struct mqtt_settings settings = settings_for(bench, "watcher");
     const char *const topics[] = {"wills/#", NULL};
     settings.subscriptions = topics;
-    begin_connected(bench, &watcher, &settings);
+    begin_connected(bench, watcher, &settings);
     settings = settings_for(bench, "twin");
     settings.backoff_min_ms = settings.backoff_max_ms = 60000;
     settings.will_topic = "wills/twin";
     settings.will_payload = SLICE_LIT("gone");
     settings.will_content_type = "text/x-will";
-    begin_connected(bench, &first, &settings);
-    begin_connected(bench, &second, &settings);
-    assert_true(net_loop_until(bench->loop, &first.disconnected, 5000));
-    assert_says(&first.reason, FAULT_CONFLICT, "session taken over");
-    assert_true(net_loop_until(bench->loop, &watcher.got_message, 5000));
-    assert_string_equal(watcher.payload, "gone");
-    assert_string_equal(watcher.content_type, "text/x-will");
-    (void)mqtt_client_close(first.client, 0);
-    (void)mqtt_client_close(second.client, 0); /* an orderly end: no will */
+    begin_connected(bench, first, &settings);
+    begin_connected(bench, second, &settings);
+    assert_true(net_loop_until(bench->loop, &first->disconnected, 5000));
+    assert_says(&first->reason, FAULT_CONFLICT, "session taken over");
+    assert_true(net_loop_until(bench->loop, &watcher->got_message, 5000));
+    assert_string_equal(watcher->payload, "gone");
+    assert_string_equal(watcher->content_type, "text/x-will");
+    first->client = mqtt_client_close(first->client, 0);
+    second->client = mqtt_client_close(second->client, 0); /* an orderly end: no will */
     net_loop_for(bench->loop, 300);
-    assert_int_equal(watcher.messages, 1);
-    (void)mqtt_client_close(watcher.client, 0);
+    assert_int_equal(watcher->messages, 1);
+    watcher->client = mqtt_client_close(watcher->client, 0);
 }
 
 static void loses_nothing_when_the_reader_is_slow(void **state) {
     struct bench *bench = *state;
     enum { MESSAGES = 6000 };
-    struct subject reader;
+    struct subject *const reader = &bench->subjects[0];
     struct mqtt_settings settings = settings_for(bench, "reader");
     const char *const topics[] = {"flood", NULL};
     settings.subscriptions = topics;
-    begin_connected(bench, &reader, &settings);
-    reader.block_first_ms = 700;
-    reader.messages_want = MESSAGES;
+    begin_connected(bench, reader, &settings);
+    reader->block_first_ms = 700;
+    reader->messages_want = MESSAGES;
     char *text = malloc(MESSAGES * 1024 + 1), *end = text;
     for (int i = 0; i < MESSAGES; i++) end += snprintf(end, 1024, "%d %0*d\n", i, 900, 0);
     net_write(&bench->folder, "flood.txt", text);
     free(text);
     char command[400];
-    snprintf(command, sizeof command, "exec mosquitto_pub -h 127.0.0.1 -p %d -V mqttv5 -t flood -q 1 -l <%s", bench->plain_port,
-             net_path(&bench->folder, "flood.txt"));
+    snprintf(command, sizeof command, "exec mosquitto_pub -h 127.0.0.1 -p %d -V mqttv5 -t flood -q 1 -l <%s",
+             bench->plain_port, net_path(&bench->folder, "flood.txt"));
     const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
     struct net_child publisher;
     net_child_start(&publisher, arguments);
-    const bool all = net_loop_until(bench->loop, &reader.got_message, 30000);
+    const bool all = net_loop_until(bench->loop, &reader->got_message, 30000);
     net_child_kill(&publisher);
-    if (!all) fail_msg("%u messages of %d came", reader.messages, MESSAGES);
-    assert_int_equal(reader.disconnects, 0);
-    (void)mqtt_client_close(reader.client, 0);
+    if (!all) fail_msg("%u messages of %d came", reader->messages, MESSAGES);
+    assert_int_equal(reader->disconnects, 0);
+    reader->client = mqtt_client_close(reader->client, 0);
 }
 
 static void says_what_the_broker_refuses(void **state) {
     struct bench *bench = *state;
-    struct subject subject;
+    struct subject *const subject = &bench->subjects[0];
     const char *const topics[] = {"secret/#", NULL};
     struct mqtt_settings settings = odd_settings_for(bench, "refused");
-    begin(bench, &subject, &settings);
-    assert_true(net_loop_until(bench->loop, &subject.disconnected, 5000));
-    assert_says(&subject.reason, FAULT_DENIED, "refuses the connection: not authorized");
-    (void)mqtt_client_close(subject.client, 0);
+    begin(bench, subject, &settings);
+    assert_true(net_loop_until(bench->loop, &subject->disconnected, 5000));
+    assert_says(&subject->reason, FAULT_DENIED, "refuses the connection: not authorized");
+    subject->client = mqtt_client_close(subject->client, 0);
 
     settings = odd_settings_for(bench, "no-subscription");
     settings.subscriptions = topics;
-    begin(bench, &subject, &settings);
-    assert_true(net_loop_until(bench->loop, &subject.disconnected, 5000));
-    assert_says(&subject.reason, FAULT_DENIED, "refuses the subscription 'secret/#': not authorized");
-    assert_int_equal(subject.connects, 0);
-    (void)mqtt_client_close(subject.client, 0);
+    begin(bench, subject, &settings);
+    assert_true(net_loop_until(bench->loop, &subject->disconnected, 5000));
+    assert_says(&subject->reason, FAULT_DENIED, "refuses the subscription 'secret/#': not authorized");
+    assert_int_equal(subject->connects, 0);
+    subject->client = mqtt_client_close(subject->client, 0);
 
     settings = odd_settings_for(bench, "quota");
-    begin_connected(bench, &subject, &settings);
-    subject.published_want = 1;
-    must_publish(&subject, "q", "x", 3);
-    assert_true(net_loop_until(bench->loop, &subject.all_published, 5000));
-    assert_int_equal(subject.failed, 1);
-    assert_says(&subject.publish_fault, FAULT_AGAIN, "quota exceeded");
-    (void)mqtt_client_close(subject.client, 0);
+    begin_connected(bench, subject, &settings);
+    subject->published_want = 1;
+    must_publish(subject, "q", "x", 3);
+    assert_true(net_loop_until(bench->loop, &subject->all_published, 5000));
+    assert_int_equal(subject->failed, 1);
+    assert_says(&subject->publish_fault, FAULT_AGAIN, "quota exceeded");
+    subject->client = mqtt_client_close(subject->client, 0);
 
     settings = odd_settings_for(bench, "goes");
     settings.backoff_min_ms = settings.backoff_max_ms = 60000;
-    begin_connected(bench, &subject, &settings);
-    must_publish(&subject, "q", "x", 3);
-    assert_true(net_loop_until(bench->loop, &subject.disconnected, 5000));
-    assert_says(&subject.reason, FAULT_AGAIN, "the broker is shutting down (0x8b): maintenance");
-    assert_int_equal(subject.failed, 1);
-    (void)mqtt_client_close(subject.client, 0);
+    begin_connected(bench, subject, &settings);
+    must_publish(subject, "q", "x", 3);
+    assert_true(net_loop_until(bench->loop, &subject->disconnected, 5000));
+    assert_says(&subject->reason, FAULT_AGAIN, "the broker is shutting down (0x8b): maintenance");
+    assert_int_equal(subject->failed, 1);
+    subject->client = mqtt_client_close(subject->client, 0);
 }
 
 static void obeys_the_brokers_limits(void **state) {
     struct bench *bench = *state;
-    struct subject subject;
+    struct subject *const subject = &bench->subjects[0];
     struct mqtt_settings settings = odd_settings_for(bench, "two-at-a-time");
-    begin_connected(bench, &subject, &settings);
-    subject.published_want = 2;
-    must_publish(&subject, "q", "x", 0);
-    must_publish(&subject, "q", "x", 1);
-    assert_int_equal(publish(&subject, "q", "x", 2), FAULT_AGAIN);
-    assert_true(net_loop_until(bench->loop, &subject.all_published, 5000));
-    (void)mqtt_client_close(subject.client, 0);
+    begin_connected(bench, subject, &settings);
+    subject->published_want = 2;
+    must_publish(subject, "q", "x", 0);
+    must_publish(subject, "q", "x", 1);
+    assert_int_equal(publish(subject, "q", "x", 2), FAULT_AGAIN);
+    assert_true(net_loop_until(bench->loop, &subject->all_published, 5000));
+    subject->client = mqtt_client_close(subject->client, 0);
 
     settings = odd_settings_for(bench, "small-packets");
-    begin_connected(bench, &subject, &settings);
+    begin_connected(bench, subject, &settings);
     char text[101] = "";
     memset(text, 'x', 100);
-    assert_int_equal(publish(&subject, "q", text, 0), FAULT_LIMIT);
-    must_publish(&subject, "q", "x", 0);
-    (void)mqtt_client_close(subject.client, 1000);
-    assert_int_equal(subject.published, 1);
+    assert_int_equal(publish(subject, "q", text, 0), FAULT_LIMIT);
+    must_publish(subject, "q", "x", 0);
+    subject->client = mqtt_client_close(subject->client, 1000);
+    assert_int_equal(subject->published, 1);
 }
 
 static void gives_up_on_a_broker_that_says_nothing(void **state) {
     struct bench *bench = *state;
-    struct subject subject;
+    struct subject *const subject = &bench->subjects[0];
     struct mqtt_settings settings = odd_settings_for(bench, "silent");
     settings.connect_timeout_ms = 150;
-    begin(bench, &subject, &settings);
-    assert_true(net_loop_until(bench->loop, &subject.disconnected, 5000));
-    assert_says(&subject.reason, FAULT_TIMEOUT, "no answer to CONNECT in 300 ms");
-    subject.disconnected = false;
-    assert_true(net_loop_until(bench->loop, &subject.disconnected, 5000)); /* it tries again */
-    (void)mqtt_client_close(subject.client, 0);
+    begin(bench, subject, &settings);
+    assert_true(net_loop_until(bench->loop, &subject->disconnected, 5000));
+    assert_says(&subject->reason, FAULT_TIMEOUT, "no answer to CONNECT in 300 ms");
+    subject->disconnected = false;
+    assert_true(net_loop_until(bench->loop, &subject->disconnected, 5000)); /* it tries again */
+    subject->client = mqtt_client_close(subject->client, 0);
 
     settings = odd_settings_for(bench, "nobody");
     settings.host = "broker.invalid";
-    begin(bench, &subject, &settings);
-    assert_true(net_loop_until(bench->loop, &subject.disconnected, 10000));
-    assert_says(&subject.reason, FAULT_SYSTEM, "the name 'broker.invalid' is not resolved");
-    (void)mqtt_client_close(subject.client, 0);
+    begin(bench, subject, &settings);
+    assert_true(net_loop_until(bench->loop, &subject->disconnected, 10000));
+    assert_says(&subject->reason, FAULT_SYSTEM, "the name 'broker.invalid' is not resolved");
+    subject->client = mqtt_client_close(subject->client, 0);
 }
 
 int main(void) {
@@ -484,13 +518,19 @@ int main(void) {
         fprintf(stderr, "skipped: needs %s, /usr/bin/mosquitto_pub, %s and /usr/bin/openssl\n", mosquitto, python);
         return 77;
     }
+#define TEST(name) cmocka_unit_test_teardown(name, clients_close)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(carries_a_message_and_all_that_is_on_it), cmocka_unit_test(keeps_a_retained_message_for_later),
-        cmocka_unit_test(refuses_more_than_the_window), cmocka_unit_test(fails_what_is_in_flight_and_comes_back),
-        cmocka_unit_test(says_what_is_wrong_with_tls), cmocka_unit_test(refuses_wrong_files_at_once),
-        cmocka_unit_test(says_that_its_session_was_taken_over), cmocka_unit_test(loses_nothing_when_the_reader_is_slow),
-        cmocka_unit_test(says_what_the_broker_refuses), cmocka_unit_test(obeys_the_brokers_limits),
-        cmocka_unit_test(gives_up_on_a_broker_that_says_nothing),
+        TEST(carries_a_message_and_all_that_is_on_it),
+        TEST(keeps_a_retained_message_for_later),
+        TEST(refuses_more_than_the_window),
+        TEST(fails_what_is_in_flight_and_comes_back),
+        TEST(says_what_is_wrong_with_tls),
+        TEST(refuses_wrong_files_at_once),
+        TEST(says_that_its_session_was_taken_over),
+        TEST(loses_nothing_when_the_reader_is_slow),
+        TEST(says_what_the_broker_refuses),
+        TEST(obeys_the_brokers_limits),
+        TEST(gives_up_on_a_broker_that_says_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -23,7 +23,8 @@ static void must(bool good, const char *what) {
 
 static void shell(const char *format, const char *folder) {
     char command[4096];
-    must((size_t)snprintf(command, sizeof command, "cd %s && exec >>log 2>&1 && set -e && %s", folder, format) < sizeof command,
+    must((size_t)snprintf(command, sizeof command, "cd %s && exec >>log 2>&1 && set -e && %s", folder, format) <
+             sizeof command,
          "long command");
     if (system(command) == 0) return;
     snprintf(command, sizeof command, "cat %s/log >&2", folder);
@@ -114,7 +115,8 @@ int net_free_port(void) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
     must(fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 &&
-             getsockname(fd, (struct sockaddr *)&address, &size) == 0, "finding a free port");
+             getsockname(fd, (struct sockaddr *)&address, &size) == 0,
+         "finding a free port");
     close(fd);
     return ntohs(address.sin_port);
 }
@@ -132,8 +134,10 @@ struct wait {
 
 static void wait_tick(void *context) {
     struct wait *wait = context;
-    if (*wait->flag || clock_monotonic_ms() >= wait->end_ms) loop_stop(wait->loop);
-    else loop_timer_set(wait->timer, 2);
+    if (*wait->flag || clock_monotonic_ms() >= wait->end_ms)
+        loop_stop(wait->loop);
+    else
+        loop_timer_set(wait->timer, 2);
 }
 
 bool net_loop_until(struct loop *loop, const bool *flag, int64_t deadline_ms) {

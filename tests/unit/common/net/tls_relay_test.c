@@ -17,7 +17,8 @@
 #include "common/net/tls_relay.h"
 
 static int connect_to(uint16_t port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
     close(fd);
@@ -60,7 +61,8 @@ static int setup(void **state) {
     struct fault fault = {0};
     uint16_t port;
     if (tcp_listen_loopback(&bench->listener, &port, &fault) != FAULT_NONE) fail_msg("%s", fault.text);
-    const struct tls_relay_settings settings = {.host = "127.0.0.1", .port = port, .plain_text = true, .connect_timeout_ms = 3000};
+    const struct tls_relay_settings settings = {
+        .host = "127.0.0.1", .port = port, .plain_text = true, .connect_timeout_ms = 3000};
     if (tls_relay_open(&settings, &bench->relay, &fault) != FAULT_NONE) fail_msg("%s", fault.text);
     *state = bench;
     return 0;
