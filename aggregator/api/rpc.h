@@ -6,6 +6,7 @@
 
 #include "aggregator/api/connect.h"
 #include "aggregator/api/tokens.h"
+#include "aggregator/intake/agents.h"
 #include "aggregator/journal/journal.h"
 #include "aggregator/projections/projections.h"
 #include "common/metrics/metrics.h"
@@ -19,6 +20,7 @@ struct rpc_parts {
     struct projections *projections;
     struct tokens *tokens;
     struct metrics *metrics; /* NULL: nothing is counted */
+    struct agents *agents;   /* NULL: none are known */
 };
 
 fault_code rpc_new(const struct rpc_parts *parts, struct rpc **ret_rpc, struct fault *reterr) MUST_CHECK;
@@ -64,8 +66,8 @@ struct rpc_handler {
     rpc_handler_fn *handle;
 };
 extern const struct rpc_handler rpc_command_handlers[], rpc_aggregate_handlers[], rpc_query_handlers[],
-    rpc_log_handlers[];
+    rpc_log_handlers[], rpc_agent_handlers[];
 extern const size_t rpc_command_handlers_count, rpc_aggregate_handlers_count, rpc_query_handlers_count,
-    rpc_log_handlers_count;
+    rpc_log_handlers_count, rpc_agent_handlers_count;
 
 #endif

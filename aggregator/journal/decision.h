@@ -16,7 +16,7 @@
 #include "aggregator/journal/rejection_list.h"
 
 struct decision_counts {
-    uint64_t intents, facts, refused, repeated, missing, unreadable_batches, wrong_tenant, window_repeats;
+    uint64_t intents, facts, refused, repeated, missing, unreadable_batches, wrong_tenant, window_repeats, definitions;
 };
 
 struct decisions {

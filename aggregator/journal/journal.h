@@ -147,6 +147,7 @@ void journal_off_commit(struct journal *journal, journal_commit_fn *call, void *
 struct journal_stats {
     uint64_t commits, commands, intents, facts;
     uint64_t refused, repeated, missing, unreadable_batches, wrong_tenant, window_repeats;
+    uint64_t definitions; /* facts since the start that changed what agents have to measure */
     uint64_t queue_commands, queue_bytes;
     uint64_t last_sequence, rejections;
     uint64_t map_bytes, used_bytes;

@@ -131,6 +131,7 @@ static void stats_update(struct journal *j, size_t commands, int64_t decided_ns,
     s->unreadable_batches = d->counts.unreadable_batches;
     s->wrong_tenant = d->counts.wrong_tenant;
     s->window_repeats = d->counts.window_repeats;
+    s->definitions = d->counts.definitions;
     s->last_sequence = d->facts.last_sequence;
     s->rejections = d->rejections.last + 1 - d->rejections.first;
     s->last_commit_ms = d->now_ms;

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Wiring, and no logic: what is opened first is closed last, but for the journal's callers, which must be silent before
+ * the journal ends. Tokens are looked at again every second, so that one made by the command line works at once. */
+#include "aggregator/aggregator.h"
+
+#include "aggregator/api/api.h"
+#include "aggregator/intake/mqtt_intake.h"
+#include "aggregator/outbox/fact_publisher.h"
+#include "aggregator/projections/projections.h"
+#include "common/base/clock.h"
+#include "common/logging/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+#define METRIC(id, kind, name, labels, help) id,
+#include "aggregator/aggregator_metrics.def"
+#undef METRIC
+    COUNT_MAX_
+};
+static const struct metric_row rows[] = {
+#define METRIC(id, kind, name, labels, help) METRIC_ROW(kind, name, labels, help),
+#include "aggregator/aggregator_metrics.def"
+#undef METRIC
+};
+
+enum { TICK_MS = 1000, HEARTBEAT_MS = 15000, DRAIN_MS = 2000 };
+
+struct aggregator {
+    struct loop *loop;
+    const struct aggregator_settings *settings;
+    int lock_fd;
+    struct metrics *metrics;
+    struct metric_table *table;
+    struct agents *agents;
+    struct journal *journal;
+    struct mqtt_intake *intake;
+    struct fact_publisher *publisher;
+    struct projections *projections;
+    struct outbox *outbox;
+    struct tokens *tokens;
+    struct api *api;
+    struct mqtt_client *mqtt;
+    struct loop_timer *tick_timer;
+    atomic_bool connected; /* for /readyz, which runs on the API's threads */
+    atomic_uint_fast64_t publisher_lag, published;
+    struct log_limit disconnects, token_faults;
+    char journal_path[AGGREGATOR_PATH_BYTES], projections_path[AGGREGATOR_PATH_BYTES],
+        tokens_path[AGGREGATOR_PATH_BYTES];
+    char http_address[64];
+};
+
+static void path_in(const struct aggregator_settings *settings, const char *name,
+                    char ret_path[AGGREGATOR_PATH_BYTES]) {
+    snprintf(ret_path, AGGREGATOR_PATH_BYTES, "%.*s/%s", SLICE_ARG(settings->data.path), name);
+}
+
+void aggregator_tokens_path(const struct aggregator_settings *settings, char ret_path[AGGREGATOR_PATH_BYTES]) {
+    path_in(settings, "tokens", ret_path);
+}
+
+/* ---- the data folder ---- */
+
+static fault_code lock_folder(struct aggregator *a, struct fault *reterr) {
+    char path[AGGREGATOR_PATH_BYTES];
+    const char *folder = setting_text(a->settings->data.path);
+    if (mkdir(folder, 0700) && errno != EEXIST)
+        return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make data.path '%s'", folder);
+    path_in(a->settings, "lock", path);
+    a->lock_fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (a->lock_fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open '%s'", path);
+    if (flock(a->lock_fd, LOCK_EX | LOCK_NB))
+        return fault_set(reterr, FAULT_CONFLICT,
+                         "data.path '%s' is in use by another picket-aggregator: a journal has one writer", folder);
+    return FAULT_NONE;
+}
+
+/* ---- MQTT ---- */
+
+static void on_connected(void *context, bool session_present) {
+    struct aggregator *a = context;
+    atomic_store(&a->connected, true);
+    LOG_INFO("mqtt", "connected", LOG_SLICE("broker", a->settings->mqtt.host));
+    mqtt_intake_on_connected(a->intake);
+    fact_publisher_on_connected(a->publisher);
+}
+
+static void on_disconnected(void *context, const struct fault *reason) {
+    struct aggregator *a = context;
+    uint64_t held;
+    atomic_store(&a->connected, false);
+    if (log_limit_pass(&a->disconnects, clock_monotonic_ms(), 10000, &held))
+        LOG_WARN("mqtt", "disconnected", LOG_FAULT(reason),
+                 LOG_TEXT("instead", "connecting again with back-off; agents keep their queues"),
+                 LOG_UINT("repeats", held));
+}
+
+static void on_message(void *context, const struct mqtt_message *message) {
+    mqtt_intake_on_message(((struct aggregator *)context)->intake, message);
+}
+
+static void on_published(void *context, uint64_t token, const struct fault *fault) {
+    struct aggregator *a = context;
+    if (token & FACT_PUBLISHER_TOKEN)
+        fact_publisher_on_published(a->publisher, token, fault);
+    else
+        mqtt_intake_on_published(a->intake);
+}
+
+static fault_code connect_broker(struct aggregator *a, struct fault *reterr) {
+    const struct aggregator_settings *s = a->settings;
+    if (s->mqtt.disabled) return FAULT_NONE;
+    const struct mqtt_settings settings = {
+        .host = setting_text(s->mqtt.host),
+        .port = (uint16_t)s->mqtt.port,
+        .plain_text = s->mqtt.plain_text,
+        .ca_path = setting_text(s->mqtt.ca),
+        .certificate_path = setting_text(s->mqtt.certificate),
+        .key_path = setting_text(s->mqtt.key),
+        .server_name = setting_text(s->mqtt.server_name),
+        .client_id = setting_text(s->mqtt.client_id),
+        .inflight_max = (unsigned)s->mqtt.inflight_max,
+        .inflight_bytes_max = (size_t)s->mqtt.inflight_bytes_max,
+        .keep_alive_ms = s->mqtt.keep_alive_ms,
+        .connect_timeout_ms = s->mqtt.connect_timeout_ms,
+        .backoff_min_ms = s->mqtt.backoff_ms_min,
+        .backoff_max_ms = s->mqtt.backoff_ms_max,
+        .clean_start = true, /* agents send again what was not committed: nothing depends on the broker's memory */
+        .subscriptions = mqtt_intake_subscriptions,
+    };
+    const struct mqtt_callbacks callbacks = {on_connected, on_disconnected, on_message, on_published, a};
+    if (mqtt_client_open(a->loop, &settings, &callbacks, &a->mqtt, reterr))
+        return fault_wrap(reterr, "connect to the broker");
+    mqtt_intake_use(a->intake, a->mqtt);
+    fact_publisher_client(a->publisher, a->mqtt);
+    return FAULT_NONE;
+}
+
+/* ---- what others ask ---- */
+
+static uint64_t newest_sequence(void *context) {
+    return journal_last_sequence(((struct aggregator *)context)->journal);
+}
+
+static void not_ready(void *context, struct text *reasons) {
+    struct aggregator *a = context;
+    struct journal_stats journal;
+    journal_stats(a->journal, &journal);
+    if (journal.refusing) text_format(reasons, "the journal takes no commands: %s\n", journal.refusing_reason.text);
+    if (!a->settings->mqtt.disabled && !atomic_load(&a->connected))
+        text_format(reasons, "not connected to the broker\n");
+    const uint64_t newest = journal_last_sequence(a->journal), shown = projections_sequence(a->projections);
+    if (newest > shown && newest - shown > (uint64_t)a->settings->ready.lag_max)
+        text_format(reasons, "the projections are %llu facts behind\n", (unsigned long long)(newest - shown));
+}
+
+static void set_metrics(void *context) {
+    struct aggregator *a = context;
+    struct journal_stats s;
+    journal_stats(a->journal, &s);
+    metric_count_to(a->table, COUNT_JOURNAL_COMMITS, s.commits);
+    metric_count_to(a->table, COUNT_JOURNAL_INTENTS, s.intents);
+    metric_count_to(a->table, COUNT_JOURNAL_FACTS, s.facts);
+    metric_count_to(a->table, COUNT_JOURNAL_REFUSED, s.refused);
+    metric_count_to(a->table, COUNT_JOURNAL_REPEATED, s.repeated);
+    metric_count_to(a->table, COUNT_JOURNAL_MISSING, s.missing);
+    metric_count_to(a->table, COUNT_JOURNAL_UNREADABLE, s.unreadable_batches);
+    metric_count_to(a->table, COUNT_JOURNAL_WRONG_TENANT, s.wrong_tenant);
+    metric_count_to(a->table, COUNT_JOURNAL_WINDOW_REPEATS, s.window_repeats);
+    metric_set(a->table, COUNT_JOURNAL_QUEUE_COMMANDS, (double)s.queue_commands);
+    metric_set(a->table, COUNT_JOURNAL_QUEUE_BYTES, (double)s.queue_bytes);
+    metric_set(a->table, COUNT_JOURNAL_SEQUENCE, (double)s.last_sequence);
+    metric_set(a->table, COUNT_JOURNAL_REJECTIONS, (double)s.rejections);
+    metric_set(a->table, COUNT_JOURNAL_USED_BYTES, (double)s.used_bytes);
+    metric_set(a->table, COUNT_JOURNAL_MAP_BYTES, (double)s.map_bytes);
+    metric_set(a->table, COUNT_JOURNAL_REFUSING, s.refusing);
+    metric_set(a->table, COUNT_JOURNAL_DECIDE_SECONDS, (double)s.decide_ns * 1e-9);
+    metric_set(a->table, COUNT_JOURNAL_COMMIT_SECONDS, (double)s.commit_ns * 1e-9);
+    const uint64_t newest = journal_last_sequence(a->journal), shown = projections_sequence(a->projections);
+    metric_set(a->table, COUNT_OUTBOX_LAG_PROJECTIONS, newest > shown ? (double)(newest - shown) : 0);
+    metric_set(a->table, COUNT_OUTBOX_LAG_PUBLISHER, (double)atomic_load(&a->publisher_lag));
+    metric_count_to(a->table, COUNT_OUTBOX_PUBLISHED, atomic_load(&a->published));
+    metric_set(a->table, COUNT_MQTT_CONNECTED, atomic_load(&a->connected));
+    metric_set(a->table, COUNT_INTAKE_AGENTS, (double)agents_count(a->agents));
+}
+
+static void tick(void *context) {
+    struct aggregator *a = context;
+    struct fact_publisher_stats publisher;
+    fact_publisher_stats(a->publisher, &publisher);
+    atomic_store(&a->publisher_lag, publisher.lag);
+    atomic_store(&a->published, publisher.published);
+    bool changed = false;
+    struct fault fault;
+    uint64_t held;
+    if (tokens_refresh(a->tokens, &changed, &fault) &&
+        log_limit_pass(&a->token_faults, clock_monotonic_ms(), 60000, &held))
+        LOG_WARN("api", "tokens_not_read", LOG_FAULT(&fault), LOG_TEXT("instead", "the tokens stay as they were"));
+    if (changed) LOG_INFO("api", "tokens_read", LOG_UINT("count", tokens_count(a->tokens)));
+    loop_timer_set(a->tick_timer, TICK_MS);
+}
+
+/* ---- life ---- */
+
+static fault_code open_store(struct aggregator *a, struct fault *reterr) {
+    const struct aggregator_settings *s = a->settings;
+    path_in(s, "journal", a->journal_path);
+    path_in(s, "projections.sqlite", a->projections_path);
+    aggregator_tokens_path(s, a->tokens_path);
+    const struct journal_settings journal = {
+        .path = a->journal_path,
+        .map_bytes = (uint64_t)s->data.map_bytes,
+        .sync = KV_SYNC_FULL,
+        .queue_commands_max = (size_t)s->journal.queue_commands_max,
+        .queue_bytes_max = (size_t)s->journal.queue_bytes_max,
+        .commit_intents_max = (size_t)s->journal.commit_intents_max,
+        .rejections_max = (uint64_t)s->journal.rejections_max,
+        .alert_expiry_ms = s->journal.alert_expiry_ms,
+    };
+    if (journal_open(&journal, &a->journal, reterr)) return fault_wrap(reterr, "open the journal");
+    if (mqtt_intake_new(a->loop, a->journal, a->agents, a->metrics, &a->intake, reterr)) return reterr->code;
+    if (fact_publisher_new(a->loop, a->journal, &a->publisher, reterr)) return reterr->code;
+    const struct projections_settings projections = {
+        .path = a->projections_path,
+        .readers = (unsigned)s->projections.readers,
+        .retention_days = (unsigned)s->projections.retention_days,
+        .newest_sequence = newest_sequence,
+        .newest_context = a,
+    };
+    if (projections_open(&projections, &a->projections, reterr)) return fault_wrap(reterr, "open the projections");
+    if (outbox_new(a->journal, &a->outbox, reterr)) return reterr->code;
+    const struct outbox_consumer consumer = projections_consumer(a->projections);
+    if (outbox_add(a->outbox, &consumer, reterr)) return reterr->code;
+    return tokens_open(a->tokens_path, &a->tokens, reterr);
+}
+
+static fault_code open_api(struct aggregator *a, struct fault *reterr) {
+    const struct aggregator_settings *s = a->settings;
+    snprintf(a->http_address, sizeof a->http_address, "%.*s", SLICE_ARG(s->http.address));
+    const struct api_settings settings = {
+        .http = {.address = a->http_address,
+                 .port = (uint16_t)s->http.port,
+                 .threads = (unsigned)s->http.threads,
+                 .connections_max = (unsigned)s->http.connections_max,
+                 .body_bytes_max = (size_t)s->http.body_bytes_max,
+                 .idle_timeout_ms = s->http.idle_timeout_ms,
+                 .certificate_path = setting_text(s->http.tls_certificate),
+                 .key_path = setting_text(s->http.tls_key)},
+        .plain_text_anywhere = s->http.plain_text,
+        .event_streams_max = (size_t)s->http.event_streams_max,
+        .heartbeat_ms = HEARTBEAT_MS,
+        .not_ready = not_ready,
+        .not_ready_context = a,
+    };
+    const struct rpc_parts parts = {.journal = a->journal,
+                                    .projections = a->projections,
+                                    .tokens = a->tokens,
+                                    .metrics = a->metrics,
+                                    .agents = a->agents};
+    return api_open(&settings, &parts, &a->api, reterr);
+}
+
+static fault_code open_all(struct aggregator *a, struct fault *reterr) {
+    if (lock_folder(a, reterr)) return reterr->code;
+    a->agents = agents_new();
+    a->metrics = metrics_new("picket-aggregator");
+    a->tick_timer = loop_timer_new(a->loop, tick, a);
+    if (!a->agents || !a->metrics || !a->tick_timer) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    if (metrics_add(a->metrics, rows, COUNT_MAX_, &a->table, reterr)) return reterr->code;
+    if (open_store(a, reterr)) return reterr->code;
+    if (metrics_on_read(a->metrics, set_metrics, a, reterr)) return reterr->code;
+    if (open_api(a, reterr)) return reterr->code;
+    if (outbox_start(a->outbox, reterr)) return reterr->code;
+    if (connect_broker(a, reterr)) return reterr->code;
+    loop_timer_set(a->tick_timer, 0);
+    return FAULT_NONE;
+}
+
+fault_code aggregator_open(struct loop *loop, const struct aggregator_settings *settings,
+                           struct aggregator **ret_aggregator, struct fault *reterr) {
+    struct aggregator *a = calloc(1, sizeof *a);
+    if (!a) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    a->loop = loop;
+    a->settings = settings;
+    a->lock_fd = -1;
+    const fault_code code = open_all(a, reterr);
+    if (code) {
+        aggregator_close(a);
+        return code;
+    }
+    LOG_INFO("aggregator", "started", LOG_TEXT("address", a->http_address), LOG_UINT("port", api_port(a->api)),
+             LOG_UINT("sequence", journal_last_sequence(a->journal)));
+    *ret_aggregator = a;
+    return FAULT_NONE;
+}
+
+struct aggregator *aggregator_close(struct aggregator *a) {
+    if (!a) return NULL;
+    if (a->intake) mqtt_intake_use(a->intake, NULL);
+    if (a->publisher) fact_publisher_client(a->publisher, NULL);
+    mqtt_client_close(a->mqtt, DRAIN_MS);
+    api_close(a->api);
+    outbox_stop(a->outbox);
+    fact_publisher_free(a->publisher);
+    journal_close(a->journal);
+    mqtt_intake_free(a->intake);
+    projections_close(a->projections);
+    tokens_close(a->tokens);
+    loop_timer_free(a->tick_timer);
+    metrics_free(a->metrics);
+    agents_free(a->agents);
+    if (a->lock_fd >= 0) close(a->lock_fd);
+    free(a);
+    return NULL;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One row a key. What rows cannot say (what goes with what) is checked behind them and reported in the same way. */
+#include "aggregator/aggregator_settings.h"
+
+#include "common/logging/log.h"
+
+#define SETTING(...) SETTING_ROW(struct aggregator_settings, __VA_ARGS__)
+
+static const struct setting_row rows[] = {
+    SETTING("data.path", PATH, data.path, "/var/lib/picket-aggregator", NULL, NULL,
+            "folder of the journal, the projections and the tokens; no network file system"),
+    SETTING("data.map_bytes", BYTES, data.map_bytes, "64GiB", "64MiB", "16TiB",
+            "address space of the journal and so its largest size; the disk is used as it grows"),
+    SETTING("http.address", TEXT, http.address, "127.0.0.1", "1", "45", "where the API listens; an IP address"),
+    SETTING("http.port", INT, http.port, "8420", "0", "65535", "its port; 0 takes a free one"),
+    SETTING("http.threads", INT, http.threads, "2", "1", "64", "threads that answer requests"),
+    SETTING("http.connections_max", INT, http.connections_max, "1024", "8", "65000", "connections at one time"),
+    SETTING("http.body_bytes_max", BYTES, http.body_bytes_max, "1MiB", "64KiB", "16MiB", "a larger request is refused"),
+    SETTING("http.idle_timeout", DURATION, http.idle_timeout_ms, "2m", "1s", "1h",
+            "a connection that is silent for longer is closed"),
+    SETTING("http.event_streams_max", INT, http.event_streams_max, "256", "1", "10000", "open streams of /events"),
+    SETTING("http.tls.certificate", PATH, http.tls_certificate, "", NULL, NULL,
+            "the server's certificate chain, PEM; without it plain text"),
+    SETTING("http.tls.key", PATH, http.tls_key, "", NULL, NULL, "its key, PEM"),
+    SETTING("http.plain_text", BOOL, http.plain_text, "false", NULL, NULL,
+            "allow plain text on an address that is not loopback: behind a proxy that speaks TLS"),
+    SETTING("mqtt.disabled", BOOL, mqtt.disabled, "false", NULL, NULL, "no broker: the API only"),
+    SETTING("mqtt.host", TEXT, mqtt.host, "", NULL, "253", "the broker; required unless disabled"),
+    SETTING("mqtt.port", INT, mqtt.port, "8883", "1", "65535", "its port"),
+    SETTING("mqtt.ca", PATH, mqtt.ca, "", NULL, NULL,
+            "certificate authority that the broker's certificate must be from, PEM; required unless plain_text"),
+    SETTING("mqtt.certificate", PATH, mqtt.certificate, "", NULL, NULL,
+            "the aggregator's certificate, PEM; required unless plain_text"),
+    SETTING("mqtt.key", PATH, mqtt.key, "", NULL, NULL, "its key, PEM; required unless plain_text"),
+    SETTING("mqtt.server_name", TEXT, mqtt.server_name, "", NULL, "253",
+            "name in the broker's certificate, where it is not mqtt.host"),
+    SETTING("mqtt.client_id", TEXT, mqtt.client_id, "picket-aggregator", "1", "64", "who we are to the broker"),
+    SETTING("mqtt.plain_text", BOOL, mqtt.plain_text, "false", NULL, NULL,
+            "no TLS: for a broker on this machine, in tests only"),
+    SETTING("mqtt.keep_alive", DURATION, mqtt.keep_alive_ms, "30s", "5s", "10m",
+            "a connection that is silent for longer is dead"),
+    SETTING("mqtt.connect_timeout", DURATION, mqtt.connect_timeout_ms, "10s", "1s", "1m",
+            "for TCP, TLS and MQTT together"),
+    SETTING("mqtt.backoff_min", DURATION, mqtt.backoff_ms_min, "200ms", "50ms", "1m",
+            "wait before the first new attempt; doubled by each that fails, with jitter"),
+    SETTING("mqtt.backoff_max", DURATION, mqtt.backoff_ms_max, "10s", "100ms", "10m",
+            "longest wait between two attempts"),
+    SETTING("mqtt.inflight_max", INT, mqtt.inflight_max, "500", "1", "1000",
+            "facts and acks published and not yet taken by the broker"),
+    SETTING("mqtt.inflight_bytes_max", BYTES, mqtt.inflight_bytes_max, "4MiB", "1MiB", "64MiB", "their bytes"),
+    SETTING("journal.queue_commands_max", INT, journal.queue_commands_max, "8192", "16", "1000000",
+            "commands and batches that wait for the writer"),
+    SETTING("journal.queue_bytes_max", BYTES, journal.queue_bytes_max, "64MiB", "2MiB", "4GiB", "their bytes"),
+    SETTING("journal.commit_intents_max", INT, journal.commit_intents_max, "16384", "1", "1000000",
+            "intents in one transaction"),
+    SETTING("journal.rejections_max", INT, journal.rejections_max, "100000", "100", "10000000",
+            "refused intents that are kept; the oldest go first"),
+    SETTING("journal.alert_expiry", DURATION, journal.alert_expiry_ms, "5m", "10s", "7d",
+            "a firing alert without an end expires when it was not repeated for so long"),
+    SETTING("projections.readers", INT, projections.readers, "4", "1", "64", "queries at one time"),
+    SETTING("projections.retention_days", INT, projections.retention_days, "100", "31", "3650",
+            "windows older than this leave the charts"),
+    SETTING("ready.lag_max", INT, ready.lag_max, "50000", "1", "1000000000",
+            "facts that the projections may be behind before /readyz says no"),
+    SETTING_ENUM(struct aggregator_settings, "log.level", log_level, log_level_names, "info",
+                 "least important lines that are written"),
+    SETTING_ENUM(struct aggregator_settings, "log.format", log_format, log_format_names, "logfmt", "shape of a line"),
+    SETTING("log.debug", TEXT, log_debug, "", NULL, "256",
+            "areas whose debug lines are written, such as `intake,journal`"),
+};
+
+const struct setting_table aggregator_setting_table =
+    SETTING_TABLE("picket-aggregator", struct aggregator_settings, rows);
+
+static void check(struct settings *read, const struct aggregator_settings *s) {
+    if (!s->http.tls_certificate.size != !s->http.tls_key.size)
+        settings_mistake(read, s->http.tls_certificate.size ? &s->http.tls_certificate : &s->http.tls_key,
+                         "http.tls.certificate and http.tls.key go together");
+    if (s->mqtt.backoff_ms_min > s->mqtt.backoff_ms_max)
+        settings_mistake(read, &s->mqtt.backoff_ms_min, "mqtt.backoff_min is longer than mqtt.backoff_max");
+    if (s->mqtt.disabled) return;
+    if (!s->mqtt.host.size) settings_mistake(read, &s->mqtt.host, "mqtt.host is required (or mqtt.disabled: true)");
+    if (s->mqtt.plain_text) return;
+    if (!s->mqtt.ca.size) settings_mistake(read, &s->mqtt.ca, "mqtt.ca is required: the broker must prove who it is");
+    if (!s->mqtt.certificate.size) settings_mistake(read, &s->mqtt.certificate, "mqtt.certificate is required");
+    if (!s->mqtt.key.size) settings_mistake(read, &s->mqtt.key, "mqtt.key is required");
+}
+
+fault_code aggregator_settings_read(const char *path, char *const *environment, struct arena *arena,
+                                    struct aggregator_settings *ret_settings, struct setting_texts *ret_mistakes,
+                                    struct fault *reterr) {
+    *ret_mistakes = (struct setting_texts){0};
+    struct settings *read = settings_new(&aggregator_setting_table, arena);
+    if (!read) return fault_set(reterr, FAULT_LIMIT, "read '%s': out of memory", path);
+    fault_code code = settings_read_file(read, path, environment, ret_settings, reterr);
+    if (code && code != FAULT_INPUT) return code;
+    check(read, ret_settings);
+    const size_t count = settings_mistakes_count(read);
+    if (!count) return code;
+    slice *items = arena_alloc_array(arena, count, sizeof *items);
+    if (!items) return fault_set(reterr, FAULT_LIMIT, "read '%s': out of memory", path);
+    for (size_t i = 0; i < count; i++) items[i] = slice_from_text(settings_mistake_at(read, i));
+    *ret_mistakes = (struct setting_texts){items, count};
+    return settings_result(read, reterr);
+}

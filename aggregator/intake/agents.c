@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * An array in order of appearance and a table over it, under one lock that is held for copies only. The journal's
+ * writer thread reports here, so nothing in here waits. Streams that ended give up their place when it is needed: the
+ * retained ack has told the agent by then. */
+#include "aggregator/intake/agents.h"
+
+#include "common/base/checksum.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { SLOTS = 65536, KEY_BYTES = 160, EPOCH_BYTES = 36 };
+
+struct agent {
+    char key[KEY_BYTES]; /* tenant/agent */
+    size_t tenant_size, key_size;
+    char epoch[EPOCH_BYTES];
+    size_t epoch_size;
+    uint8_t *status;
+    size_t status_size;
+    int64_t last_seen_ms;
+    uint64_t committed, missing, refused;
+    struct agent_stream streams[AGENT_STREAMS_MAX];
+    size_t streams_count;
+    bool due;
+};
+
+struct agents {
+    pthread_mutex_t lock;
+    struct agent **items;
+    size_t count, capacity;
+    uint32_t *slots; /* item + 1 */
+};
+
+struct agents *agents_new(void) {
+    struct agents *agents = calloc(1, sizeof *agents);
+    if (!agents) return NULL;
+    pthread_mutex_init(&agents->lock, NULL);
+    agents->slots = calloc(SLOTS, sizeof *agents->slots);
+    return agents->slots ? agents : agents_free(agents);
+}
+
+struct agents *agents_free(struct agents *agents) {
+    if (!agents) return NULL;
+    for (size_t i = 0; i < agents->count; i++) {
+        free(agents->items[i]->status);
+        free(agents->items[i]);
+    }
+    free(agents->items);
+    free(agents->slots);
+    pthread_mutex_destroy(&agents->lock);
+    free(agents);
+    return NULL;
+}
+
+static bool agent_is(const struct agent *agent, slice tenant, slice name) {
+    return agent->tenant_size == tenant.size && agent->key_size == tenant.size + 1 + name.size &&
+           memcmp(agent->key, tenant.data, tenant.size) == 0 &&
+           memcmp(agent->key + tenant.size + 1, name.data, name.size) == 0;
+}
+
+static size_t slot_of(const struct agents *agents, slice tenant, slice name) {
+    size_t slot = hash_bytes(name, hash_bytes(tenant, 0)) % SLOTS;
+    while (agents->slots[slot] && !agent_is(agents->items[agents->slots[slot] - 1], tenant, name))
+        slot = (slot + 1) % SLOTS;
+    return slot;
+}
+
+/* With the lock held. NULL: too many, too long a name, or no memory. */
+static struct agent *find_or_add(struct agents *agents, slice tenant, slice name, bool *ret_new) {
+    if (!tenant.size || !name.size || tenant.size + 1 + name.size > KEY_BYTES) return NULL;
+    const size_t slot = slot_of(agents, tenant, name);
+    *ret_new = false;
+    if (agents->slots[slot]) return agents->items[agents->slots[slot] - 1];
+    if (agents->count == AGENTS_MAX) return NULL;
+    if (agents->count == agents->capacity) {
+        const size_t capacity = agents->capacity ? agents->capacity * 2 : 16;
+        struct agent **items = realloc(agents->items, capacity * sizeof *items);
+        if (!items) return NULL;
+        agents->items = items;
+        agents->capacity = capacity;
+    }
+    struct agent *agent = calloc(1, sizeof *agent);
+    if (!agent) return NULL;
+    memcpy(agent->key, tenant.data, tenant.size);
+    agent->key[tenant.size] = '/';
+    memcpy(agent->key + tenant.size + 1, name.data, name.size);
+    agent->tenant_size = tenant.size;
+    agent->key_size = tenant.size + 1 + name.size;
+    agents->items[agents->count++] = agent;
+    agents->slots[slot] = (uint32_t)agents->count;
+    *ret_new = true;
+    return agent;
+}
+
+fault_code agents_status(struct agents *agents, slice tenant, slice name, slice status, int64_t now_ms, bool *ret_new,
+                         struct fault *reterr) {
+    uint8_t *copy = malloc(status.size ? status.size : 1);
+    if (!copy) return fault_set(reterr, FAULT_LIMIT, "keep an agent's status: out of memory");
+    if (status.size) memcpy(copy, status.data, status.size);
+    pthread_mutex_lock(&agents->lock);
+    struct agent *agent = find_or_add(agents, tenant, name, ret_new);
+    if (agent) {
+        free(agent->status);
+        agent->status = copy;
+        agent->status_size = status.size;
+        agent->last_seen_ms = now_ms;
+    }
+    pthread_mutex_unlock(&agents->lock);
+    if (agent) return FAULT_NONE;
+    free(copy);
+    return fault_set(reterr, FAULT_LIMIT,
+                     "keep the status of '%.*s/%.*s': %d agents are known, as many as there may be", SLICE_ARG(tenant),
+                     SLICE_ARG(name), AGENTS_MAX);
+}
+
+static struct agent_stream *stream_of(struct agent *agent, uint64_t stream) {
+    size_t oldest_ended = AGENT_STREAMS_MAX;
+    for (size_t i = 0; i < agent->streams_count; i++) {
+        if (agent->streams[i].stream == stream) return &agent->streams[i];
+        if (agent->streams[i].ended && oldest_ended == AGENT_STREAMS_MAX) oldest_ended = i;
+    }
+    if (agent->streams_count == AGENT_STREAMS_MAX) {
+        if (oldest_ended == AGENT_STREAMS_MAX) oldest_ended = 0;
+        memmove(&agent->streams[oldest_ended], &agent->streams[oldest_ended + 1],
+                (--agent->streams_count - oldest_ended) * sizeof *agent->streams);
+    }
+    struct agent_stream *added = &agent->streams[agent->streams_count++];
+    *added = (struct agent_stream){.stream = stream};
+    return added;
+}
+
+void agents_batch(struct agents *agents, const struct journal_batch_outcome *outcome, int64_t now_ms, bool *ret_new) {
+    *ret_new = false;
+    pthread_mutex_lock(&agents->lock);
+    struct agent *agent = find_or_add(agents, outcome->tenant, outcome->agent, ret_new);
+    if (agent && outcome->epoch.size == EPOCH_BYTES) {
+        if (agent->epoch_size != EPOCH_BYTES || memcmp(agent->epoch, outcome->epoch.data, EPOCH_BYTES) != 0) {
+            memcpy(agent->epoch, outcome->epoch.data, EPOCH_BYTES);
+            agent->epoch_size = EPOCH_BYTES;
+            agent->streams_count = 0;
+        }
+        struct agent_stream *stream = stream_of(agent, outcome->stream);
+        stream->committed_sequence = outcome->committed_sequence;
+        stream->wanted_sequence = outcome->wanted_sequence;
+        stream->missing += outcome->missing;
+        stream->ended = outcome->stream_ended;
+        agent->committed += outcome->applied + outcome->refused;
+        agent->missing += outcome->missing;
+        agent->refused += outcome->refused;
+        agent->last_seen_ms = now_ms;
+        agent->due = true;
+    }
+    pthread_mutex_unlock(&agents->lock);
+}
+
+/* With the lock held. */
+static bool view_of(const struct agent *agent, struct arena *arena, struct agent_view *ret_view) {
+    const slice key = arena_copy(arena, slice_of(agent->key, agent->key_size));
+    const slice epoch = arena_copy(arena, slice_of(agent->epoch, agent->epoch_size));
+    const slice status = arena_copy(arena, slice_of(agent->status, agent->status_size));
+    struct agent_stream *streams = arena_alloc_array(arena, agent->streams_count + 1, sizeof *streams);
+    if (!key.data || !epoch.data || !status.data || !streams) return false;
+    memcpy(streams, agent->streams, agent->streams_count * sizeof *streams);
+    *ret_view = (struct agent_view){.tenant = slice_first(key, agent->tenant_size),
+                                    .agent = slice_from(key, agent->tenant_size + 1),
+                                    .epoch = epoch,
+                                    .status = status,
+                                    .last_seen_ms = agent->last_seen_ms,
+                                    .committed = agent->committed,
+                                    .missing = agent->missing,
+                                    .refused = agent->refused,
+                                    .streams = streams,
+                                    .streams_count = agent->streams_count};
+    return true;
+}
+
+bool agents_take_due(struct agents *agents, size_t *at, struct arena *arena, struct agent_view *ret_view) {
+    bool found = false;
+    pthread_mutex_lock(&agents->lock);
+    for (; *at < agents->count && !found; ++*at) {
+        struct agent *agent = agents->items[*at];
+        if (agent->due && view_of(agent, arena, ret_view)) {
+            agent->due = false;
+            found = true;
+        }
+    }
+    pthread_mutex_unlock(&agents->lock);
+    return found;
+}
+
+void agents_put_back(struct agents *agents, slice tenant, slice name) {
+    pthread_mutex_lock(&agents->lock);
+    const uint32_t item = agents->slots[slot_of(agents, tenant, name)];
+    if (item) agents->items[item - 1]->due = true;
+    pthread_mutex_unlock(&agents->lock);
+}
+
+bool agents_at(struct agents *agents, size_t index, struct arena *arena, struct agent_view *ret_view) {
+    pthread_mutex_lock(&agents->lock);
+    const bool found = index < agents->count && view_of(agents->items[index], arena, ret_view);
+    pthread_mutex_unlock(&agents->lock);
+    return found;
+}
+
+bool agents_find(struct agents *agents, slice tenant, slice name, struct arena *arena, struct agent_view *ret_view) {
+    pthread_mutex_lock(&agents->lock);
+    const uint32_t item = agents->slots[slot_of(agents, tenant, name)];
+    const bool found = item && view_of(agents->items[item - 1], arena, ret_view);
+    pthread_mutex_unlock(&agents->lock);
+    return found;
+}
+
+size_t agents_count(struct agents *agents) {
+    pthread_mutex_lock(&agents->lock);
+    const size_t count = agents->count;
+    pthread_mutex_unlock(&agents->lock);
+    return count;
+}
