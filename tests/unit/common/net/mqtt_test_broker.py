@@ -66,6 +66,9 @@ def serve(sock):
                 properties = bytes([31, 0, len(text)]) + text
                 sock.sendall(packet(0xE0, bytes([0x8B, len(properties)]) + properties))
                 return
+            elif name == "twin":
+                sock.sendall(packet(0xE0, bytes([0x8E, 0])))
+                return
             elif name == "two-at-a-time":
                 held.append(identifier)
                 if len(held) == 2:  # never before two are there: a smaller window would hang
