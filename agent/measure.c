@@ -26,6 +26,7 @@ enum {
     SEAL_AGAIN_MS = 100, /* a window is over, but a scrape of it is in flight */
     WAIT_MS_MAX = 60 * 1000,
     SHED_BYTES = 256 * 1024,
+    INTENT_BLOCK_BYTES = 96 * 1024, /* holds the windows of one seal */
     INTENT_ARENA_BYTES = 4 * 1024 * 1024,
     CONFIG_ARENA_BYTES = 256 * 1024 * 1024,
     REPEAT_MS = 60 * 1000, /* a fault that repeats is logged so often */
@@ -305,7 +306,7 @@ fault_code measure_new(const struct measure_parts *parts, const struct agent_set
     measure->settings = settings;
     if (notes_bytes) ret_notes[0] = '\0';
     measure->config = arena_new(8 * 1024, CONFIG_ARENA_BYTES);
-    measure->intents = arena_new(64 * 1024, INTENT_ARENA_BYTES);
+    measure->intents = arena_new(INTENT_BLOCK_BYTES, INTENT_ARENA_BYTES);
     measure->seal_timer = loop_timer_new(parts->loop, on_seal_timer, measure);
     measure->health_timer = loop_timer_new(parts->loop, on_health_timer, measure);
     fault_code code = FAULT_NONE;
@@ -390,6 +391,20 @@ static void store_fold(struct measure *measure) {
                  LOG_TEXT("instead", "kept in memory, stored with the next windows"));
 }
 
+/* A target that stays keeps what was last said of it. */
+static void take_over_reports(struct measure *measure, const struct measure *old) {
+    for (size_t i = 0; i < measure->targets_count + measure->probes_count; i++) {
+        for (size_t o = 0; o < old->targets_count + old->probes_count; o++) {
+            if (!slice_equal(measure->sources[i].name, old->sources[o].name)) continue;
+            memcpy(measure->sources[i].error, old->sources[o].error, ERROR_BYTES);
+            measure->reports[i] = old->reports[o];
+            measure->reports[i].name = measure->sources[i].name;
+            measure->reports[i].error = measure->sources[i].error;
+            break;
+        }
+    }
+}
+
 void measure_take_over(struct measure *measure, struct measure *old) {
     struct fault fault;
     stop(old);
@@ -401,6 +416,7 @@ void measure_take_over(struct measure *measure, struct measure *old) {
     measure->stats.observations_stored = old->stats.observations_stored;
     measure->stats.store_failures = old->stats.store_failures;
     measure->stats.last_success_ms = old->stats.last_success_ms;
+    take_over_reports(measure, old);
     measure_free(old);
 }
 

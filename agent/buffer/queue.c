@@ -658,7 +658,7 @@ fault_code queue_read(struct queue *queue, uint32_t number, uint64_t after_seque
     }
 }
 
-void queue_stats(struct queue *queue, struct queue_stats *ret_stats) {
+void queue_stats(const struct queue *queue, struct queue_stats *ret_stats) {
     struct queue_stats stats = {.quarantined = queue->book.quarantined, .bytes_max = queue->bytes_max};
     memcpy(stats.shed, queue->book.shed, sizeof stats.shed);
     memcpy(stats.appended, queue->appended, sizeof stats.appended);
@@ -669,7 +669,5 @@ void queue_stats(struct queue *queue, struct queue_stats *ret_stats) {
         if (stream->records && (stats.oldest_ms == 0 || stream->oldest_ms < stats.oldest_ms))
             stats.oldest_ms = stream->oldest_ms;
     }
-    struct kv_stats store;
-    if (!kv_stats(queue->kv, &store, NULL)) stats.file_bytes = store.used_bytes;
     *ret_stats = stats;
 }

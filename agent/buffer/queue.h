@@ -120,8 +120,7 @@ struct queue_stats {
     uint64_t quarantined;                                            /* since the queue was made */
     uint64_t bytes_max;
     int64_t oldest_ms; /* 0: empty */
-    uint64_t file_bytes;
 };
-void queue_stats(struct queue *queue, struct queue_stats *ret_stats);
+void queue_stats(const struct queue *queue, struct queue_stats *ret_stats);
 
 #endif
