@@ -16,24 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/agent_metrics.h"
 #include "agent/measure.h"
 #include "agent/pages.h"
 #include "agent/readiness.h"
-#include "agent/ship/shipper.h"
 #include "common/base/clock.h"
 #include "common/logging/log.h"
-
-enum {
-#define METRIC(id, kind, name, labels, help) id,
-#include "agent/agent_metrics.def"
-#undef METRIC
-    AGENT_METRICS_MAX_
-};
-static const struct metric_row rows[] = {
-#define METRIC(id, kind, name, labels, help) METRIC_ROW(kind, name, labels, help),
-#include "agent/agent_metrics.def"
-#undef METRIC
-};
 
 enum {
     FILE_ARENA_BYTES = 128 * 1024 * 1024,
@@ -235,7 +223,7 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
     pipeline->status_timer = loop_timer_new(pipeline->loop, on_status_timer, pipeline);
     if (!pipeline->metrics || !pipeline->report_arena || !pipeline->tick_timer || !pipeline->status_timer)
         return fault_set(reterr, FAULT_LIMIT, "out of memory");
-    fault_code code = metrics_add(pipeline->metrics, rows, AGENT_METRICS_MAX_, &pipeline->table, reterr);
+    fault_code code = agent_metrics_add(pipeline->metrics, &pipeline->table, reterr);
     if (!code) code = open_stores(pipeline, reterr);
     if (!code)
         code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
@@ -572,56 +560,6 @@ static bool update_readiness(struct pipeline *pipeline, const struct measure_sta
     return ready;
 }
 
-static void update_measure_metrics(struct pipeline *pipeline, const struct measure_stats *stats) {
-    struct metric_table *const table = pipeline->table;
-    size_t targets_count, up = 0;
-    const struct target_report *const targets = measure_targets(pipeline->measure, &targets_count);
-    for (size_t i = 0; i < targets_count; i++) up += targets[i].up;
-    metric_count_to(table, AGENT_SCRAPES, stats->scrape.scrapes);
-    metric_count_to(table, AGENT_SCRAPES_FAILED, stats->scrape.failed);
-    metric_count_to(table, AGENT_SCRAPES_LATE, stats->scrape.late);
-    metric_count_to(table, AGENT_SCRAPE_BYTES, stats->scrape.bytes);
-    metric_count_to(table, AGENT_SAMPLES, stats->scrape.samples);
-    metric_count_to(table, AGENT_SAMPLES_SELECTED, stats->scrape.selected);
-    metric_count_to(table, AGENT_PROBES, stats->probes);
-    metric_count_to(table, AGENT_PROBES_FAILED, stats->probes_failed);
-    metric_set(table, AGENT_TARGETS_UP, (double)up);
-    metric_set(table, AGENT_TARGETS, (double)targets_count);
-    metric_set(table, AGENT_SLIS, (double)stats->slis);
-    metric_set(table, AGENT_SERIES, (double)stats->fold.series);
-    metric_set(table, AGENT_SERIES_MAX, (double)stats->fold.series_max);
-    metric_count_to(table, AGENT_SERIES_REFUSED, stats->fold.series_refused);
-    metric_count_to(table, AGENT_RESETS, stats->fold.resets);
-    metric_count_to(table, AGENT_COUNT_FAILURES, stats->count_failures);
-    metric_count_to(table, AGENT_GAPS_DROPPED, stats->fold.gap_windows_dropped);
-    metric_count_to(table, AGENT_WINDOWS, stats->windows_stored);
-    metric_count_to(table, AGENT_OBSERVATIONS, stats->observations_stored);
-    metric_count_to(table, AGENT_STORE_FAILURES, stats->store_failures);
-    metric_count_to(table, AGENT_CHECKPOINT_FAILURES, stats->checkpoint_failures);
-}
-
-static void update_ship_metrics(struct pipeline *pipeline, const struct queue_stats *queue,
-                                const struct shipper_stats *ship, const struct mqtt_stats *mqtt) {
-    struct metric_table *const table = pipeline->table;
-    uint64_t bytes = 0;
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) {
-        metric_set(table, (size_t)(AGENT_RECORDS_HEALTH + class), (double)queue->records[class]);
-        metric_count_to(table, (size_t)(AGENT_SHED_HEALTH + class), queue->shed[class]);
-        bytes += queue->bytes[class];
-    }
-    metric_count_to(table, AGENT_QUARANTINED, queue->quarantined);
-    metric_set(table, AGENT_QUEUE_BYTES, (double)bytes);
-    metric_set(table, AGENT_QUEUE_BYTES_MAX, (double)queue->bytes_max);
-    metric_set(table, AGENT_OLDEST_SECONDS, queue->oldest_ms ? (double)(clock_wall_ms() - queue->oldest_ms) / 1000 : 0);
-    metric_set(table, AGENT_CONNECTED, mqtt->connected);
-    metric_count_to(table, AGENT_CONNECTS, mqtt->connects);
-    metric_count_to(table, AGENT_DISCONNECTS, mqtt->disconnects);
-    metric_set(table, AGENT_INFLIGHT, ship->inflight);
-    metric_set(table, AGENT_CONFIG_REVISION, (double)pipeline->remote.definitions.revision);
-    metric_count_to(table, AGENT_RELOADS, pipeline->reloads);
-    metric_count_to(table, AGENT_RELOADS_REFUSED, pipeline->reloads_refused);
-}
-
 static void on_tick(void *context) {
     struct pipeline *const pipeline = context;
     struct measure_stats measure;
@@ -632,9 +570,14 @@ static void on_tick(void *context) {
     queue_stats(pipeline->queue, &queue);
     shipper_stats(pipeline->shipper, &ship);
     if (pipeline->mqtt) mqtt_client_stats(pipeline->mqtt, &mqtt);
-    update_measure_metrics(pipeline, &measure);
-    update_ship_metrics(pipeline, &queue, &ship, &mqtt);
-    metric_set(pipeline->table, AGENT_READY, update_readiness(pipeline, &measure, &queue, &ship, &mqtt));
+    const bool ready = update_readiness(pipeline, &measure, &queue, &ship, &mqtt);
+    size_t targets_count;
+    const struct target_report *const targets = measure_targets(pipeline->measure, &targets_count);
+    agent_metrics_measure(pipeline->table, &measure, targets, targets_count);
+    agent_metrics_queue(pipeline->table, &queue, clock_wall_ms());
+    agent_metrics_ship(pipeline->table, &ship, &mqtt);
+    agent_metrics_config(pipeline->table, pipeline->remote.definitions.revision, pipeline->reloads,
+                         pipeline->reloads_refused, ready);
     if (pipeline->status_wanted && mqtt.connected) publish_status(pipeline, true);
     loop_timer_set(pipeline->tick_timer, TICK_MS);
 }
