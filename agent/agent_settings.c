@@ -112,188 +112,86 @@ static const struct setting_row health_rows[] = {
 };
 static const struct setting_table health_table = SETTING_TABLE("health", struct health_settings, health_rows);
 
+#define SETTING(...) SETTING_ROW(struct agent_settings, __VA_ARGS__)
 static const struct setting_row agent_rows[] = {
-#define SETTING(...) SETTING_ROW(struct agent_settings, __VA_ARGS__),
-    SETTING("agent.tenant", TEXT, tenant, NULL, "1", "62", "tenant that everything measured belongs to, [a-z0-9.-]")
-        SETTING("agent.name", TEXT, name, NULL, "1", "62",
-                "this agent, unique in its tenant, [a-z0-9.-]; with the tenant and a slash it is the certificate's "
-                "common name")
-            SETTING("agent.cluster_id", TEXT, cluster_id, "", NULL, "128", "cluster that is measured, [A-Za-z0-9._-]")
-                SETTING("agent.environment_id", TEXT, environment_id, "", NULL, "128",
-                        "environment that it belongs to, [A-Za-z0-9._-]")
-                    SETTING("agent.node_name", TEXT, node_name, "", NULL, "253",
-                            "the machine's full name, where the agent's is shortened")
-                        SETTING_ENUM(struct agent_settings, "log.level", log_level, log_level_names, "info",
-                                     "least important lines that are written"),
+    SETTING("agent.tenant", TEXT, tenant, NULL, "1", "62", "tenant that everything measured belongs to, [a-z0-9.-]"),
+    SETTING("agent.name", TEXT, name, NULL, "1", "62",
+            "this agent, unique in its tenant, [a-z0-9.-]; with the tenant and a slash it is the certificate's common "
+            "name"),
+    SETTING("agent.cluster_id", TEXT, cluster_id, "", NULL, "128", "cluster that is measured, [A-Za-z0-9._-]"),
+    SETTING("agent.environment_id", TEXT, environment_id, "", NULL, "128",
+            "environment that it belongs to, [A-Za-z0-9._-]"),
+    SETTING("agent.node_name", TEXT, node_name, "", NULL, "253",
+            "the machine's full name, where the agent's is shortened"),
+    SETTING_ENUM(struct agent_settings, "log.level", log_level, log_level_names, "info",
+                 "least important lines that are written"),
     SETTING_ENUM(struct agent_settings, "log.format", log_format, log_format_names, "logfmt", "shape of a line"),
-    SETTING(
-        "log.debug", TEXT, log_debug, "", NULL, "256",
-        "areas whose debug lines are written, such as `ship,collect`") SETTING("buffer.path", PATH, buffer.path,
-                                                                               "/var/lib/picket-agent", NULL, NULL,
-                                                                               "folder of the queue and its "
-                                                                               "checkpoints; no network file system")
-        SETTING("buffer.bytes_max", BYTES, buffer.bytes_max, "256MiB", "1MiB", "64GiB",
-                "kept while the centre is away; beyond it the least important and oldest is given up, and counted")
-            SETTING("buffer.health_percent", INT, buffer.health_percent, "10", "0", "100",
-                    "share of bytes_max that only health and alerts may use")
-                SETTING("buffer.windows_percent", INT, buffer.windows_percent, "60", "0", "100",
-                        "share of bytes_max that only SLI windows may use") SETTING("mqtt.host", TEXT, mqtt.host, NULL,
-                                                                                    "1", "253", "the broker")
-                    SETTING("mqtt.port", INT, mqtt.port, "8883", "1", "65535", "its port") SETTING(
-                        "mqtt.ca", PATH, mqtt.ca, "", NULL, NULL,
-                        "certificate authority that the broker's certificate must be from, PEM; required unless "
-                        "plain_text") SETTING("mqtt.certificate", PATH, mqtt.certificate, "", NULL, NULL,
-                                              "this agent's certificate, PEM; required unless plain_text")
-                        SETTING(
-                            "mqtt.key", PATH, mqtt.key, "", NULL, NULL,
-                            "its key, PEM; required unless plain_text") SETTING("mqtt.server_name", TEXT,
-                                                                                mqtt.server_name, "", NULL, "253",
-                                                                                "name in the broker's certificate, "
-                                                                                "where it is not mqtt.host")
-                            SETTING(
-                                "mqtt.plain_text", BOOL, mqtt.plain_text, "false", NULL, NULL,
-                                "no TLS: for a broker on this machine, in tests only")
-                                SETTING(
-                                    "mqtt.keep_alive", DURATION, mqtt.keep_alive_ms, "30s", "5s", "10m",
-                                    "a connection that is silent for longer is dead")
-                                    SETTING(
-                                        "mqtt.connect_timeout",
-                                        DURATION, mqtt.connect_timeout_ms, "10s", "1s", "1m",
-                                        "for TCP, TLS and MQTT together")
-                                        SETTING(
-                                            "mqtt.backoff_min",
-                                            DURATION, mqtt.backoff_ms_min, "500ms", "50ms",
-                                            "1m",
-                                            "wait before the first new attempt; doubled by each that fails, "
-                                            "with jitter") SETTING("mqtt.backoff_max", DURATION, mqtt.backoff_ms_max,
-                                                                   "30s", "100ms",
-                                                                   "10m", "longest wait between two attempts")
-                                            SETTING(
-                                                "ship.inflight_max", INT, ship.inflight_max, "16", "1", "256",
-                                                "batches sent and not yet committed by the centre")
-                                                SETTING(
-                                                    "ship.inflight_bytes_max", BYTES, ship.inflight_bytes_max, "512KiB",
-                                                    "64KiB", "64MiB",
-                                                    "bytes given to the broker and not yet acknowledged by it")
-                                                    SETTING(
-                                                        "ship.batch_bytes", BYTES, ship.batch_bytes, "64KiB", "1KiB",
-                                                        "512KiB",
-                                                        "of one batch, about") SETTING("ship.batch_intents", INT,
-                                                                                       ship.batch_intents, "500",
-                                                                                       "1", "4096", "in one batch")
-                                                        SETTING(
-                                                            "ship.resend_after", DURATION, ship.resend_ms, "15s",
-                                                            "100ms", "5m",
-                                                            "a batch that the centre did not commit by then is "
-                                                            "sent again")
-                                                            SETTING(
-                                                                "ship.outage", DURATION, ship.outage_ms, "1m", "1s",
-                                                                "1d",
-                                                                "what waited longer than this "
-                                                                "when the centre comes back is "
-                                                                "sent beside what is new, not "
-                                                                "before it") SETTING("ship."
-                                                                                     "status_"
-                                                                                     "interval",
-                                                                                     DURATION, ship.status_ms, "1m",
-                                                                                     "1s", "1h",
-                                                                                     "time "
-                                                                                     "between "
-                                                                                     "two "
-                                                                                     "reports of "
-                                                                                     "the "
-                                                                                     "agent's "
-                                                                                     "own state")
-                                                                SETTING(
-                                                                    "http.address",
-                                                                    TEXT, http.address, "127.0.0.1",
-                                                                    NULL, "64",
-                                                                    "where /metrics, /healthz and /readyz are served, "
-                                                                    "without TLS; empty: nowhere") SETTING("http.port",
-                                                                                                           INT,
-                                                                                                           http.port,
-                                                                                                           "8421", "0",
-                                                                                                           "65535",
-                                                                                                           "0: any "
-                                                                                                           "free one, "
-                                                                                                           "see the "
-                                                                                                           "log")
-                                                                    SETTING(
-                                                                        "scrape.interval", DURATION, scrape.interval_ms,
-                                                                        "15s", "100ms",
-                                                                        "1h", "time between two scrapes of one target")
-                                                                        SETTING(
-                                                                            "scrape.timeout", DURATION,
-                                                                            scrape.timeout_ms, "10s", "50ms", "5m",
-                                                                            "for a whole scrape; no longer than "
-                                                                            "its interval")
-                                                                            SETTING(
-                                                                                "scrape.bytes_max",
-                                                                                BYTES, scrape.bytes_max,
-                                                                                "64MiB", "1KiB", "4GiB",
-                                                                                "of one answer, decompressed; it "
-                                                                                "is never held in memory")
-                                                                                SETTING(
-                                                                                    "scrape.connections_max", INT,
-                                                                                    scrape.connections_max, "32", "1",
-                                                                                    "1000",
-                                                                                    "open to targets at one time")
-                                                                                    SETTING(
-                                                                                        "fold.series_max", INT,
-                                                                                        fold.series_max, "10000", "1",
-                                                                                        "10000000",
-                                                                                        "series that SLIs select, "
-                                                                                        "over all targets; memory "
-                                                                                        "is set aside for them at "
-                                                                                        "start")
-                                                                                        SETTING(
-                                                                                            "fold.series_forget",
-                                                                                            DURATION,
-                                                                                            fold.series_forget_ms, "1h",
-                                                                                            "1m", "7d",
-                                                                                            "a series not seen for "
-                                                                                            "so long makes room "
-                                                                                            "when that many are "
-                                                                                            "reached")
-                                                                                            SETTING(
-                                                                                                "fold.gap_windows_"
-                                                                                                "max",
-                                                                                                INT,
-                                                                                                fold.gap_windows_max,
-                                                                                                "120", "1", "10000",
-                                                                                                "windows stated as "
-                                                                                                "unseen for one "
-                                                                                                "SLI after a down "
-                                                                                                "time")
-                                                                                                SETTING("ready.stall",
-                                                                                                        DURATION,
-                                                                                                        ready.stall_ms,
-                                                                                                        "3m", "1s",
-                                                                                                        "1d",
-                                                                                                        "not ready "
-                                                                                                        "when nothing "
-                                                                                                        "was committed "
-                                                                                                        "for so long "
-                                                                                                        "although "
-                                                                                                        "something "
-                                                                                                        "waits, or no "
-                                                                                                        "scrape "
-                                                                                                        "succeeds")
-                                                                                                    SETTING_LIST(
-                                                                                                        struct
-                                                                                                        agent_settings,
-                                                                                                        "targets",
-                                                                                                        targets,
-                                                                                                        &target_table,
-                                                                                                        1000,
-                                                                                                        "what to "
-                                                                                                        "scrape"),
+    SETTING("log.debug", TEXT, log_debug, "", NULL, "256",
+            "areas whose debug lines are written, such as `ship,collect`"),
+    SETTING("buffer.path", PATH, buffer.path, "/var/lib/picket-agent", NULL, NULL,
+            "folder of the queue and its checkpoints; no network file system"),
+    SETTING("buffer.bytes_max", BYTES, buffer.bytes_max, "256MiB", "1MiB", "64GiB",
+            "kept while the centre is away; beyond it the least important and oldest is given up, and counted"),
+    SETTING("buffer.health_percent", INT, buffer.health_percent, "10", "0", "100",
+            "share of bytes_max that only health and alerts may use"),
+    SETTING("buffer.windows_percent", INT, buffer.windows_percent, "60", "0", "100",
+            "share of bytes_max that only SLI windows may use"),
+    SETTING("mqtt.host", TEXT, mqtt.host, NULL, "1", "253", "the broker"),
+    SETTING("mqtt.port", INT, mqtt.port, "8883", "1", "65535", "its port"),
+    SETTING("mqtt.ca", PATH, mqtt.ca, "", NULL, NULL,
+            "certificate authority that the broker's certificate must be from, PEM; required unless plain_text"),
+    SETTING("mqtt.certificate", PATH, mqtt.certificate, "", NULL, NULL,
+            "this agent's certificate, PEM; required unless plain_text"),
+    SETTING("mqtt.key", PATH, mqtt.key, "", NULL, NULL, "its key, PEM; required unless plain_text"),
+    SETTING("mqtt.server_name", TEXT, mqtt.server_name, "", NULL, "253",
+            "name in the broker's certificate, where it is not mqtt.host"),
+    SETTING("mqtt.plain_text", BOOL, mqtt.plain_text, "false", NULL, NULL,
+            "no TLS: for a broker on this machine, in tests only"),
+    SETTING("mqtt.keep_alive", DURATION, mqtt.keep_alive_ms, "30s", "5s", "10m",
+            "a connection that is silent for longer is dead"),
+    SETTING("mqtt.connect_timeout", DURATION, mqtt.connect_timeout_ms, "10s", "1s", "1m",
+            "for TCP, TLS and MQTT together"),
+    SETTING("mqtt.backoff_min", DURATION, mqtt.backoff_ms_min, "500ms", "50ms", "1m",
+            "wait before the first new attempt; doubled by each that fails, with jitter"),
+    SETTING("mqtt.backoff_max", DURATION, mqtt.backoff_ms_max, "30s", "100ms", "10m",
+            "longest wait between two attempts"),
+    SETTING("ship.inflight_max", INT, ship.inflight_max, "16", "1", "256",
+            "batches sent and not yet committed by the centre"),
+    SETTING("ship.inflight_bytes_max", BYTES, ship.inflight_bytes_max, "512KiB", "64KiB", "64MiB",
+            "bytes given to the broker and not yet acknowledged by it"),
+    SETTING("ship.batch_bytes", BYTES, ship.batch_bytes, "64KiB", "1KiB", "512KiB", "of one batch, about"),
+    SETTING("ship.batch_intents", INT, ship.batch_intents, "500", "1", "4096", "in one batch"),
+    SETTING("ship.resend_after", DURATION, ship.resend_ms, "15s", "100ms", "5m",
+            "a batch that the centre did not commit by then is sent again"),
+    SETTING("ship.outage", DURATION, ship.outage_ms, "1m", "1s", "1d",
+            "what waited longer than this when the centre comes back is sent beside what is new, not before it"),
+    SETTING("ship.status_interval", DURATION, ship.status_ms, "1m", "1s", "1h",
+            "time between two reports of the agent's own state"),
+    SETTING("http.address", TEXT, http.address, "127.0.0.1", NULL, "64",
+            "where /metrics, /healthz and /readyz are served, without TLS; empty: nowhere"),
+    SETTING("http.port", INT, http.port, "8421", "0", "65535", "0: any free one, see the log"),
+    SETTING("scrape.interval", DURATION, scrape.interval_ms, "15s", "100ms", "1h",
+            "time between two scrapes of one target"),
+    SETTING("scrape.timeout", DURATION, scrape.timeout_ms, "10s", "50ms", "5m",
+            "for a whole scrape; no longer than its interval"),
+    SETTING("scrape.bytes_max", BYTES, scrape.bytes_max, "64MiB", "1KiB", "4GiB",
+            "of one answer, decompressed; it is never held in memory"),
+    SETTING("scrape.connections_max", INT, scrape.connections_max, "32", "1", "1000", "open to targets at one time"),
+    SETTING("fold.series_max", INT, fold.series_max, "10000", "1", "10000000",
+            "series that SLIs select, over all targets; memory is set aside for them at start"),
+    SETTING("fold.series_forget", DURATION, fold.series_forget_ms, "1h", "1m", "7d",
+            "a series not seen for so long makes room when that many are reached"),
+    SETTING("fold.gap_windows_max", INT, fold.gap_windows_max, "120", "1", "10000",
+            "windows stated as unseen for one SLI after a down time"),
+    SETTING("ready.stall", DURATION, ready.stall_ms, "3m", "1s", "1d",
+            "not ready when nothing was committed for so long although something waits, or no scrape succeeds"),
+    SETTING_LIST(struct agent_settings, "targets", targets, &target_table, 1000, "what to scrape"),
     SETTING_LIST(struct agent_settings, "probes", probes, &probe_table, 1000, "what to ask whether it answers"),
     SETTING_LIST(struct agent_settings, "slis", slis, &sli_table, 10000,
                  "what to count, beside the definitions that come from the centre"),
     SETTING_LIST(struct agent_settings, "health", health, &health_table, 1000, "what to watch"),
-#undef SETTING
 };
+#undef SETTING
 const struct setting_table agent_setting_table = SETTING_TABLE("picket-agent", struct agent_settings, agent_rows);
 
 static bool only_of(slice text, const char *others) {
