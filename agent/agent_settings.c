@@ -298,18 +298,12 @@ static void check_ways_out(struct settings *read, const struct agent_settings *s
     if (settings->buffer.health_percent + settings->buffer.windows_percent > 100)
         settings_mistake(read, &settings->buffer.windows_percent,
                          "buffer.health_percent and buffer.windows_percent are more than 100 together");
-    const struct {
-        const slice *path;
-        const char *key;
-    } files[] = {{&settings->mqtt.ca, "mqtt.ca"},
-                 {&settings->mqtt.certificate, "mqtt.certificate"},
-                 {&settings->mqtt.key, "mqtt.key"}};
+    const slice *const files[] = {&settings->mqtt.ca, &settings->mqtt.certificate, &settings->mqtt.key};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (!settings->mqtt.plain_text && files[i].path->size == 0)
-            settings_mistake(read, files[i].path,
-                             "%s is required: the broker and the agent prove to one another who they are (or "
-                             "mqtt.plain_text in tests)",
-                             files[i].key);
+        if (!settings->mqtt.plain_text && files[i]->size == 0)
+            settings_mistake(read, files[i],
+                             "is required: the broker and the agent prove to one another who they are (or "
+                             "mqtt.plain_text in tests)");
     if (settings->mqtt.backoff_ms_min > settings->mqtt.backoff_ms_max)
         settings_mistake(read, &settings->mqtt.backoff_ms_min, "is longer than mqtt.backoff_max");
     if (settings->ship.batch_bytes > settings->ship.inflight_bytes_max)
