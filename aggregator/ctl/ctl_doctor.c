@@ -100,7 +100,8 @@ static bool check_token(struct doctor *doctor) {
     return false;
 }
 
-/* A gauge or counter's value in the aggregator's own metrics: the sum of its series. False: it has none. */
+/* A gauge or counter's value in the aggregator's own metrics: the sum of its series, or the one whose labels stand in
+ * the name. False: it has none. */
 static bool metric(slice text, const char *name, double *ret_sum) {
     const size_t size = strlen(name);
     bool found = false;
@@ -120,7 +121,7 @@ static bool metric(slice text, const char *name, double *ret_sum) {
 static void check_projections(struct doctor *doctor) {
     const struct ctl_answer answer = ctl_http(doctor->ctl, "/metrics", (slice){0}, NULL);
     double lag;
-    if (answer.status != 200 || !metric(answer.body, "picket_projection_lag_facts", &lag))
+    if (answer.status != 200 || !metric(answer.body, "picket_outbox_lag_facts{consumer=\"projections\"}", &lag))
         say(doctor, FINDING_WARN, "projections", "look at /metrics", "how far they are behind is not known (HTTP %d)",
             answer.status);
     else if (lag > LAG_FACTS_MAX)
@@ -161,6 +162,7 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
     for (const struct yaml_node *target = targets ? targets->first : NULL; target; target = target->next) {
         if (slice_equal_text(ctl_tree_text(target, "up"), "true")) continue;
         const slice error = ctl_tree_text(target, "error");
+        if (!error.size) continue; /* not scraped yet when the agent last reported */
         say(doctor, FINDING_WARN, what, "what is not seen is unknown, not good", "cannot scrape %.*s: %.*s",
             SLICE_ARG(slice_first(ctl_tree_text(target, "name"), 100)), SLICE_ARG(slice_first(error, 200)));
     }

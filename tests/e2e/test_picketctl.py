@@ -193,7 +193,7 @@ def test_watch_ends_where_it_is_refused(pretended):
 def test_doctor_finds_a_wrong_clock_and_a_silent_agent(pretended):
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 900))
     pretended.answers.update({
-        "/healthz": (200, "ok"), "/readyz": (503, "journal: opening"), "/metrics": (200, "picket_projection_lag_facts 3\n"),
+        "/healthz": (200, "ok"), "/readyz": (503, "journal: opening"), "/metrics": (200, 'picket_outbox_lag_facts{consumer="mqtt"} 9\npicket_outbox_lag_facts{consumer="projections"} 3\n'),
         "ListSLOs": (200, json.dumps({"slos": [dict(SLO, sliSpec={"windowSeconds": 60}, budget={"lastWindowAt": now})]})),
         "ListAgents": (200, json.dumps({"agents": [{"status": {"agent": "edge-1", "online": True, "targets": [{"name": "n", "error": "refused"}]},
                                                     "lastSeenAt": now, "intentsLost": "5"}]}))})
