@@ -197,7 +197,8 @@ static fault_code facts_write(struct decisions *d, const struct decision_sender 
                                      .aggregate_id = aggregate->id,
                                      .aggregate_version = (int64_t)aggregate->version + 1};
         fact->sequence = d->facts.last_sequence + 1;
-        d->counts.definitions += fact->which_fact == SreDomainFact_slo_created_tag || fact->which_fact == SreDomainFact_slo_updated_tag;
+        d->counts.definitions +=
+            fact->which_fact == SreDomainFact_slo_created_tag || fact->which_fact == SreDomainFact_slo_updated_tag;
         const fault_code code = fact_log_append(&d->facts, d->txn, d->now_ms, fact, reterr);
         if (code) return code;
         domain_apply(aggregate, fact, d->now_ms, d->arena);

@@ -18,7 +18,8 @@ enum { HOUR_S = 3600, SLOTS = 8192, FULL_AT = 4096, HOURS_MAX = 400 * 24, POINTS
 
 const char burndown_schema[] =
     "CREATE TABLE IF NOT EXISTS slo_hours (tenant TEXT NOT NULL, slo_id TEXT NOT NULL, hour BIGINT NOT NULL,"
-    " good BIGINT NOT NULL, total BIGINT NOT NULL, expected BIGINT NOT NULL, seen BIGINT NOT NULL, seconds BIGINT NOT NULL,"
+    " good BIGINT NOT NULL, total BIGINT NOT NULL, expected BIGINT NOT NULL, seen BIGINT NOT NULL, seconds BIGINT NOT "
+    "NULL,"
     " PRIMARY KEY (tenant, slo_id, hour)) WITHOUT ROWID;";
 
 struct counts {
@@ -58,10 +59,12 @@ static void counts_add(struct counts *sum, const SLIWindow *w, int sign) {
     sum->seconds += sign * w->window_seconds;
 }
 
-fault_code burndown_fold(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact, struct fault *reterr) {
+fault_code burndown_fold(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
+                         struct fault *reterr) {
     const SLIWindowRecorded *recorded = &fact->fact.sli_window_recorded;
     struct burndown *burndown = fold->burndown;
-    if (burndown->used_count >= FULL_AT && burndown_flush(burndown, fold->sql, reterr)) return fault_wrap(reterr, "fold a window");
+    if (burndown->used_count >= FULL_AT && burndown_flush(burndown, fold->sql, reterr))
+        return fault_wrap(reterr, "fold a window");
     const int64_t hour = recorded->window.window_start.seconds / HOUR_S;
     const slice slo_id = recorded->window.slo_id;
     uint64_t at = hash_bytes(view->tenant, hash_bytes(slo_id, (uint64_t)hour)) % SLOTS;
@@ -110,7 +113,8 @@ fault_code burndown_flush(struct burndown *burndown, struct sql *sql, struct fau
 
 fault_code burndown_prune(struct sql *sql, int64_t hour, struct fault *reterr) {
     struct sql_statement *prune;
-    if (sql_prepare(sql, "DELETE FROM slo_hours WHERE hour < $1", &prune, reterr)) return fault_wrap(reterr, "prune hours");
+    if (sql_prepare(sql, "DELETE FROM slo_hours WHERE hour < $1", &prune, reterr))
+        return fault_wrap(reterr, "prune hours");
     sql_bind_integer(prune, 1, hour);
     return sql_run(prune, reterr);
 }
@@ -127,10 +131,12 @@ static int64_t window_days(SLOWindow window) {
     return window == SLO_WINDOW_7D ? 7 : window == SLO_WINDOW_28D ? 28 : 30;
 }
 
-static fault_code hours_load(struct sql *sql, slice tenant, slice slo_id, int64_t first, size_t count, struct arena *arena,
-                             struct hours *ret_hours, struct fault *reterr) {
-    struct hours hours = {.first = first, .count = count, .items = arena_alloc_array(arena, count, sizeof *hours.items)};
-    if (!hours.items) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: ask for less time");
+static fault_code hours_load(struct sql *sql, slice tenant, slice slo_id, int64_t first, size_t count,
+                             struct arena *arena, struct hours *ret_hours, struct fault *reterr) {
+    struct hours hours = {
+        .first = first, .count = count, .items = arena_alloc_array(arena, count, sizeof *hours.items)};
+    if (!hours.items)
+        return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: ask for less time");
     struct sql_statement *find;
     if (sql_prepare(sql,
                     "SELECT hour, good, total, expected, seen, seconds FROM slo_hours"
@@ -167,12 +173,16 @@ static fault_code burndown_range(const SLO *slo, const GetSLOBurndownRequest *re
     int64_t from_s = request->has_from ? request->from.seconds : to_s - window_days(slo->window) * 24 * HOUR_S;
     if (from_s < 0) from_s = 0;
     if (from_s > to_s) return fault_set(reterr, FAULT_INPUT, "from: must be before 'to' and not in the future");
-    if (request->has_step && request->step.seconds < 1) return fault_set(reterr, FAULT_INPUT, "step: must be a second or more");
-    const int64_t step_s = step_fit(request->has_step ? request->step.seconds : (to_s - from_s) / POINTS_WANTED, window_s);
+    if (request->has_step && request->step.seconds < 1)
+        return fault_set(reterr, FAULT_INPUT, "step: must be a second or more");
+    const int64_t step_s =
+        step_fit(request->has_step ? request->step.seconds : (to_s - from_s) / POINTS_WANTED, window_s);
     from_s -= from_s % step_s;
     to_s -= to_s % step_s;
     if ((to_s - from_s) / step_s > SLI_POINTS_MAX || (to_s - from_s) / HOUR_S > HOURS_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "%" PRId64 " points asked for, the most is %d (and %d days): choose a longer step or a shorter time",
+        return fault_set(reterr, FAULT_LIMIT,
+                         "%" PRId64
+                         " points asked for, the most is %d (and %d days): choose a longer step or a shorter time",
                          (to_s - from_s) / step_s, SLI_POINTS_MAX, HOURS_MAX / 24);
     *ret_range = (struct sli_range){.from_s = from_s, .to_s = to_s, .step_s = step_s};
     return FAULT_NONE;
@@ -183,11 +193,15 @@ static double budget_remaining(int64_t good, int64_t total, double target) {
     return total > 0 && allowed > 0 ? 100 - 100 * (double)(total - good) / allowed : 100;
 }
 
-static void point_set(SLOBurndownPoint *point, int64_t at_s, const struct counts *step, bool unknown, const struct counts *sum,
-                      double target) {
+static void point_set(SLOBurndownPoint *point, int64_t at_s, const struct counts *step, bool unknown,
+                      const struct counts *sum, double target) {
     const double allowed = (double)step->total * (1 - target / 100);
-    *point = (SLOBurndownPoint){.has_at = true, .at = {.seconds = at_s}, .good = step->good, .total = step->total,
-                                .scrapes_expected = step->expected, .scrapes_seen = step->seen,
+    *point = (SLOBurndownPoint){.has_at = true,
+                                .at = {.seconds = at_s},
+                                .good = step->good,
+                                .total = step->total,
+                                .scrapes_expected = step->expected,
+                                .scrapes_seen = step->seen,
                                 .budget_remaining = budget_remaining(sum->good, sum->total, target),
                                 .burn_rate = allowed > 0 ? (double)(step->total - step->good) / allowed : 0,
                                 .unknown = unknown || sum->total == 0};
@@ -219,7 +233,8 @@ static void points_by_hours(const struct hours *hours, struct sli_range range, i
             if (hour - span >= hours->first) sum_add(&sum, &hours->items[hour - span - hours->first], -1);
         }
         int64_t expected_s = 0;
-        for (size_t i = 0; i < sources_count; i++) expected_s += sli_source_expected_s(&sources[i], begin, begin + range.step_s);
+        for (size_t i = 0; i < sources_count; i++)
+            expected_s += sli_source_expected_s(&sources[i], begin, begin + range.step_s);
         const bool unknown = step.seconds == 0 || step.seconds < expected_s || step.seen < step.expected;
         point_set(points++, begin + range.step_s, &step, unknown, &sum, target);
     }
@@ -248,8 +263,9 @@ static void points_by_windows(const struct hours *hours, const SLITimeSeriesPoin
     }
 }
 
-fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const GetSLOBurndownRequest *request, int64_t now_ms,
-                          struct arena *arena, GetSLOBurndownResponse *ret_response, struct fault *reterr) {
+fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const GetSLOBurndownRequest *request,
+                          int64_t now_ms, struct arena *arena, GetSLOBurndownResponse *ret_response,
+                          struct fault *reterr) {
     struct sli_range range;
     fault_code code = burndown_range(slo, request, now_ms, &range, reterr);
     if (code) return code;
@@ -257,7 +273,8 @@ fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const G
     int64_t first = range.from_s / HOUR_S - days * 24;
     if (first < 0) first = 0;
     struct hours hours;
-    code = hours_load(sql, tenant, slo->slo_id, first, (size_t)(range.to_s / HOUR_S + 1 - first), arena, &hours, reterr);
+    code =
+        hours_load(sql, tenant, slo->slo_id, first, (size_t)(range.to_s / HOUR_S + 1 - first), arena, &hours, reterr);
     if (code) return code;
     struct sli_source *sources;
     size_t sources_count;
@@ -265,21 +282,28 @@ fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const G
     if (code) return code;
     const size_t count = (size_t)((range.to_s - range.from_s) / range.step_s);
     SLOBurndownPoint *points = arena_alloc_array(arena, count ? count : 1, sizeof *points);
-    if (!points) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
+    if (!points)
+        return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
     if (range.step_s >= HOUR_S) {
         points_by_hours(&hours, range, days, slo->target, sources, sources_count, points);
     } else {
         const struct sli_range fine_range = {range.from_s - range.from_s % HOUR_S, range.to_s, range.step_s};
         size_t fine_count;
         SLITimeSeriesPoint *fine = sli_points_new(fine_range, arena, &fine_count);
-        if (!fine) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
+        if (!fine)
+            return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
         for (size_t i = 0; i < sources_count; i++)
-            if (sli_source_add(sql, &sources[i], fine_range, fine, reterr)) return fault_wrap(reterr, "read the windows");
+            if (sli_source_add(sql, &sources[i], fine_range, fine, reterr))
+                return fault_wrap(reterr, "read the windows");
         sli_points_finish(fine, fine_count);
         points_by_windows(&hours, fine, fine_range.from_s, range, days, slo->target, points);
     }
-    *ret_response = (GetSLOBurndownResponse){.slo_id = slo->slo_id, .target = slo->target, .has_step = true,
-                                             .step = {.seconds = range.step_s}, .has_budget = slo->has_budget, .budget = slo->budget};
+    *ret_response = (GetSLOBurndownResponse){.slo_id = slo->slo_id,
+                                             .target = slo->target,
+                                             .has_step = true,
+                                             .step = {.seconds = range.step_s},
+                                             .has_budget = slo->has_budget,
+                                             .budget = slo->budget};
     ret_response->points.items = points;
     ret_response->points.count = count;
     return FAULT_NONE;

@@ -17,7 +17,8 @@ void burndown_forget(struct burndown *burndown);
 fault_code burndown_prune(struct sql *sql, int64_t hour, struct fault *reterr) MUST_CHECK; /* hours before this one */
 
 /* The answer to GetSLOBurndown; slo is the present definition with its budget. */
-fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const GetSLOBurndownRequest *request, int64_t now_ms,
-                          struct arena *arena, GetSLOBurndownResponse *ret_response, struct fault *reterr) MUST_CHECK;
+fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const GetSLOBurndownRequest *request,
+                          int64_t now_ms, struct arena *arena, GetSLOBurndownResponse *ret_response,
+                          struct fault *reterr) MUST_CHECK;
 
 #endif

@@ -12,7 +12,8 @@ static fault_code counts_add(struct fold *fold, const struct fact_view *view, sl
     struct sql_statement *put;
     if (sql_prepare(fold->sql,
                     "INSERT INTO fleet_counts (tenant, kind, id, environment, cluster) VALUES ($1, $2, $3, $4, $5)"
-                    " ON CONFLICT (tenant, kind, id) DO UPDATE SET environment = excluded.environment, cluster = excluded.cluster",
+                    " ON CONFLICT (tenant, kind, id) DO UPDATE SET environment = excluded.environment, cluster = "
+                    "excluded.cluster",
                     &put, reterr))
         return fault_wrap(reterr, "count an alert or incident");
     sql_bind_text(put, 1, view->tenant);
@@ -61,8 +62,10 @@ fault_code fleet_counts_incident_status(struct fold *fold, const struct fact_vie
 
 fault_code fleet_counts_alert_ingested(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
                                        struct fault *reterr) {
-    const Alert *alert = &fact->fact.alert_ingested.alert; /* as it stands after this, also when the observation was late */
-    if (alert->status != ALERT_STATUS_FIRING && alert->status != ALERT_STATUS_ACKNOWLEDGED) return counts_remove(fold, view, reterr);
+    const Alert *alert =
+        &fact->fact.alert_ingested.alert; /* as it stands after this, also when the observation was late */
+    if (alert->status != ALERT_STATUS_FIRING && alert->status != ALERT_STATUS_ACKNOWLEDGED)
+        return counts_remove(fold, view, reterr);
     return counts_add(fold, view, alert->environment_id.size ? alert->environment_id : fact->meta.environment_id,
                       alert->cluster_id.size ? alert->cluster_id : fact->meta.cluster_id, reterr);
 }
@@ -90,15 +93,17 @@ fault_code fleet_counts_query(struct sql *sql, slice tenant, slice environment, 
     return FAULT_NONE;
 }
 
-fault_code fleet_counts_ids(struct sql *sql, slice tenant, slice kind, slice after, size_t ids_max, bool newest, struct arena *arena,
-                            slice **ret_ids, size_t *ret_count, struct fault *reterr) {
+fault_code fleet_counts_ids(struct sql *sql, slice tenant, slice kind, slice after, size_t ids_max, bool newest,
+                            struct arena *arena, slice **ret_ids, size_t *ret_count, struct fault *reterr) {
     slice *ids = arena_alloc_array(arena, ids_max, sizeof *ids);
     if (!ids) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: ask for fewer");
     struct sql_statement *find;
-    if (sql_prepare(sql,
-                    newest ? "SELECT id FROM fleet_counts WHERE tenant = $1 AND kind = $2 AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4"
-                           : "SELECT id FROM fleet_counts WHERE tenant = $1 AND kind = $2 AND id > $3 ORDER BY id LIMIT $4",
-                    &find, reterr))
+    if (sql_prepare(
+            sql,
+            newest ? "SELECT id FROM fleet_counts WHERE tenant = $1 AND kind = $2 AND ($3 = '' OR id < $3) ORDER BY id "
+                     "DESC LIMIT $4"
+                   : "SELECT id FROM fleet_counts WHERE tenant = $1 AND kind = $2 AND id > $3 ORDER BY id LIMIT $4",
+            &find, reterr))
         return fault_wrap(reterr, "list what is open");
     sql_bind_text(find, 1, tenant);
     sql_bind_text(find, 2, kind);

@@ -27,8 +27,10 @@ const char fleet_health_schema[] =
 
 static fault_code fold_history(struct fold *fold, const struct fact_view *view, slice body, struct fault *reterr) {
     struct sql_statement *add;
-    if (sql_prepare(fold->sql, "INSERT INTO health_history (tenant, check_id, sequence, body) VALUES ($1, $2, $3, $4)"
-                               " ON CONFLICT (tenant, check_id, sequence) DO NOTHING", &add, reterr))
+    if (sql_prepare(fold->sql,
+                    "INSERT INTO health_history (tenant, check_id, sequence, body) VALUES ($1, $2, $3, $4)"
+                    " ON CONFLICT (tenant, check_id, sequence) DO NOTHING",
+                    &add, reterr))
         return fault_wrap(reterr, "keep a change of health");
     sql_bind_text(add, 1, view->tenant);
     sql_bind_text(add, 2, view->aggregate_id);
@@ -48,7 +50,8 @@ static fault_code fold_history(struct fold *fold, const struct fact_view *view, 
     return sql_run(trim, reterr);
 }
 
-fault_code fleet_health_fold(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact, struct fault *reterr) {
+fault_code fleet_health_fold(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
+                             struct fault *reterr) {
     const HealthCheckRecorded *recorded = &fact->fact.health_check_recorded;
     const HealthCheck *check = &recorded->health_check;
     uint8_t buffer[64 * 1024];
@@ -60,14 +63,15 @@ fault_code fleet_health_fold(struct fold *fold, const struct fact_view *view, co
         return fault_wrap(reterr, "fold a health check");
     if (recorded->late) return FAULT_NONE;
     struct sql_statement *put;
-    if (sql_prepare(fold->sql,
-                    "INSERT INTO health (tenant, check_id, environment, cluster, resource_type, resource_id, agent, status,"
-                    " observed_ms, expires_ms, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-                    " ON CONFLICT (tenant, check_id) DO UPDATE SET environment = excluded.environment,"
-                    " cluster = excluded.cluster, resource_type = excluded.resource_type, resource_id = excluded.resource_id,"
-                    " agent = excluded.agent, status = excluded.status, observed_ms = excluded.observed_ms,"
-                    " expires_ms = excluded.expires_ms, body = excluded.body",
-                    &put, reterr))
+    if (sql_prepare(
+            fold->sql,
+            "INSERT INTO health (tenant, check_id, environment, cluster, resource_type, resource_id, agent, status,"
+            " observed_ms, expires_ms, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+            " ON CONFLICT (tenant, check_id) DO UPDATE SET environment = excluded.environment,"
+            " cluster = excluded.cluster, resource_type = excluded.resource_type, resource_id = excluded.resource_id,"
+            " agent = excluded.agent, status = excluded.status, observed_ms = excluded.observed_ms,"
+            " expires_ms = excluded.expires_ms, body = excluded.body",
+            &put, reterr))
         return fault_wrap(reterr, "fold a health check");
     const ResourceRef *ref = &check->resource_ref;
     sql_bind_text(put, 1, view->tenant);
@@ -92,11 +96,12 @@ fault_code fleet_health_fold_state(struct fold *fold, const struct fact_view *vi
     if (codec_encode_protobuf_into(&FleetState_desc, state, buffer, sizeof buffer, &size, reterr))
         return fault_wrap(reterr, "keep fleet state '%.*s'", SLICE_ARG(view->aggregate_id));
     struct sql_statement *put;
-    if (sql_prepare(fold->sql,
-                    "INSERT INTO fleet_states (tenant, environment, cluster, at_ms, body) VALUES ($1, $2, $3, $4, $5)"
-                    " ON CONFLICT (tenant, environment, cluster) DO UPDATE SET at_ms = excluded.at_ms, body = excluded.body"
-                    " WHERE excluded.at_ms >= fleet_states.at_ms",
-                    &put, reterr))
+    if (sql_prepare(
+            fold->sql,
+            "INSERT INTO fleet_states (tenant, environment, cluster, at_ms, body) VALUES ($1, $2, $3, $4, $5)"
+            " ON CONFLICT (tenant, environment, cluster) DO UPDATE SET at_ms = excluded.at_ms, body = excluded.body"
+            " WHERE excluded.at_ms >= fleet_states.at_ms",
+            &put, reterr))
         return fault_wrap(reterr, "fold a fleet state");
     sql_bind_text(put, 1, view->tenant);
     sql_bind_text(put, 2, state->environment_id);
@@ -121,7 +126,8 @@ HealthStatus fleet_health_worse(HealthStatus a, HealthStatus b) {
     return badness(a) >= badness(b) ? a : b;
 }
 
-static fault_code read_check(slice body, int64_t now_ms, struct arena *arena, HealthCheck *ret_check, struct fault *reterr) {
+static fault_code read_check(slice body, int64_t now_ms, struct arena *arena, HealthCheck *ret_check,
+                             struct fault *reterr) {
     const slice copy = arena_copy(arena, body);
     if (!copy.data) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: ask for fewer");
     const fault_code code = codec_decode_protobuf(&HealthCheck_desc, copy, arena, ret_check, reterr);
@@ -134,10 +140,14 @@ static fault_code read_check(slice body, int64_t now_ms, struct arena *arena, He
 }
 
 static void count_in(EnvironmentHealth *environment, HealthStatus status, int32_t count) {
-    if (status == HEALTH_STATUS_HEALTHY) environment->healthy_count += count;
-    else if (status == HEALTH_STATUS_DEGRADED) environment->degraded_count += count;
-    else if (status == HEALTH_STATUS_UNHEALTHY) environment->unhealthy_count += count;
-    else environment->unknown_count += count;
+    if (status == HEALTH_STATUS_HEALTHY)
+        environment->healthy_count += count;
+    else if (status == HEALTH_STATUS_DEGRADED)
+        environment->degraded_count += count;
+    else if (status == HEALTH_STATUS_UNHEALTHY)
+        environment->unhealthy_count += count;
+    else
+        environment->unknown_count += count;
     environment->status = environment->status ? fleet_health_worse(environment->status, status) : status;
 }
 
@@ -145,7 +155,8 @@ static void count_in(EnvironmentHealth *environment, HealthStatus status, int32_
 static fault_code add_context(struct sql *sql, slice tenant, EnvironmentHealth *environment, struct arena *arena,
                               struct fault *reterr) {
     struct sql_statement *find;
-    if (sql_prepare(sql, "SELECT body FROM fleet_states WHERE tenant = $1 AND environment = $2 AND cluster = $3", &find, reterr))
+    if (sql_prepare(sql, "SELECT body FROM fleet_states WHERE tenant = $1 AND environment = $2 AND cluster = $3", &find,
+                    reterr))
         return fault_wrap(reterr, "read a fleet state");
     sql_bind_text(find, 1, tenant);
     sql_bind_text(find, 2, environment->environment_id);
@@ -164,13 +175,15 @@ static fault_code add_context(struct sql *sql, slice tenant, EnvironmentHealth *
 }
 
 fault_code fleet_health_environments(struct sql *sql, slice tenant, slice environment, slice cluster, slice after,
-                                     size_t items_max, int64_t now_ms, struct arena *arena, EnvironmentHealth **ret_items,
-                                     size_t *ret_count, bool *ret_more, struct fault *reterr) {
+                                     size_t items_max, int64_t now_ms, struct arena *arena,
+                                     EnvironmentHealth **ret_items, size_t *ret_count, bool *ret_more,
+                                     struct fault *reterr) {
     EnvironmentHealth *items = arena_alloc_array(arena, items_max, sizeof *items);
     if (!items) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: ask for fewer");
     struct sql_statement *find;
     if (sql_prepare(sql,
-                    "SELECT environment, cluster, " EFFECTIVE ", count(*), max(observed_ms) FROM health WHERE tenant = $1"
+                    "SELECT environment, cluster, " EFFECTIVE
+                    ", count(*), max(observed_ms) FROM health WHERE tenant = $1"
                     " AND ($3 = '' OR environment = $3) AND ($4 = '' OR cluster = $4)"
                     " AND ($5 = '' OR environment || '/' || cluster > $5) GROUP BY 1, 2, 3"
                     " ORDER BY environment || '/' || cluster",
@@ -186,7 +199,8 @@ fault_code fleet_health_environments(struct sql *sql, slice tenant, slice enviro
     fault_code code;
     while ((code = sql_step(find, reterr)) == FAULT_NONE) {
         EnvironmentHealth *item = count ? &items[count - 1] : NULL;
-        if (!item || !slice_equal(item->environment_id, sql_bytes(find, 0)) || !slice_equal(item->cluster_id, sql_bytes(find, 1))) {
+        if (!item || !slice_equal(item->environment_id, sql_bytes(find, 0)) ||
+            !slice_equal(item->cluster_id, sql_bytes(find, 1))) {
             if (count == items_max) {
                 *ret_more = true;
                 sql_reset(find);
@@ -252,8 +266,9 @@ fault_code fleet_health_checks(struct sql *sql, slice tenant, const ListHealthCh
     return FAULT_NONE;
 }
 
-fault_code fleet_health_application(struct sql *sql, slice tenant, const GetApplicationHealthRequest *request, int64_t now_ms,
-                                    struct arena *arena, GetApplicationHealthResponse *ret_response, struct fault *reterr) {
+fault_code fleet_health_application(struct sql *sql, slice tenant, const GetApplicationHealthRequest *request,
+                                    int64_t now_ms, struct arena *arena, GetApplicationHealthResponse *ret_response,
+                                    struct fault *reterr) {
     HealthCheck *items = arena_alloc_array(arena, LIMIT_PAGE_SIZE, sizeof *items);
     if (!items) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use");
     struct sql_statement *find;
@@ -292,7 +307,8 @@ fault_code fleet_health_check(struct sql *sql, slice tenant, slice check_id, int
     sql_bind_text(find, 1, tenant);
     sql_bind_text(find, 2, check_id);
     fault_code code = sql_step(find, reterr);
-    if (code == FAULT_ABSENT) return fault_set(reterr, FAULT_ABSENT, "there is no health check '%.*s'", SLICE_ARG(check_id));
+    if (code == FAULT_ABSENT)
+        return fault_set(reterr, FAULT_ABSENT, "there is no health check '%.*s'", SLICE_ARG(check_id));
     if (code) return code;
     *ret_response = (GetHealthCheckResponse){.has_health_check = true};
     code = read_check(sql_bytes(find, 0), now_ms, arena, &ret_response->health_check, reterr);
@@ -300,8 +316,9 @@ fault_code fleet_health_check(struct sql *sql, slice tenant, slice check_id, int
     if (code) return code;
     HealthCheck *history = arena_alloc_array(arena, HISTORY_KEPT + 1, sizeof *history);
     if (!history) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use");
-    if (sql_prepare(sql, "SELECT body FROM health_history WHERE tenant = $1 AND check_id = $2 ORDER BY sequence DESC LIMIT 200",
-                    &find, reterr))
+    if (sql_prepare(
+            sql, "SELECT body FROM health_history WHERE tenant = $1 AND check_id = $2 ORDER BY sequence DESC LIMIT 200",
+            &find, reterr))
         return fault_wrap(reterr, "read changes of health");
     sql_bind_text(find, 1, tenant);
     sql_bind_text(find, 2, check_id);

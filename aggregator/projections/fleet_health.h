@@ -17,8 +17,9 @@ HealthStatus fleet_health_worse(HealthStatus a, HealthStatus b);
 /* Environments and their clusters in byte order, at most items_max, those after (environment, cluster) `after`, which
  * is "<environment>/<cluster>" or empty. Environment or cluster empty in the filter: all. */
 fault_code fleet_health_environments(struct sql *sql, slice tenant, slice environment, slice cluster, slice after,
-                                     size_t items_max, int64_t now_ms, struct arena *arena, EnvironmentHealth **ret_items,
-                                     size_t *ret_count, bool *ret_more, struct fault *reterr) MUST_CHECK;
+                                     size_t items_max, int64_t now_ms, struct arena *arena,
+                                     EnvironmentHealth **ret_items, size_t *ret_count, bool *ret_more,
+                                     struct fault *reterr) MUST_CHECK;
 
 /* Current checks by id after `after_id`; every filter may be empty. statuses are the effective ones. */
 fault_code fleet_health_checks(struct sql *sql, slice tenant, const ListHealthChecksRequest *filter, slice after_id,
@@ -26,8 +27,8 @@ fault_code fleet_health_checks(struct sql *sql, slice tenant, const ListHealthCh
                                size_t *ret_count, bool *ret_more, struct fault *reterr) MUST_CHECK;
 
 /* The checks of one resource, whatever its type. */
-fault_code fleet_health_application(struct sql *sql, slice tenant, const GetApplicationHealthRequest *request, int64_t now_ms,
-                                    struct arena *arena, GetApplicationHealthResponse *ret_response,
+fault_code fleet_health_application(struct sql *sql, slice tenant, const GetApplicationHealthRequest *request,
+                                    int64_t now_ms, struct arena *arena, GetApplicationHealthResponse *ret_response,
                                     struct fault *reterr) MUST_CHECK;
 
 /* One check with its changes of state; FAULT_ABSENT when there is none. */

@@ -17,7 +17,8 @@ struct fold {
 };
 
 /* One fact into the tables. `fact` and what it points to live until the batch has been flushed. */
-typedef fault_code fold_fn(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact, struct fault *reterr);
+typedef fault_code fold_fn(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
+                           struct fault *reterr);
 
 static inline int64_t fold_ms(Timestamp at) {
     return at.seconds * 1000 + at.nanos / 1000000;

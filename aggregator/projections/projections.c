@@ -60,7 +60,8 @@ struct projections {
 
 enum projections_treatment projections_treat(uint32_t fact_number) {
     for (size_t i = 0; i < sizeof fold_rows / sizeof *fold_rows; i++)
-        if (fold_rows[i].fact_number == fact_number) return fold_rows[i].fold ? PROJECTIONS_FOLDED : PROJECTIONS_IGNORED;
+        if (fold_rows[i].fact_number == fact_number)
+            return fold_rows[i].fold ? PROJECTIONS_FOLDED : PROJECTIONS_IGNORED;
     return PROJECTIONS_UNKNOWN;
 }
 
@@ -75,7 +76,8 @@ static void remove_files(const char *path) {
 
 static fault_code read_meta(struct sql *sql, const char *key, int64_t *ret_value, struct fault *reterr) {
     struct sql_statement *find;
-    if (sql_prepare(sql, "SELECT value FROM projection_meta WHERE key = $1", &find, reterr)) return fault_wrap(reterr, "read the cursor");
+    if (sql_prepare(sql, "SELECT value FROM projection_meta WHERE key = $1", &find, reterr))
+        return fault_wrap(reterr, "read the cursor");
     sql_bind_text(find, 1, slice_from_text(key));
     const fault_code code = sql_step(find, reterr);
     if (code) return code;
@@ -86,8 +88,10 @@ static fault_code read_meta(struct sql *sql, const char *key, int64_t *ret_value
 
 static fault_code write_meta(struct sql *sql, const char *key, int64_t value, struct fault *reterr) {
     struct sql_statement *put;
-    if (sql_prepare(sql, "INSERT INTO projection_meta (key, value) VALUES ($1, $2)"
-                         " ON CONFLICT (key) DO UPDATE SET value = excluded.value", &put, reterr))
+    if (sql_prepare(sql,
+                    "INSERT INTO projection_meta (key, value) VALUES ($1, $2)"
+                    " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                    &put, reterr))
         return fault_wrap(reterr, "write the cursor");
     sql_bind_text(put, 1, slice_from_text(key));
     sql_bind_integer(put, 2, value);
@@ -114,8 +118,8 @@ static fault_code open_writer(struct projections *p, struct fault *reterr) {
     }
     if (code) return code;
     if (value != SCHEMA_VERSION)
-        return fault_set(reterr, FAULT_CONFLICT, "the read tables have version %d, this program makes version %d", (int)value,
-                         SCHEMA_VERSION);
+        return fault_set(reterr, FAULT_CONFLICT, "the read tables have version %d, this program makes version %d",
+                         (int)value, SCHEMA_VERSION);
     code = read_meta(p->writer, "cursor", &value, reterr);
     if (code) return code == FAULT_ABSENT ? fault_set(reterr, FAULT_CORRUPT, "the read tables have no cursor") : code;
     atomic_store(&p->sequence, (uint64_t)value);
@@ -197,11 +201,12 @@ uint64_t projections_sequence(const struct projections *p) {
 
 /* Readers hold the file open, so it is emptied here rather than deleted. */
 static fault_code empty_tables(struct projections *p, struct fault *reterr) {
-    return sql_script(p->writer,
-                      "BEGIN IMMEDIATE; DELETE FROM sli_windows; DELETE FROM sli_series; DELETE FROM slo_hours; DELETE FROM health;"
-                      " DELETE FROM health_history; DELETE FROM fleet_states; DELETE FROM fleet_counts;"
-                      " UPDATE projection_meta SET value = 0 WHERE key = 'cursor'; COMMIT;",
-                      reterr);
+    return sql_script(
+        p->writer,
+        "BEGIN IMMEDIATE; DELETE FROM sli_windows; DELETE FROM sli_series; DELETE FROM slo_hours; DELETE FROM health;"
+        " DELETE FROM health_history; DELETE FROM fleet_states; DELETE FROM fleet_counts;"
+        " UPDATE projection_meta SET value = 0 WHERE key = 'cursor'; COMMIT;",
+        reterr);
 }
 
 static fault_code load_cursor(void *context, uint64_t *ret_sequence, struct fault *reterr) {
@@ -236,7 +241,8 @@ static fault_code fold_one(struct projections *p, const struct fact_view *view, 
 static fault_code prune(struct projections *p, int64_t committed_ms, struct fault *reterr) {
     const int64_t before_s = committed_ms / 1000 - p->retention_s, hour = before_s / HOUR_S;
     if (hour <= p->pruned_hour) return FAULT_NONE;
-    if (sli_series_flush(p->fold.series, p->writer, reterr) || sli_series_prune(p->writer, before_s, reterr)) return fault_wrap(reterr, "prune");
+    if (sli_series_flush(p->fold.series, p->writer, reterr) || sli_series_prune(p->writer, before_s, reterr))
+        return fault_wrap(reterr, "prune");
     sli_series_forget(p->fold.series); /* series may have been deleted */
     if (burndown_prune(p->writer, hour, reterr)) return fault_wrap(reterr, "prune");
     p->pruned_hour = hour;
@@ -290,6 +296,10 @@ static fault_code consume(void *context, const struct fact_view *facts, size_t c
 }
 
 struct outbox_consumer projections_consumer(struct projections *p) {
-    return (struct outbox_consumer){.name = "projections", .context = p, .load_cursor = load_cursor, .consume = consume,
-                                    .facts_max = FACTS_MAX, .bytes_max = BATCH_BYTES_MAX};
+    return (struct outbox_consumer){.name = "projections",
+                                    .context = p,
+                                    .load_cursor = load_cursor,
+                                    .consume = consume,
+                                    .facts_max = FACTS_MAX,
+                                    .bytes_max = BATCH_BYTES_MAX};
 }

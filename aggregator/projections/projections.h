@@ -11,10 +11,11 @@
 struct projections;
 
 struct projections_settings {
-    const char *path;      /* of the SQLite file */
-    unsigned readers;      /* connections for queries */
+    const char *path;        /* of the SQLite file */
+    unsigned readers;        /* connections for queries */
     unsigned retention_days; /* windows and hours older than this, by the facts' own time, are deleted; 0: 100 */
-    uint64_t (*newest_sequence)(void *context); /* the journal's end; NULL: the cursor is believed, no progress is told */
+    uint64_t (*newest_sequence)(
+        void *context); /* the journal's end; NULL: the cursor is believed, no progress is told */
     void *newest_context;
 };
 

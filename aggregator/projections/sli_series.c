@@ -19,7 +19,8 @@ const char sli_series_schema[] =
     "CREATE TABLE IF NOT EXISTS sli_series (series_id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, slo_id TEXT NOT NULL,"
     " cluster_id TEXT NOT NULL, agent TEXT NOT NULL, first_s BIGINT NOT NULL, end_s BIGINT NOT NULL,"
     " UNIQUE (tenant, slo_id, cluster_id, agent));"
-    "CREATE TABLE IF NOT EXISTS sli_windows (series_id INTEGER NOT NULL, start_s BIGINT NOT NULL, seconds INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS sli_windows (series_id INTEGER NOT NULL, start_s BIGINT NOT NULL, seconds INTEGER NOT "
+    "NULL,"
     " good BIGINT NOT NULL, total BIGINT NOT NULL, expected BIGINT NOT NULL, seen BIGINT NOT NULL,"
     " revision BIGINT NOT NULL, PRIMARY KEY (series_id, start_s)) WITHOUT ROWID;";
 
@@ -127,8 +128,8 @@ static fault_code series_load(struct sql *sql, const struct fact_view *view, con
     return fault_set(reterr, FAULT_SYSTEM, "find a series: it was added and is not there");
 }
 
-static fault_code series_slot_for(struct fold *fold, const struct fact_view *view, const SLIWindow *window, int64_t start_s,
-                                  struct series_slot **ret_slot, struct fault *reterr) {
+static fault_code series_slot_for(struct fold *fold, const struct fact_view *view, const SLIWindow *window,
+                                  int64_t start_s, struct series_slot **ret_slot, struct fault *reterr) {
     uint8_t key[KEY_BYTES_MAX];
     const size_t size = series_key(view, window, key);
     if (!size) return fault_set(reterr, FAULT_CORRUPT, "a window's names are longer than %d bytes", KEY_BYTES_MAX);
@@ -153,7 +154,8 @@ static fault_code series_slot_for(struct fold *fold, const struct fact_view *vie
     return code;
 }
 
-fault_code sli_series_fold(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact, struct fault *reterr) {
+fault_code sli_series_fold(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
+                           struct fault *reterr) {
     const SLIWindow *window = &fact->fact.sli_window_recorded.window;
     const int64_t start_s = window->window_start.seconds;
     struct series_slot *slot;
@@ -188,7 +190,8 @@ fault_code sli_series_fold(struct fold *fold, const struct fact_view *view, cons
 
 fault_code sli_series_prune(struct sql *sql, int64_t start_s, struct fault *reterr) {
     static const char *const steps[] = {
-        "DELETE FROM sli_windows WHERE series_id IN (SELECT series_id FROM sli_series WHERE first_s < $1) AND start_s < $1",
+        "DELETE FROM sli_windows WHERE series_id IN (SELECT series_id FROM sli_series WHERE first_s < $1) AND start_s "
+        "< $1",
         "UPDATE sli_series SET first_s = $1 WHERE first_s < $1 AND end_s > $1",
         "DELETE FROM sli_series WHERE end_s <= $1",
     };
@@ -209,8 +212,8 @@ static bool source_known(const struct sli_source *sources, size_t count, slice a
     return false;
 }
 
-fault_code sli_sources(struct sql *sql, slice tenant, const SLO *slo, struct arena *arena, struct sli_source **ret_sources,
-                       size_t *ret_count, struct fault *reterr) {
+fault_code sli_sources(struct sql *sql, slice tenant, const SLO *slo, struct arena *arena,
+                       struct sli_source **ret_sources, size_t *ret_count, struct fault *reterr) {
     struct sli_source *sources = arena_alloc_array(arena, SLI_SOURCES_MAX, sizeof *sources);
     if (!sources) return fault_set(reterr, FAULT_LIMIT, "read an SLO's series: the request's memory is full");
     size_t count = 0;
@@ -240,8 +243,8 @@ fault_code sli_sources(struct sql *sql, slice tenant, const SLO *slo, struct are
     const size_t reported = count;
     for (size_t i = 0; i < slo->agents.count && count < SLI_SOURCES_MAX; i++)
         if (!source_known(sources, reported, slo->agents.items[i]))
-            sources[count++] = (struct sli_source){.first_s = slo->created_at.seconds, .end_s = INT64_MAX / 2,
-                                                   .agent = slo->agents.items[i]};
+            sources[count++] = (struct sli_source){
+                .first_s = slo->created_at.seconds, .end_s = INT64_MAX / 2, .agent = slo->agents.items[i]};
     *ret_sources = sources;
     *ret_count = count;
     return FAULT_NONE;
@@ -276,11 +279,12 @@ fault_code sli_source_add(struct sql *sql, const struct sli_source *source, stru
                           SLITimeSeriesPoint *points, struct fault *reterr) {
     const size_t count = (size_t)((range.to_s - range.from_s) / range.step_s);
     struct sql_statement *sums;
-    if (sql_prepare(sql,
-                    "SELECT (start_s - $2) / $4, sum(good), sum(total), sum(expected), sum(seen), sum(seconds), count(*),"
-                    " sum(seen < expected) FROM sli_windows WHERE series_id = $1 AND start_s >= $2 AND start_s < $3"
-                    " GROUP BY 1 ORDER BY 1",
-                    &sums, reterr))
+    if (sql_prepare(
+            sql,
+            "SELECT (start_s - $2) / $4, sum(good), sum(total), sum(expected), sum(seen), sum(seconds), count(*),"
+            " sum(seen < expected) FROM sli_windows WHERE series_id = $1 AND start_s >= $2 AND start_s < $3"
+            " GROUP BY 1 ORDER BY 1",
+            &sums, reterr))
         return fault_wrap(reterr, "sum windows");
     sql_bind_integer(sums, 1, source->series_id);
     sql_bind_integer(sums, 2, range.from_s);
@@ -317,7 +321,8 @@ static fault_code query_range(const SLO *slo, const GetSLITimeSeriesRequest *req
     const int64_t window_s = slo->sli_spec.window_seconds > 0 ? slo->sli_spec.window_seconds : 60;
     const int64_t asked_s = request->has_step ? request->step.seconds : window_s;
     if (asked_s < 1 || asked_s % window_s)
-        return fault_set(reterr, FAULT_INPUT, "step: must be a multiple of the SLO's window, %" PRId64 " seconds", window_s);
+        return fault_set(reterr, FAULT_INPUT, "step: must be a multiple of the SLO's window, %" PRId64 " seconds",
+                         window_s);
     const int64_t now_s = now_ms / 1000;
     int64_t to_s = request->has_to && request->to.seconds < now_s ? request->to.seconds : now_s;
     int64_t from_s = request->has_from ? request->from.seconds : to_s - 3600;
@@ -326,17 +331,20 @@ static fault_code query_range(const SLO *slo, const GetSLITimeSeriesRequest *req
     to_s -= to_s % asked_s;
     if (from_s > to_s) return fault_set(reterr, FAULT_INPUT, "from: must be before 'to' and not in the future");
     if ((to_s - from_s) / asked_s > SLI_POINTS_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "%" PRId64 " points asked for, the most is %d: choose a longer step or a shorter time",
+        return fault_set(reterr, FAULT_LIMIT,
+                         "%" PRId64 " points asked for, the most is %d: choose a longer step or a shorter time",
                          (to_s - from_s) / asked_s, SLI_POINTS_MAX);
     *ret_range = (struct sli_range){.from_s = from_s, .to_s = to_s, .step_s = asked_s};
     return FAULT_NONE;
 }
 
-static fault_code query_add_series(struct sql *sql, const struct sli_source *sources, size_t count, struct sli_range range,
-                                   struct arena *arena, SLITimeSeries *ret_series, struct fault *reterr) {
+static fault_code query_add_series(struct sql *sql, const struct sli_source *sources, size_t count,
+                                   struct sli_range range, struct arena *arena, SLITimeSeries *ret_series,
+                                   struct fault *reterr) {
     size_t points_count;
     SLITimeSeriesPoint *points = sli_points_new(range, arena, &points_count);
-    if (!points) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
+    if (!points)
+        return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
     for (size_t i = 0; i < count; i++)
         if (sli_source_add(sql, &sources[i], range, points, reterr)) return fault_wrap(reterr, "read the series");
     sli_points_finish(points, points_count);
@@ -356,7 +364,9 @@ fault_code sli_series_query(struct sql *sql, slice tenant, const SLO *slo, const
     code = sli_sources(sql, tenant, slo, arena, &sources, &all, reterr);
     if (code) return code;
     for (size_t i = 0; i < all; i++) {
-        if (request->cluster_id.size && sources[i].series_id && !slice_equal(request->cluster_id, sources[i].cluster_id)) continue;
+        if (request->cluster_id.size && sources[i].series_id &&
+            !slice_equal(request->cluster_id, sources[i].cluster_id))
+            continue;
         if (request->agent.size && !slice_equal(request->agent, sources[i].agent)) continue;
         sources[count++] = sources[i];
     }
@@ -370,8 +380,11 @@ fault_code sli_series_query(struct sql *sql, slice tenant, const SLO *slo, const
         series[i].cluster_id = request->split ? sources[i].cluster_id : request->cluster_id;
         series[i].agent = request->split ? sources[i].agent : request->agent;
     }
-    *ret_response = (GetSLITimeSeriesResponse){.slo_id = slo->slo_id, .window_seconds = slo->sli_spec.window_seconds,
-                                               .has_step = true, .step = {.seconds = range.step_s}, .has_total = true};
+    *ret_response = (GetSLITimeSeriesResponse){.slo_id = slo->slo_id,
+                                               .window_seconds = slo->sli_spec.window_seconds,
+                                               .has_step = true,
+                                               .step = {.seconds = range.step_s},
+                                               .has_total = true};
     ret_response->series.items = series;
     ret_response->series.count = series_count;
     for (size_t i = 0; i < series_count; i++)

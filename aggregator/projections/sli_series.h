@@ -30,8 +30,8 @@ struct sli_source {
 enum { SLI_SOURCES_MAX = 1000, SLI_POINTS_MAX = 20000, SLI_SILENT_S = 7 * 24 * 3600 };
 
 /* All that have ever reported, and (with series_id 0) each agent that the SLO names and that never has. */
-fault_code sli_sources(struct sql *sql, slice tenant, const SLO *slo, struct arena *arena, struct sli_source **ret_sources,
-                       size_t *ret_count, struct fault *reterr) MUST_CHECK;
+fault_code sli_sources(struct sql *sql, slice tenant, const SLO *slo, struct arena *arena,
+                       struct sli_source **ret_sources, size_t *ret_count, struct fault *reterr) MUST_CHECK;
 /* Seconds of [from_s, to_s) for which a window of this source should be there: from its first window on, until it
  * has been silent for SLI_SILENT_S (then it counts as taken out of service). */
 int64_t sli_source_expected_s(const struct sli_source *source, int64_t from_s, int64_t to_s);

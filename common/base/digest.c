@@ -26,8 +26,8 @@ static blocks_fn *blocks_best(void);
 static blocks_fn blocks_portable;
 
 void digest_init(struct digest *digest) {
-    *digest = (struct digest){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c,
-                                        0x1f83d9ab, 0x5be0cd19}};
+    *digest = (struct digest){
+        .state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
 }
 
 static void feed(struct digest *digest, slice bytes, blocks_fn *blocks) {

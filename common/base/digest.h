@@ -11,8 +11,8 @@ enum { DIGEST_BYTES = 32 };
 
 struct digest {
     uint32_t state[8];
-    uint64_t bytes;      /* fed so far */
-    uint8_t block[64];   /* the part of a block that waits */
+    uint64_t bytes;    /* fed so far */
+    uint8_t block[64]; /* the part of a block that waits */
 };
 
 void digest_init(struct digest *digest);

@@ -47,9 +47,9 @@ fault_code fault_wrap(struct fault *reterr, const char *format, ...) {
 
 const char *fault_code_name(fault_code code) {
     static const char *const names[FAULT_MAX_] = {
-        [FAULT_NONE] = "none",       [FAULT_AGAIN] = "again",     [FAULT_ABSENT] = "absent",
+        [FAULT_NONE] = "none",         [FAULT_AGAIN] = "again",   [FAULT_ABSENT] = "absent",
         [FAULT_CONFLICT] = "conflict", [FAULT_INPUT] = "input",   [FAULT_LIMIT] = "limit",
-        [FAULT_CORRUPT] = "corrupt", [FAULT_DENIED] = "denied",   [FAULT_TIMEOUT] = "timeout",
+        [FAULT_CORRUPT] = "corrupt",   [FAULT_DENIED] = "denied", [FAULT_TIMEOUT] = "timeout",
         [FAULT_SYSTEM] = "system",
     };
     return (unsigned)code < FAULT_MAX_ ? names[code] : "unknown";

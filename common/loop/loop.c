@@ -73,8 +73,7 @@ fault_code loop_new(struct loop **ret_loop, struct fault *reterr) {
         (void)fault_set_errno(reterr, FAULT_SYSTEM, errno, "make an event loop");
         goto done;
     }
-    if (loop_watch_new(loop, loop->event_fd, LOOP_READ, event_fd_ready, loop, &loop->event_watch, reterr))
-        goto done;
+    if (loop_watch_new(loop, loop->event_fd, LOOP_READ, event_fd_ready, loop, &loop->event_watch, reterr)) goto done;
     *ret_loop = loop;
     return FAULT_NONE;
 done:

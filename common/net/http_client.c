@@ -21,10 +21,10 @@
 #include "common/base/limits.h"
 
 enum {
-    CALL_HEADERS_MAX = 32,         /* lines, ours included */
+    CALL_HEADERS_MAX = 32, /* lines, ours included */
     CALL_HEADER_BYTES_MAX = 64 * 1024,
     BEARER_BYTES_MAX = 16 * 1024,
-    CALLS_PER_CONNECTION_MAX = 8,  /* running and waiting for a connection; more is FAULT_AGAIN */
+    CALLS_PER_CONNECTION_MAX = 8, /* running and waiting for a connection; more is FAULT_AGAIN */
 };
 
 struct http_call {
@@ -52,8 +52,8 @@ struct http_client {
     CURLM *multi;
     struct http_call *running, *idle;
     unsigned running_count, idle_count, connections_max;
-    int inside;         /* curl is on the stack below us */
-    bool changes_wait;  /* a start or cancel was noted while inside */
+    int inside;          /* curl is on the stack below us */
+    bool changes_wait;   /* a start or cancel was noted while inside */
     const char *ca_path; /* where this curl was built without a bundle */
 };
 
@@ -66,7 +66,8 @@ static const char *system_bundle(void);
 
 fault_code http_client_new(struct loop *loop, unsigned connections_max, struct http_client **ret_client,
                            struct fault *reterr) {
-    if (connections_max == 0) return fault_set(reterr, FAULT_INPUT, "HTTP client: connections_max is 0, at least 1 is needed");
+    if (connections_max == 0)
+        return fault_set(reterr, FAULT_INPUT, "HTTP client: connections_max is 0, at least 1 is needed");
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return fault_set(reterr, FAULT_SYSTEM, "HTTP client: libcurl does not start");
     struct http_client *client = calloc(1, sizeof *client);
@@ -134,7 +135,8 @@ static fault_code call_add(struct http_call *call, struct fault *reterr);
 
 fault_code http_client_start(struct http_client *client, const struct http_request *request,
                              struct http_call **ret_call, struct fault *reterr) {
-    if (!request->url || !request->on_done) return fault_set(reterr, FAULT_INPUT, "HTTP call: url or on_done is missing");
+    if (!request->url || !request->on_done)
+        return fault_set(reterr, FAULT_INPUT, "HTTP call: url or on_done is missing");
     if (request->timeout_ms < 1 || request->timeout_ms > LIMIT_OUTSIDE_CALL_MS)
         return fault_set(reterr, FAULT_LIMIT, "HTTP call: timeout of %" PRId64 " ms, allowed are 1 to %d",
                          request->timeout_ms, LIMIT_OUTSIDE_CALL_MS);
@@ -172,7 +174,8 @@ static struct http_call *call_take(struct http_client *client) {
     if (client->running) client->running->previous = call;
     client->running = call;
     client->running_count++;
-    call->added = call->cancelled = call->stopped = call->too_large = call->sent = call->answered = call->headed = false;
+    call->added = call->cancelled = call->stopped = call->too_large = call->sent = call->answered = call->headed =
+        false;
     call->start_ms = clock_monotonic_ms();
     call->body_bytes = 0;
     call->lines_count = call->text_bytes = 0;
@@ -182,8 +185,10 @@ static struct http_call *call_take(struct http_client *client) {
 
 static void call_give_back(struct http_call *call) {
     struct http_client *client = call->client;
-    if (call->previous) call->previous->next = call->next;
-    else client->running = call->next;
+    if (call->previous)
+        call->previous->next = call->next;
+    else
+        client->running = call->next;
     if (call->next) call->next->previous = call->previous;
     client->running_count--;
     if (call->text) explicit_bzero(call->text, call->text_bytes); /* a bearer token was in there */
@@ -302,7 +307,8 @@ static fault_code headers_write(struct http_call *call, const struct http_reques
     const struct http_auth *auth = request->auth;
     if (code != FAULT_NONE || !auth) return code;
     if (auth->bearer_token_path) return bearer_add(call, auth->bearer_token_path, reterr);
-    if (auth->bearer_token) return line_add(call, "Authorization: Bearer ", slice_from_text(auth->bearer_token), reterr);
+    if (auth->bearer_token)
+        return line_add(call, "Authorization: Bearer ", slice_from_text(auth->bearer_token), reterr);
     if (auth->username) {
         curl_easy_setopt(call->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         curl_easy_setopt(call->easy, CURLOPT_USERNAME, auth->username);
@@ -317,8 +323,8 @@ static fault_code line_add(struct http_call *call, const char *start, slice rest
         return fault_set(reterr, FAULT_LIMIT, "%s: more than %d request headers", call->label, CALL_HEADERS_MAX);
     for (size_t i = 0; i < rest.size; i++)
         if (rest.data[i] < ' ' && rest.data[i] != '\t')
-            return fault_set(reterr, FAULT_INPUT, "%s: a request header holds the control character 0x%02x", call->label,
-                             rest.data[i]);
+            return fault_set(reterr, FAULT_INPUT, "%s: a request header holds the control character 0x%02x",
+                             call->label, rest.data[i]);
     const size_t bytes = start_bytes + rest.size + 1;
     if (!text_reserve(call, bytes))
         return fault_set(reterr, FAULT_LIMIT, "%s: request headers over %d bytes", call->label, CALL_HEADER_BYTES_MAX);
@@ -359,8 +365,10 @@ static fault_code bearer_add(struct http_call *call, const char *path, struct fa
     ssize_t got = 1;
     while (got > 0 && size < sizeof token) {
         got = read(fd, token + size, sizeof token - size);
-        if (got < 0 && errno == EINTR) got = 1;
-        else if (got > 0) size += (size_t)got;
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            size += (size_t)got;
     }
     const int error_number = errno;
     close(fd);
@@ -368,7 +376,8 @@ static fault_code bearer_add(struct http_call *call, const char *path, struct fa
     if (got < 0) {
         code = fault_set_errno(reterr, FAULT_SYSTEM, error_number, "%s: bearer token file '%s'", call->label, path);
     } else if (size == sizeof token) {
-        code = fault_set(reterr, FAULT_LIMIT, "%s: bearer token file '%s' is over %zu bytes", call->label, path, sizeof token - 1);
+        code = fault_set(reterr, FAULT_LIMIT, "%s: bearer token file '%s' is over %zu bytes", call->label, path,
+                         sizeof token - 1);
     } else {
         while (size && strchr(" \t\r\n", token[size - 1])) size--;
         code = size ? line_add(call, "Authorization: Bearer ", slice_of(token, size), reterr)
@@ -413,7 +422,8 @@ static size_t body_came(char *data, size_t size, size_t count, void *context) {
     }
     call->body_bytes += bytes;
     if (!call->headed && !head_hand_out(call)) call->stopped = true;
-    if (!call->stopped && call->on_body && bytes && !call->on_body(call->context, slice_of(data, bytes))) call->stopped = true;
+    if (!call->stopped && call->on_body && bytes && !call->on_body(call->context, slice_of(data, bytes)))
+        call->stopped = true;
     return call->stopped || call->cancelled ? CURL_WRITEFUNC_ERROR : bytes;
 }
 
@@ -447,7 +457,9 @@ static fault_code fault_from_curl(struct http_call *call, CURLcode code, struct 
 static int socket_changed(CURL *easy, curl_socket_t fd, int what, void *context, void *watch_context) {
     struct http_client *client = context;
     struct loop_watch *watch = watch_context;
-    const unsigned events = what == CURL_POLL_IN ? LOOP_READ : what == CURL_POLL_OUT ? LOOP_WRITE : LOOP_READ | LOOP_WRITE;
+    const unsigned events = what == CURL_POLL_IN    ? LOOP_READ
+                            : what == CURL_POLL_OUT ? LOOP_WRITE
+                                                    : LOOP_READ | LOOP_WRITE;
     if (what == CURL_POLL_REMOVE) {
         (void)loop_watch_free(watch);
         curl_multi_assign(client->multi, fd, NULL);
@@ -461,14 +473,17 @@ static int socket_changed(CURL *easy, curl_socket_t fd, int what, void *context,
 
 static int timer_changed(CURLM *multi, long timeout_ms, void *context) {
     struct http_client *client = context;
-    if (timeout_ms < 0) loop_timer_clear(client->timer);
-    else loop_timer_set(client->timer, timeout_ms); /* 0 as well: never call curl back from inside */
+    if (timeout_ms < 0)
+        loop_timer_clear(client->timer);
+    else
+        loop_timer_set(client->timer, timeout_ms); /* 0 as well: never call curl back from inside */
     return 0;
 }
 
 static void socket_ready(void *context, int fd, unsigned events) {
-    client_act(context, fd, (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0) |
-                                (events & LOOP_ERROR ? CURL_CSELECT_ERR : 0));
+    client_act(context, fd,
+               (events & LOOP_READ ? CURL_CSELECT_IN : 0) | (events & LOOP_WRITE ? CURL_CSELECT_OUT : 0) |
+                   (events & LOOP_ERROR ? CURL_CSELECT_ERR : 0));
 }
 
 static void timer_fired(void *context) {
@@ -495,8 +510,10 @@ static void changes_make(struct http_client *client) {
             call = call->next;
             continue;
         }
-        if (call->cancelled) call_drop(call);
-        else call_end(call, CURLE_OUT_OF_MEMORY);
+        if (call->cancelled)
+            call_drop(call);
+        else
+            call_end(call, CURLE_OUT_OF_MEMORY);
         call = client->running; /* the one that was next may have gone with it */
     }
 }
@@ -561,10 +578,12 @@ static fault_code fault_from_curl(struct http_call *call, CURLcode code, struct 
     const char *text = call->curl_text[0] ? call->curl_text : curl_easy_strerror(code);
     long error_number = 0;
     if (call->too_large)
-        return fault_set(ret_fault, FAULT_LIMIT, "%s: the answer is larger than the %" PRIu64 " bytes allowed (after decompression)",
-                         label, call->body_bytes_max);
+        return fault_set(ret_fault, FAULT_LIMIT,
+                         "%s: the answer is larger than the %" PRIu64 " bytes allowed (after decompression)", label,
+                         call->body_bytes_max);
     if (call->stopped)
-        return fault_set(ret_fault, FAULT_INPUT, "%s: stopped by its reader after %" PRIu64 " bytes", label, call->body_bytes);
+        return fault_set(ret_fault, FAULT_INPUT, "%s: stopped by its reader after %" PRIu64 " bytes", label,
+                         call->body_bytes);
     switch ((int)code) { /* int: the list is curl's and grows */
     case CURLE_OPERATION_TIMEDOUT: return fault_from_timeout(call, ret_fault);
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -580,7 +599,8 @@ static fault_code fault_from_curl(struct http_call *call, CURLcode code, struct 
     case CURLE_SSL_CERTPROBLEM:
         return fault_set(ret_fault, FAULT_INPUT, "%s: our client certificate or key is not usable (%s)", label, text);
     case CURLE_SSL_CACERT_BADFILE:
-        return fault_set(ret_fault, FAULT_INPUT, "%s: the file of trusted certificates is not usable (%s)", label, text);
+        return fault_set(ret_fault, FAULT_INPUT, "%s: the file of trusted certificates is not usable (%s)", label,
+                         text);
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
         return fault_set(ret_fault, FAULT_INPUT, "%s: not an http or https URL (%s)", label, text);
@@ -590,8 +610,8 @@ static fault_code fault_from_curl(struct http_call *call, CURLcode code, struct 
         return fault_set(ret_fault, FAULT_SYSTEM, "%s: the server closed the connection without an answer", label);
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
-        return fault_set(ret_fault, FAULT_SYSTEM, "%s: the connection was lost %s after %" PRIu64 " body bytes (%s)", label,
-                         call->answered ? "inside the answer" : "before the answer", call->body_bytes, text);
+        return fault_set(ret_fault, FAULT_SYSTEM, "%s: the connection was lost %s after %" PRIu64 " body bytes (%s)",
+                         label, call->answered ? "inside the answer" : "before the answer", call->body_bytes, text);
     case CURLE_WEIRD_SERVER_REPLY:
         return fault_set(ret_fault, FAULT_INPUT, "%s: the answer is not HTTP (%s)", label, text);
     default: return fault_set(ret_fault, FAULT_SYSTEM, "%s: %s", label, text);
@@ -610,7 +630,8 @@ static fault_code fault_from_timeout(const struct http_call *call, struct fault 
                         : connected    ? "in the TLS handshake"
                         : resolved     ? "connecting"
                                        : "resolving the host's name or waiting for a free connection";
-    return fault_set(ret_fault, FAULT_TIMEOUT, "%s: not done in %" PRId64 " ms: %s", call->label, call->timeout_ms, phase);
+    return fault_set(ret_fault, FAULT_TIMEOUT, "%s: not done in %" PRId64 " ms: %s", call->label, call->timeout_ms,
+                     phase);
 }
 
 /* curl passes on its TLS library's words; the usual reasons are said in ours, the same for OpenSSL and mbedTLS

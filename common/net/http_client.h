@@ -14,7 +14,7 @@ struct http_tls {
     const char *ca_path;          /* NULL: the system's bundle */
     const char *certificate_path; /* client certificate, PEM */
     const char *key_path;
-    bool insecure;                /* accept any certificate: said aloud in the log by whoever sets it */
+    bool insecure; /* accept any certificate: said aloud in the log by whoever sets it */
 };
 
 struct http_auth {
@@ -24,24 +24,24 @@ struct http_auth {
 };
 
 struct http_result {
-    int status;                /* HTTP status, 0 when there was none */
-    const char *content_type;  /* "" when absent; valid during the callback */
-    int64_t retry_after_ms;    /* 0: the server did not say */
-    uint64_t body_bytes;       /* after decompression */
+    int status;               /* HTTP status, 0 when there was none */
+    const char *content_type; /* "" when absent; valid during the callback */
+    int64_t retry_after_ms;   /* 0: the server did not say */
+    uint64_t body_bytes;      /* after decompression */
     int64_t duration_ms;
-    int64_t date_ms;           /* the server's clock: its Date header, ms since 1970, whole seconds; 0: none */
-    struct fault fault;        /* code FAULT_NONE when a whole answer came, whatever its status */
+    int64_t date_ms;    /* the server's clock: its Date header, ms since 1970, whole seconds; 0: none */
+    struct fault fault; /* code FAULT_NONE when a whole answer came, whatever its status */
 };
 
 struct http_request {
     const char *url;
-    const char *method;            /* NULL: GET, or POST when there is a body */
-    const char *const *headers;    /* "Name: value", NULL-terminated; may be NULL */
-    slice body;                    /* must live until done */
-    const struct http_tls *tls;    /* may be NULL; must live until done */
-    const struct http_auth *auth;  /* may be NULL */
-    int64_t timeout_ms;            /* whole call; 1 to LIMIT_OUTSIDE_CALL_MS */
-    uint64_t body_bytes_max;       /* of the answer, after decompression; 0: LIMIT_MESSAGE_BYTES */
+    const char *method;           /* NULL: GET, or POST when there is a body */
+    const char *const *headers;   /* "Name: value", NULL-terminated; may be NULL */
+    slice body;                   /* must live until done */
+    const struct http_tls *tls;   /* may be NULL; must live until done */
+    const struct http_auth *auth; /* may be NULL */
+    int64_t timeout_ms;           /* whole call; 1 to LIMIT_OUTSIDE_CALL_MS */
+    uint64_t body_bytes_max;      /* of the answer, after decompression; 0: LIMIT_MESSAGE_BYTES */
     bool accept_gzip;
     /* Once, before the first piece of the body (and also when the body is empty): what kind of body comes. false stops
      * the call (done is still called). NULL: not asked. */

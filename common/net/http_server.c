@@ -25,11 +25,11 @@
 #include <unistd.h>
 
 enum {
-    ARENA_BLOCK_BYTES = 16 * 1024,          /* kept per pooled exchange */
-    ARENA_ANSWER_BYTES = 16 * 1024 * 1024,  /* beside four times the body's maximum (it grows by doubling) */
-    POOL_IDLE_MAX = 256,                    /* exchanges that wait in the pool for use */
-    CONNECTION_BYTES = 32 * 1024,           /* request line and headers; libmicrohttpd answers 414 or 431 beyond */
-    DISCARD_FACTOR = 4,                     /* a body this many times too large is no longer read to its end */
+    ARENA_BLOCK_BYTES = 16 * 1024,         /* kept per pooled exchange */
+    ARENA_ANSWER_BYTES = 16 * 1024 * 1024, /* beside four times the body's maximum (it grows by doubling) */
+    POOL_IDLE_MAX = 256,                   /* exchanges that wait in the pool for use */
+    CONNECTION_BYTES = 32 * 1024,          /* request line and headers; libmicrohttpd answers 414 or 431 beyond */
+    DISCARD_FACTOR = 4,                    /* a body this many times too large is no longer read to its end */
     STREAM_BLOCK_BYTES = 16 * 1024,
     LISTEN_BACKLOG = 1024,
     PEM_BYTES_MAX = 1024 * 1024,
@@ -42,13 +42,13 @@ struct exchange_pool {
     pthread_mutex_t lock;
     struct http_exchange *idle; /* through ->next */
     size_t idle_count;
-    size_t owners;              /* the server and each exchange that is out */
+    size_t owners; /* the server and each exchange that is out */
     bool closed;
     size_t arena_bytes_max;
 };
 
 struct http_exchange {
-    struct http_exchange *next;         /* in the pool's idle list, or the server's list of kept ones */
+    struct http_exchange *next; /* in the pool's idle list, or the server's list of kept ones */
     struct http_exchange *previous;
     struct exchange_pool *pool;
     struct http_server *server;
@@ -59,10 +59,10 @@ struct http_exchange {
     slice method, path;
     uint8_t *body;
     size_t body_size, body_room, body_discarded;
-    struct MHD_Response *response;      /* set before state becomes ANSWERED */
+    struct MHD_Response *response; /* set before state becomes ANSWERED */
     int status;
     bool too_large;
-    bool suspended;                     /* by http_exchange_keep; the connection's thread only */
+    bool suspended; /* by http_exchange_keep; the connection's thread only */
     char peer[INET6_ADDRSTRLEN];
 };
 
@@ -71,9 +71,9 @@ struct http_stream {
     struct http_server *server;          /* touched under that lock only while not gone */
     struct MHD_Connection *connection;
     pthread_mutex_t lock;
-    atomic_int owners;                   /* the response and the caller */
+    atomic_int owners; /* the response and the caller */
     bool suspended, ended, gone;
-    uint8_t *buffer;                     /* a ring */
+    uint8_t *buffer; /* a ring */
     size_t room, start, used;
 };
 
@@ -96,7 +96,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   const char *version, const char *upload, size_t *upload_size, void **request);
 static void on_completed(void *context, struct MHD_Connection *connection, void **request,
                          enum MHD_RequestTerminationCode code);
-static void on_library_error(void *context, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+static void on_library_error(void *context, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 static void exchange_release(struct http_exchange *exchange);
 static void pool_leave(struct exchange_pool *pool);
 
@@ -150,7 +151,8 @@ static fault_code read_pem(const char *path, const char *what, char **ret_text, 
     fclose(file);
     if (failed || size == 0 || size > PEM_BYTES_MAX) {
         free(text);
-        return fault_set(reterr, FAULT_INPUT, "read the TLS %s '%s': empty, larger than 1 MiB or not readable", what, path);
+        return fault_set(reterr, FAULT_INPUT, "read the TLS %s '%s': empty, larger than 1 MiB or not readable", what,
+                         path);
     }
     text[size] = '\0';
     *ret_text = text;
@@ -217,16 +219,17 @@ fault_code http_server_open(const struct http_server_settings *settings, http_ha
     }
     options[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     const int64_t idle_s = (settings->idle_timeout_ms + 999) / 1000;
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO | MHD_USE_ERROR_LOG |
-            (tls ? MHD_USE_TLS : 0),
-        0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_library_error, server,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_CONNECTION_LIMIT,
-        connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    server->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO |
+                                          MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0),
+                                      0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_library_error,
+                                      server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+                                      server, MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
+                                      (unsigned)idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+                                      MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     if (!server->daemon) {
         (void)fault_set(reterr, tls ? FAULT_INPUT : FAULT_SYSTEM, "start the HTTP server on %s port %u: %s",
-                        settings->address, server->port, server->last_error[0] ? server->last_error : "libmicrohttpd refused");
+                        settings->address, server->port,
+                        server->last_error[0] ? server->last_error : "libmicrohttpd refused");
         goto failed;
     }
     *ret_server = server;
@@ -240,8 +243,10 @@ failed:
 struct http_server *http_server_close(struct http_server *server) {
     if (!server) return NULL;
     const MHD_socket listener = MHD_quiesce_daemon(server->daemon);
-    const struct http_answer unavailable = {.status = 503, .content_type = "text/plain",
-                                            .body = SLICE_LIT("the server is stopping\n"), .body_static = true};
+    const struct http_answer unavailable = {.status = 503,
+                                            .content_type = "text/plain",
+                                            .body = SLICE_LIT("the server is stopping\n"),
+                                            .body_static = true};
     pthread_mutex_lock(&server->lock);
     server->closing = true;
     for (struct http_stream *stream = server->streams; stream; stream = stream->next) {
@@ -353,8 +358,9 @@ static enum MHD_Result answer_too_large(struct http_exchange *exchange) {
     char text[128];
     const int size = snprintf(text, sizeof text, "the body is larger than %zu bytes, the most this server takes\n",
                               exchange->server->body_bytes_max);
-    http_exchange_answer(exchange, &(struct http_answer){.status = 413, .content_type = "text/plain",
-                                                         .body = slice_of(text, (size_t)size)});
+    http_exchange_answer(
+        exchange,
+        &(struct http_answer){.status = 413, .content_type = "text/plain", .body = slice_of(text, (size_t)size)});
     return queue_response(exchange);
 }
 
@@ -412,8 +418,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         /* Suspended: this function is called again when the answer has resumed the connection. */
         if (exchange->suspended) return MHD_YES;
         if (atomic_load(&exchange->state) == EXCHANGE_HANDLING)
-            http_exchange_answer(exchange, &(struct http_answer){.status = 500, .content_type = "text/plain",
-                                     .body = SLICE_LIT("the handler gave no answer\n"), .body_static = true});
+            http_exchange_answer(exchange, &(struct http_answer){.status = 500,
+                                                                 .content_type = "text/plain",
+                                                                 .body = SLICE_LIT("the handler gave no answer\n"),
+                                                                 .body_static = true});
     }
     return queue_response(exchange);
 }
@@ -436,7 +444,8 @@ slice http_exchange_path(const struct http_exchange *exchange) {
 static slice connection_value(const struct http_exchange *exchange, enum MHD_ValueKind kind, const char *name) {
     const char *value = NULL;
     size_t size = 0;
-    if (MHD_lookup_connection_value_n(exchange->connection, kind, name, strlen(name), &value, &size) != MHD_YES || !value)
+    if (MHD_lookup_connection_value_n(exchange->connection, kind, name, strlen(name), &value, &size) != MHD_YES ||
+        !value)
         return (slice){0};
     return slice_of(value, size);
 }
@@ -489,8 +498,10 @@ static void deliver(struct http_exchange *exchange, struct MHD_Response *respons
     if (!kept) return;
     struct http_server *server = exchange->server;
     pthread_mutex_lock(&server->lock);
-    if (exchange->previous) exchange->previous->next = exchange->next;
-    else server->kept = exchange->next;
+    if (exchange->previous)
+        exchange->previous->next = exchange->next;
+    else
+        server->kept = exchange->next;
     if (exchange->next) exchange->next->previous = exchange->previous;
     MHD_resume_connection(exchange->connection); /* under the lock: http_server_close goes on only after it */
     pthread_mutex_unlock(&server->lock);
@@ -541,8 +552,10 @@ void http_exchange_keep(struct http_exchange *exchange) {
     }
     pthread_mutex_unlock(&server->lock);
     if (closing)
-        http_exchange_answer(exchange, &(struct http_answer){.status = 503, .content_type = "text/plain",
-                                 .body = SLICE_LIT("the server is stopping\n"), .body_static = true});
+        http_exchange_answer(exchange, &(struct http_answer){.status = 503,
+                                                             .content_type = "text/plain",
+                                                             .body = SLICE_LIT("the server is stopping\n"),
+                                                             .body_static = true});
 }
 
 static void stream_release(struct http_stream *stream) {
@@ -577,8 +590,10 @@ static ssize_t on_stream_read(void *context, uint64_t position, char *buffer, si
 static void on_stream_done(void *context) {
     struct http_stream *stream = context;
     pthread_mutex_lock(&stream->server->lock);
-    if (stream->previous) stream->previous->next = stream->next;
-    else stream->server->streams = stream->next;
+    if (stream->previous)
+        stream->previous->next = stream->next;
+    else
+        stream->server->streams = stream->next;
     if (stream->next) stream->next->previous = stream->previous;
     pthread_mutex_unlock(&stream->server->lock);
     pthread_mutex_lock(&stream->lock);
@@ -601,17 +616,19 @@ fault_code http_stream_begin(struct http_exchange *exchange, const char *content
     struct http_server *server = exchange->server;
     struct http_stream *stream = calloc(1, sizeof *stream);
     uint8_t *buffer = malloc(buffer_bytes_max ? buffer_bytes_max : 1);
-    struct MHD_Response *response =
-        stream && buffer ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, on_stream_read, stream,
-                                                             on_stream_done)
-                         : NULL;
+    struct MHD_Response *response = stream && buffer
+                                        ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES,
+                                                                            on_stream_read, stream, on_stream_done)
+                                        : NULL;
     if (!response) {
         free(stream);
         free(buffer);
         deliver(exchange, NULL, 500, kept);
         return fault_set(reterr, FAULT_LIMIT, "begin a stream of %zu bytes: no memory", buffer_bytes_max);
     }
-    *stream = (struct http_stream){.server = server, .connection = exchange->connection, .buffer = buffer,
+    *stream = (struct http_stream){.server = server,
+                                   .connection = exchange->connection,
+                                   .buffer = buffer,
                                    .room = buffer_bytes_max ? buffer_bytes_max : 1};
     pthread_mutex_init(&stream->lock, NULL);
     atomic_store(&stream->owners, 2);
@@ -631,8 +648,10 @@ fault_code http_stream_begin(struct http_exchange *exchange, const char *content
 fault_code http_stream_send(struct http_stream *stream, slice piece, struct fault *reterr) {
     pthread_mutex_lock(&stream->lock);
     fault_code code = FAULT_NONE;
-    if (stream->gone || stream->ended) code = FAULT_ABSENT;
-    else if (piece.size > stream->room - stream->used) code = FAULT_AGAIN;
+    if (stream->gone || stream->ended)
+        code = FAULT_ABSENT;
+    else if (piece.size > stream->room - stream->used)
+        code = FAULT_AGAIN;
     for (size_t done = 0; !code && done < piece.size;) {
         const size_t end = (stream->start + stream->used) % stream->room;
         const size_t size = piece.size - done < stream->room - end ? piece.size - done : stream->room - end;
@@ -644,7 +663,8 @@ fault_code http_stream_send(struct http_stream *stream, slice piece, struct faul
     pthread_mutex_unlock(&stream->lock);
     if (code == FAULT_ABSENT) return fault_set(reterr, code, "send to a stream: the peer has left");
     if (code == FAULT_AGAIN)
-        return fault_set(reterr, code, "send to a stream: the peer does not read, %zu bytes wait (all the room there is)",
+        return fault_set(reterr, code,
+                         "send to a stream: the peer does not read, %zu bytes wait (all the room there is)",
                          stream->room);
     return FAULT_NONE;
 }

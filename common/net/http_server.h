@@ -11,12 +11,12 @@ struct http_server;
 struct http_exchange; /* one request and its answer; belongs to the handler until it is answered */
 
 struct http_server_settings {
-    const char *address;      /* "127.0.0.1", "::" ... */
-    uint16_t port;            /* 0: any free one, see http_server_port */
+    const char *address; /* "127.0.0.1", "::" ... */
+    uint16_t port;       /* 0: any free one, see http_server_port */
     unsigned threads;
     unsigned connections_max;
-    size_t body_bytes_max;    /* more is answered 413 */
-    int64_t idle_timeout_ms;  /* of a kept-alive connection */
+    size_t body_bytes_max;                   /* more is answered 413 */
+    int64_t idle_timeout_ms;                 /* of a kept-alive connection */
     const char *certificate_path, *key_path; /* TLS; NULL: plain text */
 };
 
@@ -32,20 +32,20 @@ uint16_t http_server_port(const struct http_server *server);
 
 /* The request; slices are valid until it is answered. */
 slice http_exchange_method(const struct http_exchange *exchange);
-slice http_exchange_path(const struct http_exchange *exchange);   /* decoded, without the query */
+slice http_exchange_path(const struct http_exchange *exchange);                     /* decoded, without the query */
 slice http_exchange_header(const struct http_exchange *exchange, const char *name); /* empty when absent */
 slice http_exchange_query(const struct http_exchange *exchange, const char *name);  /* decoded; empty when absent */
 slice http_exchange_body(const struct http_exchange *exchange);
-slice http_exchange_peer(const struct http_exchange *exchange);   /* "127.0.0.1" */
+slice http_exchange_peer(const struct http_exchange *exchange); /* "127.0.0.1" */
 /* For this exchange alone; one per server thread or pooled, so that a steady load allocates nothing. */
 struct arena *http_exchange_arena(struct http_exchange *exchange);
 
 struct http_answer {
     int status;
     const char *content_type;
-    slice body;                     /* copied, unless body_static */
-    bool body_static;               /* lives as long as the server, or lies in the exchange's arena */
-    const char *const *headers;     /* "Name: value", NULL-terminated; NULL for none */
+    slice body;                 /* copied, unless body_static */
+    bool body_static;           /* lives as long as the server, or lies in the exchange's arena */
+    const char *const *headers; /* "Name: value", NULL-terminated; NULL for none */
 };
 /* Ends the exchange. From the handler, or later from any thread after http_exchange_keep. */
 void http_exchange_answer(struct http_exchange *exchange, const struct http_answer *answer);

@@ -30,8 +30,7 @@ static fault_code fault_from(int rc, const struct kv *kv, const char *what, stru
     switch (rc) {
     case MDB_MAP_FULL:
         return fault_set(reterr, FAULT_LIMIT, "%s '%s': store full (its map size is reached)", what, kv->path);
-    case ENOSPC:
-        return fault_set(reterr, FAULT_LIMIT, "%s '%s': no space left on the disk", what, kv->path);
+    case ENOSPC: return fault_set(reterr, FAULT_LIMIT, "%s '%s': no space left on the disk", what, kv->path);
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
@@ -42,8 +41,7 @@ static fault_code fault_from(int rc, const struct kv *kv, const char *what, stru
         return fault_set(reterr, FAULT_CONFLICT, "%s '%s': key is not in order or exists already", what, kv->path);
     case MDB_READERS_FULL:
         return fault_set(reterr, FAULT_LIMIT, "%s '%s': too many readers at one time", what, kv->path);
-    default:
-        return fault_set(reterr, FAULT_SYSTEM, "%s '%s': %s", what, kv->path, mdb_strerror(rc));
+    default: return fault_set(reterr, FAULT_SYSTEM, "%s '%s': %s", what, kv->path, mdb_strerror(rc));
     }
 }
 

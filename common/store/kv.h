@@ -14,8 +14,8 @@ struct kv_cursor; /* a position in one table */
 typedef unsigned kv_table;
 
 struct kv_settings {
-    const char *path;        /* directory; made (0700) when absent */
-    uint64_t map_bytes;      /* address space: well above any data that will be kept */
+    const char *path;   /* directory; made (0700) when absent */
+    uint64_t map_bytes; /* address space: well above any data that will be kept */
     unsigned tables_max;
     unsigned readers_max;
     enum kv_sync { KV_SYNC_FULL, KV_SYNC_NONE } sync; /* NONE: survives kill -9, not a power cut */
@@ -38,21 +38,27 @@ void kv_abort(struct kv_txn *txn); /* NULL is fine; also ends a read transaction
 void kv_pause(struct kv_txn *txn);
 fault_code kv_resume(struct kv_txn *txn, struct fault *reterr) MUST_CHECK;
 
-fault_code kv_get(struct kv_txn *txn, kv_table table, slice key, slice *ret_value, struct fault *reterr) MUST_CHECK; /* FAULT_ABSENT: silent, reterr untouched */
+fault_code kv_get(struct kv_txn *txn, kv_table table, slice key, slice *ret_value,
+                  struct fault *reterr) MUST_CHECK; /* FAULT_ABSENT: silent, reterr untouched */
 fault_code kv_put(struct kv_txn *txn, kv_table table, slice key, slice value, struct fault *reterr) MUST_CHECK;
 /* The key must sort after every key in the table: no search. FAULT_CONFLICT when it does not. */
 fault_code kv_append(struct kv_txn *txn, kv_table table, slice key, slice value, struct fault *reterr) MUST_CHECK;
-fault_code kv_delete(struct kv_txn *txn, kv_table table, slice key, struct fault *reterr) MUST_CHECK; /* an absent key is fine */
+fault_code kv_delete(struct kv_txn *txn, kv_table table, slice key,
+                     struct fault *reterr) MUST_CHECK; /* an absent key is fine */
 fault_code kv_table_count(struct kv_txn *txn, kv_table table, uint64_t *ret_records, struct fault *reterr) MUST_CHECK;
 
-fault_code kv_cursor_open(struct kv_txn *txn, kv_table table, struct kv_cursor **ret_cursor, struct fault *reterr) MUST_CHECK;
+fault_code kv_cursor_open(struct kv_txn *txn, kv_table table, struct kv_cursor **ret_cursor,
+                          struct fault *reterr) MUST_CHECK;
 void kv_cursor_close(struct kv_cursor *cursor); /* before its transaction ends; NULL is fine */
 /* Each returns FAULT_ABSENT, silently, when there is no such record. */
-fault_code kv_cursor_seek(struct kv_cursor *cursor, slice key_at_least, slice *ret_key, slice *ret_value, struct fault *reterr) MUST_CHECK;
+fault_code kv_cursor_seek(struct kv_cursor *cursor, slice key_at_least, slice *ret_key, slice *ret_value,
+                          struct fault *reterr) MUST_CHECK;
 fault_code kv_cursor_next(struct kv_cursor *cursor, slice *ret_key, slice *ret_value, struct fault *reterr) MUST_CHECK;
-fault_code kv_cursor_previous(struct kv_cursor *cursor, slice *ret_key, slice *ret_value, struct fault *reterr) MUST_CHECK;
+fault_code kv_cursor_previous(struct kv_cursor *cursor, slice *ret_key, slice *ret_value,
+                              struct fault *reterr) MUST_CHECK;
 fault_code kv_cursor_last(struct kv_cursor *cursor, slice *ret_key, slice *ret_value, struct fault *reterr) MUST_CHECK;
-fault_code kv_cursor_delete(struct kv_cursor *cursor, struct fault *reterr) MUST_CHECK; /* in a write transaction; then kv_cursor_next is the following record */
+fault_code kv_cursor_delete(struct kv_cursor *cursor, struct fault *reterr)
+    MUST_CHECK; /* in a write transaction; then kv_cursor_next is the following record */
 
 /* Forces what KV_SYNC_NONE left to the kernel onto the disk. */
 fault_code kv_flush(struct kv *kv, struct fault *reterr) MUST_CHECK;

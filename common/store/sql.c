@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-
 enum { STATEMENTS_MAX = 128, PARAMETERS_MAX = 16, BUSY_MS = 5000, CACHE_KIB = 8 * 1024 };
 
 struct sql_statement {
@@ -98,7 +97,8 @@ fault_code sql_script(struct sql *sql, const char *script, struct fault *reterr)
 
 fault_code sql_begin(struct sql *sql, struct fault *reterr) {
     struct sql_statement *statement;
-    if (sql_prepare(sql, sql->mode == SQL_WRITER ? "BEGIN IMMEDIATE" : "BEGIN", &statement, reterr)) return FAULT_SYSTEM;
+    if (sql_prepare(sql, sql->mode == SQL_WRITER ? "BEGIN IMMEDIATE" : "BEGIN", &statement, reterr))
+        return FAULT_SYSTEM;
     return sql_run(statement, reterr);
 }
 
@@ -124,7 +124,8 @@ fault_code sql_prepare(struct sql *sql, const char *text, struct sql_statement *
         return FAULT_NONE;
     }
     if (sql->statements_count == STATEMENTS_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "prepare a statement on '%s': %d are kept already", sql->path, STATEMENTS_MAX);
+        return fault_set(reterr, FAULT_LIMIT, "prepare a statement on '%s': %d are kept already", sql->path,
+                         STATEMENTS_MAX);
     struct sql_statement *const statement = &sql->statements[sql->statements_count];
     *statement = (struct sql_statement){.text = text, .sql = sql};
     const int code =
@@ -146,7 +147,8 @@ static int parameter(const struct sql_statement *statement, unsigned number) {
 
 /* A failed bind (no memory, text over SQLite's limit) would leave a NULL: the schema's NOT NULL then refuses the row. */
 void sql_bind_integer(struct sql_statement *statement, unsigned number, int64_t value) {
-    if (parameter(statement, number)) (void)sqlite3_bind_int64(statement->prepared, parameter(statement, number), value);
+    if (parameter(statement, number))
+        (void)sqlite3_bind_int64(statement->prepared, parameter(statement, number), value);
 }
 
 void sql_bind_text(struct sql_statement *statement, unsigned number, slice value) {
@@ -175,7 +177,8 @@ fault_code sql_step(struct sql_statement *statement, struct fault *reterr) {
 
 fault_code sql_run(struct sql_statement *statement, struct fault *reterr) {
     fault_code code;
-    while ((code = sql_step(statement, reterr)) == FAULT_NONE) {}
+    while ((code = sql_step(statement, reterr)) == FAULT_NONE) {
+    }
     return code == FAULT_ABSENT ? FAULT_NONE : code;
 }
 

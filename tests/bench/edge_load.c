@@ -49,10 +49,15 @@ static void append_some(struct load *load) {
             .slo_id = slice_from_text(slo),
             .window_start_ms = load->first_window_ms + (int64_t)(number / load->slos) * WINDOW_MS,
             .window_seconds = WINDOW_MS / 1000,
-            .good = 999, .total = 1000, .scrapes_expected = 4, .scrapes_seen = 4, .revision = 1,
+            .good = 999,
+            .total = 1000,
+            .scrapes_expected = 4,
+            .scrapes_seen = 4,
+            .revision = 1,
         };
         items[count].class = QUEUE_WINDOWS;
-        if (envelope_window(&load->envelope, &window, traceparent, load->arena, &items[count].intent, &fault)) die(&fault);
+        if (envelope_window(&load->envelope, &window, traceparent, load->arena, &items[count].intent, &fault))
+            die(&fault);
     }
     if (queue_append(load->queue, items, count, NULL, clock_wall_ms(), &fault)) die(&fault);
     load->appended += count;
@@ -77,8 +82,9 @@ static void report(void *context) {
     struct load *load = context;
     struct shipper_stats stats;
     shipper_stats(load->shipper, &stats);
-    fprintf(stderr, "edge_load: %llu of %llu committed, %llu resends%s%s\n", (unsigned long long)stats.intents_committed,
-            (unsigned long long)load->intents, (unsigned long long)stats.resends, stats.last_fault.code ? "; " : "",
+    fprintf(stderr, "edge_load: %llu of %llu committed, %llu resends%s%s\n",
+            (unsigned long long)stats.intents_committed, (unsigned long long)load->intents,
+            (unsigned long long)stats.resends, stats.last_fault.code ? "; " : "",
             stats.last_fault.code ? stats.last_fault.text : "");
     loop_timer_set(load->report_timer, REPORT_MS);
 }
@@ -117,15 +123,32 @@ int main(int argc, char **argv) {
     snprintf(acks, sizeof acks, "sre.edge.acks.v1/%s/%s", argv[7], argv[8]);
     snprintf(client_id, sizeof client_id, "%s/%s", argv[7], argv[8]);
     const char *const subscriptions[] = {acks, NULL};
-    const struct queue_settings queue_settings = {.path = argv[1], .bytes_max = 512 << 20, .reserve_percent = {10, 80, 5}};
-    const struct shipper_settings shipper_settings = {
-        .tenant = argv[7], .agent = argv[8], .inflight_max = 32, .batch_bytes = 128 << 10, .batch_intents = 1024,
-        .resend_ms = 30000, .outage_ms = 60000, .ack_wait_ms = 500, .ack_store_ms = 50};
-    const struct mqtt_settings mqtt_settings = {
-        .host = argv[2], .port = (uint16_t)atoi(argv[3]), .ca_path = argv[4], .certificate_path = argv[5], .key_path = argv[6],
-        .server_name = "localhost", .client_id = client_id, .inflight_max = 100, .inflight_bytes_max = 16 << 20,
-        .keep_alive_ms = 30000, .connect_timeout_ms = 10000, .backoff_min_ms = 100, .backoff_max_ms = 1000,
-        .clean_start = true, .subscriptions = subscriptions};
+    const struct queue_settings queue_settings = {
+        .path = argv[1], .bytes_max = 512 << 20, .reserve_percent = {10, 80, 5}};
+    const struct shipper_settings shipper_settings = {.tenant = argv[7],
+                                                      .agent = argv[8],
+                                                      .inflight_max = 32,
+                                                      .batch_bytes = 128 << 10,
+                                                      .batch_intents = 1024,
+                                                      .resend_ms = 30000,
+                                                      .outage_ms = 60000,
+                                                      .ack_wait_ms = 500,
+                                                      .ack_store_ms = 50};
+    const struct mqtt_settings mqtt_settings = {.host = argv[2],
+                                                .port = (uint16_t)atoi(argv[3]),
+                                                .ca_path = argv[4],
+                                                .certificate_path = argv[5],
+                                                .key_path = argv[6],
+                                                .server_name = "localhost",
+                                                .client_id = client_id,
+                                                .inflight_max = 100,
+                                                .inflight_bytes_max = 16 << 20,
+                                                .keep_alive_ms = 30000,
+                                                .connect_timeout_ms = 10000,
+                                                .backoff_min_ms = 100,
+                                                .backoff_max_ms = 1000,
+                                                .clean_start = true,
+                                                .subscriptions = subscriptions};
     const struct mqtt_callbacks callbacks = {on_connected, on_disconnected, on_message, on_published, &load};
     if (loop_new(&load.loop, &fault) || queue_open(&queue_settings, &load.queue, &moved, &fault) ||
         shipper_new(load.loop, load.queue, &shipper_settings, NULL, &load.shipper, &fault) ||
@@ -140,7 +163,8 @@ int main(int argc, char **argv) {
     loop_run(load.loop);
 
     const double seconds = (double)(load.ended_ns - load.begun_ns) / 1e9;
-    printf("seconds %.3f intents %llu rate %.0f\n", seconds, (unsigned long long)load.intents, (double)load.intents / seconds);
+    printf("seconds %.3f intents %llu rate %.0f\n", seconds, (unsigned long long)load.intents,
+           (double)load.intents / seconds);
     shipper_use(load.shipper, NULL);
     mqtt_client_close(load.client, 1000);
     shipper_free(load.shipper);

@@ -154,8 +154,7 @@ int main(int argc, char **argv) {
     }
     const unsigned batches = argc > 2 ? (unsigned)atoi(argv[2]) : 200;
     struct bench bench = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    const struct journal_settings settings = {
-        .path = argv[1], .map_bytes = UINT64_C(32) << 30, .sync = KV_SYNC_FULL};
+    const struct journal_settings settings = {.path = argv[1], .map_bytes = UINT64_C(32) << 30, .sync = KV_SYNC_FULL};
     struct journal *journal;
     struct fault fault = {0};
     if (journal_open(&settings, &journal, &fault)) die("open", &fault);

@@ -20,20 +20,20 @@
 #define TEST(name) static void name(void **state __attribute__((unused)))
 
 /* The call must succeed; prints the fault's sentence when it does not. `fault` must be a struct fault in scope. */
-#define CHECK_OK(call)                                                                                             \
-    do {                                                                                                           \
-        if (call) fail_msg("%s: %s", #call, fault.text);                                                           \
+#define CHECK_OK(call)                                                                                                 \
+    do {                                                                                                               \
+        if (call) fail_msg("%s: %s", #call, fault.text);                                                               \
     } while (0)
 
 /* The call must fail with this code. */
 #define CHECK_FAULT(call, expected) assert_string_equal(fault_code_name(call), fault_code_name(expected))
 
 /* The slice must equal the text. */
-#define CHECK_SLICE(bytes, text)                                                                                   \
-    do {                                                                                                           \
-        const slice check_slice_ = (bytes);                                                                        \
-        if (!slice_equal_text(check_slice_, text))                                                                 \
-            fail_msg("expected '%s', got '%.*s'", text, SLICE_ARG(check_slice_));                                  \
+#define CHECK_SLICE(bytes, text)                                                                                       \
+    do {                                                                                                               \
+        const slice check_slice_ = (bytes);                                                                            \
+        if (!slice_equal_text(check_slice_, text))                                                                     \
+            fail_msg("expected '%s', got '%.*s'", text, SLICE_ARG(check_slice_));                                      \
     } while (0)
 
 /* Seed of a random test: PICKET_SEED or the time; printed, so that a failure can be run again. */

@@ -34,7 +34,8 @@ static uint64_t newest(void *context) {
 }
 
 static void open_tables(struct place *place) {
-    const struct projections_settings settings = {.path = place->path, .readers = 2, .newest_sequence = newest, .newest_context = place};
+    const struct projections_settings settings = {
+        .path = place->path, .readers = 2, .newest_sequence = newest, .newest_context = place};
     struct fault fault;
     if (projections_open(&settings, &place->projections, &fault)) fail_msg("%s", fault.text);
     place->consumer = projections_consumer(place->projections);
@@ -74,16 +75,28 @@ static void add_fact(struct place *place, const char *tenant, const char *type, 
     fact->sequence = sequence;
     slice bytes;
     assert_int_equal(codec_encode_protobuf(&SreDomainFact_desc, fact, place->arena, &bytes, NULL), FAULT_NONE);
-    place->facts[place->facts_count++] = (struct fact_view){
-        .sequence = sequence, .committed_ms = (int64_t)T0 * 1000, .fact_number = (uint32_t)fact->which_fact,
-        .tenant = slice_from_text(tenant), .aggregate_type = slice_from_text(type), .aggregate_id = id, .bytes = bytes};
+    place->facts[place->facts_count++] = (struct fact_view){.sequence = sequence,
+                                                            .committed_ms = (int64_t)T0 * 1000,
+                                                            .fact_number = (uint32_t)fact->which_fact,
+                                                            .tenant = slice_from_text(tenant),
+                                                            .aggregate_type = slice_from_text(type),
+                                                            .aggregate_id = id,
+                                                            .bytes = bytes};
     place->newest = sequence;
 }
 
-static SLIWindow window_of(const char *slo, const char *agent, int64_t start_s, int64_t good, int64_t total, int64_t seen, int64_t revision) {
-    return (SLIWindow){.slo_id = slice_from_text(slo), .agent = slice_from_text(agent), .has_window_start = true,
-                       .window_start = {.seconds = start_s}, .window_seconds = 60, .good = good, .total = total,
-                       .scrapes_expected = 4, .scrapes_seen = seen, .revision = revision};
+static SLIWindow window_of(const char *slo, const char *agent, int64_t start_s, int64_t good, int64_t total,
+                           int64_t seen, int64_t revision) {
+    return (SLIWindow){.slo_id = slice_from_text(slo),
+                       .agent = slice_from_text(agent),
+                       .has_window_start = true,
+                       .window_start = {.seconds = start_s},
+                       .window_seconds = 60,
+                       .good = good,
+                       .total = total,
+                       .scrapes_expected = 4,
+                       .scrapes_seen = seen,
+                       .revision = revision};
 }
 
 static void add_window(struct place *place, const char *tenant, SLIWindow window, const SLIWindow *replaced) {
@@ -99,21 +112,33 @@ static void add_window(struct place *place, const char *tenant, SLIWindow window
 
 static void consume_new(struct place *place) {
     struct fault fault;
-    if (place->consumer.consume(place->consumer.context, place->facts + place->consumed_count, place->facts_count - place->consumed_count, &fault))
+    if (place->consumer.consume(place->consumer.context, place->facts + place->consumed_count,
+                                place->facts_count - place->consumed_count, &fault))
         fail_msg("%s", fault.text);
     place->consumed_count = place->facts_count;
 }
 
-static const SLO slo = {.slo_id = {(const uint8_t *)"s", 1}, .target = 90, .window = SLO_WINDOW_7D, .has_sli_spec = true,
+static const SLO slo = {.slo_id = {(const uint8_t *)"s", 1},
+                        .target = 90,
+                        .window = SLO_WINDOW_7D,
+                        .has_sli_spec = true,
                         .sli_spec = {.window_seconds = 60}};
 
-static GetSLITimeSeriesResponse series(struct place *place, const char *tenant, int64_t from_s, int64_t to_s, int64_t step_s, bool split) {
-    const GetSLITimeSeriesRequest request = {.slo_id = slo.slo_id, .has_from = true, .from = {.seconds = from_s}, .has_to = true,
-                                             .to = {.seconds = to_s}, .has_step = true, .step = {.seconds = step_s}, .split = split};
+static GetSLITimeSeriesResponse series(struct place *place, const char *tenant, int64_t from_s, int64_t to_s,
+                                       int64_t step_s, bool split) {
+    const GetSLITimeSeriesRequest request = {.slo_id = slo.slo_id,
+                                             .has_from = true,
+                                             .from = {.seconds = from_s},
+                                             .has_to = true,
+                                             .to = {.seconds = to_s},
+                                             .has_step = true,
+                                             .step = {.seconds = step_s},
+                                             .split = split};
     GetSLITimeSeriesResponse response;
     struct sql *reader = projections_take_reader(place->projections);
     struct fault fault;
-    if (sli_series_query(reader, slice_from_text(tenant), &slo, &request, (int64_t)(T0 + 90 * 86400) * 1000, place->arena, &response, &fault))
+    if (sli_series_query(reader, slice_from_text(tenant), &slo, &request, (int64_t)(T0 + 90 * 86400) * 1000,
+                         place->arena, &response, &fault))
         fail_msg("%s", fault.text);
     projections_give_reader(place->projections, reader);
     return response;
@@ -143,7 +168,7 @@ static void what_was_not_seen_is_unknown(void **state) {
     struct place *place = *state;
     add_window(place, "a", window_of("s", "one", T0, 10, 10, 4, 1), NULL);
     add_window(place, "a", window_of("s", "two", T0, 10, 10, 4, 1), NULL);
-    add_window(place, "a", window_of("s", "one", T0 + 60, 10, 10, 4, 1), NULL); /* two is missing here */
+    add_window(place, "a", window_of("s", "one", T0 + 60, 10, 10, 4, 1), NULL);  /* two is missing here */
     add_window(place, "a", window_of("s", "one", T0 + 120, 10, 10, 3, 1), NULL); /* one scrape failed */
     add_window(place, "a", window_of("s", "two", T0 + 120, 10, 10, 4, 1), NULL);
     add_window(place, "a", window_of("s", "one", T0 + 240, 10, 10, 4, 1), NULL);
@@ -161,10 +186,13 @@ static void what_was_not_seen_is_unknown(void **state) {
     named.agents.items = agents;
     named.agents.count = 3;
     named.created_at.seconds = T0 - 1000;
-    const GetSLITimeSeriesRequest request = {.has_from = true, .from = {.seconds = T0}, .has_to = true, .to = {.seconds = T0 + 60}};
+    const GetSLITimeSeriesRequest request = {
+        .has_from = true, .from = {.seconds = T0}, .has_to = true, .to = {.seconds = T0 + 60}};
     GetSLITimeSeriesResponse response;
     struct sql *reader = projections_take_reader(place->projections);
-    assert_int_equal(sli_series_query(reader, SLICE_LIT("a"), &named, &request, (int64_t)(T0 + 86400) * 1000, place->arena, &response, NULL), FAULT_NONE);
+    assert_int_equal(sli_series_query(reader, SLICE_LIT("a"), &named, &request, (int64_t)(T0 + 86400) * 1000,
+                                      place->arena, &response, NULL),
+                     FAULT_NONE);
     projections_give_reader(place->projections, reader);
     assert_true(response.series.items[0].points.items[0].unknown);
 }
@@ -181,9 +209,16 @@ static void a_higher_revision_supersedes_and_a_lower_has_no_effect(void **state)
     assert_int_equal(r.total.total, 12);
     assert_int_equal(r.series.items[0].points.items[0].windows_count, 1);
     struct sql *reader = projections_take_reader(place->projections);
-    const GetSLOBurndownRequest request = {.has_from = true, .from = {.seconds = T0}, .has_to = true, .to = {.seconds = T0 + 3600}, .has_step = true, .step = {.seconds = 3600}};
+    const GetSLOBurndownRequest request = {.has_from = true,
+                                           .from = {.seconds = T0},
+                                           .has_to = true,
+                                           .to = {.seconds = T0 + 3600},
+                                           .has_step = true,
+                                           .step = {.seconds = 3600}};
     GetSLOBurndownResponse burndown;
-    assert_int_equal(burndown_query(reader, SLICE_LIT("a"), &slo, &request, (int64_t)(T0 + 7200) * 1000, place->arena, &burndown, NULL), FAULT_NONE);
+    assert_int_equal(burndown_query(reader, SLICE_LIT("a"), &slo, &request, (int64_t)(T0 + 7200) * 1000, place->arena,
+                                    &burndown, NULL),
+                     FAULT_NONE);
     projections_give_reader(place->projections, reader);
     assert_int_equal(burndown.points.count, 1);
     assert_int_equal(burndown.points.items[0].good, 9);
@@ -194,13 +229,21 @@ static void a_higher_revision_supersedes_and_a_lower_has_no_effect(void **state)
 /* Two hours of windows in all, good but for 12 bad ones in the second minute of the second hour; 90 % is the target. */
 static void budget_burns_down_in_steps_of_minutes_and_of_hours_alike(void **state) {
     struct place *place = *state;
-    for (int i = 0; i < 120; i++) add_window(place, "a", window_of("s", "one", T0 + i * 60, i == 61 ? 8 : 20, 20, 4, 1), NULL);
+    for (int i = 0; i < 120; i++)
+        add_window(place, "a", window_of("s", "one", T0 + i * 60, i == 61 ? 8 : 20, 20, 4, 1), NULL);
     consume_new(place);
     GetSLOBurndownResponse r[2];
     for (int k = 0; k < 2; k++) {
-        const GetSLOBurndownRequest request = {.has_from = true, .from = {.seconds = T0}, .has_to = true, .to = {.seconds = T0 + 7200}, .has_step = true, .step = {.seconds = k ? 3600 : 60}};
+        const GetSLOBurndownRequest request = {.has_from = true,
+                                               .from = {.seconds = T0},
+                                               .has_to = true,
+                                               .to = {.seconds = T0 + 7200},
+                                               .has_step = true,
+                                               .step = {.seconds = k ? 3600 : 60}};
         struct sql *reader = projections_take_reader(place->projections);
-        assert_int_equal(burndown_query(reader, SLICE_LIT("a"), &slo, &request, (int64_t)(T0 + 9000) * 1000, place->arena, &r[k], NULL), FAULT_NONE);
+        assert_int_equal(burndown_query(reader, SLICE_LIT("a"), &slo, &request, (int64_t)(T0 + 9000) * 1000,
+                                        place->arena, &r[k], NULL),
+                         FAULT_NONE);
         projections_give_reader(place->projections, reader);
     }
     assert_int_equal(r[0].points.count, 120);
@@ -214,9 +257,16 @@ static void budget_burns_down_in_steps_of_minutes_and_of_hours_alike(void **stat
     for (int i = 0; i < 120; i++) assert_false(r[0].points.items[i].unknown);
     assert_false(r[1].points.items[0].unknown);
     /* Eight days later all of it has left the 7-day window. */
-    const GetSLOBurndownRequest late = {.has_from = true, .from = {.seconds = T0 + 8 * 86400}, .has_to = true, .to = {.seconds = T0 + 8 * 86400 + 3600}, .has_step = true, .step = {.seconds = 3600}};
+    const GetSLOBurndownRequest late = {.has_from = true,
+                                        .from = {.seconds = T0 + 8 * 86400},
+                                        .has_to = true,
+                                        .to = {.seconds = T0 + 8 * 86400 + 3600},
+                                        .has_step = true,
+                                        .step = {.seconds = 3600}};
     struct sql *reader = projections_take_reader(place->projections);
-    assert_int_equal(burndown_query(reader, SLICE_LIT("a"), &slo, &late, (int64_t)(T0 + 9 * 86400) * 1000, place->arena, &r[0], NULL), FAULT_NONE);
+    assert_int_equal(burndown_query(reader, SLICE_LIT("a"), &slo, &late, (int64_t)(T0 + 9 * 86400) * 1000, place->arena,
+                                    &r[0], NULL),
+                     FAULT_NONE);
     projections_give_reader(place->projections, reader);
     assert_true(r[0].points.items[0].unknown);
     assert_int_equal(r[0].points.items[0].total, 0);
@@ -230,15 +280,18 @@ static uint64_t next_random(uint64_t *seed) {
 static slice dump(struct place *place) {
     struct sql *reader = projections_take_reader(place->projections);
     const char *const queries[] = {
-        "SELECT s.agent || ' ' || w.start_s || ' ' || w.good || ' ' || w.total || ' ' || w.seen || ' ' || w.revision || ' ' || s.first_s || ' ' || s.end_s"
+        "SELECT s.agent || ' ' || w.start_s || ' ' || w.good || ' ' || w.total || ' ' || w.seen || ' ' || w.revision "
+        "|| ' ' || s.first_s || ' ' || s.end_s"
         " FROM sli_windows w JOIN sli_series s USING (series_id) ORDER BY s.tenant, s.slo_id, s.agent, w.start_s",
-        "SELECT tenant || ' ' || slo_id || ' ' || hour || ' ' || good || ' ' || total || ' ' || expected || ' ' || seen || ' ' || seconds"
+        "SELECT tenant || ' ' || slo_id || ' ' || hour || ' ' || good || ' ' || total || ' ' || expected || ' ' || "
+        "seen || ' ' || seconds"
         " FROM slo_hours ORDER BY tenant, slo_id, hour"};
     slice all = {0};
     for (size_t q = 0; q < 2; q++) {
         struct sql_statement *s;
         assert_int_equal(sql_prepare(reader, queries[q], &s, NULL), FAULT_NONE);
-        while (sql_step(s, NULL) == FAULT_NONE) all = arena_format(place->arena, "%.*s%.*s\n", SLICE_ARG(all), SLICE_ARG(sql_bytes(s, 0)));
+        while (sql_step(s, NULL) == FAULT_NONE)
+            all = arena_format(place->arena, "%.*s%.*s\n", SLICE_ARG(all), SLICE_ARG(sql_bytes(s, 0)));
     }
     projections_give_reader(place->projections, reader);
     return all;
@@ -253,7 +306,8 @@ static void rebuilding_gives_the_same_rows_as_folding_bit_by_bit(void **state) {
         const char *const agents[] = {"one", "two", "three"};
         const int64_t total = (int64_t)(next_random(&seed) % 100);
         const SLIWindow old = last[agent][minute];
-        const SLIWindow w = window_of("s", agents[agent], T0 + 1800 + minute * 60, total / 2, total, 4, old.revision + 1);
+        const SLIWindow w =
+            window_of("s", agents[agent], T0 + 1800 + minute * 60, total / 2, total, 4, old.revision + 1);
         add_window(place, "a", w, old.revision ? &old : NULL);
         last[agent][minute] = w;
         if (i % 7 == 0) consume_new(place);
@@ -314,14 +368,21 @@ static void a_damaged_file_is_made_anew(void **state) {
     assert_int_equal(projections_sequence(place->projections), 0);
 }
 
-static void add_check(struct place *place, const char *id, const char *environment, HealthStatus from, HealthStatus status, int64_t at_s, int64_t expires_s, bool late) {
+static void add_check(struct place *place, const char *id, const char *environment, HealthStatus from,
+                      HealthStatus status, int64_t at_s, int64_t expires_s, bool late) {
     SreDomainFact fact = {.which_fact = SreDomainFact_health_check_recorded_tag};
     HealthCheckRecorded *r = &fact.fact.health_check_recorded;
     r->has_health_check = true;
-    r->health_check = (HealthCheck){.healthcheck_id = slice_from_text(id), .has_resource_ref = true,
-                                    .resource_ref = {.type = SLICE_LIT("endpoint"), .id = SLICE_LIT("shop"), .environment = slice_from_text(environment)},
-                                    .has_timestamp = true, .timestamp = {.seconds = at_s}, .status = status,
-                                    .has_expires_at = expires_s != 0, .expires_at = {.seconds = expires_s}};
+    r->health_check = (HealthCheck){.healthcheck_id = slice_from_text(id),
+                                    .has_resource_ref = true,
+                                    .resource_ref = {.type = SLICE_LIT("endpoint"),
+                                                     .id = SLICE_LIT("shop"),
+                                                     .environment = slice_from_text(environment)},
+                                    .has_timestamp = true,
+                                    .timestamp = {.seconds = at_s},
+                                    .status = status,
+                                    .has_expires_at = expires_s != 0,
+                                    .expires_at = {.seconds = expires_s}};
     r->from = from;
     r->late = late;
     add_fact(place, "a", "health_check", slice_from_text(id), &fact);
@@ -336,7 +397,8 @@ static void health_is_the_worst_and_expired_is_unknown(void **state) {
     add_check(place, "c3", "test", HEALTH_STATUS_UNHEALTHY, HEALTH_STATUS_HEALTHY, T0 + 5, 0, true);
     SreDomainFact alert = {.which_fact = SreDomainFact_alert_ingested_tag};
     alert.fact.alert_ingested.has_alert = true;
-    alert.fact.alert_ingested.alert = (Alert){.alert_id = SLICE_LIT("al"), .environment_id = SLICE_LIT("prod"), .status = ALERT_STATUS_FIRING};
+    alert.fact.alert_ingested.alert =
+        (Alert){.alert_id = SLICE_LIT("al"), .environment_id = SLICE_LIT("prod"), .status = ALERT_STATUS_FIRING};
     add_fact(place, "a", "alert", SLICE_LIT("al"), &alert);
     consume_new(place);
     struct sql *reader = projections_take_reader(place->projections);
@@ -344,35 +406,50 @@ static void health_is_the_worst_and_expired_is_unknown(void **state) {
     size_t count;
     bool more;
     const slice none = {0};
-    assert_int_equal(fleet_health_environments(reader, SLICE_LIT("a"), none, none, none, 10, (int64_t)(T0 + 30) * 1000, place->arena, &items, &count, &more, NULL), FAULT_NONE);
+    assert_int_equal(fleet_health_environments(reader, SLICE_LIT("a"), none, none, none, 10, (int64_t)(T0 + 30) * 1000,
+                                               place->arena, &items, &count, &more, NULL),
+                     FAULT_NONE);
     assert_int_equal(count, 2);
     assert_int_equal(items[0].status, HEALTH_STATUS_HEALTHY);
     assert_int_equal(items[0].healthy_count, 2);
     assert_int_equal(items[0].firing_alerts_count, 1);
     assert_int_equal(items[1].status, HEALTH_STATUS_UNHEALTHY);
-    assert_int_equal(fleet_health_environments(reader, SLICE_LIT("a"), none, none, none, 1, (int64_t)(T0 + 61) * 1000, place->arena, &items, &count, &more, NULL), FAULT_NONE);
+    assert_int_equal(fleet_health_environments(reader, SLICE_LIT("a"), none, none, none, 1, (int64_t)(T0 + 61) * 1000,
+                                               place->arena, &items, &count, &more, NULL),
+                     FAULT_NONE);
     assert_int_equal(count, 1);
     assert_true(more);
     assert_int_equal(items[0].status, HEALTH_STATUS_UNKNOWN);
     assert_int_equal(items[0].unknown_count, 1);
     GetHealthCheckResponse check;
-    assert_int_equal(fleet_health_check(reader, SLICE_LIT("a"), SLICE_LIT("c3"), (int64_t)T0 * 1000, place->arena, &check, NULL), FAULT_NONE);
+    assert_int_equal(
+        fleet_health_check(reader, SLICE_LIT("a"), SLICE_LIT("c3"), (int64_t)T0 * 1000, place->arena, &check, NULL),
+        FAULT_NONE);
     assert_int_equal(check.health_check.status, HEALTH_STATUS_UNHEALTHY);
     assert_int_equal(check.history.count, 3);
-    assert_int_equal(fleet_health_check(reader, SLICE_LIT("b"), SLICE_LIT("c3"), (int64_t)T0 * 1000, place->arena, &check, NULL), FAULT_ABSENT);
+    assert_int_equal(
+        fleet_health_check(reader, SLICE_LIT("b"), SLICE_LIT("c3"), (int64_t)T0 * 1000, place->arena, &check, NULL),
+        FAULT_ABSENT);
     GetApplicationHealthResponse application;
-    const GetApplicationHealthRequest request = {.application_id = SLICE_LIT("shop")}, nobody = {.application_id = SLICE_LIT("nobody")};
-    assert_int_equal(fleet_health_application(reader, SLICE_LIT("a"), &request, (int64_t)(T0 + 30) * 1000, place->arena, &application, NULL), FAULT_NONE);
+    const GetApplicationHealthRequest request = {.application_id = SLICE_LIT("shop")},
+                                      nobody = {.application_id = SLICE_LIT("nobody")};
+    assert_int_equal(fleet_health_application(reader, SLICE_LIT("a"), &request, (int64_t)(T0 + 30) * 1000, place->arena,
+                                              &application, NULL),
+                     FAULT_NONE);
     assert_int_equal(application.checks.count, 3);
     assert_int_equal(application.status, HEALTH_STATUS_UNHEALTHY);
-    assert_int_equal(fleet_health_application(reader, SLICE_LIT("a"), &nobody, (int64_t)(T0 + 30) * 1000, place->arena, &application, NULL), FAULT_NONE);
+    assert_int_equal(fleet_health_application(reader, SLICE_LIT("a"), &nobody, (int64_t)(T0 + 30) * 1000, place->arena,
+                                              &application, NULL),
+                     FAULT_NONE);
     assert_int_equal(application.status, HEALTH_STATUS_UNKNOWN);
     ListHealthChecksRequest filter = {0};
     HealthStatus wanted[] = {HEALTH_STATUS_UNKNOWN};
     filter.statuses.items = wanted;
     filter.statuses.count = 1;
     HealthCheck *checks;
-    assert_int_equal(fleet_health_checks(reader, SLICE_LIT("a"), &filter, none, 10, (int64_t)(T0 + 61) * 1000, place->arena, &checks, &count, &more, NULL), FAULT_NONE);
+    assert_int_equal(fleet_health_checks(reader, SLICE_LIT("a"), &filter, none, 10, (int64_t)(T0 + 61) * 1000,
+                                         place->arena, &checks, &count, &more, NULL),
+                     FAULT_NONE);
     assert_int_equal(count, 1);
     assert_true(slice_equal_text(checks[0].healthcheck_id, "c1"));
     projections_give_reader(place->projections, reader);
@@ -384,7 +461,8 @@ static void every_fact_of_the_contract_is_folded_or_ignored_in_writing(void **st
         const struct field_desc *field = &SreDomainFact_desc.fields[i];
         if (field->number < 10) continue;
         facts++;
-        if (projections_treat(field->number) == PROJECTIONS_UNKNOWN) fail_msg("fact '%s' has neither a FOLD nor an IGNORED row in folds.def", field->name);
+        if (projections_treat(field->number) == PROJECTIONS_UNKNOWN)
+            fail_msg("fact '%s' has neither a FOLD nor an IGNORED row in folds.def", field->name);
     }
     assert_true(facts >= 27);
     assert_int_equal(projections_treat(99), PROJECTIONS_UNKNOWN);

@@ -71,8 +71,12 @@ static void take_done(void *context, const struct http_result *result) {
 
 static struct http_request request_for(const char *url, struct outcome *outcome) {
     memset(outcome, 0, sizeof *outcome);
-    return (struct http_request){.url = url, .timeout_ms = 5000, .body_bytes_max = 200 * 1024 - 1, .on_body = take_body,
-                                 .on_done = take_done, .context = outcome};
+    return (struct http_request){.url = url,
+                                 .timeout_ms = 5000,
+                                 .body_bytes_max = 200 * 1024 - 1,
+                                 .on_body = take_body,
+                                 .on_done = take_done,
+                                 .context = outcome};
 }
 
 static void start_get(struct bench *bench, const char *url, struct outcome *outcome) {
@@ -119,8 +123,12 @@ static void tls_server_start(struct bench *bench, const char *name, const char *
     char certificate[32], key[32];
     snprintf(certificate, sizeof certificate, "%s.pem", name);
     snprintf(key, sizeof key, "%s.key", name);
-    const char *const arguments[] = {python, server_script, net_path(&bench->folder, certificate), net_path(&bench->folder, key),
-                                     client_ca ? net_path(&bench->folder, client_ca) : NULL, NULL};
+    const char *const arguments[] = {python,
+                                     server_script,
+                                     net_path(&bench->folder, certificate),
+                                     net_path(&bench->folder, key),
+                                     client_ca ? net_path(&bench->folder, client_ca) : NULL,
+                                     NULL};
     net_child_start(&bench->tls_server, arguments);
     bench->tls_port = net_child_number(&bench->tls_server);
 }
@@ -135,7 +143,8 @@ static int setup(void **state) {
     const char *const arguments[] = {python, server_script, NULL};
     net_child_start(&bench->server, arguments);
     bench->port = net_child_number(&bench->server);
-    if (loop_new(&bench->loop, &fault) != FAULT_NONE || http_client_new(bench->loop, 4, &bench->client, &fault) != FAULT_NONE)
+    if (loop_new(&bench->loop, &fault) != FAULT_NONE ||
+        http_client_new(bench->loop, 4, &bench->client, &fault) != FAULT_NONE)
         fail_msg("%s", fault.text);
     return 0;
 }
@@ -378,8 +387,10 @@ static void checks_the_servers_certificate(void **state) {
         struct http_request request = request_for(tls_url_of(bench, cases[i].host), &outcome);
         request.tls = &tls;
         run(bench, &request);
-        if (cases[i].says) assert_says(&outcome, FAULT_SYSTEM, cases[i].says);
-        else if (outcome.result.status != 200) fail_msg("case %zu: %s", i, outcome.result.fault.text);
+        if (cases[i].says)
+            assert_says(&outcome, FAULT_SYSTEM, cases[i].says);
+        else if (outcome.result.status != 200)
+            fail_msg("case %zu: %s", i, outcome.result.fault.text);
     }
 }
 
@@ -412,12 +423,18 @@ int main(void) {
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sends_method_headers_and_body), cmocka_unit_test(refuses_wrong_requests),
-        cmocka_unit_test(unpacks_gzip_and_limits_what_comes_out), cmocka_unit_test(says_which_phase_took_the_time),
-        cmocka_unit_test(says_why_there_is_no_answer), cmocka_unit_test(gives_every_status_as_an_answer),
-        cmocka_unit_test(uses_a_connection_again), cmocka_unit_test(runs_more_calls_than_connections),
-        cmocka_unit_test(cancels_and_stops), cmocka_unit_test(reads_the_bearer_file_at_each_call),
-        cmocka_unit_test(checks_the_servers_certificate), cmocka_unit_test(shows_its_own_certificate),
+        cmocka_unit_test(sends_method_headers_and_body),
+        cmocka_unit_test(refuses_wrong_requests),
+        cmocka_unit_test(unpacks_gzip_and_limits_what_comes_out),
+        cmocka_unit_test(says_which_phase_took_the_time),
+        cmocka_unit_test(says_why_there_is_no_answer),
+        cmocka_unit_test(gives_every_status_as_an_answer),
+        cmocka_unit_test(uses_a_connection_again),
+        cmocka_unit_test(runs_more_calls_than_connections),
+        cmocka_unit_test(cancels_and_stops),
+        cmocka_unit_test(reads_the_bearer_file_at_each_call),
+        cmocka_unit_test(checks_the_servers_certificate),
+        cmocka_unit_test(shows_its_own_certificate),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

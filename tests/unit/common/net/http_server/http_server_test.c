@@ -36,8 +36,11 @@ static void pause_ms(int64_t ms) {
 static void *answer_late(void *context) {
     struct site *site = context;
     pause_ms(site->late_delay_ms);
-    slice body = arena_format(http_exchange_arena(site->late), "late %.*s", SLICE_ARG(http_exchange_query(site->late, "name")));
-    http_exchange_answer(site->late, &(struct http_answer){.status = 201, .content_type = "text/plain", .body = body, .body_static = true});
+    slice body =
+        arena_format(http_exchange_arena(site->late), "late %.*s", SLICE_ARG(http_exchange_query(site->late, "name")));
+    http_exchange_answer(
+        site->late,
+        &(struct http_answer){.status = 201, .content_type = "text/plain", .body = body, .body_static = true});
     return NULL;
 }
 
@@ -46,11 +49,14 @@ static void on_exchange(void *context, struct http_exchange *exchange) {
     atomic_fetch_add(&site->handled, 1);
     const slice path = http_exchange_path(exchange);
     if (slice_equal_text(path, "/echo")) {
-        const slice text = arena_format(http_exchange_arena(exchange), "%.*s|%.*s|%.*s|%.*s|%.*s", SLICE_ARG(http_exchange_method(exchange)),
-                                        SLICE_ARG(http_exchange_query(exchange, "q")), SLICE_ARG(http_exchange_header(exchange, "x-Test")),
-                                        SLICE_ARG(http_exchange_peer(exchange)), SLICE_ARG(http_exchange_body(exchange)));
+        const slice text = arena_format(
+            http_exchange_arena(exchange), "%.*s|%.*s|%.*s|%.*s|%.*s", SLICE_ARG(http_exchange_method(exchange)),
+            SLICE_ARG(http_exchange_query(exchange, "q")), SLICE_ARG(http_exchange_header(exchange, "x-Test")),
+            SLICE_ARG(http_exchange_peer(exchange)), SLICE_ARG(http_exchange_body(exchange)));
         const char *const headers[] = {"X-Answer: yes", NULL};
-        http_exchange_answer(exchange, &(struct http_answer){.status = 200, .content_type = "text/plain", .body = text, .headers = headers});
+        http_exchange_answer(
+            exchange,
+            &(struct http_answer){.status = 200, .content_type = "text/plain", .body = text, .headers = headers});
     } else if (slice_equal_text(path, "/size")) {
         const slice text = arena_format(http_exchange_arena(exchange), "%zu", http_exchange_body(exchange).size);
         http_exchange_answer(exchange, &(struct http_answer){.status = 200, .body = text, .body_static = true});
@@ -71,7 +77,8 @@ static void on_exchange(void *context, struct http_exchange *exchange) {
         site->stream = stream;
         pthread_mutex_unlock(&site->lock);
     } else if (!slice_equal_text(path, "/silent")) {
-        http_exchange_answer(exchange, &(struct http_answer){.status = 404, .body = SLICE_LIT("none\n"), .body_static = true});
+        http_exchange_answer(exchange,
+                             &(struct http_answer){.status = 404, .body = SLICE_LIT("none\n"), .body_static = true});
     }
 }
 
@@ -79,8 +86,8 @@ static int set_up(void **state) {
     struct site *site = calloc(1, sizeof *site);
     pthread_mutex_init(&site->lock, NULL);
     struct fault fault;
-    const struct http_server_settings settings = {.address = "127.0.0.1", .threads = 2, .connections_max = 64,
-                                                  .body_bytes_max = 10000, .idle_timeout_ms = 5000};
+    const struct http_server_settings settings = {
+        .address = "127.0.0.1", .threads = 2, .connections_max = 64, .body_bytes_max = 10000, .idle_timeout_ms = 5000};
     if (http_server_open(&settings, on_exchange, site, &site->server, &fault)) fail_msg("%s", fault.text);
     *state = site;
     return 0;
@@ -97,7 +104,8 @@ static int tear_down(void **state) {
 
 static int dial(const struct site *site) {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(http_server_port(site->server)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(http_server_port(site->server)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 5}, sizeof(struct timeval));
     return fd;
@@ -129,7 +137,10 @@ static void ask(const struct site *site, const char *request, char *text, size_t
 
 static void server_gives_the_handler_the_whole_request(void **state) {
     char text[4096];
-    ask(*state, "POST /ec%68o?q=a%20b&r HTTP/1.1\r\nHost: h\r\nX-Test: 1 2\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", text, sizeof text);
+    ask(*state,
+        "POST /ec%68o?q=a%20b&r HTTP/1.1\r\nHost: h\r\nX-Test: 1 2\r\nContent-Length: 5\r\nConnection: "
+        "close\r\n\r\nhello",
+        text, sizeof text);
     assert_non_null(strstr(text, "HTTP/1.1 200"));
     assert_non_null(strstr(text, "X-Answer: yes"));
     assert_non_null(strstr(text, "POST|a b|1 2|127.0.0.1|hello"));
@@ -137,7 +148,10 @@ static void server_gives_the_handler_the_whole_request(void **state) {
 
 static void server_reads_chunked_bodies(void **state) {
     char text[4096];
-    ask(*state, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n", text, sizeof text);
+    ask(*state,
+        "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: "
+        "close\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n",
+        text, sizeof text);
     assert_non_null(strstr(text, "|abcdefg"));
 }
 
@@ -150,7 +164,8 @@ static void server_answers_head_without_a_body(void **state) {
 
 static void server_refuses_a_body_over_the_bound_before_it_comes(void **state) {
     char text[4096];
-    ask(*state, "POST /size HTTP/1.1\r\nHost: h\r\nContent-Length: 10001\r\nExpect: 100-continue\r\n\r\n", text, sizeof text);
+    ask(*state, "POST /size HTTP/1.1\r\nHost: h\r\nContent-Length: 10001\r\nExpect: 100-continue\r\n\r\n", text,
+        sizeof text);
     assert_non_null(strstr(text, "HTTP/1.1 413"));
     assert_non_null(strstr(text, "larger than 10000 bytes"));
     assert_null(strstr(text, "100 Continue"));
@@ -176,7 +191,8 @@ static void server_refuses_a_chunked_body_over_the_bound(void **state) {
 static void server_takes_a_body_of_exactly_the_bound(void **state) {
     char text[4096], body[10000];
     const int fd = dial(*state);
-    const char *head = "POST /size HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
+    const char *head =
+        "POST /size HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
     say(fd, head, strlen(head));
     hear(fd, text, sizeof text, "100 Continue\r\n\r\n");
     assert_non_null(strstr(text, "100 Continue"));
@@ -189,9 +205,12 @@ static void server_takes_a_body_of_exactly_the_bound(void **state) {
 
 static void server_answers_pipelined_requests_in_order(void **state) {
     char text[8192];
-    ask(*state, "GET /echo?q=first HTTP/1.1\r\nHost: h\r\n\r\nGET /late?name=second HTTP/1.1\r\nHost: h\r\n\r\n"
-                "GET /echo?q=third HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", text, sizeof text);
-    const char *first = strstr(text, "GET|first"), *second = strstr(text, "late second"), *third = strstr(text, "GET|third");
+    ask(*state,
+        "GET /echo?q=first HTTP/1.1\r\nHost: h\r\n\r\nGET /late?name=second HTTP/1.1\r\nHost: h\r\n\r\n"
+        "GET /echo?q=third HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        text, sizeof text);
+    const char *first = strstr(text, "GET|first"), *second = strstr(text, "late second"),
+               *third = strstr(text, "GET|third");
     assert_true(first && second && third && first < second && second < third);
 }
 
@@ -302,7 +321,8 @@ static void closing_answers_kept_exchanges_503_and_bears_the_late_answer(void **
     hear(fd, text, sizeof text, "");
     close(fd);
     if (*text) assert_non_null(strstr(text, "HTTP/1.1 503"));
-    http_exchange_answer(kept, &(struct http_answer){.status = 200, .body = SLICE_LIT("too late"), .body_static = true});
+    http_exchange_answer(kept,
+                         &(struct http_answer){.status = 200, .body = SLICE_LIT("too late"), .body_static = true});
 }
 
 static void closing_ends_streams(void **state) {
@@ -322,14 +342,23 @@ static void open_says_what_is_wrong_with_the_address(void **state) {
     struct site *site = *state;
     struct http_server *second = NULL;
     struct fault fault;
-    struct http_server_settings settings = {.address = "127.0.0.1", .port = http_server_port(site->server), .threads = 1,
-                                            .connections_max = 4, .body_bytes_max = 100, .idle_timeout_ms = 1000};
+    struct http_server_settings settings = {.address = "127.0.0.1",
+                                            .port = http_server_port(site->server),
+                                            .threads = 1,
+                                            .connections_max = 4,
+                                            .body_bytes_max = 100,
+                                            .idle_timeout_ms = 1000};
     assert_int_equal(http_server_open(&settings, on_exchange, site, &second, &fault), FAULT_SYSTEM);
     assert_non_null(strstr(fault.text, "another program has it"));
     settings.address = "localhost";
     assert_int_equal(http_server_open(&settings, on_exchange, site, &second, &fault), FAULT_INPUT);
-    settings = (struct http_server_settings){.address = "127.0.0.1", .threads = 1, .connections_max = 4, .body_bytes_max = 100,
-                                             .idle_timeout_ms = 1000, .certificate_path = "LICENSE", .key_path = "LICENSE"};
+    settings = (struct http_server_settings){.address = "127.0.0.1",
+                                             .threads = 1,
+                                             .connections_max = 4,
+                                             .body_bytes_max = 100,
+                                             .idle_timeout_ms = 1000,
+                                             .certificate_path = "LICENSE",
+                                             .key_path = "LICENSE"};
     assert_int_not_equal(http_server_open(&settings, on_exchange, site, &second, &fault), FAULT_NONE);
     settings.certificate_path = "no/such/file";
     assert_int_equal(http_server_open(&settings, on_exchange, site, &second, &fault), FAULT_SYSTEM);

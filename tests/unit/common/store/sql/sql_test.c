@@ -22,7 +22,8 @@ static int set_up(void **state) {
     snprintf(place->path, sizeof place->path, "%s/a.db", place->folder);
     struct fault fault;
     if (sql_open(place->path, SQL_WRITER, &place->sql, &fault)) fail_msg("%s", fault.text);
-    assert_int_equal(sql_script(place->sql, "CREATE TABLE t (a TEXT PRIMARY KEY, b INTEGER NOT NULL, c BLOB)", NULL), FAULT_NONE);
+    assert_int_equal(sql_script(place->sql, "CREATE TABLE t (a TEXT PRIMARY KEY, b INTEGER NOT NULL, c BLOB)", NULL),
+                     FAULT_NONE);
     *state = place;
     return 0;
 }
