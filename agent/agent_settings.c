@@ -9,7 +9,7 @@
 #include "common/base/limits.h"
 #include "common/logging/log.h"
 
-static const char *const kind_names[] = {"ratio_good", "ratio_bad", "histogram", "gauge", "probe", NULL};
+static const char *const kind_names[] = {"ratio_good", "ratio_bad", "histogram", "gauge", "probe", "ratio_parts", NULL};
 static const char *const comparison_names[] = {"<", "<=", ">", ">=", "==", "!=", NULL};
 static const char *const severity_names[] = {"unhealthy", "degraded", NULL};
 
@@ -65,11 +65,13 @@ static const struct setting_row sli_rows[] = {
     SETTING_ENUM(struct sli_settings, "kind", kind, kind_names, NULL,
                  "what makes an event good, see `good`, `bad`, `total`, `threshold`"),
     SETTING_ROW(struct sli_settings, "good", TEXT, good, "", NULL, "4096",
-                "ratio_good: selector of the counters of good events"),
+                "ratio_good, ratio_parts: selector of the counters of good events"),
     SETTING_ROW(struct sli_settings, "bad", TEXT, bad, "", NULL, "4096",
-                "ratio_bad: selector of the counters of bad events"),
+                "ratio_bad, ratio_parts: selector of the counters of bad events"),
     SETTING_ROW(struct sli_settings, "total", TEXT, total, "", NULL, "4096",
                 "selector of the counters of all events, of the histogram, or of the gauge"),
+    SETTING_ROW(struct sli_settings, "divisor", TEXT, divisor, "", NULL, "4096",
+                "gauge: selector; what is compared is the sum of `total` over the sum of this"),
     SETTING_ROW(struct sli_settings, "threshold", DOUBLE, threshold, "0", NULL, NULL,
                 "histogram: the bucket (le) that holds what is good; gauge: what to compare with"),
     SETTING_ENUM(struct sli_settings, "comparison", comparison, comparison_names,
@@ -239,6 +241,7 @@ void agent_settings_sli(const struct sli_settings *settings, struct sli_definiti
         .good = settings->good,
         .bad = settings->bad,
         .total = settings->total,
+        .divisor = settings->divisor,
         .threshold = settings->threshold,
         .operator=(enum sli_operator) settings->comparison,
         .latency_ms_max = settings->latency_ms_max,

@@ -30,7 +30,7 @@ struct probe_settings {
 };
 
 struct sli_settings {
-    slice slo_id, good, bad, total;
+    slice slo_id, good, bad, total, divisor;
     int kind, comparison; /* enum sli_kind, enum sli_operator */
     double threshold;
     int64_t latency_ms_max, window_ms;

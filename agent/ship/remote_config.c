@@ -24,16 +24,15 @@ static bool to_operator(Comparison comparison, enum sli_operator *ret_operator) 
     return false;
 }
 
-/* good / total, total less bad, or good and bad: the last would need a sum that no selector says. */
+/* good / total, total less bad, or good and bad. */
 static fault_code from_counter_ratio(const CounterRatioSLI *ratio, struct sli_definition *definition,
                                      struct fault *reterr) {
     definition->good = ratio->good_selector;
     definition->bad = ratio->bad_selector;
     definition->total = ratio->total_selector;
     definition->kind = ratio->good_selector.size ? SLI_RATIO_GOOD : SLI_RATIO_BAD;
-    if (!ratio->total_selector.size) return fault_set(reterr, FAULT_INPUT, "this agent needs a total_selector");
-    if (ratio->good_selector.size && ratio->bad_selector.size)
-        definition->bad = (slice){0}; /* total and good say it all */
+    if (!ratio->total_selector.size) definition->kind = SLI_RATIO_PARTS;  /* sli_new says what is missing */
+    if (definition->kind == SLI_RATIO_GOOD) definition->bad = (slice){0}; /* total and good say it all */
     return FAULT_NONE;
 }
 
@@ -53,8 +52,7 @@ static fault_code from_gauge(const GaugeThresholdSLI *gauge, struct sli_definiti
     definition->threshold = gauge->threshold;
     if (!to_operator(gauge->comparison, &definition->operator))
         return fault_set(reterr, FAULT_INPUT, "the comparison %d is unknown", (int)gauge->comparison);
-    if (gauge->divisor_selector.size)
-        return fault_set(reterr, FAULT_INPUT, "this agent cannot divide by divisor_selector");
+    definition->divisor = gauge->divisor_selector;
     return FAULT_NONE;
 }
 

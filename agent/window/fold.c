@@ -291,10 +291,32 @@ static void fold_on_sample(void *context, uint32_t tag, const struct exposition_
         stage_bucket(fold, number, definition, sample);
     } else if (definition->kind != SLI_GAUGE) {
         stage_counter(fold, number, (uint8_t)(tag % SLI_PART_COUNT_), SERIES_STAGED, (slice){0}, sample);
-    } else if (!isnan(sample->value)) { /* NaN: the target does not know it itself, so it is no event */
-        binding->staged_total++;
-        binding->staged_good += sli_holds(definition->operator, sample->value, definition->threshold);
+    } else {
+        const enum sli_part part = tag % SLI_PART_COUNT_;
+        if (binding->gauge_counts[SLI_PART_TOTAL] == 0 && part == SLI_PART_TOTAL) binding->gauge_holds = true;
+        binding->gauge_counts[part]++;
+        binding->gauge_sums[part] += sample->value;
+        if (isnan(sample->value)) binding->gauge_wrong = true; /* the target does not know it itself */
+        if (part == SLI_PART_TOTAL)
+            binding->gauge_holds &= sli_holds(definition->operator, sample->value, definition->threshold);
     }
+}
+
+/* The one event of a gauge in this scrape. False when it cannot be told, which is neither good nor bad. */
+static bool commit_gauge(struct fold_binding *binding, const struct sli_definition *definition,
+                         struct fold_count *count) {
+    if (binding->gauge_counts[SLI_PART_TOTAL] == 0) return !binding->gauge_known;
+    binding->gauge_known = true;
+    bool holds = binding->gauge_holds;
+    if (definition->divisor.size) {
+        const double value = binding->gauge_sums[SLI_PART_TOTAL] / binding->gauge_sums[SLI_PART_GOOD];
+        if (binding->gauge_counts[SLI_PART_GOOD] == 0 || !isfinite(value)) return false;
+        holds = sli_holds(definition->operator, value, definition->threshold);
+    }
+    if (binding->gauge_wrong) return false;
+    count->total += count->total < INT64_MAX;
+    count->good += holds && count->good < INT64_MAX;
+    return true;
 }
 
 static int64_t add_bounded(int64_t a, int64_t b) {
@@ -348,8 +370,6 @@ static uint32_t commit_binding(struct fold *fold, struct fold_binding *binding, 
             halves++;
         series->flags &= SERIES_KNOWN;
     }
-    count->good = add_bounded(count->good, binding->staged_good);
-    count->total = add_bounded(count->total, binding->staged_total);
     return halves;
 }
 
@@ -379,13 +399,15 @@ static void fold_unstage(struct fold *fold, struct fold_slot *target, bool forge
                 series->flags &= SERIES_KNOWN;
             (void)series_drop(&fold->series, &binding->series_first, series_is_new, 0);
         }
-        binding->staged_good = binding->staged_total = 0;
+        memset(binding->gauge_sums, 0, sizeof binding->gauge_sums);
+        memset(binding->gauge_counts, 0, sizeof binding->gauge_counts);
+        binding->gauge_holds = binding->gauge_wrong = false;
         binding->refused = binding->wrong = false;
     }
     target->in_flight = false;
 }
 
-static fault_code commit_faults(const struct fold *fold, const struct fold_binding *binding, uint32_t halves,
+static fault_code commit_faults(const struct fold *fold, const struct fold_binding *binding, uint32_t halves, bool told,
                                 struct fault *reterr) {
     const struct sli_definition *const d = fold->slis[binding->sli].definition;
     const slice target = slice_first(fold->targets[binding->target].name, 100);
@@ -404,6 +426,11 @@ static fault_code commit_faults(const struct fold *fold, const struct fold_bindi
             reterr, FAULT_INPUT,
             "slo '%.*s' on target '%.*s': %u histograms lack the bucket le=\"%g\" or le=\"+Inf\"; not counted as seen",
             SLICE_ARG(d->slo_id), SLICE_ARG(target), halves, d->threshold);
+    if (!told)
+        return fault_set(
+            reterr, FAULT_INPUT,
+            "slo '%.*s' on target '%.*s': the gauge is gone, NaN, or its divisor is absent or 0; not counted as seen",
+            SLICE_ARG(d->slo_id), SLICE_ARG(target));
     return FAULT_NONE;
 }
 
@@ -428,15 +455,18 @@ static fault_code fold_commit_any(struct fold *fold, size_t number, const bool *
         const struct fold_sli *const sli = &fold->slis[binding->sli];
         struct fold_count *const count = fold_count_at(fold, binding, window_for(sli, target->slot_ms));
         uint32_t halves = 0;
+        bool told = true;
         if (probed) {
             const int64_t most_ms = sli->definition->latency_ms_max;
             count->total = add_bounded(count->total, 1);
             count->good += *probed && (most_ms == 0 || latency_ms <= most_ms);
+        } else if (sli->definition->kind == SLI_GAUGE) {
+            told = commit_gauge(binding, sli->definition, count);
         } else {
             halves = commit_binding(fold, binding, target->slot_ms, count);
         }
         struct fault *const first = code ? NULL : reterr;
-        const fault_code one = commit_faults(fold, binding, halves, first);
+        const fault_code one = commit_faults(fold, binding, halves, told, first);
         if (code == FAULT_NONE) code = one;
         count->seen += fresh && one == FAULT_NONE;
     }

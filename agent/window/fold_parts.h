@@ -11,7 +11,7 @@
 
 enum { FOLD_RING_MIN = 4, FOLD_RING_MAX = 1024 };
 
-/* Of one binding in one window. For SLI_RATIO_BAD `good` counts the bad. */
+/* Of one binding in one window. For SLI_RATIO_BAD `good` counts the bad, for SLI_RATIO_PARTS `total` does. */
 struct fold_count {
     int64_t good, total;
     uint32_t seen;
@@ -19,11 +19,14 @@ struct fold_count {
 
 struct fold_binding {
     uint32_t target, sli;
-    uint32_t series_first;             /* 1 + number; 0: none */
-    double good_part, total_part;      /* fractions of events, 0 <= x < 1, until they make a whole one */
-    struct fold_count *ring;           /* by window number mod the SLI's ring_count */
-    int64_t staged_good, staged_total; /* gauge */
-    bool refused, wrong;               /* in the scrape in flight: series_max was reached; a value is no counter's */
+    uint32_t series_first;              /* 1 + number; 0: none */
+    double good_part, total_part;       /* fractions of events, 0 <= x < 1, until they make a whole one */
+    struct fold_count *ring;            /* by window number mod the SLI's ring_count */
+    double gauge_sums[SLI_PART_COUNT_]; /* gauge, of the scrape in flight */
+    uint32_t gauge_counts[SLI_PART_COUNT_];
+    bool gauge_holds, gauge_wrong; /* every series holds; one is NaN */
+    bool gauge_known;              /* there was one since the start: from then on its absence is unknown */
+    bool refused, wrong;           /* in the scrape in flight: series_max was reached; a value is no counter's */
 };
 
 struct fold_sli {

@@ -54,6 +54,10 @@ static struct sli_window window_sum(const struct fold *fold, const struct fold_s
 /* good <= total, what is over goes on to the next window; of SLI_RATIO_BAD the bad is what was counted. */
 static void window_settle(struct sli_window *window, enum sli_kind kind, int64_t *carry) {
     int64_t part;
+    if (kind == SLI_RATIO_PARTS) {
+        if (__builtin_add_overflow(window->total, window->good, &window->total)) window->total = INT64_MAX;
+        return;
+    }
     if (__builtin_add_overflow(window->good, *carry, &part)) part = INT64_MAX;
     *carry = part > window->total ? part - window->total : 0;
     part -= *carry;

@@ -17,7 +17,8 @@ struct sli {
     uint8_t *store;
 };
 
-static const char *const kind_names[SLI_KIND_MAX_] = {"good/total", "bad/total", "histogram", "gauge", "probe"};
+static const char *const kind_names[SLI_KIND_MAX_] = {"good/total", "bad/total", "histogram",
+                                                      "gauge",      "probe",     "good/bad"};
 
 static bool is_id(slice id) {
     if (id.size == 0 || id.size > LIMIT_AGGREGATE_ID_BYTES) return false;
@@ -47,10 +48,9 @@ static fault_code check_texts(const struct sli_definition *d, struct fault *rete
     static const struct {
         bool good, bad, total;
     } wants[SLI_KIND_MAX_] = {
-        [SLI_RATIO_GOOD] = {true, false, true},
-        [SLI_RATIO_BAD] = {false, true, true},
-        [SLI_HISTOGRAM] = {false, false, true},
-        [SLI_GAUGE] = {false, false, true},
+        [SLI_RATIO_GOOD] = {true, false, true},  [SLI_RATIO_BAD] = {false, true, true},
+        [SLI_HISTOGRAM] = {false, false, true},  [SLI_GAUGE] = {false, false, true},
+        [SLI_RATIO_PARTS] = {true, true, false},
     };
     const struct {
         const char *name;
@@ -62,6 +62,8 @@ static fault_code check_texts(const struct sli_definition *d, struct fault *rete
         if (parts[i].wanted != parts[i].given)
             return fault_set(reterr, FAULT_INPUT, "a %s SLI %s a selector '%s'", kind_names[d->kind],
                              parts[i].wanted ? "needs" : "takes no", parts[i].name);
+    if (d->divisor.size && d->kind != SLI_GAUGE)
+        return fault_set(reterr, FAULT_INPUT, "a %s SLI takes no selector 'divisor'", kind_names[d->kind]);
     return FAULT_NONE;
 }
 
@@ -73,7 +75,7 @@ static slice sli_keep(uint8_t **at, slice text) {
 }
 
 static fault_code sli_copy(struct sli *sli, const struct sli_definition *d, struct fault *reterr) {
-    size_t bytes = d->slo_id.size + d->good.size + d->bad.size + d->total.size + 1;
+    size_t bytes = d->slo_id.size + d->good.size + d->bad.size + d->total.size + d->divisor.size + 1;
     for (size_t i = 0; i < d->targets_count; i++) bytes += d->targets[i].size;
     sli->store = malloc(bytes);
     sli->targets = calloc(d->targets_count + 1, sizeof *sli->targets);
@@ -84,6 +86,7 @@ static fault_code sli_copy(struct sli *sli, const struct sli_definition *d, stru
     sli->definition.good = sli_keep(&at, d->good);
     sli->definition.bad = sli_keep(&at, d->bad);
     sli->definition.total = sli_keep(&at, d->total);
+    sli->definition.divisor = sli_keep(&at, d->divisor);
     for (size_t i = 0; i < d->targets_count; i++) sli->targets[i] = sli_keep(&at, d->targets[i]);
     sli->definition.targets = sli->targets;
     return FAULT_NONE;
@@ -101,8 +104,9 @@ static struct series_id definition_key(const struct sli_definition *d) {
         {SLICE_LIT("good"), d->good},
         {SLICE_LIT("bad"), d->bad},
         {SLICE_LIT("total"), d->total},
+        {SLICE_LIT("divisor"), d->divisor},
     };
-    const struct exposition_sample made_up = {.name = d->slo_id, .labels = labels, .labels_count = 6};
+    const struct exposition_sample made_up = {.name = d->slo_id, .labels = labels, .labels_count = 7};
     return series_identity(&made_up, (slice){0});
 }
 
@@ -117,10 +121,21 @@ static fault_code sli_fill(struct sli *sli, const struct sli_definition *d, stru
     fault_code code = sli_copy(sli, d, reterr);
     if (code) return code;
     sli->key = definition_key(d);
-    const bool bad = d->kind == SLI_RATIO_BAD;
-    code = sli_parse(sli, SLI_PART_GOOD, bad ? "bad" : "good", bad ? d->bad : d->good, "", reterr);
+    /* What each kind reads as its two parts. */
+    const struct {
+        const char *first_name, *second_name;
+        slice first, second;
+    } parts[SLI_KIND_MAX_] = {
+        [SLI_RATIO_GOOD] = {"good", "total", d->good, d->total},
+        [SLI_RATIO_BAD] = {"bad", "total", d->bad, d->total},
+        [SLI_HISTOGRAM] = {"", "total", {0}, d->total},
+        [SLI_GAUGE] = {"divisor", "total", d->divisor, d->total},
+        [SLI_RATIO_PARTS] = {"good", "bad", d->good, d->bad},
+    };
+    code = sli_parse(sli, SLI_PART_GOOD, parts[d->kind].first_name, parts[d->kind].first, "", reterr);
     if (code) return code;
-    return sli_parse(sli, SLI_PART_TOTAL, "total", d->total, d->kind == SLI_HISTOGRAM ? "_bucket" : "", reterr);
+    return sli_parse(sli, SLI_PART_TOTAL, parts[d->kind].second_name, parts[d->kind].second,
+                     d->kind == SLI_HISTOGRAM ? "_bucket" : "", reterr);
 }
 
 fault_code sli_new(const struct sli_definition *definition, struct sli **ret_sli, struct fault *reterr) {

@@ -10,8 +10,10 @@ enum sli_kind {
     SLI_RATIO_GOOD, /* good = increase of `good`, total = increase of `total` (counters) */
     SLI_RATIO_BAD,  /* good = increase of `total` less increase of `bad` */
     SLI_HISTOGRAM,  /* good = increase of the bucket le = threshold, total = increase of le="+Inf"; `total` selects */
-    SLI_GAUGE,      /* each series of `total` is one event a scrape; good when its value holds against threshold */
-    SLI_PROBE,      /* each probe is one event; good when it answered as expected, in latency_ms_max */
+    SLI_GAUGE, /* one event a scrape, good when every series of `total` holds against threshold; with `divisor`, when
+                       the sum of `total` over the sum of `divisor` does. No series where there was one: not seen */
+    SLI_PROBE, /* each probe is one event; good when it answered as expected, in latency_ms_max */
+    SLI_RATIO_PARTS, /* good = increase of `good`, total = increases of `good` and `bad` together */
     SLI_KIND_MAX_
 };
 
@@ -21,6 +23,7 @@ struct sli_definition {
     slice slo_id; /* [A-Za-z0-9._-]{1,128} */
     enum sli_kind kind;
     slice good, bad, total;     /* selectors; which of them, see the kind. A histogram's name may lack its _bucket */
+    slice divisor;              /* gauge: selector, or empty */
     double threshold;           /* histogram: a bucket's bound, compared as a number; gauge */
     enum sli_operator operator; /* gauge */
     int64_t latency_ms_max;     /* probe: 0 for none */
@@ -42,7 +45,8 @@ const struct sli_definition *sli_definition(const struct sli *sli); /* its own c
 /* Of slo_id and everything that decides what is counted: state of another key does not fit this definition. */
 struct series_id sli_key(const struct sli *sli);
 bool sli_wants_target(const struct sli *sli, slice target_name);
-/* NULL when the kind does not read that part (gauge and histogram: TOTAL only; probe: none). */
+/* NULL when the kind does not read that part (histogram: TOTAL only; gauge: TOTAL, and GOOD is its divisor; probe: none).
+ * Of SLI_RATIO_PARTS the bad ones are TOTAL. */
 const struct selector *sli_selector(const struct sli *sli, enum sli_part part);
 /* Does value hold against the threshold? NaN never does. */
 bool sli_holds(enum sli_operator operator, double value, double threshold);

@@ -28,8 +28,8 @@ enum {
     ARENA_BLOCK_BYTES = 16 * 1024,         /* kept per pooled exchange */
     ARENA_ANSWER_BYTES = 16 * 1024 * 1024, /* beside four times the body's maximum (it grows by doubling) */
     POOL_IDLE_MAX = 256,                   /* exchanges that wait in the pool for use */
-    CONNECTION_BYTES = 32 * 1024,          /* request line and headers; libmicrohttpd answers 414 or 431 beyond */
-    DISCARD_FACTOR = 4,                    /* a body this many times too large is no longer read to its end */
+    CONNECTION_BYTES = 16 * 1024, /* request line and headers (431 beyond); cleared after each request, so kept small */
+    DISCARD_FACTOR = 4,           /* a body this many times too large is no longer read to its end */
     STREAM_BLOCK_BYTES = 16 * 1024,
     LISTEN_BACKLOG = 1024,
     PEM_BYTES_MAX = 1024 * 1024,

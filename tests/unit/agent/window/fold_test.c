@@ -155,13 +155,53 @@ TEST(a_histogram_without_the_bucket_leaves_the_scrape_unseen_and_says_so) {
     bench_done(&b);
 }
 
-TEST(a_gauge_is_one_event_a_scrape_and_series) {
+TEST(a_gauge_is_one_event_a_scrape) {
     struct bench b;
     bench_init(&b, (struct sli_definition){.kind = SLI_GAUGE, .total = SLICE_LIT("free"), .threshold = 10, .operator = SLI_GREATER_EQUAL});
     scrape(&b, START_MS, "free{d=\"a\"} 10\nfree{d=\"b\"} 9.5\n");
-    scrape(&b, START_MS + 15000, "free{d=\"a\"} +Inf\nfree{d=\"b\"} NaN\n");
+    scrape(&b, START_MS + 15000, "free{d=\"a\"} +Inf\nfree{d=\"b\"} 11\n");
     seal(&b, START_MS + 60000);
-    check_window(&b.windows[0], START_MS, 2, 3, 4, 2);
+    check_window(&b.windows[0], START_MS, 1, 2, 4, 2);
+    bench_done(&b);
+}
+
+TEST(a_gauge_that_is_gone_or_NaN_is_unknown) {
+    struct bench b;
+    struct fault fault;
+    bench_init(&b, (struct sli_definition){.kind = SLI_GAUGE, .total = SLICE_LIT("free"), .threshold = 10, .operator = SLI_GREATER_EQUAL});
+    scrape(&b, START_MS, "other 1\n"); /* a target that never had it has no events, and that is seen */
+    scrape(&b, START_MS + 15000, "free 11\n");
+    static const char *const unknown[] = {"other 1\n", "free NaN\n"};
+    for (int i = 0; i < 2; i++) {
+        stage(&b, START_MS + 30000 + i * 15000, unknown[i]);
+        CHECK_FAULT(fold_commit(b.fold, 0, 0, &fault), FAULT_INPUT);
+    }
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 1, 1, 4, 2);
+    bench_done(&b);
+}
+
+TEST(a_gauge_may_be_compared_as_a_share_of_another) {
+    struct bench b;
+    struct fault fault;
+    bench_init(&b, (struct sli_definition){.kind = SLI_GAUGE, .total = SLICE_LIT("free"), .divisor = SLICE_LIT("size"), .threshold = 0.1,
+                                           .operator = SLI_GREATER_EQUAL});
+    scrape(&b, START_MS, "free{d=\"a\"} 5\nfree{d=\"b\"} 15\nsize{d=\"a\"} 100\nsize{d=\"b\"} 100\n");
+    scrape(&b, START_MS + 15000, "free 9\nsize 100\n");
+    stage(&b, START_MS + 30000, "free 9\nsize 0\n");
+    CHECK_FAULT(fold_commit(b.fold, 0, 0, &fault), FAULT_INPUT);
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 1, 2, 4, 2);
+    bench_done(&b);
+}
+
+TEST(good_and_bad_counters_make_the_total_together) {
+    struct bench b;
+    bench_init(&b, (struct sli_definition){.kind = SLI_RATIO_PARTS, .good = SLICE_LIT("ok"), .bad = SLICE_LIT("err")});
+    scrape(&b, START_MS, "ok 100\nerr 10\n");
+    scrape(&b, START_MS + 15000, "ok 107\nerr 12\n");
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 7, 9, 4, 2);
     bench_done(&b);
 }
 
@@ -380,7 +420,10 @@ int main(void) {
         cmocka_unit_test(a_bad_ratio_counts_what_is_left),
         cmocka_unit_test(a_histogram_counts_the_bucket_at_the_threshold_as_a_number),
         cmocka_unit_test(a_histogram_without_the_bucket_leaves_the_scrape_unseen_and_says_so),
-        cmocka_unit_test(a_gauge_is_one_event_a_scrape_and_series),
+        cmocka_unit_test(a_gauge_is_one_event_a_scrape),
+        cmocka_unit_test(a_gauge_that_is_gone_or_NaN_is_unknown),
+        cmocka_unit_test(a_gauge_may_be_compared_as_a_share_of_another),
+        cmocka_unit_test(good_and_bad_counters_make_the_total_together),
         cmocka_unit_test(a_probe_is_good_when_it_answers_in_time),
         cmocka_unit_test(an_aborted_scrape_counts_nothing_and_the_next_bridges_it),
         cmocka_unit_test(a_window_waits_for_the_scrape_in_flight),
