@@ -423,7 +423,13 @@ class Place:
 
 
 def aggregator_settings(place):
-    return {}
+    return {
+        "data": {"path": str(place.folder / "aggregator"), "map_bytes": "1GiB"},
+        "http": {"address": "127.0.0.1", "port": place.http_port},
+        "mqtt": {"host": "127.0.0.1", "port": place.aggregator_proxy.port, "ca": str(place.pki / "ca.crt"),
+                 "certificate": str(place.pki / "aggregator.crt"), "key": str(place.pki / "aggregator.key"),
+                 "backoff_min": "50ms", "backoff_max": "1s", "connect_timeout": "5s"},
+    }
 
 
 def token_command(place, name, role, tenant):
