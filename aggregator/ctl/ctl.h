@@ -58,8 +58,10 @@ enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...) __attribute_
 /* Lists a resource into the arena as one tree: all pages, up to --limit items. id fills the parent's field
  * (NULL for none). *ret_root is the last answer's root with, at list_items, the items of all. Prints its own
  * errors. */
-enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, const char *id, int64_t limit,
+enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, const char *id,
                        struct yaml_node **ret_root);
+/* How many of the newest points a table shows; 0: all. */
+size_t ctl_newest(const struct ctl *ctl, const struct ctl_resource *resource);
 
 /* Pages made from the rows; ctl_reference is REFERENCE.md. */
 void ctl_help_add(struct text *text, const char *command); /* NULL: the program's */

@@ -170,7 +170,7 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
 
 static void check_agents(struct doctor *doctor) {
     struct yaml_node *root = NULL;
-    if (ctl_list(doctor->ctl, ctl_resource_find("agents"), NULL, 1000, &root)) {
+    if (ctl_list(doctor->ctl, ctl_resource_find("agents"), NULL, &root)) {
         say(doctor, FINDING_WARN, "agents", NULL, "cannot be listed, see above");
         return;
     }
@@ -184,7 +184,7 @@ static void check_agents(struct doctor *doctor) {
 
 static void check_slos(struct doctor *doctor) {
     struct yaml_node *root = NULL;
-    if (ctl_list(doctor->ctl, ctl_resource_find("slos"), NULL, 1000, &root)) return;
+    if (ctl_list(doctor->ctl, ctl_resource_find("slos"), NULL, &root)) return;
     const struct yaml_node *slos = yaml_find(root, "slos");
     unsigned fresh = 0;
     for (const struct yaml_node *slo = slos ? slos->first : NULL; slo; slo = slo->next) {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { PAGE_SIZE = 500 };
+enum { PAGE_SIZE = 500, LIST_ROWS = 1000, TIME_ROWS = 30, DESCRIBE_ROWS = 10 };
 
 static void add_time(struct text *text, const char *name, int64_t at_ms) {
     const time_t seconds = (time_t)(at_ms / 1000);
@@ -140,8 +140,9 @@ static slice next_token(const struct ctl_resource *resource, const struct yaml_n
     return slice_equal(last, newest) ? (slice){0} : last;
 }
 
-enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, const char *id, int64_t limit,
+enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, const char *id,
                        struct yaml_node **ret_root) {
+    const int64_t limit = ctl->options.limit ? ctl->options.limit : LIST_ROWS;
     if (resource->list_parent && !id)
         return ctl_fail(CTL_EXIT_USAGE, "get %s: which one? picketctl get %s ID (see picketctl get slos)",
                         resource->name, resource->name);
@@ -191,9 +192,14 @@ static enum ctl_exit print_tree(struct ctl *ctl, const struct yaml_node *node) {
     return CTL_EXIT_OK;
 }
 
+size_t ctl_newest(const struct ctl *ctl, const struct ctl_resource *resource) {
+    if (!resource->list_by_time) return 0;
+    return ctl->options.limit ? (size_t)ctl->options.limit : ctl->options.from ? 0 : TIME_ROWS;
+}
+
 static enum ctl_exit print_table(struct ctl *ctl, const struct ctl_resource *resource, const struct yaml_node *root) {
     struct text text = text_begin(ctl->arena);
-    const size_t rows = ctl_table_add(&text, resource, root, clock_wall_ms(), ctl->arena);
+    const size_t rows = ctl_table_add(&text, resource, root, ctl_newest(ctl, resource), clock_wall_ms(), ctl->arena);
     if (rows == 0) {
         fprintf(stderr, "no %s\n", resource->name);
         return CTL_EXIT_OK;
@@ -271,7 +277,7 @@ enum ctl_exit ctl_get(struct ctl *ctl) {
         return list ? print_table(ctl, resource, list) : print_tree(ctl, object);
     }
     struct yaml_node *root = NULL;
-    code = ctl_list(ctl, resource, id, ctl->options.limit, &root);
+    code = ctl_list(ctl, resource, id, &root);
     if (code) return code;
     return ctl->options.output == CTL_OUTPUT_TABLE ? print_table(ctl, resource, root) : print_tree(ctl, root);
 }
@@ -291,8 +297,8 @@ enum ctl_exit ctl_describe(struct ctl *ctl) {
     const struct ctl_resource *also = resource->describe_also ? ctl_resource_find(resource->describe_also) : NULL;
     if (code || !also || ctl->options.output != CTL_OUTPUT_TABLE) return code;
     struct yaml_node *root = NULL;
-    if (!ctl->options.from) ctl->options.from = "10m";
-    code = ctl_list(ctl, also, id, ctl->options.limit, &root);
+    if (!ctl->options.limit && !ctl->options.from) ctl->options.limit = DESCRIBE_ROWS;
+    code = ctl_list(ctl, also, id, &root);
     if (code) return code;
     printf("\n%s:\n", also->name);
     fflush(stdout);

@@ -16,7 +16,8 @@ const struct ctl_option_row ctl_option_rows[] = {
     ROW("--ca", NULL, TEXT, ca_path, "FILE", NULL, "certificates to trust (PEM); PICKET_CA, else the system's"),
     ROW("--output", "-o", OUTPUT, output, "FORMAT", NULL, "table (default), json or yaml"),
     ROW("--timeout", NULL, DURATION, timeout_ms, "DURATION", NULL, "longest wait for one answer; 30s"),
-    ROW("--limit", NULL, COUNT, limit, "N", "get describe", "most rows to show; 1000"),
+    ROW("--limit", NULL, COUNT, limit, "N", "get describe",
+        "most rows to show; 1000, or the newest 30 windows when no --from is given"),
     ROW("--from", NULL, TEXT, from, "TIME", "get describe", "beginning: 2026-01-31T09:30:00Z, or 2h for two hours ago"),
     ROW("--to", NULL, TEXT, to, "TIME", "get describe", "end, likewise; now"),
     ROW("--step", NULL, DURATION, step_ms, "DURATION", "get", "length of one point; the SLO's window"),
@@ -103,7 +104,6 @@ fault_code ctl_options_read(int argc, char *const *argv, struct ctl_options *ret
         .token = environment("PICKET_TOKEN", NULL),
         .ca_path = environment("PICKET_CA", NULL),
         .timeout_ms = 30000,
-        .limit = 1000,
     };
     const struct ctl_option_row *given[64];
     size_t given_count = 0;

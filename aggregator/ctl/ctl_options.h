@@ -16,7 +16,7 @@ struct ctl_options {
     const char *ca_path;    /* --ca, PICKET_CA */
     enum ctl_output output;
     int64_t timeout_ms;
-    int64_t limit;
+    int64_t limit;         /* 0: not given */
     const char *from, *to; /* RFC 3339, or a duration before now */
     int64_t step_ms;       /* 0: not given */
     bool split;

@@ -29,7 +29,7 @@ static const struct ctl_column window_columns[] = {
 static const struct ctl_column burndown_columns[] = {
     {"AT", "at", CTL_FORMAT_TIME},
     {"BUDGET LEFT", "budgetRemaining", CTL_FORMAT_PERCENT},
-    {"BURN RATE", "burnRate", CTL_FORMAT_NUMBER},
+    {"BURN RATE", "burnRate", CTL_FORMAT_REAL},
     {"GOOD", "good", CTL_FORMAT_NUMBER},
     {"TOTAL", "total", CTL_FORMAT_NUMBER},
     {"SEEN", "", CTL_FORMAT_SEEN},

@@ -12,6 +12,7 @@ enum ctl_format {
     CTL_FORMAT_AGE,     /* a timestamp as "12s ago" */
     CTL_FORMAT_TIME,    /* a timestamp as 2026-01-31 09:30:00Z */
     CTL_FORMAT_NUMBER,  /* to the right */
+    CTL_FORMAT_REAL,    /* likewise, four digits */
     CTL_FORMAT_PERCENT, /* a number with % */
     CTL_FORMAT_RATIO,   /* 0..1 as percent; "-" while the total beside it is 0 */
     CTL_FORMAT_BUDGET,  /* percent, or "unknown" where nothing has been measured */

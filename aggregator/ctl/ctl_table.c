@@ -87,6 +87,7 @@ static slice raw_cell(const struct ctl_column *column, const struct yaml_node *i
         return arena_format(arena, "%.10s %.8sZ", (const char *)text.data, (const char *)text.data + 11);
     }
     case CTL_FORMAT_NUMBER: return text.size ? text : SLICE_LIT("0");
+    case CTL_FORMAT_REAL: return arena_format(arena, "%.4g", number_at(from, path));
     case CTL_FORMAT_PERCENT: return arena_format(arena, "%.6g%%", number_at(from, path));
     case CTL_FORMAT_RATIO:
         if (number_at(from, "total") == 0) return SLICE_LIT("-");
@@ -128,8 +129,8 @@ static size_t width_of(slice cell, size_t *ret_bytes) {
 }
 
 static bool to_the_right(enum ctl_format format) {
-    return format == CTL_FORMAT_NUMBER || format == CTL_FORMAT_PERCENT || format == CTL_FORMAT_RATIO ||
-           format == CTL_FORMAT_BUDGET || format == CTL_FORMAT_SEEN;
+    return format == CTL_FORMAT_NUMBER || format == CTL_FORMAT_REAL || format == CTL_FORMAT_PERCENT ||
+           format == CTL_FORMAT_RATIO || format == CTL_FORMAT_BUDGET || format == CTL_FORMAT_SEEN;
 }
 
 static void add_row(struct text *text, const struct ctl_column *columns, const slice *cells, const size_t *widths) {
@@ -148,7 +149,7 @@ static void add_row(struct text *text, const struct ctl_column *columns, const s
 
 struct rows {
     const struct ctl_resource *resource;
-    size_t columns_count, count;
+    size_t columns_count, count, newest;
     slice *cells; /* count rows of columns_count */
     size_t widths[COLUMNS_MAX];
     int64_t now_ms;
@@ -172,9 +173,14 @@ static void collect_items(struct rows *rows, const struct yaml_node *node, const
     char head[64];
     (void)slice_to_text(slice_of(path, dot ? (size_t)(dot - path) : strlen(path)), head, sizeof head);
     const struct yaml_node *list = yaml_find(node, head);
+    size_t passed_over = list && !dot && rows->newest && list->count > rows->newest ? list->count - rows->newest : 0;
     for (const struct yaml_node *item = list ? list->first : NULL; item; item = item->next) {
         if (dot) {
             collect_items(rows, item, dot + 1);
+            continue;
+        }
+        if (passed_over) {
+            passed_over--;
             continue;
         }
         slice *cells = rows->cells + rows->count++ * rows->columns_count;
@@ -188,8 +194,8 @@ static void collect_items(struct rows *rows, const struct yaml_node *node, const
 }
 
 size_t ctl_table_add(struct text *text, const struct ctl_resource *resource, const struct yaml_node *root,
-                     int64_t now_ms, struct arena *arena) {
-    struct rows rows = {.resource = resource, .now_ms = now_ms, .arena = arena};
+                     size_t newest, int64_t now_ms, struct arena *arena) {
+    struct rows rows = {.resource = resource, .newest = newest, .now_ms = now_ms, .arena = arena};
     slice titles[COLUMNS_MAX];
     while (resource->columns[rows.columns_count].title) {
         const slice title = slice_from_text(resource->columns[rows.columns_count].title);

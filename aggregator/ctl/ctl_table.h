@@ -7,9 +7,9 @@
 #include "aggregator/ctl/ctl_tree.h"
 
 /* Adds a head and a row for each item at `items` ("series.points": of each series its points); nothing when
- * there is none. now_ms: for ages. arena: for the cells. Returns the count of rows. */
+ * there is none. newest: only the last so many of each list (0: all). now_ms: for ages. arena: for the cells. Returns the count of rows. */
 size_t ctl_table_add(struct text *text, const struct ctl_resource *resource, const struct yaml_node *root,
-                     int64_t now_ms, struct arena *arena);
+                     size_t newest, int64_t now_ms, struct arena *arena);
 /* One cell, without padding and without control characters. */
 slice ctl_cell(const struct ctl_column *column, const struct yaml_node *item, const struct yaml_node *parent,
                int64_t now_ms, struct arena *arena);

@@ -166,12 +166,13 @@ static enum ctl_exit draw(struct watch *watch) {
     watch->dirty = false;
     watch->drawing = true;
     struct yaml_node *root = NULL;
-    const enum ctl_exit code = ctl_list(ctl, watch->resource, watch->id, ctl->options.limit, &root);
+    const enum ctl_exit code = ctl_list(ctl, watch->resource, watch->id, &root);
     watch->drawing = false;
     if (code == CTL_EXIT_OK) {
         struct text text = text_begin(ctl->arena);
         text_add_text(&text, watch->screen ? "\033[H\033[J" : "");
-        if (ctl_table_add(&text, watch->resource, root, clock_wall_ms(), ctl->arena) == 0)
+        if (ctl_table_add(&text, watch->resource, root, ctl_newest(ctl, watch->resource), clock_wall_ms(),
+                          ctl->arena) == 0)
             text_format(&text, "no %s yet\n", watch->resource->name);
         if (!watch->screen) text_add_text(&text, "\n");
         slice page;

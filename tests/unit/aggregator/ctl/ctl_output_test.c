@@ -65,7 +65,7 @@ TEST(table_aligns_and_says_unknown) {
     struct arena *arena = arena_new(65536, 1 << 24);
     struct text text = text_begin(arena);
     slice page;
-    assert_int_equal(ctl_table_add(&text, ctl_resource_find("slos"), tree(json, arena), 100000, arena), 2);
+    assert_int_equal(ctl_table_add(&text, ctl_resource_find("slos"), tree(json, arena), 0, 100000, arena), 2);
     assert_int_equal(text_end(&text, "table", &page, NULL), FAULT_NONE);
     assert_string_equal((const char *)page.data,
                         "ID         TARGET  WINDOW  BUDGET LEFT  GOOD  TOTAL  SEEN  LAST WINDOW  NAME\n"
@@ -82,12 +82,16 @@ TEST(points_of_each_series_are_rows) {
     struct arena *arena = arena_new(65536, 1 << 24);
     struct text text = text_begin(arena);
     slice page;
-    assert_int_equal(ctl_table_add(&text, ctl_resource_find("windows"), tree(json, arena), 0, arena), 2);
+    assert_int_equal(ctl_table_add(&text, ctl_resource_find("windows"), tree(json, arena), 0, 0, arena), 2);
     assert_int_equal(text_end(&text, "table", &page, NULL), FAULT_NONE);
     assert_non_null(
         strstr((const char *)page.data, "2026-01-31 09:30:00Z     1      2    50%   2/2  ok       c1       e1\n"));
     assert_non_null(
         strstr((const char *)page.data, "2026-01-31 09:30:05Z     0      0      -   0/2  unknown  c1       e1\n"));
+    text = text_begin(arena);
+    assert_int_equal(ctl_table_add(&text, ctl_resource_find("windows"), tree(json, arena), 1, 0, arena), 1);
+    assert_int_equal(text_end(&text, "table", &page, NULL), FAULT_NONE);
+    assert_null(strstr((const char *)page.data, "09:30:00Z"));
     arena_free(arena);
 }
 
