@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * How many SLI-window intents a second the journal commits, with full sync, through the real way in: encoded batches
- * of 4,096 from one agent, 1,000 SLOs, decoded, validated, decided and chained by the writer.
+ * of as many as fit 1 MiB (4,096 at most) in several streams of one agent, 1,000 SLOs, decoded, validated, decided and
+ * chained by the writer.
  *
- *   journal_bench FOLDER [BATCHES]     prints one line of name=value pairs
+ *   journal_bench [FOLDER] [BATCHES]     prints a line with "N intents/s"; without a folder it makes one and takes it
+ *                                        away again, under TMPDIR
  *
- * The batches are encoded before the clock starts; at most four are in the queue at a time, as an agent would do.
- * cpu_us_per_intent is the process's CPU time (all threads) over the intents. */
+ * The batches are encoded before the clock starts; at most one a stream is on its way at a time. "a core" divides by
+ * the process's CPU time (all threads), so that it says the same on a busy machine. */
 #include "aggregator/domain/slo.h"
 #include "aggregator/journal/journal.h"
 #include "common/base/clock.h"
@@ -15,8 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
-enum { SLOS = 1000, BATCH = 4096, INFLIGHT = 4 };
+enum { SLOS = 1000, BATCH = LIMIT_BATCH_INTENTS, STREAMS = 4, BATCHES = 100 };
 
 struct bench {
     pthread_mutex_t lock;
@@ -98,16 +101,18 @@ static void slos_make(struct journal *journal, struct bench *bench, struct arena
     answered(bench);
 }
 
-static slice batch_make(struct arena *arena, uint64_t first, int64_t start_s) {
+/* The windows of a batch follow those of the batch before it, whatever its stream; `first` counts in the stream. */
+static slice batch_make(struct arena *arena, unsigned index, int64_t start_s) {
+    const uint64_t first = 1 + (uint64_t)(index / STREAMS) * BATCH;
     IntentBatch batch = {.epoch = SLICE_LIT("0190a5c0-7e1f-7000-8000-000000000001"),
-                         .stream = 1,
+                         .stream = 1 + index % STREAMS,
                          .after_sequence = first - 1,
                          .first_sequence = first};
     batch.intents.items = arena_alloc_array(arena, BATCH, sizeof *batch.intents.items);
     if (!batch.intents.items) die("no memory", NULL);
     batch.intents.count = BATCH;
     for (unsigned i = 0; i < BATCH; i++) {
-        const uint64_t number = first - 1 + i;
+        const uint64_t number = (uint64_t)index * BATCH + i;
         SreDomainIntent *intent = &batch.intents.items[i];
         char id[UUID_TEXT_SIZE + 1];
         uuid_format(uuid_v7_new(), id);
@@ -137,6 +142,7 @@ static slice batch_make(struct arena *arena, uint64_t first, int64_t start_s) {
     slice bytes;
     struct fault fault = {0};
     if (codec_encode_protobuf(&IntentBatch_desc, &batch, arena, &bytes, &fault)) die("encode a batch", &fault);
+    if (bytes.size > LIMIT_MESSAGE_BYTES) die("a batch is over 1 MiB", NULL);
     return bytes;
 }
 
@@ -147,14 +153,42 @@ static int64_t cpu_us(void) {
            usage.ru_stime.tv_usec;
 }
 
-int main(int argc, char **argv) {
-    if (argc < 2) {
-        fprintf(stderr, "usage: journal_bench FOLDER [BATCHES]\n");
-        return 2;
+static void print(const struct journal_stats *before, const struct journal_stats *after, uint64_t intents,
+                  double seconds, int64_t cpu, double bytes) {
+    const double count = (double)intents;
+    const double commits = (double)(after->commits - before->commits);
+    const double commit_s = (double)(after->commit_ns - before->commit_ns) / 1e9;
+    const double decide_s = (double)(after->decide_ns - before->decide_ns) / 1e9;
+    printf("%.0f intents/s\n", count / seconds);
+    printf("%.0f a core-second (%.2f us of CPU each), %.2f us to decide, %.0f a commit of %.1f ms, %.0f %% of the time "
+           "in commits, %.0f bytes each\n",
+           count * 1e6 / (double)cpu, (double)cpu / count, decide_s * 1e6 / count, count / commits,
+           commit_s * 1e3 / commits, commit_s / seconds * 100, bytes / BATCH);
+}
+
+static void folder_make(char *path, size_t size) {
+    const char *parent = getenv("TMPDIR");
+    snprintf(path, size, "%s/journal-bench-XXXXXX", parent && *parent ? parent : "/tmp");
+    if (!mkdtemp(path)) die("make a folder under TMPDIR", NULL);
+}
+
+static void folder_drop(const char *path) {
+    static const char *const names[] = {"data.mdb", "lock.mdb"};
+    char file[512];
+    for (int i = 0; i < 2; i++) {
+        snprintf(file, sizeof file, "%s/%s", path, names[i]);
+        (void)unlink(file);
     }
-    const unsigned batches = argc > 2 ? (unsigned)atoi(argv[2]) : 200;
+    (void)rmdir(path);
+}
+
+int main(int argc, char **argv) {
+    char folder[256];
+    if (argc < 2) folder_make(folder, sizeof folder);
+    const unsigned batches = argc > 2 ? (unsigned)atoi(argv[2]) : BATCHES;
     struct bench bench = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-    const struct journal_settings settings = {.path = argv[1], .map_bytes = UINT64_C(32) << 30, .sync = KV_SYNC_FULL};
+    const struct journal_settings settings = {
+        .path = argc > 1 ? argv[1] : folder, .map_bytes = UINT64_C(32) << 30, .sync = KV_SYNC_FULL};
     struct journal *journal;
     struct fault fault = {0};
     if (journal_open(&settings, &journal, &fault)) die("open", &fault);
@@ -165,14 +199,14 @@ int main(int argc, char **argv) {
     if (bench.failed) die(bench.why, NULL);
     const int64_t start_s = clock_wall_ms() / 1000 / 60 * 60 - 29 * 24 * 3600;
     for (unsigned i = 0; i < batches; i++) {
-        payloads[i] = arena_copy(arena, batch_make(scratch, 1 + (uint64_t)i * BATCH, start_s));
+        payloads[i] = arena_copy(arena, batch_make(scratch, i, start_s));
         arena_reset(scratch);
     }
     struct journal_stats before, after;
     journal_stats(journal, &before);
     const int64_t cpu_before = cpu_us(), started_ns = clock_monotonic_ns();
     for (unsigned i = 0; i < batches; i++) {
-        wait_below(&bench, INFLIGHT);
+        wait_below(&bench, STREAMS);
         if (journal_submit_batch(journal, SLICE_LIT("acme"), SLICE_LIT("edge-0001"), payloads[i], on_batch, &bench,
                                  &fault))
             die("submit a batch", &fault);
@@ -184,14 +218,9 @@ int main(int argc, char **argv) {
     const uint64_t intents = (uint64_t)batches * BATCH;
     if (bench.failed || bench.refused || bench.applied != intents)
         die(bench.why[0] ? bench.why : "not every intent was applied", NULL);
-    printf("journal_intents_per_second=%.0f cpu_us_per_intent=%.2f decide_us_per_intent=%.2f commit_ms=%.1f "
-           "intents_per_commit=%.0f bytes_per_intent=%.0f commit_share=%.2f\n",
-           (double)intents / seconds, (double)cpu / (double)intents,
-           (double)(after.decide_ns - before.decide_ns) / 1e3 / (double)intents,
-           (double)(after.commit_ns - before.commit_ns) / 1e6 / (double)(after.commits - before.commits),
-           (double)intents / (double)(after.commits - before.commits), (double)payloads[0].size / BATCH,
-           (double)(after.commit_ns - before.commit_ns) / 1e9 / seconds);
+    print(&before, &after, intents, seconds, cpu, (double)payloads[0].size);
     journal_close(journal);
+    if (argc < 2) folder_drop(folder);
     arena_free(arena);
     arena_free(scratch);
     free(payloads);
