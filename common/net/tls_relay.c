@@ -4,6 +4,10 @@
  * the other by TCP and memory is fixed. Buffers and TLS state exist only while there is a connection. TLS 1.3 and
  * 1.2; the broker's certificate must be of our CA and for the server name, our own certificate is always shown.
  *
+ * A small message costs what its system calls cost. A broker sends each PUBACK as a TLS record of its own, so records
+ * are taken from the socket many at a time and handed on in one piece; a socket whose last read came back short is
+ * empty, and is not read again before poll says that there is more.
+ *
  * With TLS 1.3 a broker that does not like our certificate says so in its application keys while we still write the
  * end of the handshake, then closes, so that writing fails before the alert can be read. Therefore writing to a broker
  * that is gone never fails here: those bytes go nowhere, the handshake comes to its end, and the next read has the
@@ -38,7 +42,8 @@ enum {
     THREAD_STACK_BYTES = 256 * 1024, /* the handshake and the resolver; touched pages only are resident */
     DRAIN_MS = 1000,
     FLUSH_MS = 200,
-    PUMP_TURNS_MAX = 64, /* before looking at the listener and at requests again */
+    AHEAD_BYTES = 4 * 1024, /* records of PUBACKs are of 26 bytes */
+    PUMP_TURNS_MAX = 64,    /* before looking at the listener and at requests again */
 };
 
 /* One direction: bytes [start, end) wait to go out. */
@@ -50,14 +55,19 @@ struct relay_buffer {
 /* All that exists only during a connection. */
 struct relay_link {
     int local, remote;
-    bool wants_write;  /* the broker's socket is full */
-    bool write_failed; /* the broker is gone: what it said last is still to be read, nothing more is sent */
-    int error_number;  /* of the broker's socket; mbedTLS only learns that it failed */
+    bool local_dry, remote_dry; /* nothing to read until poll says so */
+    bool wants_write;           /* the broker's socket is full */
+    bool write_failed;          /* the broker is gone: what it said last is still to be read, nothing more is sent */
+    int error_number;           /* of the broker's socket; mbedTLS only learns that it failed */
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config config;
     mbedtls_x509_crt ca, certificate;
     mbedtls_pk_context key;
-    struct relay_buffer up, down; /* to the broker, from the broker */
+    bool broker_ended;             /* after what is in `down` */
+    int end_error;                 /* mbedTLS's word for it */
+    struct relay_buffer up, down;  /* to the broker, from the broker */
+    size_t ahead_start, ahead_end; /* read from the broker's socket, not yet by mbedTLS */
+    unsigned char ahead[AHEAD_BYTES];
 };
 
 struct tls_relay {
@@ -198,8 +208,10 @@ static void fault_keep(struct tls_relay *relay, const struct fault *fault);
 
 static void *relay_run(void *context) {
     struct tls_relay *relay = context;
-    bool drop = false;
-    while (!requests_take(relay, &drop)) {
+    bool asked = true;
+    for (;;) {
+        bool drop = false;
+        if (asked && requests_take(relay, &drop)) break;
         if (drop && relay->link) link_end(relay);
         if (relay->link && !link_pump(relay)) link_end(relay);
         struct relay_link *link = relay->link;
@@ -218,7 +230,11 @@ static void *relay_run(void *context) {
             if (!waits[2].events) waits[2].fd = -1; /* else a hang-up would spin */
             if (!waits[3].events) waits[3].fd = -1;
         }
-        if (poll(waits, 5, -1) <= 0 || waits[4].revents || !waits[1].revents) continue; /* requests come first */
+        const bool failed = poll(waits, 5, -1) < 0; /* a signal: look at everything */
+        asked = failed || waits[0].revents || waits[4].revents;
+        if (link && (failed || waits[2].revents)) link->local_dry = false;
+        if (link && (failed || waits[3].revents)) link->remote_dry = false;
+        if (asked || !waits[1].revents) continue; /* requests come first */
         const int local = accept4(relay->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (local < 0) {
             if (errno != EAGAIN) (void)poll(NULL, 0, 100); /* out of descriptors: do not spin */
@@ -231,7 +247,11 @@ static void *relay_run(void *context) {
     }
     /* The last that Paho sent before it closed (its DISCONNECT) goes out; nothing is waited for beyond that. */
     const int64_t deadline_ms = clock_monotonic_ms() + FLUSH_MS;
-    while (relay->link && link_pump(relay) && clock_monotonic_ms() < deadline_ms) (void)poll(NULL, 0, 5);
+    if (relay->link) relay->link->local_dry = false;
+    while (relay->link && link_pump(relay) && clock_monotonic_ms() < deadline_ms) {
+        (void)poll(NULL, 0, 5);
+        relay->link->local_dry = relay->link->remote_dry = false;
+    }
     link_end(relay);
     return NULL;
 }
@@ -291,9 +311,9 @@ static struct relay_link *link_new(void) {
     struct relay_link *link = malloc(sizeof *link); /* not zeroed: the buffers' pages stay untouched until used */
     if (!link) return NULL;
     link->local = link->remote = -1;
-    link->wants_write = link->write_failed = false;
+    link->local_dry = link->remote_dry = link->wants_write = link->write_failed = link->broker_ended = false;
     link->error_number = 0;
-    link->up.start = link->up.end = link->down.start = link->down.end = 0;
+    link->up.start = link->up.end = link->down.start = link->down.end = link->ahead_start = link->ahead_end = 0;
     mbedtls_ssl_init(&link->ssl);
     mbedtls_ssl_config_init(&link->config);
     mbedtls_x509_crt_init(&link->ca);
@@ -343,16 +363,33 @@ static int bytes_send(void *context, const unsigned char *bytes, size_t size) {
     if (errno == EAGAIN || errno == EINTR) return MBEDTLS_ERR_SSL_WANT_WRITE;
     link->error_number = errno;
     link->write_failed = true;
+    link->remote_dry = false;
     return (int)size;
+}
+
+static ssize_t socket_receive(struct relay_link *link, unsigned char *bytes, size_t size) {
+    if (link->remote_dry) return MBEDTLS_ERR_SSL_WANT_READ;
+    const ssize_t got = recv(link->remote, bytes, size, 0);
+    link->remote_dry = got != 0 && got < (ssize_t)size && !link->write_failed;
+    if (got >= 0) return got;
+    if (!link->write_failed && (errno == EAGAIN || errno == EINTR)) return MBEDTLS_ERR_SSL_WANT_READ;
+    if (!link->write_failed) link->error_number = errno; /* else the first error is the true one */
+    return MBEDTLS_ERR_ERROR_GENERIC_ERROR;
 }
 
 static int bytes_receive(void *context, unsigned char *bytes, size_t size) {
     struct relay_link *link = context;
-    const ssize_t got = recv(link->remote, bytes, size, 0);
-    if (got >= 0) return (int)got;
-    if (!link->write_failed && (errno == EAGAIN || errno == EINTR)) return MBEDTLS_ERR_SSL_WANT_READ;
-    if (!link->write_failed) link->error_number = errno; /* else the first error is the true one */
-    return MBEDTLS_ERR_ERROR_GENERIC_ERROR;
+    if (link->ahead_start == link->ahead_end) {
+        if (size >= sizeof link->ahead) return (int)socket_receive(link, bytes, size);
+        const ssize_t got = socket_receive(link, link->ahead, sizeof link->ahead);
+        if (got <= 0) return (int)got;
+        link->ahead_start = 0;
+        link->ahead_end = (size_t)got;
+    }
+    const size_t waiting = link->ahead_end - link->ahead_start, taken = waiting < size ? waiting : size;
+    memcpy(bytes, link->ahead + link->ahead_start, taken);
+    link->ahead_start += taken;
+    return (int)taken;
 }
 
 static fault_code file_fault(int error, const char *what, const char *path, struct fault *reterr) {
@@ -400,6 +437,7 @@ static fault_code handshake(struct tls_relay *relay, struct relay_link *link, in
             tcp_wait(link->remote, error == MBEDTLS_ERR_SSL_WANT_READ ? POLLIN : POLLOUT, relay->cancel, deadline_ms);
         if (code == FAULT_TIMEOUT) return fault_set(reterr, code, "TLS handshake: not done in time");
         if (code != FAULT_NONE) return code;
+        link->remote_dry = false;
     }
     return FAULT_NONE;
 }
@@ -447,21 +485,30 @@ static void link_fault_keep(struct tls_relay *relay, const struct relay_link *li
     fault_keep(relay, &fault);
 }
 
+/* Reads as many records as fit; the end of the connection is kept for when they were handed on. */
+static void down_fill(struct tls_relay *relay, struct relay_link *link) {
+    struct relay_buffer *down = &link->down;
+    down->start = down->end = 0;
+    while (down->end < sizeof down->bytes && !atomic_load(&relay->paused)) {
+        const int got = link_read(relay, link, down->bytes + down->end, sizeof down->bytes - down->end);
+        if (got == MBEDTLS_ERR_SSL_WANT_WRITE) link->wants_write = true;
+        if (would_wait(got)) return;
+        if (got <= 0) {
+            link->broker_ended = true;
+            link->end_error = got;
+            return;
+        }
+        down->end += (size_t)got;
+    }
+}
+
 static int pump_down(struct tls_relay *relay, struct relay_link *link) {
     struct relay_buffer *down = &link->down;
+    if (down->start == down->end && !link->broker_ended) down_fill(relay, link);
     if (down->start == down->end) {
-        if (atomic_load(&relay->paused)) return 0;
-        const int got = link_read(relay, link, down->bytes, sizeof down->bytes);
-        if (would_wait(got)) {
-            if (got == MBEDTLS_ERR_SSL_WANT_WRITE) link->wants_write = true;
-            return 0;
-        }
-        if (got <= 0) {
-            link_fault_keep(relay, link, got);
-            return -1;
-        }
-        down->start = 0;
-        down->end = (size_t)got;
+        if (!link->broker_ended) return 0;
+        link_fault_keep(relay, link, link->end_error);
+        return -1;
     }
     const ssize_t sent = send(link->local, down->bytes + down->start, down->end - down->start, MSG_NOSIGNAL);
     if (sent < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -473,7 +520,9 @@ static int pump_up(struct tls_relay *relay, struct relay_link *link) {
     struct relay_buffer *up = &link->up;
     if (link->write_failed) return 0; /* pump_down finds the end */
     if (up->start == up->end) {
+        if (link->local_dry) return 0;
         const ssize_t got = recv(link->local, up->bytes, sizeof up->bytes, 0);
+        link->local_dry = got != 0 && got < (ssize_t)sizeof up->bytes;
         if (got == 0) return -1; /* Paho has closed: all it sent has gone out already */
         if (got < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
         up->start = 0;
