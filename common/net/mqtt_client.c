@@ -22,6 +22,7 @@
 #include "common/base/limits.h"
 #include "common/base/uuid.h"
 #include "common/net/mqtt_reason.h"
+#include "common/net/paho_lean.h"
 #include "common/net/tls_relay.h"
 
 enum {
@@ -358,8 +359,7 @@ static fault_code paho_renew(struct mqtt_client *client, struct fault *reterr) {
         error = MQTTAsync_setCallbacks(fresh, client, paho_connection_lost, paho_message_arrived, NULL);
     if (error == MQTTASYNC_SUCCESS) error = MQTTAsync_setDisconnected(fresh, client, paho_disconnected);
     if (client->paho) MQTTAsync_destroy(&client->paho);
-    /* Otherwise it formats a trace entry for each of its functions that is entered or left, which nobody reads. */
-    MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
+    paho_lean_use();
     if (error != MQTTASYNC_SUCCESS) {
         if (fresh) MQTTAsync_destroy(&fresh);
         return fault_set(reterr, FAULT_SYSTEM, "Paho refuses the client '%s': %s", client->settings.client_id,
