@@ -320,13 +320,10 @@ def message_rows(contract, message, rules, ruled):
             out.append("    {%s, offsetof(%s, which_%s), %s},\n" % (
                 text(oneof.name), c_name, oneof.name, "true" if rule and rule.required else "false"))
         out.append("};\n")
-    out.append("const struct message_desc %s_desc = {%s, %s, sizeof(%s), %d, %d, WELL_KNOWN_%s, %s, %s, %s, &%s_msg};\n" % (
+    out.append("const struct message_desc %s_desc = {%s, %s, sizeof(%s), %d, %d, WELL_KNOWN_%s, %s, %s, %s};\n" % (
         c_name, text(message.full_name), text(c_name), c_name, len(message.fields), len(real),
         WELL_KNOWN.get(message.full_name, "NONE"), "true" if message.full_name in ruled else "false",
-        fields, oneofs, c_name))
-    if any(f.label == F.LABEL_REPEATED or f.type in (F.TYPE_STRING, F.TYPE_BYTES) for f in message.fields):
-        out.append("bool %s_callback(pb_istream_t *in, pb_ostream_t *out, const pb_field_t *field) {\n"
-                   "    return protobuf_field(&%s_desc, in, out, field);\n}\n" % (c_name, c_name))
+        fields, oneofs))
     return "".join(out) + "\n"
 
 
@@ -354,7 +351,7 @@ def tables(contract):
             c_name, text(name), c_name, len(values)))
     body += [message_rows(contract, m, rules, ruled) for m in contract.messages.values()]
     rows = "static const struct field_rule field_rules[] = {\n%s};\n\n" % "".join("    %s,\n" % r for r in rules.rows)
-    return HEAD + '#include "sre.pb.h"\n#include "common/codec/protobuf.h"\n#include "common/codec/tables.h"\n\n' + rows + "".join(body)
+    return HEAD + '#include "sre.pb.h"\n#include "common/codec/tables.h"\n\n' + rows + "".join(body)
 
 
 def fnv(value):

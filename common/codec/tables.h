@@ -6,8 +6,6 @@
 
 #include "common/codec/services.h"
 
-struct pb_msgdesc_s; /* nanopb's own row of a message */
-
 enum field_type {
     FIELD_DOUBLE,
     FIELD_INT32,
@@ -98,7 +96,6 @@ struct message_desc {
     bool ruled;                      /* a rule binds it or something below it */
     const struct field_desc *fields; /* by number */
     const struct oneof_desc *oneofs;
-    const struct pb_msgdesc_s *nanopb;
 };
 
 /* What every repeated field and map looks like in memory. */
