@@ -135,7 +135,7 @@ int main(int argc, char **argv) {
                                                       .ack_wait_ms = 500,
                                                       .ack_store_ms = 50};
     const struct mqtt_settings mqtt_settings = {.host = argv[2],
-                                                .port = (uint16_t)atoi(argv[3]),
+                                                .port = (uint16_t)strtoul(argv[3], NULL, 10),
                                                 .ca_path = argv[4],
                                                 .certificate_path = argv[5],
                                                 .key_path = argv[6],
