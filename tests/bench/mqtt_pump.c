@@ -105,7 +105,7 @@ static size_t costs_read(struct thread_cost *costs) {
             if (fscanf(file, "%llu", &run_ns) != 1) run_ns = 0;
             fclose(file);
         }
-        strcpy(costs[count].name, name);
+        snprintf(costs[count].name, sizeof costs[count].name, "%s", name);
         costs[count++].seconds = (double)run_ns / 1e9;
     }
     closedir(folder);
