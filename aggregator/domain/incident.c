@@ -107,6 +107,12 @@ fault_code incident_decide_assign(const struct aggregate *aggregate, const SreDo
     return FAULT_NONE;
 }
 
+static size_t entry_bytes(slice text, const slice *links, size_t links_count) {
+    size_t bytes = text.size;
+    for (size_t i = 0; i < links_count; i++) bytes += links[i].size;
+    return bytes;
+}
+
 fault_code incident_decide_entry(const struct aggregate *aggregate, const SreDomainIntent *intent,
                                  struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
     const AddIncidentTimelineEntryRequested *request = &intent->intent.add_timeline_entry;
@@ -117,6 +123,15 @@ fault_code incident_decide_entry(const struct aggregate *aggregate, const SreDom
                          SLICE_ARG(aggregate->id), INCIDENT_TIMELINE_MAX);
     for (size_t i = 0; request->entry_id.size && i < incident->timeline.count; i++)
         if (slice_equal(incident->timeline.items[i].entry_id, request->entry_id)) return FAULT_NONE; /* a repeat */
+    size_t bytes = entry_bytes(request->text, request->links.items, request->links.count);
+    for (size_t i = 0; i < incident->timeline.count; i++) {
+        const TimelineEntry *before = &incident->timeline.items[i];
+        bytes += entry_bytes(before->text, before->links.items, before->links.count);
+    }
+    if (bytes > INCIDENT_TIMELINE_BYTES_MAX)
+        return fault_set(reterr, FAULT_LIMIT,
+                         "with this entry the timeline of incident '%.*s' would hold %zu bytes, the most is %d",
+                         SLICE_ARG(aggregate->id), bytes, INCIDENT_TIMELINE_BYTES_MAX);
     slice entry_id = request->entry_id;
     if (entry_id.size == 0) {
         char text[UUID_TEXT_SIZE + 1];

@@ -5,7 +5,9 @@
 
 #include "aggregator/domain/domain.h"
 
-enum { INCIDENT_TIMELINE_MAX = 2000 };
+/* Of one incident. The bytes of all texts and links stay well below what the journal stores of one aggregate, which is
+ * what makes that bound no one's to meet. */
+enum { INCIDENT_TIMELINE_MAX = 2000, INCIDENT_TIMELINE_BYTES_MAX = 1024 * 1024 };
 
 /* Whether an incident may go from one status to another. */
 bool incident_may_move(IncidentStatus from, IncidentStatus to);

@@ -38,8 +38,9 @@ static struct slo_counts counts_less(const struct slo_counts *from, const struct
                                from->scrapes_seen - less->scrapes_seen};
 }
 
+/* Hours before 1970 are asked for too: a board without a battery for its clock starts there. */
 static size_t slot_of(int64_t hour) {
-    return (size_t)(hour % SLO_HOURS);
+    return (size_t)((hour % SLO_HOURS + SLO_HOURS) % SLO_HOURS);
 }
 
 void slo_budget_advance(struct slo_budget *budget, int64_t hour) {
@@ -101,6 +102,14 @@ bool slo_budget_exhausted(const struct slo_counts *counts, double target) {
     return bad > 0 && (__int128)bad * 100000000 >= (__int128)counts->total * allowed_per_hundred_million;
 }
 
+/* Exhausted, said and still so: hours may have rolled off since the last window came in. */
+static bool exhausted_at(const struct slo_state *slo, int64_t now_ms) {
+    if (!slo->budget.exhausted) return false;
+    const size_t own = slo_rolling_index(slo->definition.window);
+    const struct slo_counts sum = sum_after(&slo->budget, own, now_ms / HOUR_MS, 0, NULL);
+    return slo_budget_exhausted(&sum, slo->definition.target);
+}
+
 void slo_budget_report(const struct slo_state *slo, int64_t now_ms, SLOBudgetWindow windows[SLO_ROLLING],
                        SLOBudget *ret_budget) {
     const struct slo_budget *budget = &slo->budget;
@@ -108,6 +117,7 @@ void slo_budget_report(const struct slo_state *slo, int64_t now_ms, SLOBudgetWin
     for (size_t i = 0; i < SLO_ROLLING; i++) {
         const struct slo_counts sum = sum_after(budget, i, now_ms / HOUR_MS, 0, NULL);
         const double consumed = slo_budget_consumed(&sum, target);
+        const bool unknown = sum.total == 0 && sum.scrapes_seen == 0; /* no data is not a full budget */
         windows[i] = (SLOBudgetWindow){
             .window = rolling_windows[i],
             .good = sum.good,
@@ -115,28 +125,29 @@ void slo_budget_report(const struct slo_state *slo, int64_t now_ms, SLOBudgetWin
             .scrapes_expected = sum.scrapes_expected,
             .scrapes_seen = sum.scrapes_seen,
             .budget_consumed = consumed,
-            .budget_remaining = 100.0 - consumed,
+            .budget_remaining = unknown ? 0 : 100.0 - consumed,
             .exhausted = slo_budget_exhausted(&sum, target),
+            .unknown = unknown,
         };
     }
     const SLOBudgetWindow *own = &windows[slo_rolling_index(slo->definition.window)];
-    const bool unknown = own->total == 0 && own->scrapes_seen == 0;
+    const bool exhausted = exhausted_at(slo, now_ms);
     *ret_budget = (SLOBudget){
-        .current_budget_remaining = unknown ? 0 : own->budget_remaining,
+        .current_budget_remaining = own->budget_remaining,
         .budget_consumed = own->budget_consumed,
         .good = own->good,
         .total = own->total,
         .scrapes_expected = own->scrapes_expected,
         .scrapes_seen = own->scrapes_seen,
-        .exhausted = budget->exhausted,
-        .has_exhausted_at = budget->exhausted,
-        .exhausted_at = domain_time(budget->exhausted ? budget->exhausted_at_ms : 0),
+        .exhausted = exhausted,
+        .has_exhausted_at = exhausted,
+        .exhausted_at = domain_time(exhausted ? budget->exhausted_at_ms : 0),
         .windows = {.items = windows, .count = SLO_ROLLING},
         .has_last_window_at = budget->last_window_ms != 0,
         .last_window_at = domain_time(budget->last_window_ms),
         .has_computed_at = true,
         .computed_at = domain_time(now_ms),
-        .unknown = unknown,
+        .unknown = own->unknown,
     };
 }
 
@@ -241,7 +252,7 @@ fault_code slo_decide_update(const struct aggregate *aggregate, const SreDomainI
     updated->version = (int64_t)aggregate->version + 1;
     const struct slo_counts sum =
         sum_after(&slo->budget, slo_rolling_index(updated->window), call->now_ms / HOUR_MS, 0, NULL);
-    if (!slo->budget.exhausted && slo_budget_exhausted(&sum, updated->target)) {
+    if (!exhausted_at(slo, call->now_ms) && slo_budget_exhausted(&sum, updated->target)) {
         struct slo_state *after = arena_alloc(call->arena, sizeof *after);
         if (!after) return fault_set(reterr, FAULT_LIMIT, "no memory left to decide in");
         *after = *slo;
@@ -345,7 +356,7 @@ fault_code slo_decide_window(const struct aggregate *aggregate, const SreDomainI
         recorded->replaced.scrapes_seen = before->scrapes_seen;
         recorded->replaced.revision = before->revision;
     }
-    if (!slo->budget.exhausted && slo_budget_exhausted(&sum, slo->definition.target)) {
+    if (!exhausted_at(slo, call->now_ms) && slo_budget_exhausted(&sum, slo->definition.target)) {
         struct slo_state *after = arena_alloc(call->arena, sizeof *after);
         if (!after) return fault_set(reterr, FAULT_LIMIT, "no memory left to decide in");
         *after = *slo;

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One aggregate, an intent, a clock and ids that repeat: what each test of the domain decides on. */
+#ifndef PICKET_TESTS_DOMAIN_FIXTURE_H
+#define PICKET_TESTS_DOMAIN_FIXTURE_H
+
+#include "aggregator/domain/slo.h"
+#include "tests/support/check.h"
+
+#define DOMAIN_NOW_MS (INT64_C(500000) * 3600 * 1000) /* the beginning of an hour, in the year 2027 */
+
+struct world {
+    struct aggregate aggregate;
+    struct slo_state slo;
+    struct arena *arena;
+    struct domain_ids ids;
+    struct sli_window_stored window;
+    struct domain_call call;
+    struct fact_list facts;
+    struct fault fault;
+    SreDomainIntent intent;
+};
+
+static inline struct world *world_new(enum aggregate_kind kind, slice id) {
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    w->arena = arena_new(1 << 16, 64 << 20);
+    assert_non_null(w->arena);
+    domain_ids_seed(&w->ids, 7);
+    w->aggregate.kind = kind;
+    w->aggregate.id = id;
+    if (kind == AGGREGATE_SLO) w->aggregate.state.slo = &w->slo;
+    w->call = (struct domain_call){.now_ms = DOMAIN_NOW_MS,
+                                   .tenant = SLICE_LIT("acme"),
+                                   .actor = SLICE_LIT("anna"),
+                                   .ids = &w->ids,
+                                   .arena = w->arena,
+                                   .alert_expiry_ms = 300000,
+                                   .window = &w->window};
+    return w;
+}
+
+static inline void world_free(struct world *w) {
+    arena_free(w->arena);
+    free(w);
+}
+
+/* Decides w->intent at an expected version, and applies what it gave. */
+static inline fault_code world_give_at(struct world *w, uint64_t expected_version, unsigned sender) {
+    w->fault = (struct fault){0};
+    const fault_code code =
+        domain_decide(&w->aggregate, &w->intent, expected_version, sender, &w->call, &w->facts, &w->fault);
+    if (code) {
+        assert_int_equal(w->facts.count, 0);
+        assert_int_equal(w->fault.code, code);
+        assert_true(w->fault.text[0]); /* each refusal has its sentence */
+        return code;
+    }
+    for (size_t i = 0; i < w->facts.count; i++) {
+        const uint64_t before = w->aggregate.version;
+        domain_apply(&w->aggregate, &w->facts.items[i], w->call.now_ms, w->arena);
+        assert_int_equal(w->aggregate.version, before + 1);
+    }
+    return code;
+}
+
+static inline fault_code world_give(struct world *w) {
+    return world_give_at(w, 0, SELF);
+}
+
+/* A new intent of that oneof field. */
+static inline SreDomainIntent *world_intent(struct world *w, unsigned which) {
+    w->intent = (SreDomainIntent){.which_intent = which, .has_meta = true};
+    w->intent.meta.has_occurred_at = true;
+    w->intent.meta.occurred_at = domain_time(w->call.now_ms);
+    return &w->intent;
+}
+
+#endif

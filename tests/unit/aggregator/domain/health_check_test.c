@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Health checks: the newest observation is the state, whatever order they come in. */
+#include "aggregator/domain/health_check.h"
+#include "tests/unit/aggregator/domain/domain_fixture.h"
+
+#define T DOMAIN_NOW_MS
+
+static fault_code observe(struct world *w, HealthStatus status, int64_t at_ms, const char *message) {
+    RecordHealthCheckRequested *r =
+        &world_intent(w, SreDomainIntent_record_health_check_tag)->intent.record_health_check;
+    r->healthcheck_id = w->aggregate.id;
+    r->has_timestamp = true;
+    r->timestamp = domain_time(at_ms);
+    r->status = status;
+    r->message = slice_from_text(message);
+    return world_give(w);
+}
+
+static struct world *check(void) {
+    struct world *w = world_new(AGGREGATE_HEALTH_CHECK, SLICE_LIT("node-1"));
+    assert_int_equal(observe(w, HEALTH_STATUS_HEALTHY, T, "ready"), FAULT_NONE);
+    return w;
+}
+
+static const HealthCheck *now(const struct world *w) {
+    return &w->aggregate.state.health_check;
+}
+
+TEST(a_newer_observation_is_the_state) {
+    struct world *w = check();
+    assert_int_equal(observe(w, HEALTH_STATUS_UNHEALTHY, T + 1000, "not ready"), FAULT_NONE);
+    const HealthCheckRecorded *fact = &w->facts.items[0].fact.health_check_recorded;
+    assert_false(fact->late);
+    assert_int_equal(fact->from, HEALTH_STATUS_HEALTHY);
+    assert_int_equal(now(w)->status, HEALTH_STATUS_UNHEALTHY);
+    assert_int_equal(domain_ms(now(w)->status_since), T + 1000);
+    CHECK_SLICE(now(w)->agent, "anna");
+    world_free(w);
+}
+
+TEST(an_older_observation_is_history_and_changes_nothing) {
+    struct world *w = check();
+    assert_int_equal(observe(w, HEALTH_STATUS_UNHEALTHY, T - 1000, "not ready"), FAULT_NONE);
+    assert_int_equal(w->facts.count, 1);
+    assert_true(w->facts.items[0].fact.health_check_recorded.late);
+    assert_int_equal(w->aggregate.version, 2);
+    assert_int_equal(now(w)->status, HEALTH_STATUS_HEALTHY);
+    assert_int_equal(domain_ms(now(w)->timestamp), T);
+    world_free(w);
+}
+
+TEST(the_same_observation_is_a_repeat_and_another_of_that_time_is_not) {
+    struct world *w = check();
+    assert_int_equal(observe(w, HEALTH_STATUS_HEALTHY, T, "ready"), FAULT_NONE);
+    assert_int_equal(w->facts.count, 0);
+    assert_int_equal(observe(w, HEALTH_STATUS_DEGRADED, T, "ready"), FAULT_NONE);
+    assert_int_equal(w->facts.count, 1);
+    assert_int_equal(now(w)->status, HEALTH_STATUS_DEGRADED);
+    world_free(w);
+}
+
+TEST(a_status_is_since_when_it_began) {
+    struct world *w = check();
+    assert_int_equal(observe(w, HEALTH_STATUS_HEALTHY, T + 60000, "still ready"), FAULT_NONE);
+    assert_int_equal(domain_ms(now(w)->status_since), T);
+    assert_int_equal(domain_ms(now(w)->timestamp), T + 60000);
+    world_free(w);
+}
+
+TEST(any_order_of_observations_ends_in_the_same_state) {
+    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    static const HealthStatus statuses[3] = {HEALTH_STATUS_HEALTHY, HEALTH_STATUS_DEGRADED, HEALTH_STATUS_UNHEALTHY};
+    for (int o = 0; o < 6; o++) {
+        struct world *w = world_new(AGGREGATE_HEALTH_CHECK, SLICE_LIT("node-1"));
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(observe(w, statuses[orders[o][i]], T + orders[o][i], ""), FAULT_NONE);
+        assert_int_equal(now(w)->status, HEALTH_STATUS_UNHEALTHY);
+        assert_int_equal(domain_ms(now(w)->timestamp), T + 2);
+        assert_int_equal(w->aggregate.version, 3);
+        world_free(w);
+    }
+}
+
+TEST(an_observation_from_the_future_is_refused) {
+    struct world *w = check();
+    CHECK_FAULT(observe(w, HEALTH_STATUS_HEALTHY, T + 5 * 60000 + 1, ""), FAULT_INPUT);
+    assert_non_null(strstr(w->fault.text, "clock"));
+    assert_int_equal(observe(w, HEALTH_STATUS_HEALTHY, T + 5 * 60000, ""), FAULT_NONE);
+    world_free(w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_newer_observation_is_the_state),
+        cmocka_unit_test(an_older_observation_is_history_and_changes_nothing),
+        cmocka_unit_test(the_same_observation_is_a_repeat_and_another_of_that_time_is_not),
+        cmocka_unit_test(a_status_is_since_when_it_began),
+        cmocka_unit_test(any_order_of_observations_ends_in_the_same_state),
+        cmocka_unit_test(an_observation_from_the_future_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
