@@ -45,7 +45,7 @@ static const struct setting_row rows[] = {
             "wait before the first new attempt; doubled by each that fails, with jitter"),
     SETTING("mqtt.backoff_max", DURATION, mqtt.backoff_ms_max, "10s", "100ms", "10m",
             "longest wait between two attempts"),
-    SETTING("mqtt.inflight_max", INT, mqtt.inflight_max, "500", "1", "1000",
+    SETTING("mqtt.inflight_max", INT, mqtt.inflight_max, "128", "1", "1000",
             "facts and acks published and not yet taken by the broker"),
     SETTING("mqtt.inflight_bytes_max", BYTES, mqtt.inflight_bytes_max, "4MiB", "1MiB", "64MiB", "their bytes"),
     SETTING("journal.queue_commands_max", INT, journal.queue_commands_max, "8192", "16", "1000000",
