@@ -27,6 +27,7 @@ struct pump {
     bool connected, over;
     struct fault fault;
     int64_t sent_us[SAMPLES_MAX];
+    int64_t last_us, gap_most_us; /* between two PUBACKs: a thread that missed its wake-up shows here */
     unsigned samples;
     uint32_t sample_us[SAMPLES_MAX];
     uint8_t payload[PAYLOAD_MAX];
@@ -76,10 +77,12 @@ static void told_published(void *context, uint64_t token, const struct fault *fa
     if (fault) {
         pump->failed++;
     } else {
+        const int64_t now_us = clock_us();
         pump->done++;
+        if (now_us - pump->last_us > pump->gap_most_us) pump->gap_most_us = now_us - pump->last_us;
+        pump->last_us = now_us;
         if (token % SAMPLE_EVERY == 0 && pump->samples < SAMPLES_MAX)
-            pump->sample_us[pump->samples++] =
-                (uint32_t)(clock_us() - pump->sent_us[token / SAMPLE_EVERY % SAMPLES_MAX]);
+            pump->sample_us[pump->samples++] = (uint32_t)(now_us - pump->sent_us[token / SAMPLE_EVERY % SAMPLES_MAX]);
     }
     if (!pump->over) fill(pump);
 }
@@ -140,6 +143,8 @@ static void measure(struct pump *pump, size_t payload_bytes, int64_t seconds) {
     fill(pump);
     net_loop_for(pump->loop, 500); /* to its pace */
     pump->samples = 0;
+    pump->gap_most_us = 0;
+    pump->last_us = clock_us();
     const uint64_t done_before = pump->done;
     const size_t before_count = costs_read(before);
     const int64_t began_us = clock_us();
@@ -153,6 +158,7 @@ static void measure(struct pump *pump, size_t payload_bytes, int64_t seconds) {
     printf("payload_bytes=%zu publishes_per_s=%.0f puback_p50_us=%u puback_p99_us=%u", payload_bytes, done / took,
            pump->samples ? pump->sample_us[pump->samples / 2] : 0,
            pump->samples ? pump->sample_us[(size_t)pump->samples * 99 / 100] : 0);
+    printf(" no_puback_most_us=%lld", (long long)pump->gap_most_us);
     for (size_t i = 0; i < after_count; i++) {
         const double spent = after[i].seconds - cost_of(before, before_count, after[i].name);
         cpu += spent;
