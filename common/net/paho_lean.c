@@ -5,11 +5,19 @@
  * from the library as it is packaged, by defining the functions of its Heap.c and StackTrace.c here. The static
  * linker takes a member of an archive only for a name that is still undefined, so those two are left out.
  *
+ * One thing is mended in the same way: Paho's sending thread looks whether there is something to send, then waits for
+ * a condition that nothing remembers. A signal in between is lost, and what was to be sent waits for the next signal
+ * or for the end of the second that the thread waits. CMakeLists.txt has the linker send Thread_signal_cond and
+ * Thread_wait_cond here (--wrap), where the signal is kept.
+ *
  * Should another release of Paho want one more name of those files, the linker says "multiple definition": add it.
  * Should Paho be linked as a shared library, it uses its own, and all works as before, slower. */
 #include "common/net/paho_lean.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <MQTTAsync.h>
 
@@ -21,6 +29,15 @@ int Heap_initialize(void);
 void Heap_terminate(void);
 void StackTrace_entry(const char *name, int line, int level);
 void StackTrace_exit(const char *name, int line, void *value, int level);
+int __wrap_Thread_signal_cond(void *condition);
+int __wrap_Thread_wait_cond(void *condition, int timeout_ms);
+
+/* Paho has one such condition in a process (send_cond), and one thread that waits for it. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool signalled;
+} send_signal = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 void paho_lean_use(void) {
     MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
@@ -47,3 +64,30 @@ void Heap_terminate(void) {}
 void StackTrace_entry(const char *name, int line, int level) {}
 
 void StackTrace_exit(const char *name, int line, void *value, int level) {}
+
+int __wrap_Thread_signal_cond(void *condition) {
+    pthread_mutex_lock(&send_signal.lock);
+    const bool first = !send_signal.signalled;
+    send_signal.signalled = true;
+    pthread_mutex_unlock(&send_signal.lock);
+    return first ? pthread_cond_signal(&send_signal.changed) : 0;
+}
+
+int __wrap_Thread_wait_cond(void *condition, int timeout_ms) {
+    struct timespec until;
+    int error = 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&send_signal.lock);
+    while (!send_signal.signalled && error == 0)
+        error = pthread_cond_clockwait(&send_signal.changed, &send_signal.lock, CLOCK_MONOTONIC, &until);
+    if (send_signal.signalled) error = 0;
+    send_signal.signalled = false;
+    pthread_mutex_unlock(&send_signal.lock);
+    return error;
+}
