@@ -134,6 +134,30 @@ static void takes_no_more_than_its_buffer_while_paused(void **state) {
     close(remote);
 }
 
+static void hands_on_the_last_words_of_a_broker_that_left(void **state) {
+    struct bench *bench = *state;
+    char buffer[8];
+    const int local = connect_to(tls_relay_port(bench->relay));
+    const int remote = accept_soon(bench->listener);
+    assert_true(remote >= 0);
+    tls_relay_pause(bench->relay, true);
+    assert_int_equal(send(local, "unread", 6, 0), 6);
+    struct pollfd wait = {.fd = remote, .events = POLLIN};
+    assert_int_equal(poll(&wait, 1, 3000), 1);
+    assert_int_equal(send(remote, "why", 3, 0), 3);
+    close(remote); /* with bytes unread: the next write to it fails */
+    assert_int_equal(send(local, "more", 4, MSG_NOSIGNAL), 4);
+    usleep(50000);
+    tls_relay_pause(bench->relay, false);
+    assert_int_equal(receive_soon(local, buffer, sizeof buffer), 3);
+    assert_memory_equal(buffer, "why", 3);
+    assert_int_equal(receive_soon(local, buffer, sizeof buffer), 0);
+    struct fault fault;
+    tls_relay_fault(bench->relay, &fault);
+    assert_int_equal(fault.code, FAULT_SYSTEM);
+    close(local);
+}
+
 static void drops_a_connection_with_a_reason(void **state) {
     struct bench *bench = *state;
     char byte;
@@ -160,6 +184,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(carries_bytes_both_ways, setup, teardown),
         cmocka_unit_test_setup_teardown(sends_strangers_away, setup, teardown),
         cmocka_unit_test_setup_teardown(takes_no_more_than_its_buffer_while_paused, setup, teardown),
+        cmocka_unit_test_setup_teardown(hands_on_the_last_words_of_a_broker_that_left, setup, teardown),
         cmocka_unit_test_setup_teardown(drops_a_connection_with_a_reason, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
