@@ -7,6 +7,7 @@
 #include "aggregator/journal/decision.h"
 
 #include "aggregator/journal/aggregate_table.h"
+#include "aggregator/journal/expiry_table.h"
 #include "aggregator/journal/window_table.h"
 #include "common/codec/codec.h"
 
@@ -228,6 +229,10 @@ static fault_code aggregate_write(struct decisions *d, const struct decision_sen
     case AGGREGATE_HEALTH_CHECK: aggregate->state.health_check.version = (int64_t)aggregate->version; break;
     default: break;
     }
+    if (aggregate->kind == AGGREGATE_ALERT && aggregate->state.alert.has_expires_at &&
+        expiry_put(d->tables.expiries, d->txn, domain_ms(aggregate->state.alert.expires_at), sender->tenant_number,
+                   aggregate->id, sender->tenant, reterr))
+        return reterr->code;
     const fault_code code =
         aggregate_put(d->tables.aggregates, d->txn, sender->tenant_number, aggregate->kind, aggregate->id,
                       aggregate->version, message_of(aggregate), d->buffer, &bytes, reterr);
@@ -261,6 +266,10 @@ static fault_code aggregate_show(struct decisions *d, const struct decision_send
 static fault_code refuse(struct decisions *d, const struct decision_sender *sender, slice bytes, fault_code code,
                          struct decision_effect *effect, struct fault *reterr) {
     effect->refused = code;
+    if (sender->unlisted) {
+        d->counts.refused++;
+        return FAULT_NONE;
+    }
     return decide_rejection(d, sender->tenant, sender->actor, code, slice_from_text(effect->why.text), bytes, reterr);
 }
 

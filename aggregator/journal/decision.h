@@ -67,6 +67,7 @@ struct decision_sender {
     uint32_t source_number; /* memo of (actor, cluster) */
     slice source_cluster;
     bool source_known;
+    bool unlisted; /* what is refused is in the rejections list already */
 };
 struct decision_effect {
     fault_code refused; /* FAULT_NONE: decided */

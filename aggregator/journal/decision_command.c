@@ -5,6 +5,7 @@
 #include "aggregator/journal/decision.h"
 
 #include "aggregator/journal/aggregate_table.h"
+#include "aggregator/journal/expiry_table.h"
 #include "common/codec/codec.h"
 
 #define MARK_KEPT_MS (INT64_C(7) * 24 * 3600 * 1000)
@@ -61,16 +62,30 @@ static fault_code repeat_show(struct decisions *d, uint32_t tenant, const struct
 static fault_code refused(struct decisions *d, const struct journal_command *command, struct journal_outcome *outcome,
                           struct fault *reterr) {
     outcome->result = JOURNAL_REFUSED;
+    if (command->replay_of) { /* it is in the list */
+        d->counts.refused++;
+        return FAULT_NONE;
+    }
     return decide_rejection(d, command->caller.tenant, command->caller.actor, outcome->fault.code,
                             slice_from_text(outcome->fault.text), command->intent, reterr);
 }
 
-fault_code decide_command(struct decisions *d, const struct journal_command *command, bool internal,
-                          struct journal_outcome *ret_outcome, struct fault *reterr) {
+/* What agents alone may say stays the agent's word when a person hands it in again; all else is the person's. */
+static void replay_sender(const struct decisions *d, slice producer, struct decision_sender *sender) {
+    const struct intent_row *row = intent_row_find(d->intent.which_intent);
+    if (!row || row->senders & sender->senders) return;
+    sender->actor = producer;
+    sender->senders = AGENTS;
+}
+
+/* producer: of the rejection, when it is a replay. */
+static fault_code decide_given(struct decisions *d, const struct journal_command *command, bool internal,
+                               slice producer, struct journal_outcome *ret_outcome, struct fault *reterr) {
     struct journal_outcome *outcome = ret_outcome;
     struct decision_sender sender = {.tenant = command->caller.tenant,
                                      .actor = command->caller.actor,
-                                     .senders = senders_of(command->caller.role, internal)};
+                                     .senders = senders_of(command->caller.role, internal),
+                                     .unlisted = command->replay_of != 0};
     fault_code code = names_number(d->names, d->txn, NAMES_TENANT, 0, sender.tenant, &sender.tenant_number, reterr);
     if (code) return code;
     if (codec_decode_protobuf(&SreDomainIntent_desc, command->intent, d->arena, &d->intent, &outcome->fault)) {
@@ -78,6 +93,7 @@ fault_code decide_command(struct decisions *d, const struct journal_command *com
         fault_wrap(&outcome->fault, "the intent cannot be read");
         return refused(d, command, outcome, reterr);
     }
+    if (command->replay_of) replay_sender(d, producer, &sender);
     struct intent_mark mark = {0};
     uint8_t by_key[DIGEST_BYTES], by_message[DIGEST_BYTES];
     const bool keyed = command->idempotency_key.size, named = d->intent.meta.message_id.size;
@@ -131,4 +147,49 @@ fault_code decide_command(struct decisions *d, const struct journal_command *com
         code = mark_intent_put(&d->marks, d->txn, MARK_MESSAGE, sender.tenant_number, by_message, &mark, expires_ms,
                                reterr);
     return code;
+}
+
+static fault_code decide_replay(struct decisions *d, const struct journal_command *command,
+                                struct journal_outcome *outcome, struct fault *reterr) {
+    struct journal_rejection rejection;
+    const slice tenant = command->caller.tenant;
+    fault_code code = rejection_list_get(&d->rejections, d->txn, tenant, command->replay_of, &rejection, reterr);
+    if (code && code != FAULT_ABSENT) return code;
+    if (code)
+        fault_set(&outcome->fault, FAULT_ABSENT, "there is no rejection %llu", (unsigned long long)command->replay_of);
+    else if (rejection.replayed_ms)
+        fault_set(&outcome->fault, FAULT_CONFLICT, "rejection %llu was replayed already, by %.*s",
+                  (unsigned long long)command->replay_of, SLICE_ARG(rejection.replayed_by));
+    if (outcome->fault.code) {
+        outcome->result = JOURNAL_REFUSED;
+        return FAULT_NONE;
+    }
+    struct journal_command given = *command;
+    given.intent = arena_copy(d->arena, rejection.payload); /* the next write moves the page */
+    const slice producer = arena_copy(d->arena, rejection.producer);
+    if ((rejection.payload.size && !given.intent.data) || (rejection.producer.size && !producer.data))
+        return fault_set(reterr, FAULT_LIMIT, "no memory left in this transaction");
+    code = decide_given(d, &given, false, producer, outcome, reterr);
+    if (code || outcome->result == JOURNAL_REFUSED) return code;
+    return rejection_list_replayed(&d->rejections, d->txn, command->replay_of, d->now_ms, command->caller.actor,
+                                   reterr);
+}
+
+/* Decided or outlived: its time need not come up again. One that is refused (the clock went back) stays. */
+static fault_code expiry_done(struct decisions *d, const struct journal_command *command,
+                              const struct journal_outcome *outcome, struct fault *reterr) {
+    if (outcome->result == JOURNAL_REFUSED || d->intent.which_intent != SreDomainIntent_expire_alert_tag)
+        return FAULT_NONE;
+    uint32_t tenant;
+    const fault_code code = names_number(d->names, d->txn, NAMES_TENANT, 0, command->caller.tenant, &tenant, reterr);
+    if (code) return code;
+    const ExpireAlertRequested *expire = &d->intent.intent.expire_alert;
+    return expiry_delete(d->tables.expiries, d->txn, domain_ms(expire->expires_at), tenant, expire->alert_id, reterr);
+}
+
+fault_code decide_command(struct decisions *d, const struct journal_command *command, bool internal,
+                          struct journal_outcome *ret_outcome, struct fault *reterr) {
+    if (command->replay_of) return decide_replay(d, command, ret_outcome, reterr);
+    const fault_code code = decide_given(d, command, internal, (slice){0}, ret_outcome, reterr);
+    return code || !internal ? code : expiry_done(d, command, ret_outcome, reterr);
 }

@@ -66,6 +66,8 @@ struct journal_command {
                                  occurred_at are empty the journal fills them in; another tenant is refused */
     uint64_t expected_version; /* 0: any; else the aggregate must be at this version (FAULT_CONFLICT) */
     slice idempotency_key;     /* empty: none. The same key of the same caller gives the first outcome again */
+    uint64_t replay_of;        /* not 0: the intent is that of this rejection of the caller's tenant, given again; when
+                                  it is refused it is not listed once more, when not, the rejection is marked */
     journal_command_fn *done;  /* NULL: nobody waits */
     void *context;
 };
@@ -86,6 +88,11 @@ struct journal_batch_outcome {  /* lent during the callback */
     uint64_t applied, repeated, refused, missing; /* intents; missing: stated holes */
 };
 typedef void journal_batch_fn(void *context, const struct journal_batch_outcome *outcome);
+
+/* Submits, as the aggregator itself, that the alerts whose expiry has come have expired: at most alerts_max, oldest
+ * first. Call it every second or so; what is not decided by the next call is submitted again, without effect. */
+fault_code journal_expire_alerts(struct journal *journal, size_t alerts_max, size_t *ret_submitted,
+                                 struct fault *reterr) MUST_CHECK;
 
 /* One IntentBatch as it came in; tenant and agent are those of the topic. The payload is copied. */
 fault_code journal_submit_batch(struct journal *journal, slice tenant, slice agent, slice payload,
@@ -124,7 +131,9 @@ struct journal_rejection {
     int64_t time_ms;
     fault_code code;
     slice tenant, producer, reason;
-    slice payload; /* the whole intent (or batch, when it could not be read) */
+    slice payload;       /* the whole intent (or batch, when it could not be read) */
+    int64_t replayed_ms; /* 0: was not replayed with success */
+    slice replayed_by;
 };
 /* Newest first, those of the tenant with sequence < before (0: from the newest). */
 fault_code journal_rejections(struct journal *journal, slice tenant, uint64_t before, size_t items_max,

@@ -63,5 +63,8 @@ struct journal {
 };
 
 void *journal_writer_main(void *context);
+/* internal: the aggregator itself asks, and may what nobody else may. */
+fault_code journal_submit_as(struct journal *journal, const struct journal_command *command, bool internal,
+                             struct fault *reterr) MUST_CHECK;
 
 #endif

@@ -19,6 +19,8 @@ fault_code journal_tables_open(struct kv *kv, struct journal_tables *ret_tables,
         {"marks_by_time", &tables.marks_by_time},
         {"rejections", &tables.rejections},
         {"rejections_by_tenant", &tables.rejections_by_tenant},
+        {"replays", &tables.replays},
+        {"expiries", &tables.expiries},
         {"cursors", &tables.cursors},
     };
     static_assert(sizeof rows / sizeof *rows == JOURNAL_TABLES_COUNT, "each table is opened");

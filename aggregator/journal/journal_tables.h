@@ -16,10 +16,12 @@ struct journal_tables {
     kv_table marks_by_time;        /* time (ms) 8, counter 8 -> key in marks */
     kv_table rejections;           /* sequence 8 -> see rejection_list.c */
     kv_table rejections_by_tenant; /* tenant name, 0, sequence 8 -> nothing */
+    kv_table replays;              /* sequence in rejections 8 -> time (ms) 8, by whom */
+    kv_table expiries;             /* time (ms) 8, tenant 4, alert id -> tenant name */
     kv_table cursors;              /* consumer's name -> sequence 8 */
 };
 
-enum { JOURNAL_TABLES_COUNT = 10 };
+enum { JOURNAL_TABLES_COUNT = 12 };
 
 fault_code journal_tables_open(struct kv *kv, struct journal_tables *ret_tables, struct fault *reterr) MUST_CHECK;
 

@@ -5,6 +5,7 @@
 
 #include "aggregator/journal/record.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum {
@@ -47,6 +48,7 @@ fault_code rejection_list_init(struct rejection_list *list, const struct journal
                                uint64_t bytes_max, struct kv_txn *txn, struct fault *reterr) {
     *list = (struct rejection_list){.records = tables->rejections,
                                     .by_tenant = tables->rejections_by_tenant,
+                                    .replays = tables->replays,
                                     .records_max = records_max,
                                     .bytes_max = bytes_max,
                                     .first = 1};
@@ -85,6 +87,7 @@ static fault_code drop_oldest(struct rejection_list *list, struct kv_txn *txn, s
             code = kv_delete(txn, list->by_tenant, slice_of(by_tenant, size), reterr);
         }
         if (!code) code = kv_delete(txn, list->records, slice_of(key, 8), reterr);
+        if (!code) code = kv_delete(txn, list->replays, slice_of(key, 8), reterr);
     }
     if (code && code != FAULT_ABSENT) return code;
     list->first++;
@@ -149,6 +152,46 @@ fault_code rejection_list_put(struct rejection_list *list, struct kv_txn *txn,
     return FAULT_NONE;
 }
 
+/* Adds to the item whether it was replayed. */
+static fault_code replay_add(kv_table replays, struct kv_txn *txn, slice key, struct journal_rejection *item,
+                             struct fault *reterr) {
+    slice record;
+    const fault_code code = kv_get(txn, replays, key, &record, reterr);
+    if (code == FAULT_ABSENT) return FAULT_NONE;
+    if (code) return code;
+    if (record.size < 8)
+        return fault_set(reterr, FAULT_CORRUPT, "replay record of %zu bytes is too short", record.size);
+    item->replayed_ms = (int64_t)kv_load_u64(record.data);
+    item->replayed_by = slice_from(record, 8);
+    return FAULT_NONE;
+}
+
+fault_code rejection_list_get(const struct rejection_list *list, struct kv_txn *txn, slice tenant, uint64_t sequence,
+                              struct journal_rejection *ret_item, struct fault *reterr) {
+    uint8_t key[8];
+    kv_store_u64(key, sequence);
+    slice record;
+    uint64_t bytes_ever;
+    fault_code code = kv_get(txn, list->records, slice_of(key, 8), &record, reterr);
+    if (!code) code = view(slice_of(key, 8), record, ret_item, &bytes_ever, reterr);
+    if (!code) code = replay_add(list->replays, txn, slice_of(key, 8), ret_item, reterr);
+    if (code && code != FAULT_ABSENT) return code;
+    if (code || !slice_equal(ret_item->tenant, tenant))
+        return fault_set(reterr, FAULT_ABSENT, "there is no rejection %" PRIu64, sequence);
+    return FAULT_NONE;
+}
+
+fault_code rejection_list_replayed(const struct rejection_list *list, struct kv_txn *txn, uint64_t sequence,
+                                   int64_t now_ms, slice by, struct fault *reterr) {
+    uint8_t key[8], value[8 + 255];
+    const slice name = slice_first(by, 255);
+    kv_store_u64(key, sequence);
+    kv_store_u64(value, (uint64_t)now_ms);
+    if (name.size) memcpy(value + 8, name.data, name.size);
+    const fault_code code = kv_put(txn, list->replays, slice_of(key, 8), slice_of(value, 8 + name.size), reterr);
+    return code ? fault_wrap(reterr, "mark a rejection as replayed") : FAULT_NONE;
+}
+
 fault_code rejection_list_read(const struct journal_tables *tables, struct kv_txn *txn, slice tenant, uint64_t before,
                                size_t items_max, struct arena *arena, struct journal_rejection **ret_items,
                                size_t *ret_count, struct fault *reterr) {
@@ -181,7 +224,9 @@ fault_code rejection_list_read(const struct journal_tables *tables, struct kv_tx
         }
         uint64_t bytes_ever;
         code = view(sequence, copy, &items[count], &bytes_ever, reterr);
+        if (!code) code = replay_add(tables->replays, txn, sequence, &items[count], reterr);
         if (code) break;
+        items[count].replayed_by = arena_copy(arena, items[count].replayed_by);
         count++;
         code = kv_cursor_previous(cursor, &key, &nothing, reterr);
     }

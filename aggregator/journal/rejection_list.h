@@ -8,7 +8,7 @@
 #include "aggregator/journal/journal_tables.h"
 
 struct rejection_list {
-    kv_table records, by_tenant;
+    kv_table records, by_tenant, replays;
     uint64_t records_max, bytes_max;
     uint64_t first, last; /* sequences; first > last: empty */
     uint64_t bytes_ever;  /* payload bytes of all that were ever put in */
@@ -19,6 +19,12 @@ fault_code rejection_list_init(struct rejection_list *list, const struct journal
 /* The sequence in `rejection` is set by the list. Texts over 255 bytes (reason: 65535) are cut. */
 fault_code rejection_list_put(struct rejection_list *list, struct kv_txn *txn,
                               const struct journal_rejection *rejection, struct fault *reterr) MUST_CHECK;
+/* FAULT_ABSENT: the tenant has none of that number. The slices are lent by the transaction, until the next write. */
+fault_code rejection_list_get(const struct rejection_list *list, struct kv_txn *txn, slice tenant, uint64_t sequence,
+                              struct journal_rejection *ret_item, struct fault *reterr) MUST_CHECK;
+/* It was given again with success. */
+fault_code rejection_list_replayed(const struct rejection_list *list, struct kv_txn *txn, uint64_t sequence,
+                                   int64_t now_ms, slice by, struct fault *reterr) MUST_CHECK;
 /* As journal_rejections. */
 fault_code rejection_list_read(const struct journal_tables *tables, struct kv_txn *txn, slice tenant, uint64_t before,
                                size_t items_max, struct arena *arena, struct journal_rejection **ret_items,
