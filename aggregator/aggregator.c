@@ -31,7 +31,7 @@ static const struct metric_row rows[] = {
 #undef METRIC
 };
 
-enum { TICK_MS = 1000, HEARTBEAT_MS = 15000, DRAIN_MS = 2000 };
+enum { TICK_MS = 1000, EXPIRE_MAX = 1000, HEARTBEAT_MS = 15000, DRAIN_MS = 2000 };
 
 struct aggregator {
     struct loop *loop;
@@ -51,7 +51,7 @@ struct aggregator {
     struct loop_timer *tick_timer;
     atomic_bool connected; /* for /readyz, which runs on the API's threads */
     atomic_uint_fast64_t publisher_lag, published;
-    struct log_limit disconnects, token_faults;
+    struct log_limit disconnects, token_faults, expiry_faults;
     char journal_path[AGGREGATOR_PATH_BYTES], projections_path[AGGREGATOR_PATH_BYTES],
         tokens_path[AGGREGATOR_PATH_BYTES];
     char http_address[64];
@@ -204,6 +204,11 @@ static void tick(void *context) {
         log_limit_pass(&a->token_faults, clock_monotonic_ms(), 60000, &held))
         LOG_WARN("api", "tokens_not_read", LOG_FAULT(&fault), LOG_TEXT("instead", "the tokens stay as they were"));
     if (changed) LOG_INFO("api", "tokens_read", LOG_UINT("count", tokens_count(a->tokens)));
+    size_t expired = 0;
+    if (journal_expire_alerts(a->journal, EXPIRE_MAX, &expired, &fault) &&
+        log_limit_pass(&a->expiry_faults, clock_monotonic_ms(), 60000, &held))
+        LOG_WARN("journal", "alerts_not_expired", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again in a second"),
+                 LOG_UINT("repeats", held));
     loop_timer_set(a->tick_timer, TICK_MS);
 }
 
