@@ -153,6 +153,5 @@ static void on_exchange(void *context, struct http_exchange *exchange) {
     if (slice_equal_text(method, "GET") || slice_equal_text(method, "HEAD"))
         serve_page(api, exchange, http_exchange_path(exchange));
     else
-        rpc_refuse(api->rpc, exchange, CONNECT_NOT_FOUND,
-                   "there is no such procedure: procedures are at /<package>.<Service>/<Method>, see /openapi.json");
+        rpc_refuse_path(api->rpc, exchange);
 }

@@ -149,6 +149,12 @@ void rpc_refuse(struct rpc *rpc, struct http_exchange *exchange, enum connect_co
     send_error(exchange, code, connect_code_status(code), message);
 }
 
+void rpc_refuse_path(struct rpc *rpc, struct http_exchange *exchange) {
+    rpc_count_other(rpc, 404);
+    send_error(exchange, CONNECT_UNIMPLEMENTED, 404,
+               "there is no such procedure: procedures are at /<package>.<Service>/<Method>, see /openapi.json");
+}
+
 static void fail_status(struct rpc_call *call, enum connect_code code, int status, const char *message) {
     count(call->rpc, call->method_index, status, call->begun_ns);
     send_error(call->exchange, code, status, message);

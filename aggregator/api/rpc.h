@@ -35,6 +35,9 @@ bool rpc_authorize(struct rpc *rpc, struct http_exchange *exchange, enum method_
                    struct token_owner *ret_owner);
 /* Answers with Connect's error body and its headers, and counts it. */
 void rpc_refuse(struct rpc *rpc, struct http_exchange *exchange, enum connect_code code, const char *message);
+/* A procedure that nobody knows: 404 for those who look at the status, "unimplemented" for Connect's clients, to whom
+ * "not_found" would mean that some SLO is missing. */
+void rpc_refuse_path(struct rpc *rpc, struct http_exchange *exchange);
 /* Counts an answer that is not of a procedure. */
 void rpc_count_other(struct rpc *rpc, int status);
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "aggregator/api/rpc.h"
+#include "aggregator/domain/domain.h"
 #include "aggregator/projections/folds.h"
 #include "sre.pb.h"
 
@@ -54,13 +55,18 @@ static void fill_rejection(const struct journal_rejection *from, bool whole, str
                       .producer = from->producer,
                       .code = slice_from_text(fault_code_name(from->code)),
                       .reason = from->reason,
+                      .has_replayed_at = from->replayed_ms != 0,
+                      .replayed_by = from->replayed_by,
                       .message_type = SLICE_LIT("ameide_core_proto.sre.core.v1.SreDomainIntent")};
     if (whole) to->payload = from->payload;
+    if (to->has_replayed_at) to->replayed_at = fold_time(from->replayed_ms);
     SreDomainIntent *intent = arena_alloc(arena, sizeof *intent);
     if (!intent || codec_decode_protobuf(&SreDomainIntent_desc, from->payload, arena, intent, NULL)) {
         to->message_type = (slice){0}; /* unreadable, or a batch: the reason says which */
         return;
     }
+    const struct intent_row *row = intent_row_find(intent->which_intent);
+    if (row) to->intent_type = slice_from_text(row->name);
     to->aggregate_type = intent->subject.aggregate_type;
     to->aggregate_id = intent->subject.aggregate_id;
     to->message_id = intent->meta.message_id;
@@ -92,6 +98,7 @@ static fault_code list_rejections(struct rpc_call *call, void *ret_response, str
         more = count == wanted;
         for (size_t i = 0; i < count && response->rejections.count < wanted; i++) {
             before = found[i].sequence;
+            if (found[i].replayed_ms && !request->include_replayed) continue;
             if (request->producer.size && !slice_equal(request->producer, found[i].producer)) continue;
             if (request->code.size && !slice_equal_text(request->code, fault_code_name(found[i].code))) continue;
             fill_rejection(&found[i], false, call->arena, &items[response->rejections.count++]);
@@ -102,20 +109,62 @@ static fault_code list_rejections(struct rpc_call *call, void *ret_response, str
     return FAULT_NONE;
 }
 
+static fault_code find_rejection(struct rpc_call *call, uint64_t rejection_id, struct journal_rejection **ret_found,
+                                 struct fault *reterr) {
+    size_t count = 0;
+    if (rejection_id < UINT64_MAX) {
+        const fault_code code = journal_rejections(call->parts->journal, call->caller.tenant, rejection_id + 1, 1,
+                                                   call->arena, ret_found, &count, reterr);
+        if (code) return code;
+    }
+    if (count && (*ret_found)->sequence == rejection_id) return FAULT_NONE;
+    return fault_set(reterr, FAULT_ABSENT,
+                     "there is no rejection %" PRIu64 " (the oldest are dropped when the list is full)", rejection_id);
+}
+
 static fault_code get_rejection(struct rpc_call *call, void *ret_response, struct fault *reterr) {
     const GetRejectionRequest *request = call->request;
     GetRejectionResponse *response = ret_response;
     struct journal_rejection *found;
-    size_t count;
-    const fault_code code = journal_rejections(call->parts->journal, call->caller.tenant, request->rejection_id + 1, 1,
-                                               call->arena, &found, &count, reterr);
+    const fault_code code = find_rejection(call, request->rejection_id, &found, reterr);
     if (code) return code;
-    if (!count || found[0].sequence != request->rejection_id)
-        return fault_set(reterr, FAULT_ABSENT,
-                         "there is no rejection %" PRIu64 " (the oldest are dropped when the list is full)",
-                         request->rejection_id);
     response->has_rejection = true;
-    fill_rejection(&found[0], true, call->arena, &response->rejection);
+    fill_rejection(found, true, call->arena, &response->rejection);
+    return FAULT_NONE;
+}
+
+/* On the journal's writer thread. */
+static void on_replayed(void *context, const struct journal_outcome *outcome) {
+    struct rpc_call *call = context;
+    if (outcome->result == JOURNAL_FAILED) {
+        rpc_fail(call, connect_code_of(outcome->fault.code), outcome->fault.text);
+        return;
+    }
+    ReplayRejectionResponse response = {.accepted = outcome->result != JOURNAL_REFUSED,
+                                        .aggregate_id = outcome->aggregate_id,
+                                        .aggregate_version = (int64_t)outcome->aggregate_version};
+    if (!response.accepted) response.reason = slice_from_text(outcome->fault.text);
+    rpc_answer(call, &response);
+}
+
+static fault_code replay_rejection(struct rpc_call *call, void *ret_response, struct fault *reterr) {
+    const ReplayRejectionRequest *request = call->request;
+    struct journal_rejection *found;
+    fault_code code = find_rejection(call, request->rejection_id, &found, reterr);
+    if (code) return code;
+    if (found->replayed_ms)
+        return fault_set(reterr, FAULT_CONFLICT, "rejection %" PRIu64 " was replayed already, by %.*s",
+                         request->rejection_id, SLICE_ARG(found->replayed_by));
+    const struct journal_command command = {
+        .caller = {.tenant = call->caller.tenant, .actor = call->caller.name, .role = call->caller.role},
+        .replay_of = request->rejection_id,
+        .done = on_replayed,
+        .context = call};
+    call->kept = true; /* before another thread may answer */
+    http_exchange_keep(call->exchange);
+    struct fault fault;
+    code = journal_submit(call->parts->journal, &command, &fault);
+    if (code) rpc_fail(call, connect_code_of(code), fault.text);
     return FAULT_NONE;
 }
 
@@ -124,5 +173,6 @@ const struct rpc_handler rpc_log_handlers[] = {
     {CORE "FactService/ListFacts", list_facts},
     {CORE "RejectionService/ListRejections", list_rejections},
     {CORE "RejectionService/GetRejection", get_rejection},
+    {CORE "RejectionService/ReplayRejection", replay_rejection},
 };
 const size_t rpc_log_handlers_count = sizeof rpc_log_handlers / sizeof *rpc_log_handlers;
