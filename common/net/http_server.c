@@ -355,12 +355,14 @@ static enum MHD_Result queue_response(struct http_exchange *exchange) {
 }
 
 static enum MHD_Result answer_too_large(struct http_exchange *exchange) {
-    char text[128];
-    const int size = snprintf(text, sizeof text, "the body is larger than %zu bytes, the most this server takes\n",
+    char text[192]; /* as Connect says errors, which any reader can read */
+    const int size = snprintf(text, sizeof text,
+                              "{\"code\":\"resource_exhausted\",\"message\":\"the body is larger than %zu bytes, the "
+                              "most this server takes\",\"details\":[]}",
                               exchange->server->body_bytes_max);
     http_exchange_answer(
         exchange,
-        &(struct http_answer){.status = 413, .content_type = "text/plain", .body = slice_of(text, (size_t)size)});
+        &(struct http_answer){.status = 413, .content_type = "application/json", .body = slice_of(text, (size_t)size)});
     return queue_response(exchange);
 }
 
