@@ -110,6 +110,33 @@ static void time_text(int64_t ms, char text[32]) {
     snprintf(text + size, 32 - size, ".%03dZ", (int)(ms % 1000));
 }
 
+static bool varint(slice *rest, uint64_t *ret_value) {
+    *ret_value = 0;
+    for (unsigned shift = 0; rest->size && shift < 64; shift += 7) {
+        const uint8_t byte = rest->data[0];
+        *rest = slice_from(*rest, 1);
+        *ret_value |= (uint64_t)(byte & 127) << shift;
+        if (byte < 128) return true;
+    }
+    return false;
+}
+
+/* The text or message of that number, found without decoding the rest, most of which nobody here reads. */
+static slice field_find(slice message, uint64_t number) {
+    enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
+    uint64_t tag, value;
+    while (message.size && varint(&message, &tag)) {
+        const unsigned type = tag & 7;
+        if (type == WIRE_VARINT ? !varint(&message, &value) : type == WIRE_BYTES && !varint(&message, &value)) break;
+        const uint64_t size = type == WIRE_BYTES ? value : type == WIRE_FIXED64 ? 8 : type == WIRE_FIXED32 ? 4 : 0;
+        if (type > WIRE_BYTES && type != WIRE_FIXED32) break;
+        if (size > message.size) break;
+        if (type == WIRE_BYTES && tag >> 3 == number) return slice_first(message, size);
+        message = slice_from(message, size);
+    }
+    return (slice){0};
+}
+
 /* CloudEvents 1.0, MQTT binding, section 3.1: attributes are user properties, the payload is the data. */
 static fault_code publish(struct fact_publisher *p, const struct fact_view *fact, struct fault *reterr) {
     char topic[TOPIC_BYTES], type[96], source[128], time[32], sequence[24], subject[256];
@@ -121,19 +148,25 @@ static fault_code publish(struct fact_publisher *p, const struct fact_view *fact
     snprintf(subject, sizeof subject, "%.*s/%.*s", SLICE_ARG(fact->aggregate_type), SLICE_ARG(fact->aggregate_id));
     snprintf(sequence, sizeof sequence, "%" PRIu64, fact->sequence);
     time_text(fact->committed_ms, time);
+    const slice trace = field_find(field_find(fact->bytes, SreDomainFact_meta_tag), SreMessageMeta_traceparent_tag);
     const struct mqtt_property properties[] = {
-        {SLICE_LIT("specversion"), SLICE_LIT("1.0")},       {SLICE_LIT("id"), fact->message_id},
-        {SLICE_LIT("source"), slice_from_text(source)},     {SLICE_LIT("type"), slice_from_text(type)},
-        {SLICE_LIT("subject"), slice_from_text(subject)},   {SLICE_LIT("time"), slice_from_text(time)},
-        {SLICE_LIT("sequence"), slice_from_text(sequence)}, {SLICE_LIT("tenant_id"), fact->tenant},
+        {SLICE_LIT("specversion"), SLICE_LIT("1.0")},
+        {SLICE_LIT("id"), fact->message_id},
+        {SLICE_LIT("source"), slice_from_text(source)},
+        {SLICE_LIT("type"), slice_from_text(type)},
+        {SLICE_LIT("subject"), slice_from_text(subject)},
+        {SLICE_LIT("time"), slice_from_text(time)},
+        {SLICE_LIT("sequence"), slice_from_text(sequence)},
+        {SLICE_LIT("tenant_id"), fact->tenant},
         {SLICE_LIT("schema_version"), SLICE_LIT("1")},
+        {SLICE_LIT("traceparent"), trace}, /* the last: may be none */
     };
     const struct mqtt_publication publication = {
         .topic = topic,
         .payload = fact->bytes,
         .content_type = "application/x-protobuf; proto=ameide_core_proto.sre.core.v1.SreDomainFact",
         .properties = properties,
-        .properties_count = sizeof properties / sizeof *properties,
+        .properties_count = sizeof properties / sizeof *properties - !trace.size,
         .qos = 1,
         .token = FACT_PUBLISHER_TOKEN | p->generation << SEQUENCE_BITS |
                  (fact->sequence & ((UINT64_C(1) << SEQUENCE_BITS) - 1)),
