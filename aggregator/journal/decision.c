@@ -152,7 +152,8 @@ static fault_code target_load(struct decisions *d, struct decision_sender *sende
         const RecordSLIWindowRequested *w = &d->intent.intent.record_sli_window;
         target->window = (struct window_key){
             .tenant = sender->tenant_number, .slo = target->slo->number, .start_s = w->window_start.seconds};
-        if (source_number(d, sender, w->cluster_id, &target->window.source, reterr)) return FAULT_SYSTEM;
+        const fault_code source = source_number(d, sender, w->cluster_id, &target->window.source, reterr);
+        if (source) return source;
         return window_table_get(d->tables.windows, d->txn, &target->window, &target->stored, reterr);
     }
     target->loaded = (struct aggregate){.kind = row->kind, .id = id};
@@ -301,8 +302,12 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
     code = envelope_complete(d, sender, &call, row, &effect->id, &effect->why);
     if (!code) code = codec_validate(&SreDomainIntent_desc, &d->intent, &effect->why);
     if (code) return refuse(d, sender, bytes, code, effect, reterr);
-    code = target_load(d, sender, row, effect->id, &target, reterr);
-    if (code) return code;
+    code = target_load(d, sender, row, effect->id, &target, &effect->why);
+    if (code == FAULT_INPUT) return refuse(d, sender, bytes, code, effect, reterr); /* a name that is too long */
+    if (code) {
+        if (reterr) *reterr = effect->why;
+        return code;
+    }
     effect->version = target.aggregate->version;
     if (expected_version == 0) expected_version = (uint64_t)d->intent.subject.aggregate_version;
     code =

@@ -98,6 +98,11 @@ static fault_code cursors_write(struct journal *j, struct fault *reterr) {
     pthread_mutex_unlock(&j->lock);
     for (size_t i = 0; i < count; i++) {
         uint8_t value[8];
+        slice stored;
+        const fault_code code =
+            kv_get(j->decisions.txn, j->tables.cursors, slice_from_text(slots[i].name), &stored, reterr);
+        if (code && code != FAULT_ABSENT) return code;
+        if (!code && stored.size == 8 && kv_load_u64(stored.data) >= slots[i].sequence) continue; /* from before */
         kv_store_u64(value, slots[i].sequence);
         if (kv_put(j->decisions.txn, j->tables.cursors, slice_from_text(slots[i].name), slice_of(value, sizeof value),
                    reterr))
@@ -224,7 +229,9 @@ void *journal_writer_main(void *context) {
         pthread_mutex_unlock(&j->lock);
         size_t taken;
         struct fault fault = {0};
-        if (cursors_dirty && may_write(j, &fault) && transact(j, NULL, 0, &taken, &fault)) refuse_from_now(j, &fault);
+        /* Who asks whether the journal is ready sends nothing until it is, so a refusing one tries by itself. */
+        if ((cursors_dirty || j->stats.refusing) && may_write(j, &fault) && transact(j, NULL, 0, &taken, &fault))
+            refuse_from_now(j, &fault);
         if (closing) return NULL;
     }
 }

@@ -8,7 +8,7 @@
 
 struct names;
 enum names_kind { NAMES_TENANT = 1, NAMES_SLO = 2, NAMES_SOURCE = 3 };
-enum { NAMES_TEXT_BYTES_MAX = 256 };
+enum { NAMES_TEXT_BYTES_MAX = 384 };
 
 struct names *names_new(kv_table table) MUST_CHECK; /* NULL: no memory */
 struct names *names_free(struct names *names);
