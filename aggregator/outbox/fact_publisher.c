@@ -215,16 +215,20 @@ static void pump(void *context) {
     p->pumping = true; /* a client may answer from inside publish */
     while (p->next - p->cursor <= WINDOW && refill(p) && may_publish(p)) {
         struct fault fault = {0};
-        p->acknowledged[p->next % WINDOW] = false;
         const struct fact_view *fact = &p->facts[p->facts_at];
-        const fault_code code = publish(p, fact, &fault);
-        if (code) { /* the window is full or the broker away: on_published or on_connected goes on */
-            if (code != FAULT_AGAIN) p->failures++;
-            loop_timer_set(p->retry, RETRY_MS);
-            break;
-        }
-        p->next++;
+        const uint64_t generation = p->generation;
+        p->acknowledged[p->next % WINDOW] = false;
+        p->next++; /* before the call: its answer may come from inside it, and may begin anew */
         p->facts_at++;
+        const fault_code code = publish(p, fact, &fault);
+        if (!code) continue;
+        if (p->generation == generation) {
+            p->next--;
+            p->facts_at--;
+        }
+        if (code != FAULT_AGAIN) p->failures++; /* else the window is full or the broker away */
+        loop_timer_set(p->retry, RETRY_MS);     /* if no answer and no connect comes before it */
+        break;
     }
     p->pumping = false;
 }

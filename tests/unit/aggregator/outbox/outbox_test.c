@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Consumers are fed every fact, in order, whatever the others do, again where they failed, on from where they stood. */
+#include "aggregator/outbox/outbox.h"
+#include "tests/unit/aggregator/journal/journal_fixture.h"
+
+struct reader {
+    pthread_mutex_t lock;
+    uint64_t last, calls, gaps, backwards;
+    int fail; /* so many more consumes fail */
+    unsigned slow_ms;
+    uint64_t stored; /* its own cursor, for load_cursor */
+};
+
+static struct reader *reader_new(void) {
+    struct reader *reader = calloc(1, sizeof *reader);
+    pthread_mutex_init(&reader->lock, NULL);
+    return reader;
+}
+
+static void reader_free(struct reader *reader) {
+    pthread_mutex_destroy(&reader->lock);
+    free(reader);
+}
+
+static fault_code consume(void *context, const struct fact_view *facts, size_t count, struct fault *reterr) {
+    struct reader *reader = context;
+    fault_code code = FAULT_NONE;
+    pthread_mutex_lock(&reader->lock);
+    reader->calls++;
+    if (reader->fail > 0) {
+        reader->fail--;
+        code = fault_set(reterr, FAULT_SYSTEM, "the disk said no");
+    }
+    for (size_t i = 0; i < count && !code; i++) {
+        reader->gaps += facts[i].sequence > reader->last + 1;
+        reader->backwards += facts[i].sequence <= reader->last;
+        reader->last = reader->stored = facts[i].sequence;
+    }
+    const unsigned slow_ms = reader->slow_ms;
+    pthread_mutex_unlock(&reader->lock);
+    if (slow_ms) usleep(slow_ms * 1000);
+    return code;
+}
+
+static fault_code load_cursor(void *context, uint64_t *ret_sequence, struct fault *reterr) {
+    *ret_sequence = ((struct reader *)context)->stored;
+    return FAULT_NONE;
+}
+
+static uint64_t last_of(struct reader *reader) {
+    pthread_mutex_lock(&reader->lock);
+    const uint64_t last = reader->last;
+    pthread_mutex_unlock(&reader->lock);
+    return last;
+}
+
+static void wait_for(struct reader *reader, uint64_t sequence) {
+    for (int i = 0; i < 5000 && last_of(reader) < sequence; i++) usleep(2000);
+    assert_int_equal(last_of(reader), sequence);
+}
+
+static struct outbox *started(struct place *place, struct reader *reader, const char *name, bool own_cursor) {
+    struct outbox *outbox;
+    struct fault fault;
+    const struct outbox_consumer consumer = {
+        .name = name, .context = reader, .load_cursor = own_cursor ? load_cursor : NULL, .consume = consume};
+    CHECK_OK(outbox_new(place->journal, &outbox, &fault));
+    CHECK_OK(outbox_add(outbox, &consumer, &fault));
+    CHECK_OK(outbox_start(outbox, &fault));
+    return outbox;
+}
+
+static void commit(struct place *place, int count) {
+    const SreDomainIntent intent = place_incident_intent("");
+    const slice bytes = place_intent(place, &intent);
+    for (int i = 0; i < count; i++) assert_int_equal(place_give(place, bytes)->result, JOURNAL_COMMITTED);
+}
+
+TEST(every_fact_comes_once_and_in_order) {
+    struct place *place = place_opened();
+    struct reader *reader = reader_new();
+    commit(place, 20); /* before it was there */
+    struct outbox *outbox = started(place, reader, "reader", false);
+    commit(place, 200);
+    wait_for(reader, 220);
+    assert_int_equal(reader->gaps + reader->backwards, 0);
+    struct outbox_consumer_stats stats;
+    outbox_stats(outbox, 0, &stats);
+    for (int i = 0; i < 1000 && stats.lag; i++, usleep(1000)) outbox_stats(outbox, 0, &stats);
+    assert_string_equal(stats.name, "reader");
+    assert_int_equal(stats.lag, 0);
+    assert_int_equal(stats.cursor, 220);
+    assert_int_equal(stats.facts, 220);
+    outbox_stop(outbox);
+    place_free(place);
+    reader_free(reader);
+}
+
+TEST(a_consumer_goes_on_where_it_stood) {
+    struct place *place = place_opened();
+    struct reader *reader = reader_new();
+    struct outbox *outbox = started(place, reader, "reader", false);
+    commit(place, 30);
+    wait_for(reader, 30);
+    outbox_stop(outbox);
+    place_reopen(place);
+    commit(place, 10);
+    outbox = started(place, reader, "reader", false);
+    wait_for(reader, 40);
+    assert_int_equal(reader->gaps + reader->backwards, 0);
+    outbox_stop(outbox);
+    reader->last = 0;
+    outbox = started(place, reader, "another", false); /* another name begins at the beginning */
+    wait_for(reader, 40);
+    outbox_stop(outbox);
+    place_free(place);
+    reader_free(reader);
+}
+
+TEST(what_failed_comes_again_and_is_said) {
+    struct place *place = place_opened();
+    struct reader *reader = reader_new();
+    reader->fail = 3;
+    struct outbox *outbox = started(place, reader, "reader", false);
+    commit(place, 5);
+    struct outbox_consumer_stats stats = {0};
+    for (int i = 0; i < 2000 && !stats.failures; i++, usleep(500)) outbox_stats(outbox, 0, &stats);
+    assert_int_equal(stats.last_fault.code, FAULT_SYSTEM);
+    assert_non_null(strstr(stats.last_fault.text, "the disk said no"));
+    wait_for(reader, 5);
+    assert_int_equal(reader->gaps + reader->backwards, 0);
+    for (int i = 0; i < 2000 && stats.lag; i++, usleep(500)) outbox_stats(outbox, 0, &stats);
+    outbox_stats(outbox, 0, &stats);
+    assert_int_equal(stats.failures, 3);
+    assert_int_equal(stats.last_fault.code, FAULT_NONE);
+    outbox_stop(outbox);
+    place_free(place);
+    reader_free(reader);
+}
+
+TEST(a_slow_consumer_holds_nobody_up) {
+    struct place *place = place_opened();
+    struct reader *slow = reader_new(), *fast = reader_new();
+    slow->slow_ms = 300;
+    struct outbox *outbox;
+    struct fault fault;
+    CHECK_OK(outbox_new(place->journal, &outbox, &fault));
+    struct outbox_consumer consumer = {.name = "slow", .context = slow, .consume = consume, .facts_max = 1};
+    CHECK_OK(outbox_add(outbox, &consumer, &fault));
+    CHECK_FAULT(outbox_add(outbox, &consumer, &fault), FAULT_CONFLICT);
+    consumer = (struct outbox_consumer){.name = "fast", .context = fast, .consume = consume};
+    CHECK_OK(outbox_add(outbox, &consumer, &fault));
+    CHECK_OK(outbox_start(outbox, &fault));
+    assert_int_equal(outbox_count(outbox), 2);
+    commit(place, 100);
+    wait_for(fast, 100);
+    assert_true(last_of(slow) < 50);
+    outbox_stop(outbox); /* waits for one consume, not for ninety */
+    assert_true(slow->last < 60);
+    place_free(place);
+    reader_free(slow);
+    reader_free(fast);
+}
+
+TEST(a_cursor_of_its_own_is_asked_for_and_one_of_another_journal_is_told) {
+    struct place *place = place_opened();
+    struct reader *reader = reader_new();
+    commit(place, 10);
+    reader->stored = reader->last = 7;
+    struct outbox *outbox = started(place, reader, "reader", true);
+    wait_for(reader, 10);
+    assert_int_equal(reader->gaps + reader->backwards, 0);
+    outbox_stop(outbox);
+    reader->stored = 11;
+    outbox = started(place, reader, "reader", true);
+    struct outbox_consumer_stats stats = {0};
+    for (int i = 0; i < 2000 && !stats.failures; i++, usleep(500)) outbox_stats(outbox, 0, &stats);
+    assert_int_equal(stats.last_fault.code, FAULT_CORRUPT);
+    assert_non_null(strstr(stats.last_fault.text, "another journal"));
+    outbox_stop(outbox);
+    place_free(place);
+    reader_free(reader);
+}
+
+TEST(there_is_a_most_of_consumers) {
+    struct place *place = place_opened();
+    struct outbox *outbox;
+    struct fault fault;
+    CHECK_OK(outbox_new(place->journal, &outbox, &fault));
+    fault_code code = FAULT_NONE;
+    int count = 0;
+    for (; count < 100 && !code; count++) {
+        char name[16];
+        snprintf(name, sizeof name, "c%d", count);
+        code = outbox_add(outbox, &(struct outbox_consumer){.name = name, .consume = consume}, &fault);
+    }
+    CHECK_FAULT(code, FAULT_LIMIT);
+    outbox_stop(outbox); /* never started */
+    assert_null(outbox_stop(NULL));
+    place_free(place);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_fact_comes_once_and_in_order),
+        cmocka_unit_test(a_consumer_goes_on_where_it_stood),
+        cmocka_unit_test(what_failed_comes_again_and_is_said),
+        cmocka_unit_test(a_slow_consumer_holds_nobody_up),
+        cmocka_unit_test(a_cursor_of_its_own_is_asked_for_and_one_of_another_journal_is_told),
+        cmocka_unit_test(there_is_a_most_of_consumers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
