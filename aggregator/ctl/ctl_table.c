@@ -87,8 +87,8 @@ static slice raw_cell(const struct ctl_column *column, const struct yaml_node *i
         return arena_format(arena, "%.10s %.8sZ", (const char *)text.data, (const char *)text.data + 11);
     }
     case CTL_FORMAT_NUMBER: return text.size ? text : SLICE_LIT("0");
-    case CTL_FORMAT_REAL: return arena_format(arena, "%.4g", number_at(from, path));
-    case CTL_FORMAT_PERCENT: return arena_format(arena, "%.6g%%", number_at(from, path));
+    case CTL_FORMAT_REAL: return text.size ? arena_format(arena, "%.4g", number_at(from, path)) : SLICE_LIT("-");
+    case CTL_FORMAT_PERCENT: return text.size ? arena_format(arena, "%.6g%%", number_at(from, path)) : SLICE_LIT("-");
     case CTL_FORMAT_RATIO:
         if (number_at(from, "total") == 0) return SLICE_LIT("-");
         return arena_format(arena, "%.6g%%", 100 * number_at(from, path));

@@ -190,21 +190,24 @@ static fault_code burndown_range(const SLO *slo, const GetSLOBurndownRequest *re
 
 static double budget_remaining(int64_t good, int64_t total, double target) {
     const double allowed = (double)total * (1 - target / 100);
-    return total > 0 && allowed > 0 ? 100 - 100 * (double)(total - good) / allowed : 100;
+    return 100 - 100 * (double)(total - good) / allowed;
 }
 
 static void point_set(SLOBurndownPoint *point, int64_t at_s, const struct counts *step, bool unknown,
                       const struct counts *sum, double target) {
     const double allowed = (double)step->total * (1 - target / 100);
-    *point = (SLOBurndownPoint){.has_at = true,
-                                .at = {.seconds = at_s},
-                                .good = step->good,
-                                .total = step->total,
-                                .scrapes_expected = step->expected,
-                                .scrapes_seen = step->seen,
-                                .budget_remaining = budget_remaining(sum->good, sum->total, target),
-                                .burn_rate = allowed > 0 ? (double)(step->total - step->good) / allowed : 0,
-                                .unknown = unknown || sum->total == 0};
+    *point =
+        (SLOBurndownPoint){.has_at = true,
+                           .at = {.seconds = at_s},
+                           .good = step->good,
+                           .total = step->total,
+                           .scrapes_expected = step->expected,
+                           .scrapes_seen = step->seen,
+                           .has_budget_remaining = sum->total > 0,
+                           .budget_remaining = sum->total > 0 ? budget_remaining(sum->good, sum->total, target) : 0,
+                           .has_burn_rate = step->total > 0,
+                           .burn_rate = step->total > 0 ? (double)(step->total - step->good) / allowed : 0,
+                           .unknown = unknown || sum->total == 0};
 }
 
 static void sum_add(struct counts *sum, const struct counts *part, int sign) {

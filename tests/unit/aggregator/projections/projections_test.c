@@ -270,6 +270,8 @@ static void budget_burns_down_in_steps_of_minutes_and_of_hours_alike(void **stat
     projections_give_reader(place->projections, reader);
     assert_true(r[0].points.items[0].unknown);
     assert_int_equal(r[0].points.items[0].total, 0);
+    assert_false(r[0].points.items[0].has_budget_remaining); /* no data is not a full budget */
+    assert_false(r[0].points.items[0].has_burn_rate);
 }
 
 static uint64_t next_random(uint64_t *seed) {
