@@ -350,6 +350,14 @@ struct measure *measure_free(struct measure *measure) {
     return NULL;
 }
 
+static void store_fold(struct measure *measure) {
+    struct fault fault;
+    if (queue_append(measure->parts.queue, NULL, 0, &(struct queue_note){"fold", fold_snapshot(measure->fold)},
+                     clock_wall_ms(), &fault))
+        LOG_WARN("agent", "snapshot_failed", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "kept in memory, stored with the next windows"));
+}
+
 void measure_restore(struct measure *measure) {
     struct fault fault;
     slice whole = {0};
@@ -381,14 +389,8 @@ void measure_restore(struct measure *measure) {
     LOG_INFO("agent", "restored", LOG_UINT("generation", generation), LOG_UINT("snapshot_bytes", whole.size),
              LOG_UINT("checkpoints", found));
     arena_free(arena);
-}
-
-static void store_fold(struct measure *measure) {
-    struct fault fault;
-    if (queue_append(measure->parts.queue, NULL, 0, &(struct queue_note){"fold", fold_snapshot(measure->fold)},
-                     clock_wall_ms(), &fault))
-        LOG_WARN("agent", "snapshot_failed", LOG_FAULT(&fault),
-                 LOG_TEXT("instead", "kept in memory, stored with the next windows"));
+    /* Where each SLI's windows begin: killed before the first seal, the next process states what nobody saw. */
+    store_fold(measure);
 }
 
 /* A target that stays keeps what was last said of it. */
