@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -73,21 +74,27 @@ fault_code tcp_wait(int fd, short events, int cancel_fd, int64_t deadline_ms) {
     }
 }
 
+int tcp_resolve(const char *host, const char *port, struct addrinfo **ret_addresses) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
+    *ret_addresses = NULL;
+    int error = getaddrinfo(host, port, &hints, ret_addresses);
+    if (error == EAI_NONAME || error == EAI_ADDRFAMILY) {
+        hints.ai_flags = AI_NUMERICSERV; /* AI_ADDRCONFIG hides loopback on a machine without a network */
+        error = getaddrinfo(host, port, &hints, ret_addresses);
+    }
+    if (error && strcasecmp(host, "localhost") == 0) error = getaddrinfo("127.0.0.1", port, &hints, ret_addresses);
+    return error;
+}
+
 static fault_code dial_one(const struct addrinfo *address, int cancel_fd, int64_t deadline_ms, int *ret_fd,
                            struct fault *reterr);
 
 fault_code tcp_dial(const char *host, uint16_t port, int cancel_fd, int64_t deadline_ms, int *ret_fd,
                     struct fault *reterr) {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
-    struct addrinfo *addresses = NULL;
+    struct addrinfo *addresses;
     char service[8];
     snprintf(service, sizeof service, "%u", port);
-    int error = getaddrinfo(host, service, &hints, &addresses);
-    if (error == EAI_NONAME ||
-        error == EAI_ADDRFAMILY) { /* AI_ADDRCONFIG hides loopback on a machine without a network */
-        const struct addrinfo plain_hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-        error = getaddrinfo(host, service, &plain_hints, &addresses);
-    }
+    const int error = tcp_resolve(host, service, &addresses);
     if (error)
         return fault_set(reterr, FAULT_SYSTEM, "the name '%s' is not resolved: %s", host,
                          error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));

@@ -6,6 +6,13 @@
 
 #include "common/base/fault.h"
 
+struct addrinfo;
+
+/* getaddrinfo(3) for a stream socket, with its result, plus two cases that a bare machine needs: one whose only network
+ * is loopback, and one that does not know localhost (RFC 6761, 6.3: it is 127.0.0.1 whatever a resolver says). Blocks
+ * for as long as the system's resolver does. The caller gives *ret_addresses to freeaddrinfo; NULL on failure. */
+int tcp_resolve(const char *host, const char *port, struct addrinfo **ret_addresses) MUST_CHECK;
+
 /* Listens on 127.0.0.1 at any free port. The caller closes the descriptor. */
 fault_code tcp_listen_loopback(int *ret_fd, uint16_t *ret_port, struct fault *reterr) MUST_CHECK;
 
