@@ -5,6 +5,7 @@
 #include "agent/collect/probe/tcp_check.h"
 
 #include "common/base/clock.h"
+#include "common/net/tcp_dial.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -186,15 +187,9 @@ static void job_reported(void *context, int fd, unsigned events) {
     check_resolved(check, result, addresses);
 }
 
-static int resolve(const char *host, const char *port, int flags, struct addrinfo **ret_addresses) {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
-    *ret_addresses = NULL;
-    return getaddrinfo(host, port, &hints, ret_addresses);
-}
-
 static void *job_run(void *context) {
     struct resolve_job *const job = context;
-    job->result = resolve(job->host, job->port, AI_ADDRCONFIG, &job->addresses);
+    job->result = tcp_resolve(job->host, job->port, &job->addresses);
     const uint64_t one = 1;
     if (write(job->done_fd, &one, sizeof one) < 0) { /* an eventfd at 0 takes it always; the timeout is the net below */
     }
@@ -236,8 +231,9 @@ void tcp_check_start(struct tcp_check *check, int64_t timeout_ms) {
     check->timeout_ms = timeout_ms;
     (void)fault_set(&check->last, FAULT_SYSTEM, "%s: the name has no address", check->host);
     loop_timer_set(check->timer, timeout_ms);
-    struct addrinfo *addresses;
-    if (resolve(check->host, port, AI_NUMERICHOST, &addresses) == 0) {
+    const struct addrinfo numeric = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *addresses = NULL;
+    if (getaddrinfo(check->host, port, &numeric, &addresses) == 0) {
         check_resolved(check, 0, addresses);
         return;
     }
