@@ -195,6 +195,13 @@ class Planted(unittest.TestCase):
         findings = list(tidy.check_link([ours, theirs, clash]))
         self.assertEqual(["'ListAppend' is also defined by libclash.a"], [f[2] for f in findings])
 
+    def test_only_the_names_that_are_replaced_on_purpose_may_be_twice(self):
+        net = self.archive("picket_net", "void myfree(void) {}\nvoid ListFree(void) {}\n")
+        paho = self.archive("paho-mqtt3a", "void myfree(void) {}\nvoid ListFree(void) {}\n")
+        other = self.archive("other", "void myfree(void) {}\n")
+        self.assertEqual(["'ListFree' is also defined by libpaho-mqtt3a.a"], [f[2] for f in tidy.check_link([net, paho])])
+        self.assertEqual(1, len(list(tidy.check_link([net, other]))))
+
     # the program around the rules
 
     def test_the_exit_code_tells(self):
