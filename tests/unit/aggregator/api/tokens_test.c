@@ -25,7 +25,8 @@ static void a_token_made_beside_is_found_after_a_refresh_and_gone_once_revoked(v
     char text[TOKEN_TEXT_BYTES];
     bool changed;
     assert_int_equal(tokens_open(PATH, &tokens, NULL), FAULT_NONE);
-    assert_int_equal(tokens_file_create(PATH, SLICE_LIT("acme"), SLICE_LIT("bo"), ROLE_VIEWER, 1000, text, NULL), FAULT_NONE);
+    assert_int_equal(tokens_file_create(PATH, SLICE_LIT("acme"), SLICE_LIT("bo"), ROLE_VIEWER, 1000, text, NULL),
+                     FAULT_NONE);
     assert_int_equal(tokens_find(tokens, slice_from_text(text), arena, &owner, NULL), FAULT_ABSENT);
     assert_int_equal(tokens_refresh(tokens, &changed, NULL), FAULT_NONE);
     assert_true(changed);
@@ -40,7 +41,8 @@ static void a_token_made_beside_is_found_after_a_refresh_and_gone_once_revoked(v
     assert_true(fread(file, 1, sizeof file - 1, stored) > 0);
     fclose(stored);
     assert_null(strstr(file, text)); /* its hash alone is kept */
-    assert_int_equal(tokens_file_create(PATH, SLICE_LIT("acme"), SLICE_LIT("bo"), ROLE_ADMIN, 1, text + 0, NULL), FAULT_CONFLICT);
+    assert_int_equal(tokens_file_create(PATH, SLICE_LIT("acme"), SLICE_LIT("bo"), ROLE_ADMIN, 1, text + 0, NULL),
+                     FAULT_CONFLICT);
     assert_int_equal(tokens_file_revoke(PATH, SLICE_LIT("acme"), SLICE_LIT("nobody"), NULL), FAULT_ABSENT);
     assert_int_equal(tokens_file_revoke(PATH, SLICE_LIT("acme"), SLICE_LIT("bo"), NULL), FAULT_NONE);
     assert_int_equal(tokens_refresh(tokens, &changed, NULL), FAULT_NONE);
