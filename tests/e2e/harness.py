@@ -412,7 +412,7 @@ class Place:
     def publish(self, who, topic, payload, pki=None):
         """Publishes bytes as the owner of a certificate; what mosquitto_pub said."""
         pki = pki or self.pki
-        ran = subprocess.run(["mosquitto_pub", "-V", "5", "-h", "localhost", "-p", str(self.mqtt_port), "--cafile",
+        ran = subprocess.run(["mosquitto_pub", "-V", "5", "-h", "127.0.0.1", "-p", str(self.mqtt_port), "--cafile",
                               str(self.pki / "ca.crt"), "--cert", str(pki / f"{who}.crt"), "--key", str(pki / f"{who}.key"),
                               "-q", "1", "-t", topic, "-s"], input=payload, capture_output=True, timeout=30, check=False)
         return ran.returncode, (ran.stdout + ran.stderr).decode(errors="replace")

@@ -514,7 +514,7 @@ def test_published_facts_carry_the_trace(place):
     slo_id, plain = unique("published"), unique("untraced")
     trace = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"
     listener = subprocess.Popen(
-        ["mosquitto_sub", "-V", "5", "-h", "localhost", "-p", str(place.mqtt_port), "--cafile", place.pki / "ca.crt", "--cert", place.pki / "reader.crt",
+        ["mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(place.mqtt_port), "--cafile", place.pki / "ca.crt", "--cert", place.pki / "reader.crt",
          "--key", place.pki / "reader.key", "-q", "1", "-t", "sre.domain.facts.v1/demo/slo/+", "-F", "%t %P", "-W", "20"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = []

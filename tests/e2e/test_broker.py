@@ -63,7 +63,7 @@ class Broker:
 
     def arguments(self, who, pki=None):
         pki = pki or self.folder / "pki"
-        words = ["-V", "5", "-h", "localhost", "-p", self.port, "--cafile", self.folder / "pki/ca.crt"]
+        words = ["-V", "5", "-h", "127.0.0.1", "-p", self.port, "--cafile", self.folder / "pki/ca.crt"]
         return words + (["--cert", pki / f"{who}.crt", "--key", pki / f"{who}.key"] if who else [])
 
     def publish(self, who, topic, text, pki=None):
