@@ -248,7 +248,8 @@ fault_code slo_decide_update(const struct aggregate *aggregate, const SreDomainI
     updated->has_created_at = slo->definition.has_created_at;
     updated->created_at = slo->definition.created_at;
     updated->has_updated_at = true;
-    updated->updated_at = domain_time(call->now_ms);
+    const int64_t before_ms = domain_ms(slo->definition.updated_at); /* later than it, whatever the clock says */
+    updated->updated_at = domain_time(call->now_ms > before_ms ? call->now_ms : before_ms + 1);
     updated->version = (int64_t)aggregate->version + 1;
     const struct slo_counts sum =
         sum_after(&slo->budget, slo_rolling_index(updated->window), call->now_ms / HOUR_MS, 0, NULL);

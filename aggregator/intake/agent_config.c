@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The revision is the newest change of a definition in milliseconds, and the number of definitions below it: it needs no
- * store of its own, it is the same after a restart, and it never goes back. */
+ * The revision is the sum over the tenant's definitions of when each was changed last, in milliseconds. A new one adds to
+ * it, and a change moves the time of its own forward (the domain sees to that, whatever the clock does): so it grows
+ * with each change, it is the same after a restart, and it needs no store of its own. It holds as long as definitions
+ * are not deleted, which this version does not know. */
 #include "aggregator/intake/agent_config.h"
 
 #include "common/base/limits.h"
 #include "sre.pb.h"
 
-enum { PAGE = 500, COUNT_BITS = 14 };
+enum { PAGE = 500 };
 
 struct building {
     SLIDefinition *items;
     size_t count, room;
     int64_t newest_ms;
-    uint64_t slos;
+    uint64_t revision;
 };
 
 static bool is_for(const SLO *slo, slice agent) {
@@ -25,7 +27,7 @@ static bool is_for(const SLO *slo, slice agent) {
 static fault_code add(struct building *b, const SLO *slo, slice agent, struct arena *arena, struct fault *reterr) {
     const int64_t changed_ms = slo->updated_at.seconds * 1000 + slo->updated_at.nanos / 1000000;
     if (changed_ms > b->newest_ms) b->newest_ms = changed_ms;
-    b->slos++;
+    b->revision += (uint64_t)changed_ms;
     if (!is_for(slo, agent)) return FAULT_NONE;
     if (b->count == b->room) {
         const size_t room = b->room ? b->room * 2 : 64;
@@ -58,9 +60,9 @@ fault_code agent_config_encode(struct journal *journal, slice tenant, slice agen
         }
     }
     AgentConfig config = {
-        .revision = b.slos ? (uint64_t)b.newest_ms << COUNT_BITS | (b.slos & ((1u << COUNT_BITS) - 1)) : 1,
+        .revision = 1 + b.revision,
         .slis = {b.items, b.count},
-        .has_changed_at = b.slos > 0,
+        .has_changed_at = b.revision > 0,
         .changed_at = {.seconds = b.newest_ms / 1000, .nanos = (int32_t)(b.newest_ms % 1000 * 1000000)},
     };
     slice payload;

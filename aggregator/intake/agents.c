@@ -196,6 +196,12 @@ void agents_put_back(struct agents *agents, slice tenant, slice name) {
     pthread_mutex_unlock(&agents->lock);
 }
 
+void agents_all_due(struct agents *agents) {
+    pthread_mutex_lock(&agents->lock);
+    for (size_t i = 0; i < agents->count; i++) agents->items[i]->due = agents->items[i]->epoch_size != 0;
+    pthread_mutex_unlock(&agents->lock);
+}
+
 bool agents_at(struct agents *agents, size_t index, struct arena *arena, struct agent_view *ret_view) {
     pthread_mutex_lock(&agents->lock);
     const bool found = index < agents->count && view_of(agents->items[index], arena, ret_view);

@@ -43,5 +43,7 @@ void agents_put_back(struct agents *agents, slice tenant, slice agent);
 bool agents_at(struct agents *agents, size_t index, struct arena *arena, struct agent_view *ret_view);
 bool agents_find(struct agents *agents, slice tenant, slice agent, struct arena *arena, struct agent_view *ret_view);
 size_t agents_count(struct agents *agents);
+/* Marks the ack of each agent that has sent a batch as due: the broker may have lost those that it retained. */
+void agents_all_due(struct agents *agents);
 
 #endif

@@ -342,6 +342,7 @@ void mqtt_intake_use(struct mqtt_intake *intake, struct mqtt_client *client) {
 void mqtt_intake_on_connected(struct mqtt_intake *intake) {
     /* The broker may have lost what it retained: everything is said again. */
     if (intake->revisions_count) memset(intake->revisions, 0, intake->revisions_count * sizeof *intake->revisions);
+    agents_all_due(intake->agents);
     loop_timer_set(intake->config_timer, CONFIG_DELAY_MS);
     send_acks(intake);
 }
