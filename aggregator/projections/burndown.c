@@ -275,7 +275,7 @@ fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const G
     const int64_t days = window_days(slo->window);
     int64_t first = range.from_s / HOUR_S - days * 24;
     if (first < 0) first = 0;
-    struct hours hours;
+    struct hours hours = {0};
     code =
         hours_load(sql, tenant, slo->slo_id, first, (size_t)(range.to_s / HOUR_S + 1 - first), arena, &hours, reterr);
     if (code) return code;
