@@ -48,24 +48,55 @@ static void write_line(struct writer *w) {
     put(w, spaces, 1 + (indent < sizeof spaces - 2 ? indent : sizeof spaces - 2));
 }
 
+/* Text that needs no escape, such as names of the contract: one piece with its quotes. */
+static void write_plain(struct writer *w, slice value) {
+    struct text *const text = &w->text;
+    if (value.size + 2 >= text->capacity - text->size) {
+        PUT_LIT(w, "\"");
+        put(w, value.data, value.size);
+        PUT_LIT(w, "\"");
+        return;
+    }
+    uint8_t *const at = text->data + text->size;
+    at[0] = '"';
+    if (value.size) memcpy(at + 1, value.data, value.size);
+    at[value.size + 1] = '"';
+    text->size += value.size + 2;
+}
+
+/* Eight bytes at a time: the high bit of a lane says that its byte is below 0x20, above 0x7E, '"' or '\\'. (Bit tricks:
+ * "Determine if a word has a byte less than n", Sean Eron Anderson; a borrow can only make a lane look special.) */
+static size_t plain_prefix(slice value) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones * 0x80;
+    size_t i = 0;
+    for (; i + 8 <= value.size; i += 8) {
+        uint64_t lanes;
+        memcpy(&lanes, value.data + i, 8);
+        const uint64_t quote = lanes ^ ones * '"', backslash = lanes ^ ones * '\\';
+        if (((lanes - ones * 0x20) | lanes | (lanes + ones) | (quote - ones) | (backslash - ones)) & tops) break;
+    }
+    return i;
+}
+
 /* Nearly all text needs no escape, and then it is one piece. */
 static void write_string(struct writer *w, slice value) {
-    for (size_t i = 0; i < value.size; i++) {
+    for (size_t i = plain_prefix(value); i < value.size; i++) {
         const uint8_t c = value.data[i];
         if (c >= 0x20 && c < 0x7F && c != '"' && c != '\\') continue;
         text_add_json_string(&w->text, value);
         return;
     }
-    PUT_LIT(w, "\"");
-    if (value.size) put(w, value.data, value.size);
-    PUT_LIT(w, "\"");
+    write_plain(w, value);
 }
 
 /* Before each member of an object: comma, line, "name": */
-static void write_name(struct writer *w, bool first, slice name) {
+static void write_name(struct writer *w, bool first, slice name, bool plain) {
     if (!first) PUT_LIT(w, ",");
     write_line(w);
-    write_string(w, name);
+    if (plain)
+        write_plain(w, name);
+    else
+        write_string(w, name);
     if (w->pretty)
         PUT_LIT(w, ": ");
     else
@@ -127,7 +158,7 @@ static fault_code write_value(struct writer *w, const struct field_desc *field, 
     case FIELD_ENUM: {
         const char *name = enum_name(field->enumeration, *(const int32_t *)value);
         if (!name) break;
-        write_string(w, slice_from_text(name));
+        write_plain(w, slice_from_text(name));
         return FAULT_NONE;
     }
     default: break;
@@ -146,7 +177,7 @@ static fault_code write_list(struct writer *w, const struct field_desc *field, c
         const void *const item = (const uint8_t *)list->items + i * size;
         if (map) {
             const struct map_entry *entry = item;
-            write_name(w, i == 0, entry->key);
+            write_name(w, i == 0, entry->key, false);
             write_string(w, entry->value);
             continue;
         }
@@ -170,7 +201,7 @@ static fault_code write_well_known(struct writer *w, const struct message_desc *
     if (!(time ? json_time_format(seconds, nanos, text, &size) : json_duration_format(seconds, nanos, text, &size)))
         return place_fault(w->reterr, w->place, "%" PRId64 " seconds and %" PRId32 " nanos are out of a %s's range",
                            seconds, nanos, time ? "time" : "duration");
-    write_string(w, slice_of(text, size));
+    write_plain(w, slice_of(text, size));
     return FAULT_NONE;
 }
 
@@ -185,7 +216,7 @@ static fault_code write_message(struct writer *w, const struct message_desc *des
         if (!field_present(field, message)) continue;
         struct place place = {.above = above, .name = field->name, .index = -1};
         const void *const value = (const uint8_t *)message + field->offset;
-        write_name(w, first, slice_of(field->json_name, field->json_name_size));
+        write_name(w, first, slice_of(field->json_name, field->json_name_size), true);
         first = false;
         w->place = &place;
         if (field_is_list(field) ? write_list(w, field, value, &place) : write_value(w, field, value))
