@@ -7,18 +7,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+enum { IDLE_READS_MAX = 16 };
+
 struct kv {
     MDB_env *env;
     char path[256];
+    pthread_mutex_t lock;
+    struct kv_txn *idle; /* read transactions that hold no snapshot, kept for the next reads; through ->next */
+    size_t idle_count;
 };
 
 struct kv_txn {
+    struct kv_txn *next;
     MDB_txn *txn;
     struct kv *kv;
+    bool reads;
 };
 
 struct kv_cursor {
@@ -52,6 +60,7 @@ static MDB_val value_of(slice bytes) {
 fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struct fault *reterr) {
     struct kv *kv = calloc(1, sizeof *kv);
     if (!kv) return fault_set(reterr, FAULT_LIMIT, "open store '%s': out of memory", settings->path);
+    pthread_mutex_init(&kv->lock, NULL);
     snprintf(kv->path, sizeof kv->path, "%s", settings->path);
     if (mkdir(settings->path, 0700) && errno != EEXIST) {
         const int reason = errno;
@@ -79,6 +88,12 @@ fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struc
 
 struct kv *kv_close(struct kv *kv) {
     if (!kv) return NULL;
+    for (struct kv_txn *txn = kv->idle, *next; txn; txn = next) {
+        next = txn->next;
+        mdb_txn_abort(txn->txn);
+        free(txn);
+    }
+    pthread_mutex_destroy(&kv->lock);
     mdb_env_close(kv->env);
     free(kv);
     return NULL;
@@ -103,6 +118,7 @@ static fault_code txn_begin(struct kv *kv, unsigned flags, struct kv_txn **ret_t
     struct kv_txn *txn = malloc(sizeof *txn);
     if (!txn) return fault_set(reterr, FAULT_LIMIT, "begin transaction in '%s': out of memory", kv->path);
     txn->kv = kv;
+    txn->reads = flags & MDB_RDONLY;
     const int rc = mdb_txn_begin(kv->env, NULL, flags, &txn->txn);
     if (rc) {
         free(txn);
@@ -117,7 +133,21 @@ fault_code kv_begin_write(struct kv *kv, struct kv_txn **ret_txn, struct fault *
 }
 
 fault_code kv_begin_read(struct kv *kv, struct kv_txn **ret_txn, struct fault *reterr) {
-    return txn_begin(kv, MDB_RDONLY, ret_txn, reterr);
+    pthread_mutex_lock(&kv->lock);
+    struct kv_txn *txn = kv->idle;
+    if (txn) {
+        kv->idle = txn->next;
+        kv->idle_count--;
+    }
+    pthread_mutex_unlock(&kv->lock);
+    if (!txn) return txn_begin(kv, MDB_RDONLY, ret_txn, reterr);
+    if (kv_resume(txn, reterr)) {
+        mdb_txn_abort(txn->txn);
+        free(txn);
+        return txn_begin(kv, MDB_RDONLY, ret_txn, reterr);
+    }
+    *ret_txn = txn;
+    return FAULT_NONE;
 }
 
 fault_code kv_commit(struct kv_txn *txn, struct fault *reterr) {
@@ -129,6 +159,19 @@ fault_code kv_commit(struct kv_txn *txn, struct fault *reterr) {
 
 void kv_abort(struct kv_txn *txn) {
     if (!txn) return;
+    struct kv *kv = txn->kv;
+    if (txn->reads) {
+        mdb_txn_reset(txn->txn); /* lets the snapshot go; the place in the table of readers stays */
+        pthread_mutex_lock(&kv->lock);
+        const bool kept = kv->idle_count < IDLE_READS_MAX;
+        if (kept) {
+            txn->next = kv->idle;
+            kv->idle = txn;
+            kv->idle_count++;
+        }
+        pthread_mutex_unlock(&kv->lock);
+        if (kept) return;
+    }
     mdb_txn_abort(txn->txn);
     free(txn);
 }
