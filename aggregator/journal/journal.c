@@ -59,6 +59,7 @@ fault_code journal_open(const struct journal_settings *settings, struct journal 
     if (!j) return fault_set(reterr, FAULT_LIMIT, "open journal '%s': out of memory", settings->path);
     pthread_mutex_init(&j->lock, NULL);
     pthread_mutex_init(&j->calls_lock, NULL);
+    pthread_mutex_init(&j->tenants_lock, NULL);
     j->settings = *settings;
     struct journal_settings *s = &j->settings;
     if (!s->queue_commands_max) s->queue_commands_max = QUEUE_COMMANDS;
@@ -106,6 +107,7 @@ struct journal *journal_close(struct journal *j) {
     free(j->decisions.buffer);
     arena_free(j->arena);
     kv_close(j->kv);
+    pthread_mutex_destroy(&j->tenants_lock);
     pthread_mutex_destroy(&j->calls_lock);
     pthread_mutex_destroy(&j->lock);
     free(j);

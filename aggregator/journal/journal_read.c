@@ -5,9 +5,24 @@
 
 #include "aggregator/journal/aggregate_table.h"
 
+/* Every read asks for its tenant's number, and a number once given stays: the last ones asked for are remembered. */
 static fault_code tenant_find(struct journal *j, struct kv_txn *txn, slice tenant, uint32_t *ret_number,
                               struct fault *reterr) {
-    return names_find(j->tables.names, txn, NAMES_TENANT, 0, tenant, ret_number, reterr);
+    pthread_mutex_lock(&j->tenants_lock);
+    for (size_t i = 0; i < TENANTS_REMEMBERED; i++)
+        if (j->tenants[i].number && slice_equal_text(tenant, j->tenants[i].name)) {
+            *ret_number = j->tenants[i].number;
+            pthread_mutex_unlock(&j->tenants_lock);
+            return FAULT_NONE;
+        }
+    pthread_mutex_unlock(&j->tenants_lock);
+    const fault_code code = names_find(j->tables.names, txn, NAMES_TENANT, 0, tenant, ret_number, reterr);
+    if (code || tenant.size >= sizeof j->tenants[0].name) return code;
+    pthread_mutex_lock(&j->tenants_lock);
+    struct tenant_slot *slot = &j->tenants[j->tenants_next++ % TENANTS_REMEMBERED];
+    slot->number = slice_to_text(tenant, slot->name, sizeof slot->name) ? *ret_number : 0;
+    pthread_mutex_unlock(&j->tenants_lock);
+    return FAULT_NONE;
 }
 
 static fault_code copied(struct arena *arena, slice bytes, slice *ret_copy, struct fault *reterr) {

@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { CURSORS_MAX = 32, CURSOR_NAME_BYTES = 64, COMMIT_CALLS_MAX = 8 };
+enum { CURSORS_MAX = 32, CURSOR_NAME_BYTES = 64, COMMIT_CALLS_MAX = 8, TENANTS_REMEMBERED = 8 };
 
 /* One submission: the caller's bytes are copied behind it, the outcome lives in it until its callback returns. */
 struct queued {
@@ -47,6 +47,13 @@ struct journal {
     struct decisions decisions; /* the writer's own, as are the next three */
     struct arena *arena;
     int64_t next_try_ms, next_space_check_ms; /* monotonic */
+
+    pthread_mutex_t tenants_lock;
+    struct tenant_slot {
+        char name[72];
+        uint32_t number; /* 0: free */
+    } tenants[TENANTS_REMEMBERED];
+    size_t tenants_next;
 
     pthread_mutex_t lock; /* for what follows */
     struct journal_stats stats;
