@@ -28,8 +28,10 @@ enum {
     ARENA_BLOCK_BYTES = 16 * 1024,         /* kept per pooled exchange */
     ARENA_ANSWER_BYTES = 16 * 1024 * 1024, /* beside four times the body's maximum (it grows by doubling) */
     POOL_IDLE_MAX = 256,                   /* exchanges that wait in the pool for use */
-    CONNECTION_BYTES = 16 * 1024, /* request line and headers (431 beyond); cleared after each request, so kept small */
-    DISCARD_FACTOR = 4,           /* a body this many times too large is no longer read to its end */
+    CONNECTION_BYTES = 12 * 1024, /* request line and headers (431 beyond); cleared after each request, so kept small */
+    BODY_ROOM_MIN = 64,
+    BODY_SAID_MAX = 64 * 1024,
+    DISCARD_FACTOR = 4, /* a body this many times too large is no longer read to its end */
     STREAM_BLOCK_BYTES = 16 * 1024,
     LISTEN_BACKLOG = 1024,
     PEM_BYTES_MAX = 1024 * 1024,
@@ -58,7 +60,7 @@ struct http_exchange {
     atomic_int owners;
     slice method, path;
     uint8_t *body;
-    size_t body_size, body_room, body_discarded;
+    size_t body_size, body_room, body_size_said, body_discarded;
     struct MHD_Response *response; /* set before state becomes ANSWERED */
     int status;
     bool too_large;
@@ -370,7 +372,8 @@ static bool add_to_body(struct http_exchange *exchange, const char *bytes, size_
     const size_t needed = exchange->body_size + size;
     if (needed > exchange->server->body_bytes_max) return false;
     if (needed > exchange->body_room) {
-        size_t room = exchange->body_room ? exchange->body_room : 2048;
+        size_t room = exchange->body_room ? exchange->body_room : exchange->body_size_said;
+        if (room < BODY_ROOM_MIN) room = BODY_ROOM_MIN;
         while (room < needed) room *= 2;
         uint8_t *grown = arena_grow(exchange->arena, exchange->body, exchange->body_room, room);
         if (!grown) return false;
@@ -392,7 +395,9 @@ static enum MHD_Result begin_request(struct http_server *server, struct MHD_Conn
     exchange->path = slice_from_text(url);
     *request = exchange;
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
-    if (length && strtoull(length, NULL, 10) > server->body_bytes_max) {
+    const unsigned long long said = length ? strtoull(length, NULL, 10) : 0;
+    exchange->body_size_said = said < BODY_SAID_MAX ? (size_t)said : BODY_SAID_MAX; /* room for what is not sent yet */
+    if (said > server->body_bytes_max) {
         atomic_store(&exchange->state, EXCHANGE_HANDLING);
         return answer_too_large(exchange);
     }
