@@ -118,7 +118,10 @@ struct rpc *rpc_free(struct rpc *rpc) {
 static void count(struct rpc *rpc, size_t method_index, int status, int64_t begun_ns) {
     const size_t group = rpc->metric_groups[method_index];
     for (size_t s = 0; s < STATUSES; s++)
-        if (counted_statuses[s] == status) metric_count(rpc->requests, group * STATUSES + s, 1);
+        if (counted_statuses[s] == status) {
+            metric_count(rpc->requests, group * STATUSES + s, 1);
+            break;
+        }
     if (begun_ns) metric_observe(rpc->durations, group, (double)(clock_monotonic_ns() - begun_ns) * 1e-9);
 }
 
