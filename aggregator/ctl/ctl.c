@@ -85,7 +85,7 @@ static const struct ctl_command *command_find(const char *name) {
 
 static enum ctl_exit run_command(struct ctl *ctl) {
     const struct ctl_options *options = &ctl->options;
-    const char *name = options->words_count ? options->words[0] : "help";
+    const char *name = options->version ? "version" : options->words_count ? options->words[0] : "help";
     const struct ctl_command *command = command_find(name);
     if (!command) return ctl_fail(CTL_EXIT_USAGE, "unknown command '%s'; see picketctl --help", name);
     if (options->help && command->run != show_help) {

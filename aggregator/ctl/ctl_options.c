@@ -25,6 +25,7 @@ const struct ctl_option_row ctl_option_rows[] = {
     ROW("--where", "-w", WHERE, where, "FIELD=VALUE", "get", "a further field of the request; repeat for lists"),
     ROW("--file", "-f", TEXT, file, "FILE", "create", "YAML or JSON, several documents by ---; - is standard input"),
     ROW("--help", "-h", FLAG, help, NULL, NULL, "this help"),
+    ROW("--version", NULL, FLAG, version, NULL, NULL, "print the version"),
 };
 #undef ROW
 const size_t ctl_option_rows_count = sizeof ctl_option_rows / sizeof *ctl_option_rows;

@@ -24,6 +24,7 @@ struct ctl_options {
     size_t where_count;
     const char *file; /* -f */
     bool help;
+    bool version;
     const char *words[CTL_WORDS_MAX]; /* command and what it is to work on */
     size_t words_count;
 };
