@@ -17,6 +17,7 @@ import urllib.request
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PICKET_BIN", TOP / "build/dev/bin"))
 TENANT, AGENT, AGGREGATOR, READER = "demo", "edge-1", "picket-aggregator", "demo/reader"
+SANITIZER = re.compile(r"\w+Sanitizer: .*|.*: runtime error: .*")
 CORE = "ameide_core_proto.sre.core.v1."
 EDGE = "ameide_core_proto.sre.edge.v1."
 
@@ -224,6 +225,9 @@ class Place:
             program.end()
         for closer in self.closers:
             closer.close()
+        # PICKET_BIN may name programs with sanitizers: some of what these find is said at the very end only.
+        for program in self.programs:
+            assert not SANITIZER.search(program.log()), f"{program.name}: {SANITIZER.search(program.log()).group()}\n{program.tail(60)}"
 
     # -- configuration
 
