@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/base/limits.h"
+#include "common/base/text.h"
 #include "common/logging/log.h"
 
 static const char *const kind_names[] = {"ratio_good", "ratio_bad", "histogram", "gauge", "probe", "ratio_parts", NULL};
@@ -208,32 +209,6 @@ static bool is_id(slice text) {
     return only_of(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ._-");
 }
 
-static bool is_url(slice text) {
-    return (slice_starts_with(text, SLICE_LIT("http://")) && text.size > 7) ||
-           (slice_starts_with(text, SLICE_LIT("https://")) && text.size > 8);
-}
-
-bool agent_settings_host_port(slice text, slice *ret_host, uint16_t *ret_port) {
-    size_t colon = text.size;
-    while (colon > 0 && text.data[colon - 1] != ':') colon--;
-    if (colon < 2) return false;
-    slice host = slice_first(text, colon - 1);
-    const slice digits = slice_from(text, colon);
-    if (host.data[0] == '[' && host.data[host.size - 1] == ']' && host.size > 2)
-        host = slice_first(slice_from(host, 1), host.size - 2);
-    else if (memchr(host.data, ':', host.size))
-        return false;
-    unsigned port = 0;
-    for (size_t i = 0; i < digits.size && port < 100000; i++) {
-        if (digits.data[i] < '0' || digits.data[i] > '9') return false;
-        port = port * 10 + (digits.data[i] - '0');
-    }
-    if (digits.size == 0 || port == 0 || port > 65535) return false;
-    *ret_host = host;
-    *ret_port = (uint16_t)port;
-    return true;
-}
-
 void agent_settings_sli(const struct sli_settings *settings, struct sli_definition *ret_definition) {
     *ret_definition = (struct sli_definition){
         .slo_id = settings->slo_id,
@@ -338,7 +313,7 @@ static void check_targets(struct settings *read, const struct agent_settings *se
             }
         if (slice_starts_with(target->name, SLICE_LIT("slo:")))
             settings_mistake(read, &target->name, "names that begin with slo: are those of the centre's probes");
-        if (target->url.size && !is_url(target->url))
+        if (target->url.size && !text_is_http_url(target->url))
             settings_mistake(read, &target->url, "must begin with http:// or https://");
         const int64_t interval_ms = target->interval_ms ? target->interval_ms : settings->scrape.interval_ms;
         if (target->timeout_ms > interval_ms)
@@ -360,9 +335,9 @@ static void check_targets(struct settings *read, const struct agent_settings *se
         if (slice_starts_with(probe->name, SLICE_LIT("slo:")))
             settings_mistake(read, &probe->name, "names that begin with slo: are those of the centre's probes");
         if (!probe->url.size == !probe->tcp.size) settings_mistake(read, probe, "give one of url and tcp");
-        if (probe->url.size && !is_url(probe->url))
+        if (probe->url.size && !text_is_http_url(probe->url))
             settings_mistake(read, &probe->url, "must begin with http:// or https://");
-        if (probe->tcp.size && !agent_settings_host_port(probe->tcp, &host, &port))
+        if (probe->tcp.size && !text_host_port(probe->tcp, &host, &port))
             settings_mistake(read, &probe->tcp, "must be host:port, with the port from 1 to 65535");
         if (probe->timeout_ms > probe->interval_ms)
             settings_mistake(read, &probe->timeout_ms, "is longer than the interval");

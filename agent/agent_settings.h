@@ -107,7 +107,5 @@ fault_code agent_settings_read_text(const char *file_name, slice yaml, char *con
 /* Definitions as window/ wants them; slices are the settings'. */
 void agent_settings_sli(const struct sli_settings *settings, struct sli_definition *ret_definition);
 void agent_settings_health(const struct health_settings *settings, struct health_check *ret_check);
-/* Splits "host:port" ("[::1]:443"); false when it is none. */
-bool agent_settings_host_port(slice text, slice *ret_host, uint16_t *ret_port) MUST_CHECK;
 
 #endif

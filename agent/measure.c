@@ -18,6 +18,7 @@
 #include "agent/envelope.h"
 #include "agent/window/slot.h"
 #include "common/base/clock.h"
+#include "common/base/text.h"
 #include "common/logging/log.h"
 
 enum {
@@ -284,7 +285,7 @@ static fault_code build_probes(struct measure *measure, const struct remote_defi
         probe_times(measure, i, &target.interval_ms, &target.timeout_ms);
         target.offset_ms = slot_offset_ms(source->name, target.interval_ms);
         slice host = {0};
-        if (tcp && !agent_settings_host_port(source->url, &host, &target.port))
+        if (tcp && !text_host_port(source->url, &host, &target.port))
             return fault_set(reterr, FAULT_INPUT, "probe '%.*s': '%.*s' is not host:port", SLICE_ARG(source->name),
                              SLICE_ARG(source->url));
         if (tcp) target.host = config_text(measure, host);

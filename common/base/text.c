@@ -122,3 +122,29 @@ fault_code text_end(struct text *text, const char *what, slice *ret_text, struct
     *ret_text = slice_of(text->data, text->size);
     return FAULT_NONE;
 }
+
+bool text_is_http_url(slice text) {
+    return (slice_starts_with(text, SLICE_LIT("http://")) && text.size > 7) ||
+           (slice_starts_with(text, SLICE_LIT("https://")) && text.size > 8);
+}
+
+bool text_host_port(slice text, slice *ret_host, uint16_t *ret_port) {
+    size_t colon = text.size;
+    while (colon > 0 && text.data[colon - 1] != ':') colon--;
+    if (colon < 2) return false;
+    slice host = slice_first(text, colon - 1);
+    const slice digits = slice_from(text, colon);
+    if (host.data[0] == '[' && host.data[host.size - 1] == ']' && host.size > 2)
+        host = slice_first(slice_from(host, 1), host.size - 2);
+    else if (memchr(host.data, ':', host.size))
+        return false;
+    unsigned port = 0;
+    for (size_t i = 0; i < digits.size && port < 100000; i++) {
+        if (digits.data[i] < '0' || digits.data[i] > '9') return false;
+        port = port * 10 + (digits.data[i] - '0');
+    }
+    if (digits.size == 0 || port == 0 || port > 65535) return false;
+    *ret_host = host;
+    *ret_port = (uint16_t)port;
+    return true;
+}

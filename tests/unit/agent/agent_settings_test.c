@@ -3,6 +3,7 @@
 #include "tests/support/check.h"
 
 #include "agent/agent_settings.h"
+#include "common/base/text.h"
 
 /* The keys without which nothing is a configuration, four lines. */
 #define GOOD                                                                                                           \
@@ -57,7 +58,7 @@ TEST(good_file_is_read) {
     assert_true(check.degrades && !check.probe);
     slice host;
     uint16_t port;
-    assert_true(agent_settings_host_port(settings.probes.items[1].tcp, &host, &port));
+    assert_true(text_host_port(settings.probes.items[1].tcp, &host, &port));
     CHECK_SLICE(host, "::1");
     assert_int_equal(port, 22);
     arena_free(arena);

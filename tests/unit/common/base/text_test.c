@@ -48,11 +48,26 @@ TEST(json_strings_are_escaped_whatever_the_bytes) {
     arena_free(arena);
 }
 
+TEST(an_address_is_a_host_and_a_port) {
+    static const char *const wrong[] = {"", ":", "zzz", ":80", "host:", "host:0", "host:65536", "host:8a", "::1:80"};
+    slice host;
+    uint16_t port;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(text_host_port(slice_from_text(wrong[i]), &host, &port));
+    assert_true(text_host_port(SLICE_LIT("[::1]:443"), &host, &port));
+    assert_true(slice_equal(host, SLICE_LIT("::1")));
+    assert_int_equal(port, 443);
+    assert_true(text_is_http_url(SLICE_LIT("https://x")));
+    assert_false(text_is_http_url(SLICE_LIT("http://")));
+    assert_false(text_is_http_url(SLICE_LIT("file:///etc/passwd")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows_and_ends_with_a_nul),
         cmocka_unit_test(says_once_that_it_is_full),
         cmocka_unit_test(json_strings_are_escaped_whatever_the_bytes),
+        cmocka_unit_test(an_address_is_a_host_and_a_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
