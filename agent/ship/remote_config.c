@@ -6,10 +6,11 @@
 
 #include <stdio.h>
 
+#include "common/base/text.h"
 #include "common/codec/codec.h"
 #include "sre.pb.h"
 
-enum { WINDOW_SECONDS_DEFAULT = 60 };
+enum { WINDOW_SECONDS_DEFAULT = 60, LATENCY_SECONDS_MAX = 300 };
 
 static bool to_operator(Comparison comparison, enum sli_operator *ret_operator) {
     switch (comparison) {
@@ -62,12 +63,25 @@ static fault_code from_probe(const ProbeSLI *asked, struct arena *arena, struct 
     if (own_name) *own_name = arena_format(arena, "slo:%.*s", SLICE_ARG(definition->slo_id));
     if (!own_name || !own_name->data) return fault_set(reterr, FAULT_LIMIT, "out of memory");
     definition->kind = SLI_PROBE;
+    if (asked->has_latency_max && (asked->latency_max.seconds < 0 || asked->latency_max.seconds > LATENCY_SECONDS_MAX ||
+                                   asked->latency_max.nanos < 0))
+        return fault_set(reterr, FAULT_INPUT, "latency_max: must be from 0 s to %d s", LATENCY_SECONDS_MAX);
     if (asked->has_latency_max)
         definition->latency_ms_max = asked->latency_max.seconds * 1000 + asked->latency_max.nanos / 1000000;
     definition->targets = own_name;
     definition->targets_count = 1;
     if (asked->kind != PROBE_KIND_HTTP && asked->kind != PROBE_KIND_TCP)
         return fault_set(reterr, FAULT_INPUT, "the probe kind %d is unknown", (int)asked->kind);
+    slice host;
+    uint16_t port;
+    if (asked->kind == PROBE_KIND_TCP && !text_host_port(asked->endpoint, &host, &port))
+        return fault_set(reterr, FAULT_INPUT, "endpoint: '%.*s' is not host:port", SLICE_ARG(asked->endpoint));
+    if (asked->kind == PROBE_KIND_HTTP && !text_is_http_url(asked->endpoint))
+        return fault_set(reterr, FAULT_INPUT, "endpoint: '%.*s' does not begin with http:// or https://",
+                         SLICE_ARG(asked->endpoint));
+    if (asked->status_min > asked->status_max)
+        return fault_set(reterr, FAULT_INPUT, "status_min (%d) is over status_max (%d)", (int)asked->status_min,
+                         (int)asked->status_max);
     *ret_probe = (struct remote_probe){
         .name = *own_name,
         .tcp = asked->kind == PROBE_KIND_TCP,

@@ -87,6 +87,41 @@ TEST(wrong_definition_is_named_and_the_others_are_taken) {
     arena_free(arena);
 }
 
+TEST(wrong_probe_is_named_and_the_others_are_taken) {
+    struct fault fault;
+    struct arena *arena = arena_new(4096, 1 << 22);
+    const ProbeSLI probes[5] = {{.kind = PROBE_KIND_TCP, .endpoint = SLICE_LIT("db.example:5432")},
+                                {.kind = PROBE_KIND_TCP, .endpoint = SLICE_LIT("zzz")},
+                                {.kind = PROBE_KIND_HTTP, .endpoint = SLICE_LIT("file:///etc/passwd")},
+                                {.kind = PROBE_KIND_HTTP,
+                                 .endpoint = SLICE_LIT("http://x/"),
+                                 .status_min = 500,
+                                 .status_max = 200},
+                                {.kind = PROBE_KIND_HTTP,
+                                 .endpoint = SLICE_LIT("http://x/"),
+                                 .has_latency_max = true,
+                                 .latency_max = {.seconds = -5}}};
+    SLIDefinition slis[5] = {{.slo_id = SLICE_LIT("right")},
+                             {.slo_id = SLICE_LIT("address")},
+                             {.slo_id = SLICE_LIT("scheme")},
+                             {.slo_id = SLICE_LIT("statuses")},
+                             {.slo_id = SLICE_LIT("latency")}};
+    for (size_t i = 0; i < 5; i++) {
+        slis[i].has_spec = true;
+        slis[i].spec.which_kind = SLISpec_probe_tag;
+        slis[i].spec.kind.probe = probes[i];
+    }
+    struct remote_definitions read;
+    CHECK_OK(remote_config_read(encode(arena, slis, 5, 1), 100, arena, &read, &fault));
+    assert_int_equal(read.slis_count, 1);
+    assert_int_equal(read.probes_count, 1);
+    assert_int_equal(read.refused, 4);
+    assert_non_null(strstr(read.refusals, "'zzz' is not host:port"));
+    assert_non_null(strstr(read.refusals, "SLO 'statuses'"));
+    assert_non_null(strstr(read.refusals, "SLO 'latency'"));
+    arena_free(arena);
+}
+
 TEST(bytes_that_are_no_configuration_are_refused) {
     struct fault fault;
     struct arena *arena = arena_new(4096, 1 << 22);
@@ -100,6 +135,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_becomes_its_definition),
         cmocka_unit_test(wrong_definition_is_named_and_the_others_are_taken),
+        cmocka_unit_test(wrong_probe_is_named_and_the_others_are_taken),
         cmocka_unit_test(bytes_that_are_no_configuration_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
