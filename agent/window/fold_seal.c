@@ -48,6 +48,8 @@ static struct sli_window window_sum(const struct fold *fold, const struct fold_s
         if (__builtin_add_overflow(window.good, count->good, &window.good)) window.good = INT64_MAX;
         if (__builtin_add_overflow(window.total, count->total, &window.total)) window.total = INT64_MAX;
     }
+    /* The interval was changed inside the window: the slots of the old one were due as well. */
+    if (window.scrapes_seen > window.scrapes_expected) window.scrapes_expected = window.scrapes_seen;
     return window;
 }
 

@@ -111,6 +111,17 @@ TEST(a_fall_is_a_reset_and_the_new_value_counts) {
     bench_done(&b);
 }
 
+TEST(a_window_never_saw_more_than_it_expected) {
+    struct bench bench;
+    bench_init(&bench, ratio());
+    /* The interval was a second until it became 15 inside this window. */
+    for (int second = 0; second < 6; second++) scrape(&bench, START_MS + second * 1000, "r{code=\"200\"} 5\n");
+    seal(&bench, START_MS + 120000);
+    assert_true(bench.count >= 1);
+    check_window(&bench.windows[0], START_MS, 0, 0, 6, 6);
+    bench_done(&bench);
+}
+
 TEST(a_bad_ratio_counts_what_is_left) {
     struct bench b;
     bench_init(&b, (struct sli_definition){
@@ -417,6 +428,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ratio_counts_increases_and_not_the_first_sample),
         cmocka_unit_test(a_fall_is_a_reset_and_the_new_value_counts),
+        cmocka_unit_test(a_window_never_saw_more_than_it_expected),
         cmocka_unit_test(a_bad_ratio_counts_what_is_left),
         cmocka_unit_test(a_histogram_counts_the_bucket_at_the_threshold_as_a_number),
         cmocka_unit_test(a_histogram_without_the_bucket_leaves_the_scrape_unseen_and_says_so),
