@@ -295,6 +295,9 @@ static fault_code window_check(const RecordSLIWindowRequested *w, int64_t now_ms
     if (w->good > w->total)
         return fault_set(reterr, FAULT_INPUT, "good (%lld) is more than total (%lld)", (long long)w->good,
                          (long long)w->total);
+    if (w->scrapes_seen > w->scrapes_expected) /* in a sum it would hide what another window did not see */
+        return fault_set(reterr, FAULT_INPUT, "scrapes_seen (%lld) is more than scrapes_expected (%lld)",
+                         (long long)w->scrapes_seen, (long long)w->scrapes_expected);
     if (w->total > SLO_WINDOW_EVENTS_MAX || w->scrapes_expected > SLO_WINDOW_EVENTS_MAX ||
         w->scrapes_seen > SLO_WINDOW_EVENTS_MAX)
         return fault_set(reterr, FAULT_INPUT, "a count is over %lld, the most that one window may hold",

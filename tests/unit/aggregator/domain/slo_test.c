@@ -231,6 +231,22 @@ TEST(windows_that_cannot_be_are_refused) {
     world_free(w);
 }
 
+TEST(a_window_that_saw_more_than_it_expected_is_refused) {
+    struct world *w = slo(99, SLO_WINDOW_30D);
+    world_intent(w, SreDomainIntent_record_sli_window_tag)->intent.record_sli_window =
+        (RecordSLIWindowRequested){.slo_id = w->aggregate.id,
+                                   .has_window_start = true,
+                                   .window_start = {.seconds = NOW_S - 60},
+                                   .window_seconds = 60,
+                                   .total = 1,
+                                   .scrapes_expected = 1,
+                                   .scrapes_seen = 9,
+                                   .revision = 1};
+    CHECK_FAULT(world_give(w), FAULT_INPUT);
+    assert_non_null(strstr(w->fault.text, "scrapes_seen (9)"));
+    world_free(w);
+}
+
 TEST(windows_may_come_in_any_order) {
     struct world *forward = slo(99, SLO_WINDOW_30D), *backward = slo(99, SLO_WINDOW_30D);
     enum { N = 2000 };
@@ -387,6 +403,7 @@ int main(void) {
         cmocka_unit_test(a_higher_revision_moves_the_counts_by_the_difference),
         cmocka_unit_test(an_equal_or_lower_revision_is_a_repeat),
         cmocka_unit_test(windows_that_cannot_be_are_refused),
+        cmocka_unit_test(a_window_that_saw_more_than_it_expected_is_refused),
         cmocka_unit_test(windows_may_come_in_any_order),
         cmocka_unit_test(exhaustion_is_said_once_and_again_after_it_was_over),
         cmocka_unit_test(exhaustion_rolls_off_with_its_hours_and_is_said_again),
