@@ -108,6 +108,7 @@ static int run(const char *config_path) {
     if (!code) code = pipeline_open(program.loop, config_path, environ, &program.pipeline, &fault);
     if (code) {
         LOG_ERROR("agent", "not_started", LOG_FAULT(&fault));
+        loop_free(program.loop);
         return 1;
     }
     loop_run(program.loop);
