@@ -10,6 +10,7 @@
 
 #include "agent/agent_settings.h"
 #include "agent/pipeline.h"
+#include "agent/restart_keys.h"
 #include "common/logging/log.h"
 
 enum { THREAD_STACK_BYTES = 256 * 1024, TEXT_ARENA_BYTES = 128 * 1024 * 1024 };
@@ -28,9 +29,10 @@ static const char usage[] =
     "  --reference       print every key as a Markdown page\n"
     "  --version         print the version\n"
     "\n"
-    "SIGHUP reads the configuration again; with a mistake in it the old one stays in force. SIGTERM ends the agent; "
-    "what\n"
-    "is open stays in its checkpoints.\n"
+    "SIGHUP reads the configuration again; with a mistake in it the old one stays in force. Only a restart changes\n"
+    RESTART_KEYS_TEXT
+    ".\n"
+    "SIGTERM ends the agent; what is open stays in its checkpoints.\n"
     "\n"
     "Keys of the configuration. A scalar may be overridden by the environment: PICKET_MQTT_HOST for mqtt.host.\n"
     "\n";

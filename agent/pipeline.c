@@ -20,6 +20,7 @@
 #include "agent/measure.h"
 #include "agent/pages.h"
 #include "agent/readiness.h"
+#include "agent/restart_keys.h"
 #include "common/base/clock.h"
 #include "common/logging/log.h"
 
@@ -303,15 +304,6 @@ static fault_code change_measure(struct pipeline *pipeline, const struct file_co
     return FAULT_NONE;
 }
 
-static bool needs_restart(const struct agent_settings *old, const struct agent_settings *new) {
-    return !slice_equal(old->tenant, new->tenant) || !slice_equal(old->name, new->name) ||
-           !slice_equal(old->buffer.path, new->buffer.path) || old->buffer.bytes_max != new->buffer.bytes_max ||
-           old->buffer.health_percent != new->buffer.health_percent ||
-           old->buffer.windows_percent != new->buffer.windows_percent ||
-           memcmp(&old->ship, &new->ship, sizeof old->ship) != 0 ||
-           !slice_equal(old->http.address, new->http.address) || old->http.port != new->http.port;
-}
-
 static void refuse_reload(struct pipeline *pipeline, const struct fault *fault) {
     pipeline->reloads_refused++;
     snprintf(pipeline->file_error, sizeof pipeline->file_error, "file: %s", fault->text);
@@ -327,20 +319,17 @@ void pipeline_reload(struct pipeline *pipeline) {
         refuse_reload(pipeline, &fault);
         return;
     }
-    const bool restart = needs_restart(pipeline->file.settings, file.settings);
-    file.settings->tenant = arena_copy(file.arena, pipeline->file.settings->tenant);
-    file.settings->name = arena_copy(file.arena, pipeline->file.settings->name);
-    if (!file.settings->tenant.data || !file.settings->name.data || apply_log(file.settings, &fault) ||
-        change_measure(pipeline, &file, &pipeline->remote, &fault)) {
+    char keys[NOTES_BYTES];
+    if (restart_keys_keep(pipeline->file.settings, file.settings, file.arena, keys, sizeof keys, &fault) ||
+        apply_log(file.settings, &fault) || change_measure(pipeline, &file, &pipeline->remote, &fault)) {
         arena_free(file.arena);
         refuse_reload(pipeline, &fault);
         return;
     }
     struct file_config old = pipeline->file;
-    /* Who and where the agent is cannot change under its queue and its pages. */
-    if (restart)
-        LOG_WARN("agent", "restart_needed", LOG_TEXT("keys", "agent.tenant, agent.name, buffer.*, ship.*, http.*"),
-                 LOG_TEXT("instead", "the old values stay in force until then"));
+    if (keys[0])
+        LOG_WARN("agent", "restart_needed", LOG_TEXT("keys", keys),
+                 LOG_TEXT("instead", "their old values stay in force until then"));
     pipeline->file = file;
     pipeline->mqtt = mqtt_client_close(pipeline->mqtt, DRAIN_MS); /* certificates may be new in the same files */
     shipper_on_disconnected(pipeline->shipper);
