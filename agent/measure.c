@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Everything is numbered once: targets first, probes behind them; the fold, the reports and the checkpoints use these
- * numbers. Each target has an index of the selectors that want its samples, filled by the fold and by health.
- *
  * What is counted is safe in two steps. After each scrape the target's part of the fold goes to the state store, which
  * outlives kill -9. When windows are over they go to the queue together with the whole fold, in one transaction on
  * disk: whoever finds the one finds the other, so a window is stored once, and what is open is not counted twice.
@@ -11,18 +8,13 @@
  * the newest windows are worth more. */
 #include "agent/measure.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/envelope.h"
-#include "agent/window/slot.h"
+#include "agent/measure_build.h"
 #include "common/base/clock.h"
-#include "common/base/text.h"
-#include "common/logging/log.h"
 
 enum {
-    WINDOWS_PER_SEAL = 256,
     SEAL_RETRY_MS = 5000,
     SEAL_AGAIN_MS = 100, /* a window is over, but a scrape of it is in flight */
     WAIT_MS_MAX = 60 * 1000,
@@ -31,40 +23,6 @@ enum {
     INTENT_ARENA_BYTES = 4 * 1024 * 1024,
     CONFIG_ARENA_BYTES = 256 * 1024 * 1024,
     REPEAT_MS = 60 * 1000, /* a fault that repeats is logged so often */
-    ERROR_BYTES = 200,
-};
-
-struct source { /* a target or a probe */
-    slice name, url;
-    struct selector_index *index; /* targets only */
-    struct http_tls tls;
-    struct http_auth auth;
-    int64_t slot_ms;
-    char error[ERROR_BYTES];
-};
-
-struct measure {
-    struct measure_parts parts;
-    const struct agent_settings *settings;
-    struct arena *config;  /* lives as long as the measure */
-    struct arena *intents; /* of one storing */
-    struct source *sources;
-    struct target_report *reports;
-    size_t targets_count, probes_count;
-    struct sli **slis;
-    size_t slis_count;
-    struct fold *fold;
-    struct health *health;
-    struct envelope_resource *resources; /* by health check */
-    size_t checks_count;
-    struct scrape *scrape;
-    struct probe *probe;
-    struct loop_timer *seal_timer, *health_timer;
-    struct sli_window windows[WINDOWS_PER_SEAL];
-    struct queue_item items[WINDOWS_PER_SEAL];
-    struct measure_stats stats;
-    struct log_limit store_limit, count_limit, checkpoint_limit;
-    bool running;
 };
 
 static bool on_scrape_begin(void *context, size_t target, int64_t slot_ms);
@@ -73,230 +31,6 @@ static bool on_probe_begin(void *context, size_t target, int64_t slot_ms);
 static void on_probe_done(void *context, size_t target, const struct probe_result *result);
 static void on_seal_timer(void *context);
 static void on_health_timer(void *context);
-
-static void fill_access(const struct access_settings *access, struct source *source) {
-    source->tls = (struct http_tls){setting_text(access->tls_ca), setting_text(access->tls_certificate),
-                                    setting_text(access->tls_key), access->tls_insecure};
-    source->auth = (struct http_auth){setting_text(access->bearer_token), setting_text(access->bearer_token_file),
-                                      setting_text(access->username), setting_text(access->password)};
-}
-
-static int64_t target_interval_ms(const struct measure *measure, const struct target_settings *target) {
-    return target->interval_ms ? target->interval_ms : measure->settings->scrape.interval_ms;
-}
-
-static int64_t target_timeout_ms(const struct measure *measure, const struct target_settings *target) {
-    const int64_t interval_ms = target_interval_ms(measure, target);
-    const int64_t timeout_ms = target->timeout_ms ? target->timeout_ms : measure->settings->scrape.timeout_ms;
-    return timeout_ms < interval_ms ? timeout_ms : interval_ms;
-}
-
-static bool applies_here(const struct measure *measure, const struct sli_definition *definition) {
-    if (definition->kind == SLI_PROBE) return true;
-    if (definition->targets_count == 0) return measure->targets_count > 0;
-    for (size_t i = 0; i < definition->targets_count; i++)
-        for (size_t t = 0; t < measure->targets_count; t++)
-            if (slice_equal(definition->targets[i], measure->sources[t].name)) return true;
-    return false;
-}
-
-static fault_code add_sli(struct measure *measure, const struct sli_definition *definition, struct fault *reterr) {
-    const fault_code code = sli_new(definition, &measure->slis[measure->slis_count], reterr);
-    if (!code) measure->slis_count++;
-    return code;
-}
-
-static fault_code build_slis(struct measure *measure, const struct remote_definitions *remote, char *ret_notes,
-                             size_t notes_bytes, struct fault *reterr) {
-    const struct agent_settings *const settings = measure->settings;
-    measure->slis =
-        arena_alloc_array(measure->config, settings->slis.count + remote->slis_count + 1, sizeof *measure->slis);
-    if (!measure->slis) return fault_set(reterr, FAULT_LIMIT, "out of memory");
-    for (size_t i = 0; i < settings->slis.count; i++) {
-        struct sli_definition definition;
-        agent_settings_sli(&settings->slis.items[i], &definition);
-        if (add_sli(measure, &definition, reterr)) return reterr ? reterr->code : FAULT_INPUT;
-    }
-    size_t used = 0;
-    const size_t own_count = measure->slis_count;
-    for (size_t i = 0; i < remote->slis_count; i++) {
-        const struct sli_definition *const definition = &remote->slis[i];
-        bool own = false;
-        for (size_t s = 0; s < own_count; s++)
-            own |= slice_equal(sli_definition(measure->slis[s])->slo_id, definition->slo_id);
-        if (own && used + 1 < notes_bytes) {
-            const int more =
-                snprintf(ret_notes + used, notes_bytes - used, "%sSLO '%.*s' is measured as this agent's file says",
-                         used ? "; " : "", SLICE_ARG(definition->slo_id));
-            used = used + (size_t)more < notes_bytes ? used + (size_t)more : notes_bytes - 1;
-        }
-        if (own || !applies_here(measure, definition)) continue;
-        if (add_sli(measure, definition, reterr)) return reterr ? reterr->code : FAULT_INPUT;
-    }
-    return FAULT_NONE;
-}
-
-static fault_code build_sources(struct measure *measure, const struct remote_definitions *remote,
-                                struct fault *reterr) {
-    const struct agent_settings *const settings = measure->settings;
-    measure->targets_count = settings->targets.count;
-    measure->probes_count = settings->probes.count + remote->probes_count;
-    const size_t count = measure->targets_count + measure->probes_count;
-    measure->sources = arena_alloc_array(measure->config, count + 1, sizeof *measure->sources);
-    measure->reports = arena_alloc_array(measure->config, count + 1, sizeof *measure->reports);
-    if (!measure->sources || !measure->reports) return fault_set(reterr, FAULT_LIMIT, "out of memory");
-    for (size_t i = 0; i < count; i++) {
-        struct source *const source = &measure->sources[i];
-        if (i < measure->targets_count) {
-            const struct target_settings *const target = &settings->targets.items[i];
-            source->name = target->name;
-            source->url = target->url;
-            fill_access(&target->access, source);
-            source->index = selector_index_new();
-            if (!source->index) return fault_set(reterr, FAULT_LIMIT, "out of memory");
-        } else if (i < measure->targets_count + settings->probes.count) {
-            const struct probe_settings *const probe = &settings->probes.items[i - measure->targets_count];
-            source->name = probe->name;
-            source->url = probe->url.size ? probe->url : probe->tcp;
-            fill_access(&probe->access, source);
-        } else {
-            const struct remote_probe *const probe =
-                &remote->probes[i - measure->targets_count - settings->probes.count];
-            source->name = probe->name;
-            source->url = probe->endpoint;
-        }
-        measure->reports[i] = (struct target_report){.name = source->name, .error = source->error};
-    }
-    return FAULT_NONE;
-}
-
-/* When a probe is due, by its number among the probes. Those of the centre run at the file's scrape interval. */
-static void probe_times(const struct measure *measure, size_t index, int64_t *ret_interval_ms,
-                        int64_t *ret_timeout_ms) {
-    const struct agent_settings *const settings = measure->settings;
-    const bool own = index < settings->probes.count;
-    *ret_interval_ms = own ? settings->probes.items[index].interval_ms : settings->scrape.interval_ms;
-    *ret_timeout_ms = own ? settings->probes.items[index].timeout_ms : settings->scrape.timeout_ms;
-}
-
-static fault_code build_fold(struct measure *measure, struct fault *reterr) {
-    const size_t count = measure->targets_count + measure->probes_count;
-    struct fold_target *const targets = arena_alloc_array(measure->config, count + 1, sizeof *targets);
-    if (!targets) return fault_set(reterr, FAULT_LIMIT, "out of memory");
-    for (size_t i = 0; i < count; i++) {
-        targets[i] = (struct fold_target){.name = measure->sources[i].name, .probe = i >= measure->targets_count};
-        if (targets[i].probe) {
-            probe_times(measure, i - measure->targets_count, &targets[i].interval_ms, &targets[i].timeout_ms);
-        } else {
-            targets[i].interval_ms = target_interval_ms(measure, &measure->settings->targets.items[i]);
-            targets[i].timeout_ms = target_timeout_ms(measure, &measure->settings->targets.items[i]);
-        }
-        targets[i].offset_ms = slot_offset_ms(targets[i].name, targets[i].interval_ms);
-    }
-    const struct fold_settings settings = {
-        .series_max = (size_t)measure->settings->fold.series_max,
-        .series_forget_ms = measure->settings->fold.series_forget_ms,
-        .gap_windows_max = (unsigned)measure->settings->fold.gap_windows_max,
-    };
-    const fault_code code = fold_new(&settings, targets, count, (const struct sli *const *)measure->slis,
-                                     measure->slis_count, clock_wall_ms(), &measure->fold, reterr);
-    if (code) return code;
-    for (size_t i = 0; i < measure->targets_count; i++)
-        if (fold_attach(measure->fold, i, measure->sources[i].index, reterr))
-            return reterr ? reterr->code : FAULT_LIMIT;
-    return FAULT_NONE;
-}
-
-static fault_code build_health(struct measure *measure, struct fault *reterr) {
-    const struct agent_settings *const settings = measure->settings;
-    measure->checks_count = settings->health.count;
-    const size_t sources_count = measure->targets_count + measure->probes_count;
-    struct health_check *const checks = arena_alloc_array(measure->config, measure->checks_count + 1, sizeof *checks);
-    slice *const names = arena_alloc_array(measure->config, sources_count + 1, sizeof *names);
-    measure->resources = arena_alloc_array(measure->config, measure->checks_count + 1, sizeof *measure->resources);
-    if (!checks || !names || !measure->resources) return fault_set(reterr, FAULT_LIMIT, "out of memory");
-    for (size_t i = 0; i < sources_count; i++) names[i] = measure->sources[i].name;
-    for (size_t i = 0; i < measure->checks_count; i++) {
-        const struct health_settings *const check = &settings->health.items[i];
-        agent_settings_health(check, &checks[i]);
-        slice id = check->resource_id;
-        for (size_t s = 0; s < sources_count && !id.size; s++)
-            if (slice_equal(checks[i].target, names[s])) id = measure->sources[s].url;
-        measure->resources[i] = (struct envelope_resource){check->resource_type, slice_first(id, 512), checks[i].probe,
-                                                           check->heartbeat_ms};
-    }
-    const fault_code code =
-        health_new(checks, measure->checks_count, names, measure->targets_count, names + measure->targets_count,
-                   measure->probes_count, clock_wall_ms(), &measure->health, reterr);
-    if (code) return code;
-    for (size_t i = 0; i < measure->targets_count; i++) {
-        if (health_attach(measure->health, i, measure->sources[i].index, reterr))
-            return reterr ? reterr->code : FAULT_LIMIT;
-        if (selector_index_ready(measure->sources[i].index, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
-    }
-    return FAULT_NONE;
-}
-
-static fault_code build_scrapes(struct measure *measure, struct fault *reterr) {
-    const struct scrape_callbacks callbacks = {on_scrape_begin, on_scrape_done, measure};
-    fault_code code = scrape_new(measure->parts.loop, measure->parts.client, &callbacks, &measure->scrape, reterr);
-    for (size_t i = 0; i < measure->targets_count && !code; i++) {
-        const struct target_settings *const target = &measure->settings->targets.items[i];
-        const int64_t interval_ms = target_interval_ms(measure, target);
-        size_t number = 0;
-        code = scrape_add(measure->scrape,
-                          &(struct scrape_target){
-                              .name = setting_text(target->name),
-                              .url = setting_text(target->url),
-                              .interval_ms = interval_ms,
-                              .offset_ms = slot_offset_ms(target->name, interval_ms),
-                              .timeout_ms = target_timeout_ms(measure, target),
-                              .body_bytes_max = (uint64_t)(target->bytes_max ? target->bytes_max
-                                                                             : measure->settings->scrape.bytes_max),
-                              .tls = &measure->sources[i].tls,
-                              .auth = &measure->sources[i].auth,
-                              .index = measure->sources[i].index},
-                          &number, reterr);
-        assert(code || number == i);
-    }
-    return code;
-}
-
-/* A slice as a C string in the configuration's arena; NULL when there is no room. */
-static const char *config_text(struct measure *measure, slice text) {
-    return (const char *)arena_copy(measure->config, text).data;
-}
-
-static fault_code build_probes(struct measure *measure, const struct remote_definitions *remote, struct fault *reterr) {
-    const struct agent_settings *const settings = measure->settings;
-    const struct probe_callbacks callbacks = {on_probe_begin, on_probe_done, measure};
-    fault_code code = probe_new(measure->parts.loop, measure->parts.client, &callbacks, &measure->probe, reterr);
-    for (size_t i = 0; i < measure->probes_count && !code; i++) {
-        struct source *const source = &measure->sources[measure->targets_count + i];
-        const bool own = i < settings->probes.count;
-        const struct remote_probe *const asked = own ? NULL : &remote->probes[i - settings->probes.count];
-        const bool tcp = own ? settings->probes.items[i].tcp.size > 0 : asked->tcp;
-        struct probe_target target = {.name = config_text(measure, source->name),
-                                      .kind = tcp ? PROBE_TCP : PROBE_HTTP,
-                                      .status_min = own ? (int)settings->probes.items[i].status_min : asked->status_min,
-                                      .status_max = own ? (int)settings->probes.items[i].status_max : asked->status_max,
-                                      .tls = &source->tls,
-                                      .auth = &source->auth};
-        probe_times(measure, i, &target.interval_ms, &target.timeout_ms);
-        target.offset_ms = slot_offset_ms(source->name, target.interval_ms);
-        slice host = {0};
-        if (tcp && !text_host_port(source->url, &host, &target.port))
-            return fault_set(reterr, FAULT_INPUT, "probe '%.*s': '%.*s' is not host:port", SLICE_ARG(source->name),
-                             SLICE_ARG(source->url));
-        if (tcp) target.host = config_text(measure, host);
-        if (!tcp) target.url = config_text(measure, source->url);
-        if (!target.name || (tcp ? !target.host : !target.url)) return fault_set(reterr, FAULT_LIMIT, "out of memory");
-        size_t number = 0;
-        code = probe_add(measure->probe, &target, &number, reterr);
-        assert(code || number == i);
-    }
-    return code;
-}
 
 fault_code measure_new(const struct measure_parts *parts, const struct agent_settings *settings,
                        const struct remote_definitions *remote, char *ret_notes, size_t notes_bytes,
@@ -313,12 +47,10 @@ fault_code measure_new(const struct measure_parts *parts, const struct agent_set
     fault_code code = FAULT_NONE;
     if (!measure->config || !measure->intents || !measure->seal_timer || !measure->health_timer)
         code = fault_set(reterr, FAULT_LIMIT, "out of memory");
-    if (!code) code = build_sources(measure, remote, reterr);
-    if (!code) code = build_slis(measure, remote, ret_notes, notes_bytes, reterr);
-    if (!code) code = build_fold(measure, reterr);
-    if (!code) code = build_health(measure, reterr);
-    if (!code) code = build_scrapes(measure, reterr);
-    if (!code) code = build_probes(measure, remote, reterr);
+    if (!code)
+        code = measure_build(measure, remote, &(struct scrape_callbacks){on_scrape_begin, on_scrape_done, measure},
+                             &(struct probe_callbacks){on_probe_begin, on_probe_done, measure}, ret_notes, notes_bytes,
+                             reterr);
     if (code) {
         measure_free(measure);
         return fault_wrap(reterr, "measure");
@@ -399,7 +131,7 @@ static void take_over_reports(struct measure *measure, const struct measure *old
     for (size_t i = 0; i < measure->targets_count + measure->probes_count; i++) {
         for (size_t o = 0; o < old->targets_count + old->probes_count; o++) {
             if (!slice_equal(measure->sources[i].name, old->sources[o].name)) continue;
-            memcpy(measure->sources[i].error, old->sources[o].error, ERROR_BYTES);
+            memcpy(measure->sources[i].error, old->sources[o].error, MEASURE_ERROR_BYTES);
             measure->reports[i] = old->reports[o];
             measure->reports[i].name = measure->sources[i].name;
             measure->reports[i].error = measure->sources[i].error;
@@ -461,7 +193,7 @@ static struct envelope envelope_of(const struct measure *measure) {
 static bool seal_some(struct measure *measure) {
     const int64_t now_ms = clock_wall_ms();
     size_t count = 0;
-    fold_seal_begin(measure->fold, now_ms, measure->windows, WINDOWS_PER_SEAL, &count);
+    fold_seal_begin(measure->fold, now_ms, measure->windows, MEASURE_WINDOWS_PER_SEAL, &count);
     if (count == 0) return false;
     const struct envelope envelope = envelope_of(measure);
     char traceparent[TRACEPARENT_TEXT_SIZE + 1];
@@ -486,7 +218,7 @@ static bool seal_some(struct measure *measure) {
     measure->stats.store_failing = false;
     measure->stats.windows_stored += count;
     measure->parts.stored(measure->parts.context);
-    return count == WINDOWS_PER_SEAL;
+    return count == MEASURE_WINDOWS_PER_SEAL;
 }
 
 static void seal(struct measure *measure) {
@@ -604,7 +336,7 @@ static void report(struct measure *measure, size_t source, bool up, int64_t dura
     report->last_ms = clock_wall_ms();
     report->duration_ms = duration_ms;
     report->samples = samples;
-    snprintf(measure->sources[source].error, ERROR_BYTES, "%s", up ? "" : error);
+    snprintf(measure->sources[source].error, MEASURE_ERROR_BYTES, "%s", up ? "" : error);
     if (up) measure->stats.last_success_ms = clock_monotonic_ms();
     if (up && !was_up)
         LOG_INFO("agent", "target_up", LOG_SLICE("target", report->name), LOG_UINT("samples", samples),

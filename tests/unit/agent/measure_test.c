@@ -51,8 +51,7 @@ static void process_begin(struct bench *bench) {
     CHECK_OK(queue_open(&(struct queue_settings){.path = path, .bytes_max = 1 << 20}, &bench->queue, NULL, &fault));
     snprintf(path, sizeof path, "%s/state", bench->root);
     CHECK_OK(state_open(&(struct state_settings){.path = path}, &bench->state, &emptied, &fault));
-    const struct measure_parts parts = {bench->loop,  bench->client, bench->queue,
-                                        bench->state, on_stored,     bench};
+    const struct measure_parts parts = {bench->loop, bench->client, bench->queue, bench->state, on_stored, bench};
     const struct remote_definitions remote = {0};
     CHECK_OK(measure_new(&parts, &bench->settings, &remote, notes, sizeof notes, &bench->measure, &fault));
     measure_restore(bench->measure);
