@@ -14,7 +14,7 @@ struct envelope {
     slice tenant, producer, cluster_id, environment_id;
 };
 
-/* A new W3C trace context; what is stored in one go has one, so that the centre can show it together. */
+/* A new W3C trace context; what one scrape brought about has one, so that the centre can show it together. */
 void envelope_traceparent(char ret_text[TRACEPARENT_TEXT_SIZE + 1]);
 
 /* occurred_at is the window's end. In the arena. */

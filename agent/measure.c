@@ -196,14 +196,12 @@ static bool seal_some(struct measure *measure) {
     fold_seal_begin(measure->fold, now_ms, measure->windows, MEASURE_WINDOWS_PER_SEAL, &count);
     if (count == 0) return false;
     const struct envelope envelope = envelope_of(measure);
-    char traceparent[TRACEPARENT_TEXT_SIZE + 1];
-    envelope_traceparent(traceparent);
     arena_reset(measure->intents);
     struct fault fault;
     fault_code code = FAULT_NONE;
     for (size_t i = 0; i < count && !code; i++) {
         measure->items[i].class = QUEUE_WINDOWS;
-        code = envelope_window(&envelope, &measure->windows[i], traceparent, measure->intents,
+        code = envelope_window(&envelope, &measure->windows[i], measure->traceparent, measure->intents,
                                &measure->items[i].intent, &fault);
     }
     if (!code)
@@ -233,6 +231,7 @@ static void seal(struct measure *measure) {
 
 static void on_seal_timer(void *context) {
     struct measure *const measure = context;
+    envelope_traceparent(measure->traceparent);
     seal(measure);
     arm(measure);
 }
@@ -242,13 +241,11 @@ static void flush_health(struct measure *measure) {
     const struct envelope envelope = envelope_of(measure);
     size_t check = 0;
     for (int64_t now_ms; health_due(measure->health, (now_ms = clock_wall_ms()), &observation, &check);) {
-        char traceparent[TRACEPARENT_TEXT_SIZE + 1];
-        envelope_traceparent(traceparent);
         arena_reset(measure->intents);
         struct queue_item item = {.class = QUEUE_HEALTH};
         struct fault fault;
-        fault_code code = envelope_health(&envelope, &observation, &measure->resources[check], traceparent, now_ms,
-                                          measure->intents, &item.intent, &fault);
+        fault_code code = envelope_health(&envelope, &observation, &measure->resources[check], measure->traceparent,
+                                          now_ms, measure->intents, &item.intent, &fault);
         if (!code) code = queue_append(measure->parts.queue, &item, 1, NULL, now_ms, &fault);
         if (code) {
             store_failed(measure, &fault, "the observation is kept, tried again later");
@@ -266,6 +263,7 @@ static void flush_health(struct measure *measure) {
 
 static void on_health_timer(void *context) {
     struct measure *const measure = context;
+    envelope_traceparent(measure->traceparent);
     flush_health(measure);
     arm(measure);
 }
@@ -305,7 +303,9 @@ static void make_room(struct measure *measure) {
         seal(measure);
 }
 
+/* One trace holds all that an answer makes us store: the windows it ends, the checks it changes. */
 static void counted(struct measure *measure, size_t source, fault_code code, const struct fault *fault) {
+    envelope_traceparent(measure->traceparent);
     if (code) count_failed(measure, source, fault);
     if (code == FAULT_AGAIN)
         make_room(measure);

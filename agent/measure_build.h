@@ -21,8 +21,9 @@ struct measure_source { /* a target or a probe */
 struct measure {
     struct measure_parts parts;
     const struct agent_settings *settings;
-    struct arena *config;  /* lives as long as the measure */
-    struct arena *intents; /* of one storing */
+    struct arena *config;                        /* lives as long as the measure */
+    struct arena *intents;                       /* of one storing */
+    char traceparent[TRACEPARENT_TEXT_SIZE + 1]; /* of the answer or the timer that is being handled */
     struct measure_source *sources;
     struct target_report *reports;
     size_t targets_count, probes_count;
