@@ -200,6 +200,10 @@ fault_code exposition_end(struct exposition *exposition, struct fault *reterr) {
         exposition->carry_size = 0;
         const fault_code code = exposition_take_line(exposition, text, reterr);
         if (code) return code;
+        if (exposition->line.format == EXPOSITION_TEXT)
+            return fault_set(reterr, FAULT_INPUT,
+                             "line %llu: expected a newline at its end, found the end: the answer was cut short",
+                             (unsigned long long)exposition->stats.lines);
     }
     if (exposition->line.format == EXPOSITION_OPENMETRICS && !exposition->ended)
         return fault_set(reterr, FAULT_INPUT, "line %llu: expected '# EOF', found the end: the answer was cut short",

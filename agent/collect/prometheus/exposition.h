@@ -54,7 +54,8 @@ void exposition_begin(struct exposition *exposition, enum exposition_format form
  * or label set that is too long. After a fault the scrape is broken: only exposition_begin helps. */
 fault_code exposition_feed(struct exposition *exposition, slice piece, struct fault *reterr) MUST_CHECK;
 
-/* The input is over: takes a last line without newline (text), demands `# EOF` (OpenMetrics). */
+/* The input is over. Text demands a newline at the end of the last line, as its format has it: of an answer that was cut
+ * inside a number the number would be taken as it came, and count as a reset. OpenMetrics demands `# EOF`. */
 fault_code exposition_end(struct exposition *exposition, struct fault *reterr) MUST_CHECK;
 
 void exposition_stats(const struct exposition *exposition, struct exposition_stats *ret_stats);

@@ -230,7 +230,7 @@ static void slow_parse(slice text, bool open, struct result *ret) {
         } else if (open) {
             return;
         }
-        take(&s, '\n');
+        if (!take(&s, '\n') && !open) return; /* text ends in a newline */
     }
     ret->taken = !open || ended;
 }

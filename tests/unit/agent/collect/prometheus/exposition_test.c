@@ -93,7 +93,7 @@ static void text_lines_are_read_as_the_reference_reads_them(void **state) {
     accepts(EXPOSITION_TEXT, "a{x=\"1\" y=\"2\"} 1 \n", "a[x=1][y=2] 1\n");
     accepts(EXPOSITION_TEXT, "a{x=\"1\"}7\n", "a[x=1] 7\n");
     accepts(EXPOSITION_TEXT, "\n \n  a\t1 1234567890123 \n#\n# TYPE x\n#HELP\n", "a 1\n");
-    accepts(EXPOSITION_TEXT, "a 1\nskip 2\na 3", "a 1\na 3\n");
+    accepts(EXPOSITION_TEXT, "a 1\nskip 2\na 3\n", "a 1\na 3\n");
     accepts(EXPOSITION_TEXT, "a{x=\"\\\"q\\\" \\\\ \\n \\d\"} 1\n", "a[x=\"q\" \\ \n \\d] 1\n");
     accepts(EXPOSITION_TEXT, "{\"my.metric\",\"a.b\"=\"c\"} 1\n{\"skip.it\"} 2\n{d=\"e\",\"x\"} 3\n",
             "my.metric[a.b=c] 1\nx[d=e] 3\n");
@@ -124,6 +124,14 @@ static void text_lines_that_are_wrong_are_refused_with_their_place(void **state)
     text_refuses("a{,x=\"1\"} 1\n", "expected a label name");
     text_refuses("a{x=\"1\",,} 1\n", "expected a label name");
     refuses(EXPOSITION_TEXT, slice_of("a\0 1\n", 5), FAULT_INPUT, "byte 0x00");
+}
+
+/* An exporter that is killed while it answers without a length ends its answer like one that is done. */
+static void a_last_line_without_its_newline_was_cut_short(void **state) {
+    text_refuses("a 1\na 12", "line 2: expected a newline at its end, found the end: the answer was cut short");
+    text_refuses("a 1\nskip 12", "line 2: expected a newline");
+    text_refuses("# TYP", "line 1: expected a newline");
+    accepts(EXPOSITION_OPENMETRICS, "a 1\n# EOF", "a 1\n");
 }
 
 static void a_nul_in_a_label_value_is_legal(void **state) {
@@ -336,6 +344,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_lines_are_read_as_the_reference_reads_them),
         cmocka_unit_test(text_lines_that_are_wrong_are_refused_with_their_place),
+        cmocka_unit_test(a_last_line_without_its_newline_was_cut_short),
         cmocka_unit_test(a_nul_in_a_label_value_is_legal),
         cmocka_unit_test(skipped_lines_are_counted_and_not_looked_at),
         cmocka_unit_test(a_name_is_looked_up_once_per_run_of_lines),
