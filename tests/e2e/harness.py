@@ -17,6 +17,7 @@ import urllib.request
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PICKET_BIN", TOP / "build/dev/bin"))
 TENANT, AGENT, AGGREGATOR, READER = "demo", "edge-1", "picket-aggregator", "demo/reader"
+INTEGRATION = f"{TENANT}/integration"
 SANITIZER = re.compile(r"\w+Sanitizer: .*|.*: runtime error: .*")
 CORE = "ameide_core_proto.sre.core.v1."
 EDGE = "ameide_core_proto.sre.edge.v1."
@@ -202,7 +203,7 @@ class Place:
         self.programs, self.closers = [], []
         self.mqtt_port, self.http_port, self.agent_port = free_port(), free_port(), free_port()
         for words in (("server", "broker"), ("client", "aggregator", AGGREGATOR), ("client", AGENT, f"{TENANT}/{AGENT}"),
-                      ("client", "reader", READER)):
+                      ("client", "reader", READER), ("client", "integration", INTEGRATION)):
             self.certify(self.pki, *words)
         self._configure_broker()
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
@@ -251,6 +252,8 @@ class Place:
         (self.folder / "mosquitto").mkdir()
         self._fill("platforms/mosquitto/mosquitto.conf.in", "mosquitto.conf")
         self._fill("platforms/mosquitto/acl.in", "acl")
+        with open(self.folder / "acl", "a", encoding="utf-8") as acl:  # as its comment says
+            acl.write(f"\nuser {INTEGRATION}\ntopic write sre.domain.intents.v1/{INTEGRATION}\n")
 
     def _configure_aggregator(self):
         (self.folder / "aggregator").mkdir()

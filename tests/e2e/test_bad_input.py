@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from generator import SLIS, Generator
-from harness import AGENT, BIN, CORE, TENANT, ApiError, Place, eventually
+from harness import AGENT, BIN, CORE, INTEGRATION, TENANT, ApiError, Place, eventually
 
 WINDOW = 1
 
@@ -52,7 +52,7 @@ def field(number, value):
     return varint(number << 3 | 2) + varint(len(value)) + value
 
 
-def intent(tenant=TENANT, producer=f"{TENANT}/{AGENT}", slo_id="requests", start=None, **override):
+def intent(tenant=TENANT, producer=INTEGRATION, slo_id="requests", start=None, **override):
     """One SreDomainIntent with a RecordSLIWindowRequested, by hand."""
     start = int(time.time()) - 3600 if start is None else start
     meta = (field(1, str(uuid.uuid4())) + field(2, tenant) + field(3, field(1, int(time.time()))) + field(4, producer) + field(7, 1))
@@ -72,22 +72,22 @@ def known(place):
     return {int(one["rejectionId"]) for one in place.rejections()}
 
 
-TOPIC = f"sre.domain.intents.v1/{TENANT}/{AGENT}"
+TOPIC = f"sre.domain.intents.v1/{INTEGRATION}"
 
 
 def test_malformed_protobuf_is_kept_and_counted(place):
     before, counted = known(place), place.metric("picket_journal_refused_total")
-    code, said = place.publish(AGENT, TOPIC, b"\xff\xff\xff this is no protobuf")
+    code, said = place.publish("integration", TOPIC, b"\xff\xff\xff this is no protobuf")
     assert code == 0, said
     one = rejected(place, "input", before)[0]
-    assert AGENT in one["producer"] and one["reason"], one
+    assert one["producer"] in INTEGRATION and one["reason"], one
     assert place.metric("picket_journal_refused_total") > counted
     goes_on(place)
 
 
 def test_another_tenant_in_the_envelope_is_refused(place):
     before = known(place)
-    code, said = place.publish(AGENT, TOPIC, intent(tenant="other"))
+    code, said = place.publish("integration", TOPIC, intent(tenant="other"))
     assert code == 0, said
     one = rejected(place, "tenant", before)[0]
     assert "other" in one["reason"], one
@@ -96,14 +96,14 @@ def test_another_tenant_in_the_envelope_is_refused(place):
 
 def test_an_unknown_slo_is_rejected_with_its_name(place):
     before = known(place)
-    code, said = place.publish(AGENT, TOPIC, intent(slo_id="never-created"))
+    code, said = place.publish("integration", TOPIC, intent(slo_id="never-created"))
     assert code == 0, said
     assert "never-created" in rejected(place, "never-created", before)[0]["reason"]
     goes_on(place)
 
 
 def test_an_oversize_message_does_not_stop_the_line(place):
-    code, said = place.publish(AGENT, TOPIC, b"\0" * (1024 * 1024 + 4096))
+    code, said = place.publish("integration", TOPIC, b"\0" * (1024 * 1024 + 4096))
     # The broker's bound comes first; where it lets it pass, the aggregator's does.
     assert code != 0 or known(place), said
     goes_on(place)
@@ -118,7 +118,7 @@ def test_a_malformed_batch_is_refused_and_the_agents_own_go_on(place):
 
 
 def test_a_rejection_can_be_read_by_picketctl(place):
-    place.publish(AGENT, TOPIC, intent(slo_id="seen-by-ctl"))
+    place.publish("integration", TOPIC, intent(slo_id="seen-by-ctl"))
     eventually("it is in the list", lambda: "seen-by-ctl" in place.ctl("get", "rejections").stdout, 15)
 
 
@@ -165,7 +165,7 @@ def test_another_tenants_token_sees_nothing_of_ours(place):
     ("SLOService/GetSLO", {"sloId": "no-such"}, "not_found", "no-such"),
     ("SLOService/GetSLO", {"slo": "x"}, "invalid_argument", "slo"),
     ("SLOService/CreateSLO", {"command": {"name": "x", "target": 101, "window": "SLO_WINDOW_7D"}}, "invalid_argument", "target"),
-    ("SLOService/Nothing", {}, "not_found", "/openapi.json"),
+    ("SLOService/Nothing", {}, "unimplemented", "/openapi.json"),
 ])
 def test_a_wrong_request_is_refused_by_name(place, method, request_json, code, part):
     with pytest.raises(ApiError) as refused:

@@ -93,7 +93,7 @@ def broker(tmp_path_factory):
     running.close()
 
 
-OWN_TOPICS = ["sre.edge.intents.v1/{}", "sre.edge.status.v1/{}", "sre.edge.replies.v1/{}", "sre.domain.intents.v1/{}"]
+OWN_TOPICS = ["sre.edge.intents.v1/{}", "sre.edge.status.v1/{}", "sre.edge.replies.v1/{}"]
 ITS_ANSWERS = ["sre.edge.acks.v1/{}", "sre.edge.config.v1/{}", "sre.edge.requests.v1/{}"]
 
 
@@ -108,6 +108,12 @@ def test_an_agent_cannot_speak_as_another(broker, topic, victim):
     refused = broker.publish("edge-2", topic.format(victim), "forged")
     assert "Not authorized" in refused.stdout + refused.stderr
     refused = broker.publish("other", topic.format(victim), "forged")
+    assert "Not authorized" in refused.stdout + refused.stderr
+
+
+def test_an_agent_cannot_command_as_an_integration(broker):
+    """What comes there may change an SLO; an agent measures it."""
+    refused = broker.publish("edge-1", "sre.domain.intents.v1/demo/edge-1", "forged")
     assert "Not authorized" in refused.stdout + refused.stderr
 
 
