@@ -7,11 +7,12 @@
 #include "aggregator/domain/slo.h"
 
 #include "aggregator/domain/domain_list.h"
+#include "common/base/text.h"
 
 #include <assert.h>
 #include <math.h>
 
-enum { HOUR_MS = 3600 * 1000 };
+enum { HOUR_MS = 3600 * 1000, SLO_PROBE_LATENCY_S_MAX = 300 };
 
 static const int rolling_days[SLO_ROLLING] = {7, 28, 30};
 static const SLOWindow rolling_windows[SLO_ROLLING] = {SLO_WINDOW_7D, SLO_WINDOW_28D, SLO_WINDOW_30D};
@@ -173,7 +174,28 @@ void slo_state_init(struct slo_state *slo, const SLO *stored) {
 
 /* ---- definition ---- */
 
+/* Agents refuse the same; here it is said to whoever asks. */
+static fault_code probe_check(const ProbeSLI *probe, struct fault *reterr) {
+    slice host;
+    uint16_t port;
+    if (probe->kind == PROBE_KIND_TCP && !text_host_port(probe->endpoint, &host, &port))
+        return fault_set(reterr, FAULT_INPUT, "sli_spec.probe.endpoint: '%.*s' is not host:port",
+                         SLICE_ARG(slice_first(probe->endpoint, 100)));
+    if (probe->kind == PROBE_KIND_HTTP && !text_is_http_url(probe->endpoint))
+        return fault_set(reterr, FAULT_INPUT, "sli_spec.probe.endpoint: '%.*s' does not begin with http:// or https://",
+                         SLICE_ARG(slice_first(probe->endpoint, 100)));
+    if (probe->status_min > probe->status_max)
+        return fault_set(reterr, FAULT_INPUT, "sli_spec.probe: status_min (%d) is over status_max (%d)",
+                         (int)probe->status_min, (int)probe->status_max);
+    if (probe->has_latency_max && (probe->latency_max.seconds < 0 || probe->latency_max.nanos < 0 ||
+                                   probe->latency_max.seconds > SLO_PROBE_LATENCY_S_MAX))
+        return fault_set(reterr, FAULT_INPUT, "sli_spec.probe.latency_max: must be from 0 s to %d s",
+                         SLO_PROBE_LATENCY_S_MAX);
+    return FAULT_NONE;
+}
+
 static fault_code spec_check(const SLISpec *spec, struct fault *reterr) {
+    if (spec->which_kind == SLISpec_probe_tag) return probe_check(&spec->kind.probe, reterr);
     if (spec->which_kind != SLISpec_counter_ratio_tag) return FAULT_NONE; /* the others are checked field by field */
     const CounterRatioSLI *ratio = &spec->kind.counter_ratio;
     const bool good = ratio->good_selector.size, bad = ratio->bad_selector.size, total = ratio->total_selector.size;

@@ -373,6 +373,31 @@ TEST(a_counter_ratio_needs_two_of_its_three_selectors) {
     }
 }
 
+TEST(a_probe_that_no_agent_could_make_is_refused) {
+    static const struct {
+        ProbeSLI probe;
+        const char *words;
+    } rows[] = {
+        {{.kind = PROBE_KIND_TCP, .endpoint = SLICE_LIT("zzz")}, "'zzz' is not host:port"},
+        {{.kind = PROBE_KIND_HTTP, .endpoint = SLICE_LIT("file:///etc/passwd")}, "http://"},
+        {{.kind = PROBE_KIND_HTTP, .endpoint = SLICE_LIT("http://x/"), .status_min = 500, .status_max = 200},
+         "status_min (500)"},
+        {{.kind = PROBE_KIND_HTTP, .endpoint = SLICE_LIT("http://x/"), .has_latency_max = true, .latency_max = {-5, 0}},
+         "latency_max"},
+        {{.kind = PROBE_KIND_TCP, .endpoint = SLICE_LIT("[::1]:443")}, NULL},
+        {{.kind = PROBE_KIND_HTTP, .endpoint = SLICE_LIT("https://x/")}, NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct world *w = world_new(AGGREGATE_SLO, SLICE_LIT("x"));
+        CreateSLORequested *create = &world_intent(w, SreDomainIntent_create_slo_tag)->intent.create_slo;
+        create->sli_spec.which_kind = SLISpec_probe_tag;
+        create->sli_spec.kind.probe = rows[i].probe;
+        CHECK_FAULT(world_give(w), rows[i].words ? FAULT_INPUT : FAULT_NONE);
+        if (rows[i].words) assert_non_null(strstr(w->fault.text, rows[i].words));
+        world_free(w);
+    }
+}
+
 TEST(what_is_stored_is_what_is_loaded) {
     struct world *w = slo(90, SLO_WINDOW_7D);
     assert_int_equal(record(w, NOW_S - 60, 0, 100, 1), FAULT_NONE);
@@ -411,6 +436,7 @@ int main(void) {
         cmocka_unit_test(a_stricter_target_exhausts_and_a_looser_one_takes_it_back),
         cmocka_unit_test(an_slo_is_created_once_and_updated_when_it_is_there),
         cmocka_unit_test(a_counter_ratio_needs_two_of_its_three_selectors),
+        cmocka_unit_test(a_probe_that_no_agent_could_make_is_refused),
         cmocka_unit_test(what_is_stored_is_what_is_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
