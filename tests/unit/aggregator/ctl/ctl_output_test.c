@@ -74,6 +74,22 @@ TEST(table_aligns_and_says_unknown) {
     arena_free(arena);
 }
 
+TEST(a_budget_that_nothing_was_measured_for_is_neither_full_nor_spent) {
+    static const char json[] = "{\"points\":[{\"at\":\"2026-01-31T09:00:00Z\",\"unknown\":true},"
+                               "{\"at\":\"2026-01-31T10:00:00Z\",\"unknown\":true,\"budgetRemaining\":80.0},"
+                               "{\"at\":\"2026-01-31T11:00:00Z\",\"total\":\"9\"}]}";
+    struct arena *arena = arena_new(65536, 1 << 24);
+    struct text text = text_begin(arena);
+    slice page;
+    assert_int_equal(ctl_table_add(&text, ctl_resource_find("burndown"), tree(json, arena), 0, 0, arena), 3);
+    assert_int_equal(text_end(&text, "table", &page, NULL), FAULT_NONE);
+    const char *const table = (const char *)page.data;
+    assert_non_null(strstr(table, "09:00:00Z            -"));
+    assert_non_null(strstr(table, "10:00:00Z          80%"));
+    assert_non_null(strstr(table, "11:00:00Z           0%")); /* measured, and all spent */
+    arena_free(arena);
+}
+
 TEST(points_of_each_series_are_rows) {
     static const char json[] =
         "{\"series\":[{\"clusterId\":\"c1\",\"agent\":\"e1\",\"points\":[{\"at\":\"2026-01-31T09:30:00Z\","
@@ -179,6 +195,7 @@ int main(void) {
         cmocka_unit_test(json_becomes_yaml_and_reads_back_as_the_same),
         cmocka_unit_test(yaml_numbers_that_json_does_not_know_stay_text),
         cmocka_unit_test(table_aligns_and_says_unknown),
+        cmocka_unit_test(a_budget_that_nothing_was_measured_for_is_neither_full_nor_spent),
         cmocka_unit_test(points_of_each_series_are_rows),
         cmocka_unit_test(events_come_out_whole_whatever_the_pieces),
         cmocka_unit_test(event_that_is_too_large_is_counted_and_the_next_is_read),
