@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The only file that knows Paho. Paho's two threads call back with its one big mutex held; a publish from the loop
- * takes that same mutex. So a callback never waits for the loop: it puts what happened into one of two lists and
- * wakes the loop. Results (acks, connection) are bounded by the window. Messages are bounded by asking the relay to
- * stop reading from the broker when many wait here; what is under way in socket buffers still comes, nothing is lost.
+ * takes that same mutex. So a callback never waits for the loop: it puts what happened into the inbox (mqtt_inbox.c).
  *
  * Every connection gets a new Paho handle, and the old one is destroyed after the new one was made: Paho then has no
  * publications of a former connection to send again (our caller's store is the only queue), and its threads, which
@@ -11,16 +9,15 @@
 #include "common/net/mqtt_client.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <MQTTAsync.h>
 
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/base/uuid.h"
+#include "common/net/mqtt_inbox.h"
 #include "common/net/mqtt_reason.h"
 #include "common/net/paho_lean.h"
 #include "common/net/tls_relay.h"
@@ -30,26 +27,16 @@ enum {
     SUBSCRIPTIONS_MAX = 32,
     PROPERTIES_OUT_MAX = 32,
     PACKET_BYTES_MAX = LIMIT_MESSAGE_BYTES + 128 * 1024, /* with topic and properties; told to the broker */
-    MESSAGES_WAITING_MAX = 1024,                         /* then the relay pauses, until half of it is gone */
-    MESSAGE_BYTES_WAITING_MAX = 2 * LIMIT_MESSAGE_BYTES,
-    EVENTS_PER_TURN = 256, /* then the loop gets to its other work */
-    DISCONNECTED_REASON_NONE = -1,
+    EVENTS_PER_TURN = 256,                               /* then the loop gets to its other work */
 };
 
 enum client_state { CLIENT_WAITS, CLIENT_CONNECTS, CLIENT_SUBSCRIBES, CLIENT_CONNECTED };
 
+/* reason: an MQTT 5 reason code, or a negative Paho code. */
 enum event_kind { EVENT_PUBLISHED, EVENT_CONNECTED, EVENT_FAILED, EVENT_LOST, EVENT_SUBSCRIBED, EVENT_KIND_MAX_ };
 
-/* What Paho's threads tell the loop. Embedded where it can happen once only: nothing is allocated to report. */
-struct event {
-    struct event *next;
-    enum event_kind kind;
-    bool queued;
-    int reason; /* MQTT 5 reason code, or a negative Paho code */
-};
-
 struct slot { /* one publication in flight; its event comes first */
-    struct event event;
+    struct mqtt_event event;
     struct mqtt_client *client;
     struct slot *next_free;
     uint64_t token;
@@ -58,17 +45,10 @@ struct slot { /* one publication in flight; its event comes first */
 };
 
 struct subscription {
-    struct event event;
+    struct mqtt_event event;
     struct mqtt_client *client;
     char *topic;
     bool granted;
-};
-
-struct waiting_message {
-    struct waiting_message *next;
-    MQTTAsync_message *message;
-    char *topic;
-    size_t topic_bytes;
 };
 
 struct mqtt_client {
@@ -89,124 +69,77 @@ struct mqtt_client {
     struct slot *slots, *free_slots;
     struct subscription subscriptions[SUBSCRIPTIONS_MAX];
     size_t subscriptions_count, subscriptions_granted;
-    struct event *batch; /* taken from the list, being handled */
-
-    pthread_mutex_t lock; /* the members below: shared with Paho's threads */
-    pthread_cond_t arrived;
-    struct event *events, **events_end;
-    struct waiting_message *messages, **messages_end;
-    size_t messages_waiting, message_bytes_waiting;
-    bool paused;
-    struct event connect_event, lost_event;
-    bool connack_session_present;
-    unsigned connack_receive_max, connack_packet_bytes_max;
-    int disconnect_reason; /* from the broker's DISCONNECT */
-    char disconnect_text[160];
+    struct mqtt_inbox *inbox;
+    struct mqtt_event connect_event, lost_event;
 };
 
 /* ---- Paho's threads ---- */
 
-static void event_put(struct mqtt_client *client, struct event *event, enum event_kind kind, int reason) {
-    pthread_mutex_lock(&client->lock);
-    const bool first = client->events == NULL && client->messages == NULL;
-    if (!event->queued) { /* an end of the connection can be told twice; once is enough */
-        event->kind = kind;
-        event->reason = reason;
-        event->next = NULL;
-        event->queued = true;
-        *client->events_end = event;
-        client->events_end = &event->next;
-        pthread_cond_signal(&client->arrived);
-    }
-    pthread_mutex_unlock(&client->lock);
-    if (first) loop_wake(client->waker);
-}
-
 static void paho_connected(void *context, MQTTAsync_successData5 *data) {
     struct mqtt_client *client = context;
     MQTTProperties *properties = &data->properties;
-    pthread_mutex_lock(&client->lock);
-    client->connack_session_present = data->alt.connect.sessionPresent != 0;
-    client->connack_receive_max =
-        MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
-            ? (unsigned)MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
-            : 65535; /* MQTT 5.0 section 3.2.2.3.3 */
-    client->connack_packet_bytes_max =
-        MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)
-            ? (unsigned)MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)
-            : 0;
-    pthread_mutex_unlock(&client->lock);
-    event_put(client, &client->connect_event, EVENT_CONNECTED, 0);
+    const struct mqtt_connack connack = {
+        .session_present = data->alt.connect.sessionPresent != 0,
+        .receive_max = MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
+                           ? (unsigned)MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM)
+                           : 65535, /* MQTT 5.0 section 3.2.2.3.3 */
+        .packet_bytes_max =
+            MQTTProperties_hasProperty(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)
+                ? (unsigned)MQTTProperties_getNumericValue(properties, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE)
+                : 0,
+    };
+    mqtt_inbox_put_connack(client->inbox, &connack);
+    mqtt_inbox_put(client->inbox, &client->connect_event, EVENT_CONNECTED, 0);
 }
 
 static void paho_connect_failed(void *context, MQTTAsync_failureData5 *data) {
     struct mqtt_client *client = context;
-    event_put(client, &client->connect_event, EVENT_FAILED, data->code > 0 ? data->code : (int)data->reasonCode);
+    mqtt_inbox_put(client->inbox, &client->connect_event, EVENT_FAILED,
+                   data->code > 0 ? data->code : (int)data->reasonCode);
 }
 
 static void paho_connection_lost(void *context, char *cause) {
     struct mqtt_client *client = context;
-    event_put(client, &client->lost_event, EVENT_LOST, 0);
+    mqtt_inbox_put(client->inbox, &client->lost_event, EVENT_LOST, 0);
 }
 
 static void paho_disconnected(void *context, MQTTProperties *properties, enum MQTTReasonCodes reason) {
     struct mqtt_client *client = context;
     const MQTTProperty *text = MQTTProperties_getProperty(properties, MQTTPROPERTY_CODE_REASON_STRING);
-    pthread_mutex_lock(&client->lock);
-    client->disconnect_reason = (int)reason;
-    client->disconnect_text[0] = '\0';
-    if (text)
-        snprintf(client->disconnect_text, sizeof client->disconnect_text, "%.*s", text->value.data.len,
-                 text->value.data.data);
-    pthread_mutex_unlock(&client->lock);
-    event_put(client, &client->lost_event, EVENT_LOST, 0); /* Paho does not call connectionLost as well */
+    mqtt_inbox_put_goodbye(client->inbox, (int)reason, text ? text->value.data.data : NULL,
+                           text && text->value.data.len > 0 ? (size_t)text->value.data.len : 0);
+    mqtt_inbox_put(client->inbox, &client->lost_event, EVENT_LOST, 0); /* Paho does not call connectionLost as well */
 }
 
 static void paho_published(void *context, MQTTAsync_successData5 *data) {
     struct slot *slot = context;
-    event_put(slot->client, &slot->event, EVENT_PUBLISHED, 0);
+    mqtt_inbox_put(slot->client->inbox, &slot->event, EVENT_PUBLISHED, 0);
 }
 
 /* reasonCode is not set in every failure of Paho's own; then code is negative. */
 static void paho_publish_failed(void *context, MQTTAsync_failureData5 *data) {
     struct slot *slot = context;
-    event_put(slot->client, &slot->event, EVENT_PUBLISHED, data->code != 0 ? data->code : (int)data->reasonCode);
+    mqtt_inbox_put(slot->client->inbox, &slot->event, EVENT_PUBLISHED,
+                   data->code != 0 ? data->code : (int)data->reasonCode);
 }
 
 static void paho_subscribed(void *context, MQTTAsync_successData5 *data) {
     struct subscription *subscription = context;
-    event_put(subscription->client, &subscription->event, EVENT_SUBSCRIBED, 0);
+    mqtt_inbox_put(subscription->client->inbox, &subscription->event, EVENT_SUBSCRIBED, 0);
 }
 
 static void paho_subscribe_failed(void *context, MQTTAsync_failureData5 *data) {
     struct subscription *subscription = context;
-    event_put(subscription->client, &subscription->event, EVENT_SUBSCRIBED,
-              data->code != 0 ? data->code : (int)data->reasonCode);
+    mqtt_inbox_put(subscription->client->inbox, &subscription->event, EVENT_SUBSCRIBED,
+                   data->code != 0 ? data->code : (int)data->reasonCode);
 }
 
 /* Takes the message over as it is; Paho sends PUBACK after we return 1. */
 static int paho_message_arrived(void *context, char *topic, int topic_bytes, MQTTAsync_message *message) {
     struct mqtt_client *client = context;
-    struct waiting_message *waiting = malloc(sizeof *waiting);
-    if (!waiting) return 0; /* Paho keeps it and asks again */
-    waiting->next = NULL;
-    waiting->message = message;
-    waiting->topic = topic;
-    waiting->topic_bytes = topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic);
-    pthread_mutex_lock(&client->lock);
-    const bool first = client->events == NULL && client->messages == NULL;
-    *client->messages_end = waiting;
-    client->messages_end = &waiting->next;
-    client->messages_waiting++;
-    client->message_bytes_waiting += (size_t)message->payloadlen;
-    if (!client->paused && (client->messages_waiting >= MESSAGES_WAITING_MAX ||
-                            client->message_bytes_waiting >= MESSAGE_BYTES_WAITING_MAX)) {
-        client->paused = true;
-        tls_relay_pause(client->relay, true);
-    }
-    pthread_mutex_unlock(&client->lock);
-    if (first) loop_wake(client->waker);
-    return 1;
+    const size_t bytes = topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic);
+    /* 0: Paho keeps it and asks again. */
+    return mqtt_inbox_put_message(client->inbox, message, (size_t)message->payloadlen, topic, bytes);
 }
 
 /* ---- opening ---- */
@@ -228,15 +161,6 @@ fault_code mqtt_client_open(struct loop *loop, const struct mqtt_settings *setti
     if (!client) return fault_set(reterr, FAULT_SYSTEM, "MQTT: out of memory");
     client->loop = loop;
     client->callbacks = *callbacks;
-    client->events_end = &client->events;
-    client->messages_end = &client->messages;
-    client->disconnect_reason = DISCONNECTED_REASON_NONE;
-    pthread_mutex_init(&client->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&client->arrived, &attributes);
-    pthread_condattr_destroy(&attributes);
     if (!settings_copy(client, settings)) {
         code = fault_set(reterr, FAULT_SYSTEM, "MQTT: out of memory");
     } else {
@@ -340,6 +264,8 @@ static fault_code parts_make(struct mqtt_client *client, const struct mqtt_setti
     (void)unsetenv("https_proxy");
     fault_code code = tls_relay_open(&relay, &client->relay, reterr);
     if (code == FAULT_NONE) code = loop_waker_new(client->loop, client_woken, client, &client->waker, reterr);
+    if (code == FAULT_NONE && !(client->inbox = mqtt_inbox_new(client->waker, client->relay)))
+        code = fault_set(reterr, FAULT_SYSTEM, "out of memory");
     if (code == FAULT_NONE && !(client->timer = loop_timer_new(client->loop, timer_fired, client)))
         code = fault_set(reterr, FAULT_SYSTEM, "out of memory");
     if (code == FAULT_NONE) code = paho_renew(client, reterr);
@@ -374,8 +300,7 @@ static void client_free(struct mqtt_client *client) {
     (void)tls_relay_close(client->relay);
     (void)loop_timer_free(client->timer);
     (void)loop_waker_free(client->waker);
-    pthread_cond_destroy(&client->arrived);
-    pthread_mutex_destroy(&client->lock);
+    (void)mqtt_inbox_free(client->inbox);
     for (size_t i = 0; i < SUBSCRIPTIONS_MAX; i++) free(client->subscriptions[i].topic);
     free(client->slots);
     free((char *)client->settings.host);
@@ -392,7 +317,6 @@ static void client_free(struct mqtt_client *client) {
 
 static void connect_begin(struct mqtt_client *client);
 static void connection_end(struct mqtt_client *client, const struct fault *reason);
-static void events_drop(struct mqtt_client *client);
 static MQTTProperty property_number(enum MQTTPropertyCodes identifier, unsigned value);
 static MQTTProperty property_text(enum MQTTPropertyCodes identifier, const void *data, size_t size);
 
@@ -472,52 +396,29 @@ static MQTTProperty property_text(enum MQTTPropertyCodes identifier, const void 
 
 /* ---- on the loop: what Paho told ---- */
 
-static void event_handle(struct mqtt_client *client, struct event *event);
+static void event_handle(struct mqtt_client *client, struct mqtt_event *event);
 static void subscribe_all(struct mqtt_client *client);
 static void connection_ready(struct mqtt_client *client);
 static void published_handle(struct mqtt_client *client, struct slot *slot, int reason);
-static void message_hand_over(struct mqtt_client *client, const struct waiting_message *waiting);
+static void message_hand_over(struct mqtt_client *client, const struct mqtt_waiting *waiting);
 
 /* True when there was something. */
 static bool events_handle(struct mqtt_client *client) {
-    pthread_mutex_lock(&client->lock);
-    client->batch = client->events;
-    client->events = NULL;
-    client->events_end = &client->events;
-    pthread_mutex_unlock(&client->lock);
-    const bool some = client->batch != NULL;
-    while (client->batch) { /* connection_end empties it */
-        struct event *event = client->batch;
-        client->batch = event->next;
-        pthread_mutex_lock(&client->lock);
-        event->queued = false;
-        pthread_mutex_unlock(&client->lock);
+    const bool some = mqtt_inbox_take_batch(client->inbox);
+    for (struct mqtt_event *event; (event = mqtt_inbox_next(client->inbox));) /* connection_end empties it */
         event_handle(client, event);
-    }
     return some;
 }
 
 static bool messages_handle(struct mqtt_client *client, unsigned messages_max) {
     bool some = false;
     for (unsigned i = 0; i < messages_max; i++) {
-        pthread_mutex_lock(&client->lock);
-        struct waiting_message *waiting = client->messages;
-        if (waiting) {
-            client->messages = waiting->next;
-            if (!client->messages) client->messages_end = &client->messages;
-            client->messages_waiting--;
-            client->message_bytes_waiting -= (size_t)waiting->message->payloadlen;
-            if (client->paused && client->messages_waiting <= MESSAGES_WAITING_MAX / 2 &&
-                client->message_bytes_waiting <= MESSAGE_BYTES_WAITING_MAX / 2) {
-                client->paused = false;
-                tls_relay_pause(client->relay, false);
-            }
-        }
-        pthread_mutex_unlock(&client->lock);
+        struct mqtt_waiting *waiting = mqtt_inbox_next_message(client->inbox);
         if (!waiting) return some;
         some = true;
         message_hand_over(client, waiting);
-        MQTTAsync_freeMessage(&waiting->message);
+        MQTTAsync_message *message = waiting->message;
+        MQTTAsync_freeMessage(&message);
         MQTTAsync_free(waiting->topic);
         free(waiting);
     }
@@ -528,15 +429,12 @@ static void client_woken(void *context) {
     struct mqtt_client *client = context;
     (void)events_handle(client);
     (void)messages_handle(client, EVENTS_PER_TURN);
-    pthread_mutex_lock(&client->lock);
-    const bool more = client->events || client->messages;
-    pthread_mutex_unlock(&client->lock);
-    if (more) loop_wake(client->waker);
+    if (mqtt_inbox_holds_some(client->inbox)) loop_wake(client->waker);
 }
 
-static void event_handle(struct mqtt_client *client, struct event *event) {
+static void event_handle(struct mqtt_client *client, struct mqtt_event *event) {
     struct fault fault = {0};
-    switch (event->kind) {
+    switch ((enum event_kind)event->kind) {
     case EVENT_PUBLISHED: published_handle(client, (struct slot *)event, event->reason); return;
     case EVENT_CONNECTED: subscribe_all(client); return;
     case EVENT_FAILED:
@@ -566,12 +464,12 @@ static void event_handle(struct mqtt_client *client, struct event *event) {
 }
 
 static void subscribe_all(struct mqtt_client *client) {
-    pthread_mutex_lock(&client->lock);
-    client->session_present = client->connack_session_present;
-    const unsigned receive_max = client->connack_receive_max;
-    client->packet_bytes_max = client->connack_packet_bytes_max;
-    pthread_mutex_unlock(&client->lock);
-    client->window = receive_max < client->settings.inflight_max ? receive_max : client->settings.inflight_max;
+    struct mqtt_connack connack;
+    mqtt_inbox_connack(client->inbox, &connack);
+    client->session_present = connack.session_present;
+    client->packet_bytes_max = connack.packet_bytes_max;
+    client->window =
+        connack.receive_max < client->settings.inflight_max ? connack.receive_max : client->settings.inflight_max;
     client->state = CLIENT_SUBSCRIBES;
     client->subscriptions_granted = 0;
     for (size_t i = 0; i < client->subscriptions_count; i++) {
@@ -618,7 +516,7 @@ static void connection_end(struct mqtt_client *client, const struct fault *known
     struct fault ignored;
     (void)paho_renew(client, &ignored); /* on failure connect_begin tries again and says so */
     tls_relay_drop(client->relay, &reason);
-    events_drop(client);
+    mqtt_inbox_drop_events(client->inbox);
     if (was_connected && clock_monotonic_ms() - client->connected_ms > client->settings.backoff_max_ms)
         client->attempts = 0;
     backoff_begin(client);
@@ -646,25 +544,11 @@ static void slot_free(struct mqtt_client *client, struct slot *slot) {
     client->inflight_bytes -= slot->bytes;
 }
 
-/* Results of the connection that is gone; its messages stay: the broker has their PUBACK. */
-static void events_drop(struct mqtt_client *client) {
-    pthread_mutex_lock(&client->lock);
-    for (struct event *event = client->batch; event; event = event->next) event->queued = false;
-    for (struct event *event = client->events; event; event = event->next) event->queued = false;
-    client->batch = client->events = NULL;
-    client->events_end = &client->events;
-    client->disconnect_reason = DISCONNECTED_REASON_NONE;
-    pthread_mutex_unlock(&client->lock);
-}
-
 /* The broker's DISCONNECT says most, then what the relay saw of TCP and TLS; Paho only knows that it is over. */
 static void reason_find(struct mqtt_client *client, struct fault *reason) {
-    pthread_mutex_lock(&client->lock);
-    const int code = client->disconnect_reason;
-    char text[sizeof client->disconnect_text];
-    memcpy(text, client->disconnect_text, sizeof text);
-    pthread_mutex_unlock(&client->lock);
-    if (code != DISCONNECTED_REASON_NONE) {
+    char text[MQTT_GOODBYE_TEXT_SIZE];
+    const int code = mqtt_inbox_goodbye(client->inbox, text);
+    if (code != MQTT_GOODBYE_NONE) {
         fault_set(reason, mqtt_reason_fault(code), "broker %s:%u ended the connection: %s (0x%02x)%s%s",
                   client->settings.host, client->settings.port, mqtt_reason_text(code), (unsigned)code,
                   text[0] ? ": " : "", text);
@@ -703,7 +587,7 @@ static void published_handle(struct mqtt_client *client, struct slot *slot, int 
     client->callbacks.on_published(client->callbacks.context, slot->token, reason ? &fault : NULL);
 }
 
-static void message_hand_over(struct mqtt_client *client, const struct waiting_message *waiting) {
+static void message_hand_over(struct mqtt_client *client, const struct mqtt_waiting *waiting) {
     struct mqtt_property properties[MQTT_PROPERTIES_MAX];
     const MQTTAsync_message *from = waiting->message;
     struct mqtt_message message = {.topic = slice_of(waiting->topic, waiting->topic_bytes),
@@ -815,33 +699,16 @@ void mqtt_client_stats(const struct mqtt_client *client, struct mqtt_stats *ret_
 
 /* ---- closing ---- */
 
-static void arrival_wait(struct mqtt_client *client, int64_t time_ms);
-
 struct mqtt_client *mqtt_client_close(struct mqtt_client *client, int64_t drain_ms) {
     if (!client) return NULL;
     const int64_t deadline_ms = clock_monotonic_ms() + drain_ms;
     /* The loop may stand still already: results are waited for here. Publishing in callbacks is refused from now on. */
     client->window = 0;
     while (client->stats.inflight > 0 && client->state == CLIENT_CONNECTED && clock_monotonic_ms() < deadline_ms)
-        if (!events_handle(client)) arrival_wait(client, deadline_ms - clock_monotonic_ms());
+        if (!events_handle(client)) mqtt_inbox_wait(client->inbox, deadline_ms - clock_monotonic_ms());
     inflight_fail(client, "closed before the broker's PUBACK");
     while (messages_handle(client, EVENTS_PER_TURN)) { /* the broker has their PUBACK */
     }
     client_free(client);
     return NULL;
-}
-
-static void arrival_wait(struct mqtt_client *client, int64_t time_ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += time_ms / 1000;
-    until.tv_nsec += time_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&client->lock);
-    while (!client->events && pthread_cond_timedwait(&client->arrived, &client->lock, &until) == 0) {
-    }
-    pthread_mutex_unlock(&client->lock);
 }
