@@ -41,10 +41,15 @@ slice alert_id_from(AlertSource source, slice fingerprint, struct arena *arena) 
 
 enum judgement { REPEAT, LATE, CHANGE };
 
+/* One that was over when the alert was seen is none: sources write the year 1 for that. Never before 1970, which is
+ * where the journal's order of expiries begins. */
 static int64_t expiry_of(const IngestAlertRequested *request, int64_t observed_ms, int64_t expiry_ms) {
-    if (request->has_expires_at) return domain_ms(request->expires_at);
-    if (request->has_ends_at && domain_ms(request->ends_at) > observed_ms) return domain_ms(request->ends_at);
-    return observed_ms + expiry_ms;
+    int64_t expires_ms = observed_ms + expiry_ms;
+    if (request->has_expires_at && domain_ms(request->expires_at) > observed_ms)
+        expires_ms = domain_ms(request->expires_at);
+    else if (request->has_ends_at && domain_ms(request->ends_at) > observed_ms)
+        expires_ms = domain_ms(request->ends_at);
+    return expires_ms > 0 ? expires_ms : 0;
 }
 
 static enum judgement judge(const Alert *state, const IngestAlertRequested *request, int64_t observed_ms,

@@ -180,6 +180,19 @@ TEST(an_alert_expires_at_the_expiry_it_has_and_says_why) {
     world_free(w);
 }
 
+/* Sources write the year 1 for "none". */
+TEST(an_expiry_that_was_over_when_it_was_seen_is_none) {
+    struct world *w = alert();
+    assert_int_equal(ingest(w, ALERT_STATUS_FIRING, T, INT64_C(-62135596800000), T, INT64_C(-62135596800000)),
+                     FAULT_NONE);
+    assert_int_equal(domain_ms(now(w)->expires_at), T + 5 * MINUTE_MS);
+    world_free(w);
+    w = alert(); /* a source whose own clock is there expires at once, and not never */
+    assert_int_equal(fire(w, T, INT64_C(-62135596800000)), FAULT_NONE);
+    assert_int_equal(domain_ms(now(w)->expires_at), 0);
+    world_free(w);
+}
+
 TEST(only_the_aggregator_expires_alerts) {
     struct world *w = alert();
     assert_int_equal(fire(w, T, T), FAULT_NONE);
@@ -215,6 +228,7 @@ int main(void) {
         cmocka_unit_test(only_firing_and_resolved_are_ingested_and_an_end_is_not_before_its_start),
         cmocka_unit_test(what_fires_can_be_acknowledged_once_and_stays_so_until_it_ends),
         cmocka_unit_test(an_alert_expires_at_the_expiry_it_has_and_says_why),
+        cmocka_unit_test(an_expiry_that_was_over_when_it_was_seen_is_none),
         cmocka_unit_test(only_the_aggregator_expires_alerts),
         cmocka_unit_test(the_id_comes_from_source_and_fingerprint_and_fits),
     };
