@@ -29,9 +29,8 @@ static const char usage[] =
     "  --reference       print every key as a Markdown page\n"
     "  --version         print the version\n"
     "\n"
-    "SIGHUP reads the configuration again; with a mistake in it the old one stays in force. Only a restart changes\n"
-    RESTART_KEYS_TEXT
-    ".\n"
+    "SIGHUP reads the configuration again; with a mistake in it the old one stays in force. Only a restart "
+    "changes\n" RESTART_KEYS_TEXT ".\n"
     "SIGTERM ends the agent; what is open stays in its checkpoints.\n"
     "\n"
     "Keys of the configuration. A scalar may be overridden by the environment: PICKET_MQTT_HOST for mqtt.host.\n"
