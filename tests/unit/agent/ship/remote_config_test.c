@@ -90,17 +90,15 @@ TEST(wrong_definition_is_named_and_the_others_are_taken) {
 TEST(wrong_probe_is_named_and_the_others_are_taken) {
     struct fault fault;
     struct arena *arena = arena_new(4096, 1 << 22);
-    const ProbeSLI probes[5] = {{.kind = PROBE_KIND_TCP, .endpoint = SLICE_LIT("db.example:5432")},
-                                {.kind = PROBE_KIND_TCP, .endpoint = SLICE_LIT("zzz")},
-                                {.kind = PROBE_KIND_HTTP, .endpoint = SLICE_LIT("file:///etc/passwd")},
-                                {.kind = PROBE_KIND_HTTP,
-                                 .endpoint = SLICE_LIT("http://x/"),
-                                 .status_min = 500,
-                                 .status_max = 200},
-                                {.kind = PROBE_KIND_HTTP,
-                                 .endpoint = SLICE_LIT("http://x/"),
-                                 .has_latency_max = true,
-                                 .latency_max = {.seconds = -5}}};
+    const ProbeSLI probes[5] = {
+        {.kind = PROBE_KIND_TCP, .endpoint = SLICE_LIT("db.example:5432")},
+        {.kind = PROBE_KIND_TCP, .endpoint = SLICE_LIT("zzz")},
+        {.kind = PROBE_KIND_HTTP, .endpoint = SLICE_LIT("file:///etc/passwd")},
+        {.kind = PROBE_KIND_HTTP, .endpoint = SLICE_LIT("http://x/"), .status_min = 500, .status_max = 200},
+        {.kind = PROBE_KIND_HTTP,
+         .endpoint = SLICE_LIT("http://x/"),
+         .has_latency_max = true,
+         .latency_max = {.seconds = -5}}};
     SLIDefinition slis[5] = {{.slo_id = SLICE_LIT("right")},
                              {.slo_id = SLICE_LIT("address")},
                              {.slo_id = SLICE_LIT("scheme")},

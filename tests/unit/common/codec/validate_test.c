@@ -70,7 +70,7 @@ static void numbers_keep_to_their_range(void **state) {
     slo = good_slo();
     slo.sli_spec.window_seconds = 3601;
     assert_refused(&CreateSLORequested_desc, &slo,
-                   "sli_spec.window_seconds: must be at least 1 and at most 3600, is 3601");
+                   "sli_spec.window_seconds: must be at least 0 and at most 3600, is 3601");
 }
 
 static void enums_are_defined(void **state) {
