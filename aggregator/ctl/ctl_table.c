@@ -88,9 +88,7 @@ static slice raw_cell(const struct ctl_column *column, const struct yaml_node *i
     }
     case CTL_FORMAT_NUMBER: return text.size ? text : SLICE_LIT("0");
     case CTL_FORMAT_REAL: return text.size ? arena_format(arena, "%.4g", number_at(from, path)) : SLICE_LIT("-");
-    case CTL_FORMAT_PERCENT:
-        if (!text.size && true_at(from, "unknown")) return SLICE_LIT("-"); /* left out because nothing was measured */
-        return text.size ? arena_format(arena, "%.6g%%", number_at(from, path)) : SLICE_LIT("-");
+    case CTL_FORMAT_PERCENT: return text.size ? arena_format(arena, "%.6g%%", number_at(from, path)) : SLICE_LIT("-");
     case CTL_FORMAT_RATIO:
         if (number_at(from, "total") == 0) return SLICE_LIT("-");
         return arena_format(arena, "%.6g%%", 100 * number_at(from, path));
