@@ -35,6 +35,7 @@ enum {
     STREAM_BLOCK_BYTES = 16 * 1024,
     LISTEN_BACKLOG = 1024,
     PEM_BYTES_MAX = 1024 * 1024,
+    DRAIN_MS = 2000,
 };
 
 /* CLAIMED: one thread makes the answer, every other answer comes too late. Only ANSWERED may be queued. */
@@ -242,6 +243,17 @@ failed:
     return reterr ? reterr->code : FAULT_SYSTEM;
 }
 
+/* Until all that was begun has been answered and sent, or for DRAIN_MS. */
+static void wait_for_exchanges(struct http_server *server) {
+    for (int ms = 0; ms < DRAIN_MS; ms++) {
+        pthread_mutex_lock(&server->pool->lock);
+        const bool done = server->pool->owners == 1; /* the server alone */
+        pthread_mutex_unlock(&server->pool->lock);
+        if (done) return;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
 struct http_server *http_server_close(struct http_server *server) {
     if (!server) return NULL;
     const MHD_socket listener = MHD_quiesce_daemon(server->daemon);
@@ -260,6 +272,9 @@ struct http_server *http_server_close(struct http_server *server) {
         }
         pthread_mutex_unlock(&stream->lock);
     }
+    pthread_mutex_unlock(&server->lock);
+    wait_for_exchanges(server);
+    pthread_mutex_lock(&server->lock);
     while (server->kept) {
         struct http_exchange *exchange = server->kept;
         atomic_fetch_add(&exchange->owners, 1); /* the keeper's own share stays for its late answer */
@@ -543,12 +558,12 @@ void http_exchange_answer(struct http_exchange *exchange, const struct http_answ
     deliver(exchange, response, answer->status, kept);
 }
 
-void http_exchange_keep(struct http_exchange *exchange) {
+bool http_exchange_keep(struct http_exchange *exchange) {
     struct http_server *server = exchange->server;
-    atomic_fetch_add(&exchange->owners, 1);
     pthread_mutex_lock(&server->lock);
     const bool closing = server->closing;
     if (!closing) {
+        atomic_fetch_add(&exchange->owners, 1); /* the keeper's, let go by its answer */
         exchange->suspended = true;
         MHD_suspend_connection(exchange->connection);
         exchange->previous = NULL;
@@ -563,6 +578,7 @@ void http_exchange_keep(struct http_exchange *exchange) {
                                                              .content_type = "text/plain",
                                                              .body = SLICE_LIT("the server is stopping\n"),
                                                              .body_static = true});
+    return !closing;
 }
 
 static void stream_release(struct http_stream *stream) {

@@ -26,7 +26,8 @@ typedef void http_handler_fn(void *context, struct http_exchange *exchange);
 
 fault_code http_server_open(const struct http_server_settings *settings, http_handler_fn *handler, void *context,
                             struct http_server **ret_server, struct fault *reterr) MUST_CHECK;
-/* Stops accepting, ends streams, waits for handlers. Kept exchanges must be answered first (or are answered 503). */
+/* Stops accepting, ends streams, waits for handlers, and up to two seconds for kept exchanges; then these are answered
+ * 503. A keeper that answers even later does no harm. */
 struct http_server *http_server_close(struct http_server *server);
 uint16_t http_server_port(const struct http_server *server);
 
@@ -49,8 +50,9 @@ struct http_answer {
 };
 /* Ends the exchange. From the handler, or later from any thread after http_exchange_keep. */
 void http_exchange_answer(struct http_exchange *exchange, const struct http_answer *answer);
-/* Says, inside the handler, that the answer comes later: the connection is suspended until then. */
-void http_exchange_keep(struct http_exchange *exchange);
+/* Says, inside the handler, that the answer comes later: the connection is suspended until then. False: the server is
+ * stopping and has answered so itself; begin nothing that would need an answer. */
+bool http_exchange_keep(struct http_exchange *exchange) MUST_CHECK;
 
 /* A stream (server-sent events): the exchange is answered 200 with no length, and pieces are sent until it is ended
  * or the peer leaves. Pieces are bounded in bytes: FAULT_AGAIN when the peer does not read, FAULT_ABSENT when it

@@ -61,12 +61,12 @@ static void on_exchange(void *context, struct http_exchange *exchange) {
         const slice text = arena_format(http_exchange_arena(exchange), "%zu", http_exchange_body(exchange).size);
         http_exchange_answer(exchange, &(struct http_answer){.status = 200, .body = text, .body_static = true});
     } else if (slice_equal_text(path, "/late")) {
-        http_exchange_keep(exchange);
+        assert_true(http_exchange_keep(exchange));
         site->late = exchange;
         site->late_started = true;
         pthread_create(&site->late_thread, NULL, answer_late, site);
     } else if (slice_equal_text(path, "/never")) {
-        http_exchange_keep(exchange);
+        assert_true(http_exchange_keep(exchange));
         pthread_mutex_lock(&site->lock);
         site->late = exchange;
         pthread_mutex_unlock(&site->lock);
