@@ -79,7 +79,7 @@ fault_code events_open(const struct events_settings *settings, struct events **r
     const int error = code ? 0 : pthread_create(&events->thread, NULL, run, events);
     if (error) code = fault_set_errno(reterr, FAULT_SYSTEM, error, "start the event streams' thread");
     if (code) {
-        /* on_commit may be registered: the journal must be closed without another commit, as at every failed start. */
+        journal_off_commit(events->journal, on_commit, events);
         arena_free(events->arena);
         free(events);
         return code;
@@ -97,6 +97,7 @@ static struct subscriber *subscriber_end(struct subscriber *subscriber) {
 
 struct events *events_close(struct events *events) {
     if (!events) return NULL;
+    journal_off_commit(events->journal, on_commit, events); /* the journal goes on committing after us */
     pthread_mutex_lock(&events->lock);
     events->stopping = true;
     pthread_cond_signal(&events->woken);

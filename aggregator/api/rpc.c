@@ -4,7 +4,9 @@
  * a client learns the difference between what is not there yet and what it got wrong. */
 #include "aggregator/api/rpc.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/limits.h"
@@ -19,6 +21,7 @@ struct rpc {
     size_t groups_count;
     struct arena *labels; /* what the metric rows point to */
     struct metric_table *requests, *durations;
+    atomic_size_t kept; /* calls that another thread will answer */
 };
 
 static const struct handlers {
@@ -104,6 +107,8 @@ fault_code rpc_new(const struct rpc_parts *parts, struct rpc **ret_rpc, struct f
 
 struct rpc *rpc_free(struct rpc *rpc) {
     if (!rpc) return NULL;
+    while (atomic_load(&rpc->kept))
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); /* the journal answers all */
     if (rpc->parts.metrics) {
         metrics_remove(rpc->parts.metrics, rpc->requests);
         metrics_remove(rpc->parts.metrics, rpc->durations);
@@ -158,9 +163,20 @@ void rpc_refuse_path(struct rpc *rpc, struct http_exchange *exchange) {
                "there is no such procedure: procedures are at /<package>.<Service>/<Method>, see /openapi.json");
 }
 
+bool rpc_keep(struct rpc_call *call) {
+    call->kept = true; /* before another thread may answer */
+    atomic_fetch_add(&call->rpc->kept, 1);
+    if (http_exchange_keep(call->exchange)) return true;
+    atomic_fetch_sub(&call->rpc->kept, 1);
+    return false;
+}
+
 static void fail_status(struct rpc_call *call, enum connect_code code, int status, const char *message) {
-    count(call->rpc, call->method_index, status, call->begun_ns);
+    struct rpc *rpc = call->rpc;
+    const bool kept = call->kept; /* the call may be gone when it is answered */
+    count(rpc, call->method_index, status, call->begun_ns);
     send_error(call->exchange, code, status, message);
+    if (kept) atomic_fetch_sub(&rpc->kept, 1);
 }
 
 void rpc_fail(struct rpc_call *call, enum connect_code code, const char *message) {
@@ -178,12 +194,15 @@ void rpc_answer(struct rpc_call *call, const void *response) {
         rpc_fail(call, connect_code_of(code), fault.text);
         return;
     }
-    count(call->rpc, call->method_index, 200, call->begun_ns);
+    struct rpc *rpc = call->rpc;
+    const bool kept = call->kept; /* the call may be gone when it is answered */
+    count(rpc, call->method_index, 200, call->begun_ns);
     http_exchange_answer(call->exchange,
                          &(struct http_answer){.status = 200,
                                                .body = body,
                                                .body_static = true,
                                                .content_type = call->json ? "application/json" : "application/proto"});
+    if (kept) atomic_fetch_sub(&rpc->kept, 1);
 }
 
 static slice bearer(struct http_exchange *exchange) {

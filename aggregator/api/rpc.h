@@ -24,6 +24,7 @@ struct rpc_parts {
 };
 
 fault_code rpc_new(const struct rpc_parts *parts, struct rpc **ret_rpc, struct fault *reterr) MUST_CHECK;
+/* After the HTTP server; waits for kept calls whose answer comes too late for their client. */
 struct rpc *rpc_free(struct rpc *rpc);
 
 /* Answers the exchange, or keeps it until the journal has committed. FAULT_ABSENT, unanswered: the path is not one of
@@ -58,6 +59,9 @@ struct rpc_call { /* in the exchange's arena */
 /* Fills the method's response (zeroed), or fails with a sentence for the caller, or sets call->kept. */
 typedef fault_code rpc_handler_fn(struct rpc_call *call, void *ret_response, struct fault *reterr);
 
+/* Before the handler hands the call to another thread, which then answers it. False: it has been answered, because the
+ * server is stopping; the handler returns FAULT_NONE and does nothing more. */
+bool rpc_keep(struct rpc_call *call) MUST_CHECK;
 void rpc_answer(struct rpc_call *call, const void *response);
 void rpc_fail(struct rpc_call *call, enum connect_code code, const char *message);
 

@@ -84,8 +84,7 @@ static fault_code submit(struct rpc_call *call, SreDomainIntent *intent, bool cr
     fault_code code = expected_version(call, version, &command.expected_version, reterr);
     if (!code) code = codec_encode_protobuf(&SreDomainIntent_desc, intent, call->arena, &command.intent, reterr);
     if (code) return code;
-    call->kept = true; /* before another thread may answer */
-    http_exchange_keep(call->exchange);
+    if (!rpc_keep(call)) return FAULT_NONE;
     struct fault fault;
     code = journal_submit(call->parts->journal, &command, &fault);
     if (code) rpc_fail(call, connect_code_of(code), fault.text);

@@ -160,8 +160,7 @@ static fault_code replay_rejection(struct rpc_call *call, void *ret_response, st
         .replay_of = request->rejection_id,
         .done = on_replayed,
         .context = call};
-    call->kept = true; /* before another thread may answer */
-    http_exchange_keep(call->exchange);
+    if (!rpc_keep(call)) return FAULT_NONE;
     struct fault fault;
     code = journal_submit(call->parts->journal, &command, &fault);
     if (code) rpc_fail(call, connect_code_of(code), fault.text);
