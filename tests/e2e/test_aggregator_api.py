@@ -842,3 +842,35 @@ def test_ends_within_seconds_with_streams_open(place):
     for stream in streams:
         eventually("the stream ended", lambda one=stream: one.ended, 5)
     place.start_aggregator()
+
+
+def test_stopping_answers_what_it_has_taken(place):
+    """What was answered with success is there afterwards; what was told that the server stops is not."""
+    for _ in range(3):
+        done, told, stop = [], [], threading.Event()
+
+        def commands(lane):
+            n = 0
+            while not stop.is_set():
+                n += 1
+                incident = unique(f"stop-{lane}-{n}")
+                try:
+                    command(place, "IncidentService/CreateIncident", {"incidentId": incident, "title": "t", "severity": "SEVERITY_LOW"})
+                    done.append(incident)
+                except ApiError as reason:
+                    told.append((incident, reason.status))
+                except (OSError, http.client.HTTPException):
+                    stop.wait(0.01)
+        threads = [threading.Thread(target=commands, args=(lane,)) for lane in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        assert place.aggregator.terminate() == 0
+        stop.set()
+        for thread in threads:
+            thread.join()
+        place.start_aggregator()
+        there = {fact["subject"]["aggregateId"] for fact in place.facts(aggregateType="incident")}
+        assert len(done) > 10 and set(done) <= there
+        assert {status for _, status in told} <= {503}
+        assert not {incident for incident, _ in told} & there
