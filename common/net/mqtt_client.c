@@ -19,12 +19,11 @@
 #include "common/base/uuid.h"
 #include "common/net/mqtt_inbox.h"
 #include "common/net/mqtt_reason.h"
+#include "common/net/mqtt_settings.h"
 #include "common/net/paho_lean.h"
 #include "common/net/tls_relay.h"
 
 enum {
-    INFLIGHT_MAX = 1000,
-    SUBSCRIPTIONS_MAX = 32,
     PROPERTIES_OUT_MAX = 32,
     PACKET_BYTES_MAX = LIMIT_MESSAGE_BYTES + 128 * 1024, /* with topic and properties; told to the broker */
     EVENTS_PER_TURN = 256,                               /* then the loop gets to its other work */
@@ -67,7 +66,7 @@ struct mqtt_client {
     unsigned window;
     size_t inflight_bytes, packet_bytes_max;
     struct slot *slots, *free_slots;
-    struct subscription subscriptions[SUBSCRIPTIONS_MAX];
+    struct subscription subscriptions[MQTT_SUBSCRIPTIONS_MAX];
     size_t subscriptions_count, subscriptions_granted;
     struct mqtt_inbox *inbox;
     struct mqtt_event connect_event, lost_event;
@@ -144,8 +143,7 @@ static int paho_message_arrived(void *context, char *topic, int topic_bytes, MQT
 
 /* ---- opening ---- */
 
-static fault_code settings_check(const struct mqtt_settings *settings, struct fault *reterr);
-static bool settings_copy(struct mqtt_client *client, const struct mqtt_settings *settings);
+static bool tables_make(struct mqtt_client *client, const struct mqtt_settings *settings);
 static fault_code parts_make(struct mqtt_client *client, const struct mqtt_settings *settings, struct fault *reterr);
 static fault_code paho_renew(struct mqtt_client *client, struct fault *reterr);
 static void client_free(struct mqtt_client *client);
@@ -155,13 +153,13 @@ static void timer_fired(void *context);
 fault_code mqtt_client_open(struct loop *loop, const struct mqtt_settings *settings,
                             const struct mqtt_callbacks *callbacks, struct mqtt_client **ret_client,
                             struct fault *reterr) {
-    fault_code code = settings_check(settings, reterr);
+    fault_code code = mqtt_settings_check(settings, reterr);
     if (code != FAULT_NONE) return code;
     struct mqtt_client *client = calloc(1, sizeof *client);
     if (!client) return fault_set(reterr, FAULT_SYSTEM, "MQTT: out of memory");
     client->loop = loop;
     client->callbacks = *callbacks;
-    if (!settings_copy(client, settings)) {
+    if (!mqtt_settings_copy(settings, &client->settings) || !tables_make(client, settings)) {
         code = fault_set(reterr, FAULT_SYSTEM, "MQTT: out of memory");
     } else {
         code = parts_make(client, settings, reterr);
@@ -175,66 +173,7 @@ fault_code mqtt_client_open(struct loop *loop, const struct mqtt_settings *setti
     return FAULT_NONE;
 }
 
-static fault_code settings_check(const struct mqtt_settings *settings, struct fault *reterr) {
-    size_t subscriptions = 0;
-    while (settings->subscriptions && settings->subscriptions[subscriptions]) subscriptions++;
-    if (!settings->host || !settings->client_id)
-        return fault_set(reterr, FAULT_INPUT, "MQTT: host and client id are required");
-    if (settings->inflight_max < 1 || settings->inflight_max > INFLIGHT_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "MQTT: inflight_max is %u, allowed are 1 to %d", settings->inflight_max,
-                         INFLIGHT_MAX);
-    if (subscriptions > SUBSCRIPTIONS_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "MQTT: %zu subscriptions, at most %d", subscriptions, SUBSCRIPTIONS_MAX);
-    if (settings->connect_timeout_ms < 1 || settings->connect_timeout_ms > LIMIT_OUTSIDE_CALL_MS)
-        return fault_set(reterr, FAULT_LIMIT, "MQTT: connect timeout of %" PRId64 " ms, allowed are 1 to %d",
-                         settings->connect_timeout_ms, LIMIT_OUTSIDE_CALL_MS);
-    if (settings->keep_alive_ms < 1000 || settings->keep_alive_ms > 65535 * INT64_C(1000))
-        return fault_set(reterr, FAULT_LIMIT, "MQTT: keep-alive of %" PRId64 " ms, allowed are 1000 to 65535000",
-                         settings->keep_alive_ms);
-    if (settings->backoff_min_ms < 1 || settings->backoff_max_ms < settings->backoff_min_ms)
-        return fault_set(reterr, FAULT_INPUT, "MQTT: the back-off needs 1 <= least <= most");
-    if (settings->will_topic && settings->will_payload.size > 65535)
-        return fault_set(reterr, FAULT_LIMIT, "MQTT: a will of %zu bytes, at most 65535", settings->will_payload.size);
-    return FAULT_NONE;
-}
-
-static bool text_copy(const char **text) {
-    if (*text)
-        *text = strdup(*text);
-    else
-        return true;
-    return *text != NULL;
-}
-
-static bool settings_copy(struct mqtt_client *client, const struct mqtt_settings *settings) {
-    struct mqtt_settings *copy = &client->settings;
-    *copy = (struct mqtt_settings){.port = settings->port,
-                                   .inflight_max = settings->inflight_max,
-                                   .inflight_bytes_max = settings->inflight_bytes_max,
-                                   .keep_alive_ms = settings->keep_alive_ms,
-                                   .connect_timeout_ms = settings->connect_timeout_ms,
-                                   .backoff_min_ms = settings->backoff_min_ms,
-                                   .backoff_max_ms = settings->backoff_max_ms,
-                                   .clean_start = settings->clean_start,
-                                   .session_expiry_s = settings->session_expiry_s};
-    const struct {
-        const char **to, *from;
-    } texts[] = {{&copy->host, settings->host},
-                 {&copy->client_id, settings->client_id},
-                 {&copy->username, settings->username},
-                 {&copy->password, settings->password},
-                 {&copy->will_topic, settings->will_topic},
-                 {&copy->will_content_type, settings->will_content_type}};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        *texts[i].to = texts[i].from;
-        if (!text_copy(texts[i].to)) return false;
-    }
-    if (settings->will_payload.size) {
-        uint8_t *payload = malloc(settings->will_payload.size);
-        if (!payload) return false;
-        memcpy(payload, settings->will_payload.data, settings->will_payload.size);
-        copy->will_payload = slice_of(payload, settings->will_payload.size);
-    }
+static bool tables_make(struct mqtt_client *client, const struct mqtt_settings *settings) {
     for (size_t i = 0; settings->subscriptions && settings->subscriptions[i]; i++) {
         client->subscriptions[i].client = client;
         client->subscriptions[i].topic = strdup(settings->subscriptions[i]);
@@ -277,7 +216,7 @@ static fault_code paho_renew(struct mqtt_client *client, struct fault *reterr) {
     MQTTAsync fresh = NULL;
     MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer5;
     char uri[32];
-    options.maxBufferedMessages = (int)client->settings.inflight_max + SUBSCRIPTIONS_MAX;
+    options.maxBufferedMessages = (int)client->settings.inflight_max + MQTT_SUBSCRIPTIONS_MAX;
     snprintf(uri, sizeof uri, "tcp://127.0.0.1:%u", tls_relay_port(client->relay));
     int error = MQTTAsync_createWithOptions(&fresh, uri, client->settings.client_id, MQTTCLIENT_PERSISTENCE_NONE, NULL,
                                             &options);
@@ -301,15 +240,9 @@ static void client_free(struct mqtt_client *client) {
     (void)loop_timer_free(client->timer);
     (void)loop_waker_free(client->waker);
     (void)mqtt_inbox_free(client->inbox);
-    for (size_t i = 0; i < SUBSCRIPTIONS_MAX; i++) free(client->subscriptions[i].topic);
+    for (size_t i = 0; i < MQTT_SUBSCRIPTIONS_MAX; i++) free(client->subscriptions[i].topic);
     free(client->slots);
-    free((char *)client->settings.host);
-    free((char *)client->settings.client_id);
-    free((char *)client->settings.username);
-    free((char *)client->settings.password);
-    free((char *)client->settings.will_topic);
-    free((char *)client->settings.will_content_type);
-    free((uint8_t *)client->settings.will_payload.data);
+    mqtt_settings_clear(&client->settings);
     free(client);
 }
 
