@@ -314,7 +314,7 @@ static void check_targets(struct settings *read, const struct agent_settings *se
         if (slice_starts_with(target->name, SLICE_LIT("slo:")))
             settings_mistake(read, &target->name, "names that begin with slo: are those of the centre's probes");
         if (target->url.size && !text_is_http_url(target->url))
-            settings_mistake(read, &target->url, "must begin with http:// or https://");
+            settings_mistake(read, &target->url, "must begin with http:// or https:// and a host, and hold no blanks");
         const int64_t interval_ms = target->interval_ms ? target->interval_ms : settings->scrape.interval_ms;
         if (target->timeout_ms > interval_ms)
             settings_mistake(read, &target->timeout_ms, "is longer than the interval (%lld ms)",
@@ -336,7 +336,7 @@ static void check_targets(struct settings *read, const struct agent_settings *se
             settings_mistake(read, &probe->name, "names that begin with slo: are those of the centre's probes");
         if (!probe->url.size == !probe->tcp.size) settings_mistake(read, probe, "give one of url and tcp");
         if (probe->url.size && !text_is_http_url(probe->url))
-            settings_mistake(read, &probe->url, "must begin with http:// or https://");
+            settings_mistake(read, &probe->url, "must begin with http:// or https:// and a host, and hold no blanks");
         if (probe->tcp.size && !text_host_port(probe->tcp, &host, &port))
             settings_mistake(read, &probe->tcp, "must be host:port, with the port from 1 to 65535");
         if (probe->timeout_ms > probe->interval_ms)

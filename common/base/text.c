@@ -124,8 +124,13 @@ fault_code text_end(struct text *text, const char *what, slice *ret_text, struct
 }
 
 bool text_is_http_url(slice text) {
-    return (slice_starts_with(text, SLICE_LIT("http://")) && text.size > 7) ||
-           (slice_starts_with(text, SLICE_LIT("https://")) && text.size > 8);
+    size_t scheme = 0;
+    if (slice_starts_with(text, SLICE_LIT("http://"))) scheme = 7;
+    if (slice_starts_with(text, SLICE_LIT("https://"))) scheme = 8;
+    if (scheme == 0 || text.size == scheme || memchr("/?#:", text.data[scheme], 4)) return false;
+    for (size_t i = scheme; i < text.size; i++)
+        if (text.data[i] <= ' ' || text.data[i] == 0x7F) return false;
+    return true;
 }
 
 bool text_host_port(slice text, slice *ret_host, uint16_t *ret_port) {

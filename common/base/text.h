@@ -35,7 +35,8 @@ fault_code text_end(struct text *text, const char *what, slice *ret_text, struct
  * overlong, at most U+10FFFF); 0 when they are none. */
 size_t text_utf8_character(slice bytes);
 
-/* Begins with http:// or https:// and goes on: all that is asked of a URL before it is called. */
+/* Begins with http:// or https:// and a host, and holds no blank or control character: what is asked of a URL before it
+ * is called. */
 bool text_is_http_url(slice text) MUST_CHECK;
 /* Splits "host:port" ("[::1]:443"), port 1 to 65535; false when it is none. The host is a part of `text`. */
 bool text_host_port(slice text, slice *ret_host, uint16_t *ret_port) MUST_CHECK;

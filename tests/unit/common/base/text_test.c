@@ -58,7 +58,10 @@ TEST(an_address_is_a_host_and_a_port) {
     assert_true(slice_equal(host, SLICE_LIT("::1")));
     assert_int_equal(port, 443);
     assert_true(text_is_http_url(SLICE_LIT("https://x")));
+    assert_true(text_is_http_url(SLICE_LIT("http://[::1]:80/metrics?a=b")));
     assert_false(text_is_http_url(SLICE_LIT("http://")));
+    assert_false(text_is_http_url(SLICE_LIT("http:///metrics")));
+    assert_false(text_is_http_url(SLICE_LIT("http://x y")));
     assert_false(text_is_http_url(SLICE_LIT("file:///etc/passwd")));
 }
 
