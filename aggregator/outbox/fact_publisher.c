@@ -142,8 +142,8 @@ static fault_code publish(struct fact_publisher *p, const struct fact_view *fact
     char topic[TOPIC_BYTES], type[96], source[128], time[32], sequence[24], subject[256];
     snprintf(topic, sizeof topic, "sre.domain.facts.v1/%.*s/%.*s/%.*s", SLICE_ARG(fact->tenant),
              SLICE_ARG(fact->aggregate_type), SLICE_ARG(fact->aggregate_id));
-    const char *name = fact_name(fact->fact_number);
-    snprintf(type, sizeof type, "ameide_core_proto.sre.core.v1.%s", name ? name : "fact");
+    const char *name = message_field_full_name(&SreDomainFact_desc, fact->fact_number);
+    snprintf(type, sizeof type, "%s", name ? name : message_full_name(&SreDomainFact_desc));
     snprintf(source, sizeof source, "/picket/%.*s", SLICE_ARG(fact->tenant));
     snprintf(subject, sizeof subject, "%.*s/%.*s", SLICE_ARG(fact->aggregate_type), SLICE_ARG(fact->aggregate_id));
     snprintf(sequence, sizeof sequence, "%" PRIu64, fact->sequence);

@@ -51,6 +51,8 @@ fault_code codec_copy(const struct message_desc *desc, const void *message, stru
 
 size_t message_size(const struct message_desc *desc);           /* sizeof the struct */
 const char *message_full_name(const struct message_desc *desc); /* "ameide_core_proto.sre.core.v1.SLO" */
+/* Of the message that the field of this number holds; NULL when there is no such field or it holds none. */
+const char *message_field_full_name(const struct message_desc *desc, uint32_t number);
 /* Name of an enum value such as "SEVERITY_HIGH"; NULL when it has none. enum_desc: `extern const struct enum_desc
  * <Enum>_enum;` */
 struct enum_desc;

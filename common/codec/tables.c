@@ -11,6 +11,11 @@ const char *message_full_name(const struct message_desc *desc) {
     return desc->full_name;
 }
 
+const char *message_field_full_name(const struct message_desc *desc, uint32_t number) {
+    const struct field_desc *field = field_by_number(desc, number);
+    return field && field->message ? field->message->full_name : NULL;
+}
+
 const char *enum_name(const struct enum_desc *desc, int32_t number) {
     /* Nearly all enums run from 0 without gaps. */
     if (number >= 0 && (uint32_t)number < desc->count && desc->values[number].number == number)

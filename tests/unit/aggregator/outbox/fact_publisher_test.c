@@ -139,7 +139,7 @@ TEST(facts_go_out_in_order_with_their_attributes) {
     assert_string_equal(w->content_type, "application/x-protobuf; proto=ameide_core_proto.sre.core.v1.SreDomainFact");
     assert_false(w->retained);
     static const char *const expected[] = {"specversion=1.0\n",
-                                           "type=ameide_core_proto.sre.core.v1.incident_created\n",
+                                           "type=ameide_core_proto.sre.core.v1.IncidentCreated\n",
                                            "source=/picket/acme\n",
                                            "subject=incident/inc-1\n",
                                            "sequence=1\n",
