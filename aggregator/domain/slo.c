@@ -118,7 +118,7 @@ void slo_budget_report(const struct slo_state *slo, int64_t now_ms, SLOBudgetWin
     for (size_t i = 0; i < SLO_ROLLING; i++) {
         const struct slo_counts sum = sum_after(budget, i, now_ms / HOUR_MS, 0, NULL);
         const double consumed = slo_budget_consumed(&sum, target);
-        const bool unknown = sum.total == 0 && sum.scrapes_seen == 0; /* no data is not a full budget */
+        const bool unknown = sum.total == 0; /* no events are no full budget: a selector may match nothing */
         windows[i] = (SLOBudgetWindow){
             .window = rolling_windows[i],
             .good = sum.good,
