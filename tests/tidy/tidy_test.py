@@ -147,7 +147,7 @@ class Planted(unittest.TestCase):
         self.found("spdx", "up", "licence line", line=2)
 
     def test_machine_paths_and_mirrors_stay_out(self):
-        self.plant("README.md", "see https://host/wo" + "rk/items and ${ROOT}/wo" + "rk/x, tests/root/x, /home/\n")
+        self.plant("README.md", "see https://host/wo" + "rk/items and ${ROOT}/wo" + "rk/x, tests/ro" + "ot/x, /home/\n")
         self.clean("words")
         for words in ("cd /work" + "/main", "/root" + "/.cache", "/home" + "/someone/x", "http://deb." + "debian.org/debian",
                       "https://registry." + "npmjs.org/x", "-----BEGIN PRIVATE" + " KEY-----"):
