@@ -2,9 +2,12 @@
  * A record is: the hash of the record before it (32), time of the commit (8), fact number (2), version (8), sizes of
  * tenant, type and id (1 each), message id (36), the three texts, the encoded fact. The hash is over the record behind its
  * checksum, so it covers the hash inside, and with it everything before: a fact that is changed, dropped or put in
- * breaks each later record. It is one hash per fact, not per commit, so that facts can be cut at any place. */
+ * breaks each later record. It is one hash per fact, not per commit, so that facts can be cut at any place.
+ *
+ * Where facts were compacted, one record of another schema (fact_range.c) stands under the key of the last of them. */
 #include "aggregator/journal/fact_log.h"
 
+#include "aggregator/journal/fact_range.h"
 #include "aggregator/journal/record.h"
 #include "common/codec/codec.h"
 
@@ -24,6 +27,10 @@ enum {
     CHECKSUM_BYTES = 4, /* the part of a record that is not hashed */
 };
 
+static bool is_range(slice record) {
+    return record.size > RECORD_HEAD_BYTES && record.data[RECORD_HEAD_BYTES - 1] == FACT_RANGE_SCHEMA;
+}
+
 fault_code fact_log_init(struct fact_log *log, kv_table table, struct kv_txn *txn, struct fault *reterr) {
     *log = (struct fact_log){.table = table};
     log->buffer = malloc(AT_TEXTS + TEXTS_BYTES_MAX + FACT_BYTES_MAX);
@@ -39,7 +46,12 @@ fault_code fact_log_init(struct fact_log *log, kv_table table, struct kv_txn *tx
         struct fact_view last;
         code = fact_log_view(key, record, &last, reterr);
         log->last_sequence = last.sequence;
-        digest_of(slice_from(record, CHECKSUM_BYTES), log->last_hash);
+        if (!code && last.compacted) {
+            struct fact_range range;
+            code = fact_range_open(last.sequence, record, &range, reterr);
+            memcpy(log->last_hash, range.hash_of_last, DIGEST_BYTES);
+        } else if (!code)
+            digest_of(slice_from(record, CHECKSUM_BYTES), log->last_hash);
     } else if (code == FAULT_ABSENT) {
         code = FAULT_NONE; /* a new journal */
     }
@@ -85,8 +97,21 @@ fault_code fact_log_append(struct fact_log *log, struct kv_txn *txn, int64_t now
     return FAULT_NONE;
 }
 
+static fault_code range_view(slice key, slice record, struct fact_view *ret_fact, struct fault *reterr) {
+    struct fact_range range;
+    if (key.size != 8) return fault_set(reterr, FAULT_CORRUPT, "a fact's key has %zu bytes, not 8", key.size);
+    if (fact_range_open(kv_load_u64(key.data), record, &range, reterr)) return FAULT_CORRUPT;
+    *ret_fact = (struct fact_view){.sequence = range.last_sequence,
+                                   .first_sequence = range.first_sequence,
+                                   .committed_ms = range.last_ms,
+                                   .bytes = record,
+                                   .compacted = true};
+    return FAULT_NONE;
+}
+
 fault_code fact_log_view(slice key, slice record, struct fact_view *ret_fact, struct fault *reterr) {
     slice body;
+    if (is_range(record)) return range_view(key, record, ret_fact, reterr);
     if (record_open(record, SCHEMA, "fact", &body, reterr)) return FAULT_CORRUPT;
     size_t texts = 0;
     if (record.size >= AT_TEXTS)
@@ -96,6 +121,7 @@ fault_code fact_log_view(slice key, slice record, struct fact_view *ret_fact, st
     const uint8_t *at = record.data + AT_TEXTS, *sizes = record.data + AT_SIZES;
     *ret_fact = (struct fact_view){
         .sequence = kv_load_u64(key.data),
+        .first_sequence = kv_load_u64(key.data),
         .committed_ms = (int64_t)kv_load_u64(record.data + AT_TIME),
         .fact_number = (uint32_t)record.data[AT_NUMBER] << 8 | record.data[AT_NUMBER + 1],
         .version = kv_load_u64(record.data + AT_VERSION),
@@ -148,28 +174,50 @@ fault_code fact_log_read(kv_table table, struct kv_txn *txn, uint64_t after_sequ
     return FAULT_NONE;
 }
 
+static fault_code range_follow(struct fact_chain *chain, const struct fact_view *view, struct fault *reterr) {
+    struct fact_range range;
+    if (fact_range_open(view->sequence, view->bytes, &range, reterr)) return FAULT_CORRUPT;
+    if (memcmp(chain->hash, range.hash_before, DIGEST_BYTES) != 0)
+        return fault_set(reterr, FAULT_CORRUPT,
+                         "the compacted facts from %" PRIu64 " on do not carry the hash of the fact before them",
+                         range.first_sequence);
+    memcpy(chain->hash, range.hash_of_last, DIGEST_BYTES);
+    chain->ranges++;
+    chain->compacted += range.last_sequence - range.first_sequence + 1;
+    return FAULT_NONE;
+}
+
+fault_code fact_chain_follow(struct fact_chain *chain, slice key, slice record, struct fact_view *ret_fact,
+                             struct fault *reterr) {
+    if (fact_log_view(key, record, ret_fact, reterr)) return FAULT_CORRUPT;
+    if (ret_fact->first_sequence != chain->sequence + 1)
+        return fault_set(reterr, FAULT_CORRUPT, "fact %" PRIu64 " follows fact %" PRIu64, ret_fact->first_sequence,
+                         chain->sequence);
+    if (ret_fact->compacted) {
+        if (range_follow(chain, ret_fact, reterr)) return FAULT_CORRUPT;
+    } else {
+        if (memcmp(chain->hash, record.data + AT_HASH, DIGEST_BYTES) != 0)
+            return fault_set(reterr, FAULT_CORRUPT, "fact %" PRIu64 " does not carry the hash of the fact before it",
+                             ret_fact->sequence);
+        digest_of(slice_from(record, CHECKSUM_BYTES), chain->hash);
+    }
+    chain->sequence = ret_fact->sequence;
+    return FAULT_NONE;
+}
+
 fault_code fact_log_verify(kv_table table, struct kv_txn *txn, uint64_t *ret_facts, struct fault *reterr) {
     struct kv_cursor *cursor;
     if (kv_cursor_open(txn, table, &cursor, reterr)) return fault_wrap(reterr, "verify facts");
-    uint8_t hash[DIGEST_BYTES] = {0};
-    uint64_t sequence = 0;
+    struct fact_chain chain = {0};
     slice key, record;
     fault_code code = kv_cursor_seek(cursor, (slice){0}, &key, &record, reterr);
-    for (; code == FAULT_NONE; code = kv_cursor_next(cursor, &key, &record, reterr)) {
+    while (code == FAULT_NONE) {
         struct fact_view fact;
-        code = fact_log_view(key, record, &fact, reterr);
-        if (code) break;
-        if (fact.sequence != sequence + 1)
-            code = fault_set(reterr, FAULT_CORRUPT, "fact %" PRIu64 " follows fact %" PRIu64, fact.sequence, sequence);
-        else if (memcmp(hash, record.data + AT_HASH, DIGEST_BYTES) != 0)
-            code = fault_set(reterr, FAULT_CORRUPT, "fact %" PRIu64 " does not carry the hash of the fact before it",
-                             fact.sequence);
-        if (code) break;
-        digest_of(slice_from(record, CHECKSUM_BYTES), hash);
-        sequence = fact.sequence;
+        code = fact_chain_follow(&chain, key, record, &fact, reterr);
+        if (!code) code = kv_cursor_next(cursor, &key, &record, reterr);
     }
     kv_cursor_close(cursor);
     if (code != FAULT_ABSENT) return code;
-    *ret_facts = sequence;
+    *ret_facts = chain.sequence;
     return FAULT_NONE;
 }

@@ -27,7 +27,7 @@ void fact_log_done(struct fact_log *log);
 fault_code fact_log_append(struct fact_log *log, struct kv_txn *txn, int64_t now_ms, const SreDomainFact *fact,
                            struct fault *reterr) MUST_CHECK;
 
-/* Opens one stored record; slices point into it. */
+/* Opens one stored record, a fact or a range of compacted facts; slices point into it. */
 fault_code fact_log_view(slice key, slice record, struct fact_view *ret_fact, struct fault *reterr) MUST_CHECK;
 
 /* As journal_facts. */
@@ -35,7 +35,18 @@ fault_code fact_log_read(kv_table table, struct kv_txn *txn, uint64_t after_sequ
                          size_t bytes_max, struct arena *arena, struct fact_view **ret_facts, size_t *ret_count,
                          struct fault *reterr) MUST_CHECK;
 
-/* Follows the chain over all records: FAULT_CORRUPT names the first sequence that is missing or does not fit. */
+/* The chain, followed record by record from the first one on: begin with zeros. */
+struct fact_chain {
+    uint64_t sequence;          /* of the last fact so far; the number of facts, compacted ones included */
+    uint8_t hash[DIGEST_BYTES]; /* of that fact: what the next record must carry */
+    uint64_t ranges, compacted; /* ranges of compacted facts, and how many facts they stand for */
+};
+/* The next record must follow what the chain has seen: FAULT_CORRUPT names the first sequence that is missing or does
+ * not fit. Over a range of compacted facts the chain goes by the range's two hashes. */
+fault_code fact_chain_follow(struct fact_chain *chain, slice key, slice record, struct fact_view *ret_fact,
+                             struct fault *reterr) MUST_CHECK;
+
+/* Follows the chain over all records; ret_facts: the last sequence, compacted facts included. */
 fault_code fact_log_verify(kv_table table, struct kv_txn *txn, uint64_t *ret_facts, struct fault *reterr) MUST_CHECK;
 
 #endif

@@ -119,7 +119,8 @@ fault_code journal_list(struct journal *journal, slice tenant, slice aggregate_t
                         struct arena *arena, struct journal_item **ret_items, size_t *ret_count, bool *ret_more,
                         struct fault *reterr) MUST_CHECK;
 
-/* Facts of all tenants with sequence > after, in order, at most facts_max and about bytes_max (at least one). */
+/* Facts of all tenants with sequence > after, in order, at most facts_max and about bytes_max (at least one). Compacted
+ * facts are one view (fact_view.h); when `after` lies among them, it is the whole range's. */
 fault_code journal_facts(struct journal *journal, uint64_t after_sequence, size_t facts_max, size_t bytes_max,
                          struct arena *arena, struct fact_view **ret_facts, size_t *ret_count,
                          struct fault *reterr) MUST_CHECK;

@@ -209,13 +209,29 @@ static bool may_publish(struct fact_publisher *p) {
     return true;
 }
 
+/* Facts that were compacted before they could go out (a broker was set up late) are passed over, when everything before
+ * them is acknowledged: the ring of flags does not reach over them. False: not yet. */
+static bool pass_over(struct fact_publisher *p, const struct fact_view *range) {
+    if (p->next != p->cursor + 1) return false;
+    p->cursor = range->sequence;
+    p->next = p->cursor + 1;
+    p->facts_at++;
+    journal_cursor_set(p->journal, consumer_name, p->cursor);
+    return true;
+}
+
 static void pump(void *context) {
     struct fact_publisher *p = context;
     if (!p->client || p->pumping) return;
     p->pumping = true; /* a client may answer from inside publish */
-    while (p->next - p->cursor <= WINDOW && refill(p) && may_publish(p)) {
+    while (p->next - p->cursor <= WINDOW && refill(p)) {
         struct fault fault = {0};
         const struct fact_view *fact = &p->facts[p->facts_at];
+        if (fact->compacted) {
+            if (!pass_over(p, fact)) break; /* the answer to what is on its way pumps again */
+            continue;
+        }
+        if (!may_publish(p)) break;
         const uint64_t generation = p->generation;
         p->acknowledged[p->next % WINDOW] = false;
         p->next++; /* before the call: its answer may come from inside it, and may begin anew */

@@ -126,7 +126,7 @@ static fault_code feed(struct runner *runner, struct fault *reterr) {
                       reterr))
         return fault_wrap(reterr, "feed '%s'", runner->name);
     if (count == 0) return FAULT_NONE;
-    if (facts[0].sequence != runner->cursor + 1)
+    if (facts[0].first_sequence > runner->cursor + 1)
         return fault_set(reterr, FAULT_CORRUPT, "feed '%s': fact %llu is missing in the journal", runner->name,
                          (unsigned long long)runner->cursor + 1);
     if (consumer->consume(consumer->context, facts, count, reterr))

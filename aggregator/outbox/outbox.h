@@ -16,7 +16,8 @@ struct outbox_consumer {
     /* Where it stands: the last sequence it has taken in. NULL: the outbox keeps the cursor in the journal, after
      * consume has returned FAULT_NONE. Called once, on the consumer's thread, before the first consume. */
     fault_code (*load_cursor)(void *context, uint64_t *ret_sequence, struct fault *reterr);
-    /* All facts after its cursor, in order, no gap, count >= 1; valid during the call. Takes all of them or none:
+    /* All facts after its cursor, in order, count >= 1, no gap but what a view with `compacted` states (journal/fact_view.h);
+     * valid during the call. Takes all of them or none:
      * on a fault the same facts (and perhaps newer ones behind them) come again after a pause that doubles from
      * 50 ms to 5 s. A projection writes its rows and facts[count - 1].sequence in one transaction. */
     fault_code (*consume)(void *context, const struct fact_view *facts, size_t count, struct fault *reterr);
