@@ -46,39 +46,6 @@ struct tokens {
     struct stat seen; /* st_ino 0: no file */
 };
 
-static const char *const role_names[] = {
-    [ROLE_NONE] = NULL,     [ROLE_VIEWER] = "viewer", [ROLE_RESPONDER] = "responder",    [ROLE_APPROVER] = "approver",
-    [ROLE_ADMIN] = "admin", [ROLE_AGENT] = "agent",   [ROLE_INTEGRATION] = "integration"};
-enum { ROLES = sizeof role_names / sizeof *role_names };
-
-static const bool role_allows[ROLES][ROLES] = {
-    [ROLE_VIEWER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1},
-    [ROLE_RESPONDER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_RESPONDER] = 1},
-    [ROLE_APPROVER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_RESPONDER] = 1, [ROLE_APPROVER] = 1},
-    [ROLE_ADMIN] = {[ROLE_NONE] = 1,
-                    [ROLE_VIEWER] = 1,
-                    [ROLE_RESPONDER] = 1,
-                    [ROLE_APPROVER] = 1,
-                    [ROLE_ADMIN] = 1,
-                    [ROLE_INTEGRATION] = 1},
-    [ROLE_AGENT] = {[ROLE_NONE] = 1, [ROLE_AGENT] = 1},
-    [ROLE_INTEGRATION] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_INTEGRATION] = 1},
-};
-
-const char *token_role_name(enum method_role role) {
-    return (size_t)role < ROLES ? role_names[role] : NULL;
-}
-
-enum method_role token_role_find(slice name) {
-    for (size_t i = 1; i < ROLES; i++)
-        if (slice_equal_text(name, role_names[i])) return (enum method_role)i;
-    return ROLE_NONE;
-}
-
-bool token_role_allows(enum method_role caller, enum method_role method) {
-    return (size_t)caller < ROLES && (size_t)method < ROLES && role_allows[caller][method];
-}
-
 static bool hash_equal(const uint8_t *a, const uint8_t *b) {
     uint8_t difference = 0;
     for (size_t i = 0; i < DIGEST_BYTES; i++) difference |= a[i] ^ b[i];
@@ -270,7 +237,7 @@ static fault_code file_write(const char *path, const struct token_table *table, 
         const struct token_row *row = &table->rows[i];
         if (row->role == ROLE_NONE) continue;
         for (size_t k = 0; k < DIGEST_BYTES; k++) fprintf(file, "%02x", row->hash[k]);
-        fprintf(file, " %s %s %s %" PRId64 "\n", row->tenant, row->name, role_names[row->role], row->created_ms);
+        fprintf(file, " %s %s %s %" PRId64 "\n", row->tenant, row->name, token_role_name(row->role), row->created_ms);
     }
     const bool failed = fflush(file) || fsync(fd);
     const int error = errno;
@@ -326,7 +293,7 @@ fault_code tokens_file_create(const char *path, slice tenant, slice name, enum m
         digest_of(slice_from_text(ret_token), hash);
         for (size_t i = 0; i < DIGEST_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
         snprintf(line, sizeof line, "%s %.*s %.*s %s %" PRId64, hex, SLICE_ARG(tenant), SLICE_ARG(name),
-                 role_names[role], now_ms);
+                 token_role_name(role), now_ms);
         if (row_named(&table, tenant, name))
             code = fault_set(reterr, FAULT_CONFLICT,
                              "tenant '%.*s' has a token '%.*s' already; revoke it first or choose another name",
@@ -376,7 +343,7 @@ fault_code tokens_file_list(const char *path, slice tenant, struct arena *arena,
         struct tm utc;
         char when[32] = "";
         if (gmtime_r(&created, &utc)) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
-        text_format(&text, "%-20s %-24s %-12s %s\n", row->tenant, row->name, role_names[row->role], when);
+        text_format(&text, "%-20s %-24s %-12s %s\n", row->tenant, row->name, token_role_name(row->role), when);
     }
     table_free(&table);
     return text_end(&text, "the list of tokens", ret_text, reterr);

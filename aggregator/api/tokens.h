@@ -5,9 +5,9 @@
 #ifndef PICKET_API_TOKENS_H
 #define PICKET_API_TOKENS_H
 
+#include "aggregator/api/token_role.h"
 #include "common/base/arena.h"
 #include "common/base/fault.h"
-#include "common/codec/services.h"
 
 enum { TOKEN_TEXT_BYTES = 64, TOKENS_MAX = 10000 };
 
@@ -17,12 +17,6 @@ struct token_owner {
     slice tenant, name;
     enum method_role role;
 };
-
-/* "viewer" and so on, without ROLE_NONE; NULL and ROLE_NONE when there is no such. */
-const char *token_role_name(enum method_role role);
-enum method_role token_role_find(slice name);
-/* Whether a caller with this role may call a method that asks for that one: a table, roles are no ranks. */
-bool token_role_allows(enum method_role caller, enum method_role method);
 
 /* A missing file is a store without tokens. */
 fault_code tokens_open(const char *path, struct tokens **ret_tokens, struct fault *reterr) MUST_CHECK;

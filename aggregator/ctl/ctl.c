@@ -45,6 +45,8 @@ const struct ctl_command ctl_commands[] = {
     {"watch", "[RESOURCE [ID]]", "follow what happens; a resource is drawn again at each change",
      "picketctl watch\npicketctl watch slos\npicketctl watch windows checkout-availability\n", ctl_watch},
     {"doctor", "", "check the way from here to the agents, and say what to do", "picketctl doctor\n", ctl_doctor},
+    {"roles", "", "print who may call what: each method, the role it asks for, the roles that may call it",
+     "picketctl roles\npicketctl roles | grep Approve\n", ctl_roles},
     {"completion", "bash|zsh|fish", "print shell completion",
      "source <(picketctl completion bash)\npicketctl completion fish > "
      "~/.config/fish/completions/picketctl.fish\n",

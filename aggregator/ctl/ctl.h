@@ -50,6 +50,7 @@ enum ctl_exit ctl_describe(struct ctl *ctl);
 enum ctl_exit ctl_create(struct ctl *ctl);
 enum ctl_exit ctl_watch(struct ctl *ctl);
 enum ctl_exit ctl_doctor(struct ctl *ctl);
+enum ctl_exit ctl_roles(struct ctl *ctl);
 enum ctl_exit ctl_completion(struct ctl *ctl);
 
 /* Prints "picketctl: <message>" to stderr and returns the code. */

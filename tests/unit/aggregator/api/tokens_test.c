@@ -52,14 +52,6 @@ static void a_token_made_beside_is_found_after_a_refresh_and_gone_once_revoked(v
     clean();
 }
 
-static void roles_are_a_table_and_no_ranks(void **state) {
-    assert_true(token_role_allows(ROLE_ADMIN, ROLE_RESPONDER));
-    assert_false(token_role_allows(ROLE_VIEWER, ROLE_RESPONDER));
-    assert_false(token_role_allows(ROLE_AGENT, ROLE_VIEWER));
-    assert_false(token_role_allows(ROLE_ADMIN, ROLE_AGENT));
-    assert_false(token_role_allows(ROLE_NONE, ROLE_NONE));
-}
-
 static void a_file_that_is_not_ours_is_refused_with_its_line(void **state) {
     clean();
     FILE *file = fopen(PATH, "w");
@@ -75,7 +67,6 @@ static void a_file_that_is_not_ours_is_refused_with_its_line(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_made_beside_is_found_after_a_refresh_and_gone_once_revoked),
-        cmocka_unit_test(roles_are_a_table_and_no_ranks),
         cmocka_unit_test(a_file_that_is_not_ours_is_refused_with_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The rights: a matrix of the caller's role and the one that a method asks for. viewer, responder, approver and admin
+ * are people, each with all that the one before may do. An agent may do what agents do and nothing else, so that a stolen
+ * edge machine reads no incidents; an integration reads and hands in what its system knows, and decides nothing. */
+#include "aggregator/api/token_role.h"
+
+#include <stdio.h>
+
+static const struct {
+    const char *name, *meaning;
+    bool machine;
+} roles[] = {
+    [ROLE_NONE] = {NULL, NULL, false},
+    [ROLE_VIEWER] = {"viewer", "reads everything of its tenant, changes nothing", false},
+    [ROLE_RESPONDER] = {"responder", "a viewer who works on incidents, alerts and SLOs", false},
+    [ROLE_APPROVER] = {"approver", "a responder who may approve a change", false},
+    [ROLE_ADMIN] = {"admin", "an approver who keeps the catalogue, and may stand in for an integration", false},
+    [ROLE_AGENT] = {"agent", "picket-agent: what the edge reports, and nothing else", true},
+    [ROLE_INTEGRATION] = {"integration", "another system: reads, and hands in what it knows", true},
+};
+enum { ROLES = sizeof roles / sizeof *roles };
+
+static const bool role_allows[ROLES][ROLES] = {
+    [ROLE_VIEWER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1},
+    [ROLE_RESPONDER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_RESPONDER] = 1},
+    [ROLE_APPROVER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_RESPONDER] = 1, [ROLE_APPROVER] = 1},
+    [ROLE_ADMIN] = {[ROLE_NONE] = 1,
+                    [ROLE_VIEWER] = 1,
+                    [ROLE_RESPONDER] = 1,
+                    [ROLE_APPROVER] = 1,
+                    [ROLE_ADMIN] = 1,
+                    [ROLE_INTEGRATION] = 1},
+    [ROLE_AGENT] = {[ROLE_NONE] = 1, [ROLE_AGENT] = 1},
+    [ROLE_INTEGRATION] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_INTEGRATION] = 1},
+};
+
+const char *token_role_name(enum method_role role) {
+    return (size_t)role < ROLES ? roles[role].name : NULL;
+}
+
+enum method_role token_role_find(slice name) {
+    for (size_t i = 1; i < ROLES; i++)
+        if (slice_equal_text(name, roles[i].name)) return (enum method_role)i;
+    return ROLE_NONE;
+}
+
+bool token_role_allows(enum method_role caller, enum method_role method) {
+    return (size_t)caller < ROLES && (size_t)method < ROLES && role_allows[caller][method];
+}
+
+bool token_role_is_machine(enum method_role role) {
+    return (size_t)role < ROLES && roles[role].machine;
+}
+
+static void add_callers(struct text *text, enum method_role asked) {
+    const char *between = "";
+    for (size_t i = 1; i < ROLES; i++) {
+        if (!token_role_allows((enum method_role)i, asked)) continue;
+        text_format(text, "%s%s", between, roles[i].name);
+        between = " ";
+    }
+    text_add_text(text, "\n");
+}
+
+static const char *service_name(const struct method_desc *method) {
+    const char *dot = strrchr(method->service, '.');
+    return dot ? dot + 1 : method->service;
+}
+
+void token_role_table_add(struct text *text) {
+    text_format(text, "%-12s %s\n", "ROLE", "WHO");
+    for (size_t i = 1; i < ROLES; i++) text_format(text, "%-12s %s\n", roles[i].name, roles[i].meaning);
+    text_format(text, "\n%-52s %-12s %s\n", "METHOD", "ASKS FOR", "MAY CALL");
+    for (size_t i = 0; i < methods_count; i++) {
+        char name[128];
+        const char *asked = token_role_name(methods_table[i].role);
+        snprintf(name, sizeof name, "%s/%s", service_name(&methods_table[i]), methods_table[i].name);
+        text_format(text, "%-52s %-12s ", name, asked ? asked : "none");
+        add_callers(text, methods_table[i].role);
+    }
+}
