@@ -3,6 +3,8 @@
  * is always kept for the NUL. */
 #include "common/base/text.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 
 enum { FIRST_CAPACITY = 1024 };
@@ -131,6 +133,15 @@ bool text_is_http_url(slice text) {
     for (size_t i = scheme; i < text.size; i++)
         if (text.data[i] <= ' ' || text.data[i] == 0x7F) return false;
     return true;
+}
+
+bool text_is_loopback(slice address) {
+    char text[INET6_ADDRSTRLEN];
+    struct in_addr four;
+    struct in6_addr six;
+    if (!slice_to_text(address, text, sizeof text)) return false;
+    if (inet_pton(AF_INET, text, &four) == 1) return ntohl(four.s_addr) >> 24 == 127;
+    return inet_pton(AF_INET6, text, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
 bool text_host_port(slice text, slice *ret_host, uint16_t *ret_port) {

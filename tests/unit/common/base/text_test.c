@@ -65,12 +65,21 @@ TEST(an_address_is_a_host_and_a_port) {
     assert_false(text_is_http_url(SLICE_LIT("file:///etc/passwd")));
 }
 
+TEST(loopback_addresses_are_told_from_others) {
+    assert_true(text_is_loopback(SLICE_LIT("127.0.0.1")) && text_is_loopback(SLICE_LIT("127.255.0.9")));
+    assert_true(text_is_loopback(SLICE_LIT("::1")));
+    assert_false(text_is_loopback(SLICE_LIT("0.0.0.0")) || text_is_loopback(SLICE_LIT("::")));
+    assert_false(text_is_loopback(SLICE_LIT("128.0.0.1")) || text_is_loopback(SLICE_LIT("localhost")));
+    assert_false(text_is_loopback((slice){0}) || text_is_loopback(SLICE_LIT("127.0.0.1\0")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows_and_ends_with_a_nul),
         cmocka_unit_test(says_once_that_it_is_full),
         cmocka_unit_test(json_strings_are_escaped_whatever_the_bytes),
         cmocka_unit_test(an_address_is_a_host_and_a_port),
+        cmocka_unit_test(loopback_addresses_are_told_from_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
