@@ -2,6 +2,7 @@
  * One row a key. What rows cannot say (what goes with what) is checked behind them and reported in the same way. */
 #include "aggregator/aggregator_settings.h"
 
+#include "common/base/text.h"
 #include "common/logging/log.h"
 
 #define SETTING(...) SETTING_ROW(struct aggregator_settings, __VA_ARGS__)
@@ -76,6 +77,12 @@ static void check(struct settings *read, const struct aggregator_settings *s) {
     if (!s->http.tls_certificate.size != !s->http.tls_key.size)
         settings_mistake(read, s->http.tls_certificate.size ? &s->http.tls_certificate : &s->http.tls_key,
                          "http.tls.certificate and http.tls.key go together");
+    if (!s->http.tls_certificate.size && !s->http.plain_text && !text_is_loopback(s->http.address))
+        settings_mistake(read, &s->http.address,
+                         "'%.*s' is reachable from elsewhere and would carry tokens in plain text: set "
+                         "http.tls.certificate and http.tls.key, or listen on 127.0.0.1, or allow it by "
+                         "http.plain_text: true",
+                         SLICE_ARG(s->http.address));
     if (s->mqtt.backoff_ms_min > s->mqtt.backoff_ms_max)
         settings_mistake(read, &s->mqtt.backoff_ms_min, "mqtt.backoff_min is longer than mqtt.backoff_max");
     if (s->mqtt.disabled) return;
@@ -86,20 +93,37 @@ static void check(struct settings *read, const struct aggregator_settings *s) {
     if (!s->mqtt.key.size) settings_mistake(read, &s->mqtt.key, "mqtt.key is required");
 }
 
+/* The caller's own checks, and all mistakes as texts in the arena. */
+static fault_code finish(struct settings *read, fault_code code, struct arena *arena,
+                         struct aggregator_settings *settings, struct setting_texts *ret_mistakes,
+                         struct fault *reterr) {
+    if (code && code != FAULT_INPUT) return code;
+    check(read, settings);
+    const size_t count = settings_mistakes_count(read);
+    if (!count) return code;
+    slice *items = arena_alloc_array(arena, count, sizeof *items);
+    if (!items) return fault_set(reterr, FAULT_LIMIT, "read the settings: out of memory");
+    for (size_t i = 0; i < count; i++) items[i] = slice_from_text(settings_mistake_at(read, i));
+    *ret_mistakes = (struct setting_texts){items, count};
+    return settings_result(read, reterr);
+}
+
 fault_code aggregator_settings_read(const char *path, char *const *environment, struct arena *arena,
                                     struct aggregator_settings *ret_settings, struct setting_texts *ret_mistakes,
                                     struct fault *reterr) {
     *ret_mistakes = (struct setting_texts){0};
     struct settings *read = settings_new(&aggregator_setting_table, arena);
     if (!read) return fault_set(reterr, FAULT_LIMIT, "read '%s': out of memory", path);
-    fault_code code = settings_read_file(read, path, environment, ret_settings, reterr);
-    if (code && code != FAULT_INPUT) return code;
-    check(read, ret_settings);
-    const size_t count = settings_mistakes_count(read);
-    if (!count) return code;
-    slice *items = arena_alloc_array(arena, count, sizeof *items);
-    if (!items) return fault_set(reterr, FAULT_LIMIT, "read '%s': out of memory", path);
-    for (size_t i = 0; i < count; i++) items[i] = slice_from_text(settings_mistake_at(read, i));
-    *ret_mistakes = (struct setting_texts){items, count};
-    return settings_result(read, reterr);
+    const fault_code code = settings_read_file(read, path, environment, ret_settings, reterr);
+    return finish(read, code, arena, ret_settings, ret_mistakes, reterr);
+}
+
+fault_code aggregator_settings_read_text(const char *file_name, slice yaml, char *const *environment,
+                                         struct arena *arena, struct aggregator_settings *ret_settings,
+                                         struct setting_texts *ret_mistakes, struct fault *reterr) {
+    *ret_mistakes = (struct setting_texts){0};
+    struct settings *read = settings_new(&aggregator_setting_table, arena);
+    if (!read) return fault_set(reterr, FAULT_LIMIT, "read '%s': out of memory", file_name);
+    const fault_code code = settings_read_text(read, file_name, yaml, environment, ret_settings, reterr);
+    return finish(read, code, arena, ret_settings, ret_mistakes, reterr);
 }

@@ -42,5 +42,9 @@ extern const struct setting_table aggregator_setting_table;
 fault_code aggregator_settings_read(const char *path, char *const *environment, struct arena *arena,
                                     struct aggregator_settings *ret_settings, struct setting_texts *ret_mistakes,
                                     struct fault *reterr) MUST_CHECK;
+/* As above from memory; file_name stands in the messages. */
+fault_code aggregator_settings_read_text(const char *file_name, slice yaml, char *const *environment,
+                                         struct arena *arena, struct aggregator_settings *ret_settings,
+                                         struct setting_texts *ret_mistakes, struct fault *reterr) MUST_CHECK;
 
 #endif

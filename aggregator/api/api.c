@@ -3,8 +3,6 @@
  * take no token: probes and scrapers have none, and nothing of a tenant is in them. */
 #include "aggregator/api/api.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 
 #include "aggregator/api/events.h"
@@ -25,17 +23,10 @@ struct api {
 
 static void on_exchange(void *context, struct http_exchange *exchange);
 
-bool api_address_is_loopback(const char *address) {
-    struct in_addr four;
-    struct in6_addr six;
-    if (inet_pton(AF_INET, address, &four) == 1) return ntohl(four.s_addr) >> 24 == 127;
-    return inet_pton(AF_INET6, address, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
-}
-
 fault_code api_open(const struct api_settings *settings, const struct rpc_parts *parts, struct api **ret_api,
                     struct fault *reterr) {
     if (!settings->http.certificate_path && !settings->plain_text_anywhere &&
-        !api_address_is_loopback(settings->http.address))
+        !text_is_loopback(slice_from_text(settings->http.address)))
         return fault_set(reterr, FAULT_INPUT,
                          "http.address '%s' is reachable from elsewhere and would carry tokens in plain text: set "
                          "http.tls.certificate"

@@ -25,7 +25,4 @@ fault_code api_open(const struct api_settings *settings, const struct rpc_parts 
 struct api *api_close(struct api *api);
 uint16_t api_port(const struct api *api);
 
-/* Whether an address is this machine's own: 127.0.0.0/8 or ::1. */
-bool api_address_is_loopback(const char *address);
-
 #endif
