@@ -17,7 +17,7 @@ enum { SETTINGS_ARENA_BYTES = 16 * 1024 * 1024 };
 static const char default_path[] = "/etc/picket/aggregator.yaml";
 static const char usage[] =
     "Usage: picket-aggregator [--config FILE] [--check-config]\n"
-    "       picket-aggregator token create --tenant T --name N --role R [--config FILE]\n"
+    "       picket-aggregator token create --tenant T --name N --role R [--expires WHEN] [--config FILE]\n"
     "       picket-aggregator token revoke --tenant T --name N [--config FILE]\n"
     "       picket-aggregator token list [--tenant T] [--config FILE]\n"
     "       picket-aggregator --help | --version | --sample-config | --reference\n"
@@ -34,7 +34,9 @@ static const char usage[] =
     "\n"
     "Tokens: `create` prints the token, once; only its hash is kept. Roles: viewer, responder, approver, admin, "
     "agent,\n"
-    "integration. A running aggregator takes a change within a second.\n"
+    "integration (`picketctl roles` has what each may do). --expires: 90d, or a date such as 2027-01-31; without it "
+    "never.\n"
+    "A running aggregator takes a change within a second.\n"
     "\n"
     "SIGHUP reads the log settings again; with a mistake in the file the old ones stay. SIGTERM commits what was taken "
     "in\n"
@@ -44,7 +46,7 @@ static const char usage[] =
     "\n";
 
 struct arguments {
-    const char *config_path, *tenant, *name, *role;
+    const char *config_path, *tenant, *name, *role, *expires;
     bool check;
 };
 
@@ -146,10 +148,14 @@ static int token_create(const char *path, const struct arguments *arguments) {
         fputs("picket-aggregator: token create needs --tenant, --name and --role\n", stderr);
         return 2;
     }
-    const enum method_role role = token_role_find(slice_from_text(arguments->role));
-    if (tokens_file_create(path, slice_from_text(arguments->tenant), slice_from_text(arguments->name), role,
-                           clock_wall_ms(), token, &fault))
+    struct token_new new = {.tenant = slice_from_text(arguments->tenant),
+                            .name = slice_from_text(arguments->name),
+                            .role = token_role_find(slice_from_text(arguments->role)),
+                            .now_ms = clock_wall_ms()};
+    if (arguments->expires &&
+        token_expiry_parse(slice_from_text(arguments->expires), new.now_ms, &new.expires_ms, &fault))
         return fail(&fault);
+    if (tokens_file_create(path, &new, token, &fault)) return fail(&fault);
     puts(token);
     return 0;
 }
@@ -170,7 +176,8 @@ static int token_list(const char *path, const struct arguments *arguments) {
     slice text;
     struct arena *arena = arena_new(64 * 1024, SETTINGS_ARENA_BYTES);
     if (!arena) return 1;
-    const fault_code code = tokens_file_list(path, slice_from_text(arguments->tenant), arena, &text, &fault);
+    const fault_code code =
+        tokens_file_list(path, slice_from_text(arguments->tenant), clock_wall_ms(), arena, &text, &fault);
     if (!code) fwrite(text.data, 1, text.size, stdout);
     arena_free(arena);
     return code ? fail(&fault) : 0;
@@ -193,11 +200,17 @@ static int token_command(const char *word, const struct aggregator_settings *set
 
 int main(int argc, char **argv) {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},  {"check-config", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'v'},
-        {"sample-config", no_argument, NULL, 's'}, {"reference", no_argument, NULL, 'r'},
-        {"tenant", required_argument, NULL, 't'},  {"name", required_argument, NULL, 'n'},
-        {"role", required_argument, NULL, 'R'},    {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"check-config", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {"sample-config", no_argument, NULL, 's'},
+        {"reference", no_argument, NULL, 'r'},
+        {"tenant", required_argument, NULL, 't'},
+        {"name", required_argument, NULL, 'n'},
+        {"role", required_argument, NULL, 'R'},
+        {"expires", required_argument, NULL, 'e'},
+        {NULL, 0, NULL, 0},
     };
     struct arguments arguments = {.config_path = default_path};
     for (int option; (option = getopt_long(argc, argv, "c:hv", options, NULL)) != -1;) {
@@ -207,6 +220,7 @@ int main(int argc, char **argv) {
         case 't': arguments.tenant = optarg; break;
         case 'n': arguments.name = optarg; break;
         case 'R': arguments.role = optarg; break;
+        case 'e': arguments.expires = optarg; break;
         case 'h': return print(settings_help, usage);
         case 's': return print(settings_sample, "");
         case 'r': return print(settings_reference, "");

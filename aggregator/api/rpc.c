@@ -221,7 +221,8 @@ static const char *authorize(struct rpc *rpc, struct http_exchange *exchange, en
     const slice token = bearer(exchange);
     if (!token.size)
         return "no token: send the header 'Authorization: Bearer <token>' (made by 'picket-aggregator token create')";
-    if (tokens_find(rpc->parts.tokens, token, http_exchange_arena(exchange), ret_owner, fault)) return fault->text;
+    if (tokens_find(rpc->parts.tokens, token, clock_wall_ms(), http_exchange_arena(exchange), ret_owner, fault))
+        return fault->text;
     if (token_role_allows(ret_owner->role, role)) return NULL;
     *ret_code = CONNECT_PERMISSION_DENIED;
     fault_set(fault, FAULT_DENIED, "the token '%.*s' has the role %s, this needs %s", SLICE_ARG(ret_owner->name),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The file: "<sha256 in hex> <tenant> <name> <role> <created ms>\n" a line, in a folder that only we can read. It is
+ * The file: "<sha256 in hex> <tenant> <name> <role> <created ms> <expires ms>\n" a line (0: never; older files have five
+ * words), in a folder that only we can read. It is
  * never changed in place: a new one is written beside it, synced and renamed over it, under a lock on a file of its
  * own. A reader therefore sees the old or the new one, whole, and knows a new one by its inode, size and time.
  *
@@ -22,15 +23,17 @@
 #include "common/base/digest.h"
 #include "common/base/text.h"
 #include "common/base/uuid.h"
+#include "common/settings/settings.h"
 
-enum { SLOTS = 32768, LINE_BYTES = 512, NAME_BYTES_MAX = 64 };
+enum { SLOTS = 32768, LINE_BYTES = 512, NAME_BYTES_MAX = 64, WHEN_BYTES = 32 };
+#define EXPIRY_MS_MAX (INT64_C(100) * 366 * 24 * 3600 * 1000)
 static_assert(SLOTS > 2 * TOKENS_MAX, "the table must never be full");
 
 struct token_row {
     uint8_t hash[DIGEST_BYTES];
     char tenant[NAME_BYTES_MAX + 1], name[NAME_BYTES_MAX + 1];
-    enum method_role role; /* ROLE_NONE: empty place */
-    int64_t created_ms;
+    enum method_role role;          /* ROLE_NONE: empty place */
+    int64_t created_ms, expires_ms; /* expires_ms 0: never */
 };
 
 struct token_table {
@@ -75,7 +78,8 @@ static fault_code table_add(struct token_table *table, const char *line, const c
                             struct fault *reterr) {
     struct token_row row = {0};
     char hash[2 * DIGEST_BYTES + 1], role[32];
-    if (sscanf(line, "%64s %64s %64s %31s %" SCNd64, hash, row.tenant, row.name, role, &row.created_ms) != 5 ||
+    if (sscanf(line, "%64s %64s %64s %31s %" SCNd64 " %" SCNd64, hash, row.tenant, row.name, role, &row.created_ms,
+               &row.expires_ms) < 5 ||
         strlen(hash) != 2 * DIGEST_BYTES || !hash_parse(hash, row.hash))
         return fault_set(reterr, FAULT_CORRUPT,
                          "%s:%zu: not a token's line; the file is written by 'picket-aggregator token' alone", path,
@@ -178,11 +182,12 @@ size_t tokens_count(struct tokens *tokens) {
     return count;
 }
 
-fault_code tokens_find(struct tokens *tokens, slice token, struct arena *arena, struct token_owner *ret_owner,
-                       struct fault *reterr) {
+fault_code tokens_find(struct tokens *tokens, slice token, int64_t now_ms, struct arena *arena,
+                       struct token_owner *ret_owner, struct fault *reterr) {
     uint8_t hash[DIGEST_BYTES];
     digest_of(token, hash);
     fault_code code = FAULT_ABSENT;
+    int64_t expires_ms = 0;
     pthread_rwlock_rdlock(&tokens->lock);
     for (size_t at = hash_slot(hash); tokens->table.slots[at]; at = (at + 1) % SLOTS) {
         const struct token_row *row = &tokens->table.rows[tokens->table.slots[at] - 1];
@@ -190,12 +195,16 @@ fault_code tokens_find(struct tokens *tokens, slice token, struct arena *arena, 
         ret_owner->tenant = arena_copy(arena, slice_from_text(row->tenant));
         ret_owner->name = arena_copy(arena, slice_from_text(row->name));
         ret_owner->role = row->role;
+        expires_ms = row->expires_ms;
         code = ret_owner->tenant.data && ret_owner->name.data ? FAULT_NONE : FAULT_LIMIT;
         break;
     }
     pthread_rwlock_unlock(&tokens->lock);
     if (code == FAULT_LIMIT) return fault_set(reterr, code, "check the token: the request's memory is full");
     if (code) return fault_set(reterr, code, "the token is not known; it may have been revoked");
+    if (expires_ms && now_ms >= expires_ms)
+        return fault_set(reterr, FAULT_DENIED, "the token '%.*s' expired %" PRId64 " s ago: ask for a new one",
+                         SLICE_ARG(ret_owner->name), (now_ms - expires_ms) / 1000);
     return FAULT_NONE;
 }
 
@@ -237,7 +246,8 @@ static fault_code file_write(const char *path, const struct token_table *table, 
         const struct token_row *row = &table->rows[i];
         if (row->role == ROLE_NONE) continue;
         for (size_t k = 0; k < DIGEST_BYTES; k++) fprintf(file, "%02x", row->hash[k]);
-        fprintf(file, " %s %s %s %" PRId64 "\n", row->tenant, row->name, token_role_name(row->role), row->created_ms);
+        fprintf(file, " %s %s %s %" PRId64 " %" PRId64 "\n", row->tenant, row->name, token_role_name(row->role),
+                row->created_ms, row->expires_ms);
     }
     const bool failed = fflush(file) || fsync(fd);
     const int error = errno;
@@ -253,6 +263,10 @@ static bool word_ok(slice word, const char *others) {
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c && strchr(others, c)))) return false;
     }
     return true;
+}
+
+bool token_tenant_ok(slice tenant) {
+    return word_ok(tenant, ".-");
 }
 
 static struct token_row *row_named(struct token_table *table, slice tenant, slice name) {
@@ -271,13 +285,49 @@ static void token_make(char ret_token[TOKEN_TEXT_BYTES]) {
     ret_token[7 + sizeof bytes] = '\0';
 }
 
-fault_code tokens_file_create(const char *path, slice tenant, slice name, enum method_role role, int64_t now_ms,
-                              char ret_token[TOKEN_TEXT_BYTES], struct fault *reterr) {
-    if (!word_ok(tenant, ".-"))
+fault_code token_expiry_parse(slice text, int64_t now_ms, int64_t *ret_expires_ms, struct fault *reterr) {
+    static const char *const forms[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"};
+    char copy[64];
+    int64_t expires_ms = 0, duration_ms;
+    const bool fits = slice_to_text(text, copy, sizeof copy);
+    if (fits && setting_parse_duration(text, &duration_ms, NULL) == FAULT_NONE && duration_ms <= EXPIRY_MS_MAX)
+        expires_ms = now_ms + duration_ms;
+    for (size_t i = 0; fits && !expires_ms && i < sizeof forms / sizeof *forms; i++) {
+        struct tm utc = {0};
+        const char *end = strptime(copy, forms[i], &utc);
+        if (end && !*end) expires_ms = (int64_t)timegm(&utc) * 1000;
+    }
+    if (!expires_ms)
+        return fault_set(reterr, FAULT_INPUT,
+                         "expires: a duration of up to 100 years such as 90d, or a date such as 2027-01-31 or "
+                         "2027-01-31T12:00:00Z is needed");
+    if (expires_ms <= now_ms) return fault_set(reterr, FAULT_INPUT, "expires: '%s' is past", copy);
+    *ret_expires_ms = expires_ms;
+    return FAULT_NONE;
+}
+
+static fault_code table_add_new(struct token_table *table, const char *path, const struct token_new *new,
+                                const char *token, struct fault *reterr) {
+    char line[LINE_BYTES], hex[2 * DIGEST_BYTES + 1];
+    uint8_t hash[DIGEST_BYTES];
+    if (row_named(table, new->tenant, new->name))
+        return fault_set(reterr, FAULT_CONFLICT,
+                         "tenant '%.*s' has a token '%.*s' already; revoke it first or choose another name",
+                         SLICE_ARG(new->tenant), SLICE_ARG(new->name));
+    digest_of(slice_from_text(token), hash);
+    for (size_t i = 0; i < DIGEST_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    snprintf(line, sizeof line, "%s %.*s %.*s %s %" PRId64 " %" PRId64, hex, SLICE_ARG(new->tenant),
+             SLICE_ARG(new->name), token_role_name(new->role), new->now_ms, new->expires_ms);
+    return table_add(table, line, path, table->count + 1, reterr);
+}
+
+fault_code tokens_file_create(const char *path, const struct token_new *new, char ret_token[TOKEN_TEXT_BYTES],
+                              struct fault *reterr) {
+    if (!token_tenant_ok(new->tenant))
         return fault_set(reterr, FAULT_INPUT, "tenant: 1 to %d of a-z 0-9 . - are needed", NAME_BYTES_MAX);
-    if (!word_ok(name, ".-_@ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    if (!word_ok(new->name, ".-_@ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
         return fault_set(reterr, FAULT_INPUT, "name: 1 to %d of A-Z a-z 0-9 . - _ @ are needed", NAME_BYTES_MAX);
-    if (!token_role_name(role))
+    if (!token_role_name(new->role))
         return fault_set(reterr, FAULT_INPUT,
                          "role: one of viewer, responder, approver, admin, agent, integration is needed");
     int lock;
@@ -285,21 +335,14 @@ fault_code tokens_file_create(const char *path, slice tenant, slice name, enum m
     if (code) return code;
     struct token_table table;
     struct stat seen;
+    char token[TOKEN_TEXT_BYTES];
     code = table_read(path, &table, &seen, reterr);
     if (!code) {
-        char line[LINE_BYTES], hex[2 * DIGEST_BYTES + 1];
-        uint8_t hash[DIGEST_BYTES];
-        token_make(ret_token);
-        digest_of(slice_from_text(ret_token), hash);
-        for (size_t i = 0; i < DIGEST_BYTES; i++) snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-        snprintf(line, sizeof line, "%s %.*s %.*s %s %" PRId64, hex, SLICE_ARG(tenant), SLICE_ARG(name),
-                 token_role_name(role), now_ms);
-        if (row_named(&table, tenant, name))
-            code = fault_set(reterr, FAULT_CONFLICT,
-                             "tenant '%.*s' has a token '%.*s' already; revoke it first or choose another name",
-                             SLICE_ARG(tenant), SLICE_ARG(name));
-        if (!code) code = table_add(&table, line, path, table.count + 1, reterr);
+        token_make(token);
+        code = table_add_new(&table, path, new, token, reterr);
         if (!code) code = file_write(path, &table, reterr);
+        if (!code) memcpy(ret_token, token, sizeof token);
+        explicit_bzero(token, sizeof token);
         table_free(&table);
     }
     close(lock);
@@ -328,22 +371,29 @@ fault_code tokens_file_revoke(const char *path, slice tenant, slice name, struct
     return code;
 }
 
-fault_code tokens_file_list(const char *path, slice tenant, struct arena *arena, slice *ret_text,
+static void when_format(int64_t ms, char ret_text[WHEN_BYTES]) {
+    const time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+    ret_text[0] = '\0';
+    if (gmtime_r(&seconds, &utc)) strftime(ret_text, WHEN_BYTES, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+fault_code tokens_file_list(const char *path, slice tenant, int64_t now_ms, struct arena *arena, slice *ret_text,
                             struct fault *reterr) {
     struct token_table table;
     struct stat seen;
     const fault_code code = table_read(path, &table, &seen, reterr);
     if (code) return code;
     struct text text = text_begin(arena);
-    text_format(&text, "%-20s %-24s %-12s %s\n", "TENANT", "NAME", "ROLE", "CREATED");
+    text_format(&text, "%-20s %-24s %-12s %-20s %s\n", "TENANT", "NAME", "ROLE", "CREATED", "EXPIRES");
     for (size_t i = 0; i < table.count; i++) {
         const struct token_row *row = &table.rows[i];
         if (tenant.size && !slice_equal_text(tenant, row->tenant)) continue;
-        const time_t created = (time_t)(row->created_ms / 1000);
-        struct tm utc;
-        char when[32] = "";
-        if (gmtime_r(&created, &utc)) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
-        text_format(&text, "%-20s %-24s %-12s %s\n", row->tenant, row->name, token_role_name(row->role), when);
+        char created[WHEN_BYTES], expires[WHEN_BYTES] = "never";
+        when_format(row->created_ms, created);
+        if (row->expires_ms) when_format(row->expires_ms, expires);
+        text_format(&text, "%-20s %-24s %-12s %-20s %s%s\n", row->tenant, row->name, token_role_name(row->role),
+                    created, expires, row->expires_ms && row->expires_ms <= now_ms ? " (expired)" : "");
     }
     table_free(&table);
     return text_end(&text, "the list of tokens", ret_text, reterr);

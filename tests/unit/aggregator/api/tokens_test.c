@@ -25,12 +25,12 @@ static void a_token_made_beside_is_found_after_a_refresh_and_gone_once_revoked(v
     char text[TOKEN_TEXT_BYTES];
     bool changed;
     assert_int_equal(tokens_open(PATH, &tokens, NULL), FAULT_NONE);
-    assert_int_equal(tokens_file_create(PATH, SLICE_LIT("acme"), SLICE_LIT("bo"), ROLE_VIEWER, 1000, text, NULL),
-                     FAULT_NONE);
-    assert_int_equal(tokens_find(tokens, slice_from_text(text), arena, &owner, NULL), FAULT_ABSENT);
+    struct token_new new = {.tenant = SLICE_LIT("acme"), .name = SLICE_LIT("bo"), .role = ROLE_VIEWER, .now_ms = 1000};
+    assert_int_equal(tokens_file_create(PATH, &new, text, NULL), FAULT_NONE);
+    assert_int_equal(tokens_find(tokens, slice_from_text(text), 2000, arena, &owner, NULL), FAULT_ABSENT);
     assert_int_equal(tokens_refresh(tokens, &changed, NULL), FAULT_NONE);
     assert_true(changed);
-    assert_int_equal(tokens_find(tokens, slice_from_text(text), arena, &owner, NULL), FAULT_NONE);
+    assert_int_equal(tokens_find(tokens, slice_from_text(text), 2000, arena, &owner, NULL), FAULT_NONE);
     assert_true(slice_equal_text(owner.tenant, "acme") && slice_equal_text(owner.name, "bo"));
     assert_int_equal(owner.role, ROLE_VIEWER);
     struct stat info;
@@ -41,8 +41,8 @@ static void a_token_made_beside_is_found_after_a_refresh_and_gone_once_revoked(v
     assert_true(fread(file, 1, sizeof file - 1, stored) > 0);
     fclose(stored);
     assert_null(strstr(file, text)); /* its hash alone is kept */
-    assert_int_equal(tokens_file_create(PATH, SLICE_LIT("acme"), SLICE_LIT("bo"), ROLE_ADMIN, 1, text + 0, NULL),
-                     FAULT_CONFLICT);
+    new.role = ROLE_ADMIN;
+    assert_int_equal(tokens_file_create(PATH, &new, text, NULL), FAULT_CONFLICT);
     assert_int_equal(tokens_file_revoke(PATH, SLICE_LIT("acme"), SLICE_LIT("nobody"), NULL), FAULT_ABSENT);
     assert_int_equal(tokens_file_revoke(PATH, SLICE_LIT("acme"), SLICE_LIT("bo"), NULL), FAULT_NONE);
     assert_int_equal(tokens_refresh(tokens, &changed, NULL), FAULT_NONE);
@@ -50,6 +50,70 @@ static void a_token_made_beside_is_found_after_a_refresh_and_gone_once_revoked(v
     tokens_close(tokens);
     arena_free(arena);
     clean();
+}
+
+static void a_token_expires_at_its_moment_and_says_so(void **state) {
+    clean();
+    struct arena *arena = arena_new(4096, 1 << 20);
+    struct tokens *tokens;
+    struct token_owner owner;
+    struct fault fault;
+    char text[TOKEN_TEXT_BYTES];
+    const struct token_new new = {
+        .tenant = SLICE_LIT("acme"), .name = SLICE_LIT("bo"), .role = ROLE_VIEWER, .now_ms = 1000, .expires_ms = 61000};
+    assert_int_equal(tokens_file_create(PATH, &new, text, NULL), FAULT_NONE);
+    assert_int_equal(tokens_open(PATH, &tokens, NULL), FAULT_NONE); /* from the file, as after a restart */
+    assert_int_equal(tokens_find(tokens, slice_from_text(text), 60999, arena, &owner, NULL), FAULT_NONE);
+    assert_int_equal(tokens_find(tokens, slice_from_text(text), 61000, arena, &owner, &fault), FAULT_DENIED);
+    assert_int_equal(tokens_find(tokens, slice_from_text(text), 96000, arena, &owner, &fault), FAULT_DENIED);
+    assert_non_null(strstr(fault.text, "the token 'bo' expired 35 s ago"));
+    slice list;
+    assert_int_equal(tokens_file_list(PATH, (slice){0}, 96000, arena, &list, NULL), FAULT_NONE);
+    assert_non_null(strstr((const char *)list.data, "1970-01-01T00:01:01Z (expired)"));
+    tokens_close(tokens);
+    arena_free(arena);
+    clean();
+}
+
+static void a_file_from_before_there_were_expiries_is_read(void **state) {
+    clean();
+    struct arena *arena = arena_new(4096, 1 << 20);
+    FILE *file = fopen(PATH, "w");
+    fputs("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 acme bo viewer 1000\n", file); /* "test" */
+    fclose(file);
+    struct tokens *tokens;
+    struct token_owner owner;
+    assert_int_equal(tokens_open(PATH, &tokens, NULL), FAULT_NONE);
+    assert_int_equal(tokens_find(tokens, SLICE_LIT("test"), INT64_MAX, arena, &owner, NULL), FAULT_NONE);
+    tokens_close(tokens);
+    arena_free(arena);
+    clean();
+}
+
+static void expiries_are_durations_or_dates_that_are_not_past(void **state) {
+    const int64_t now_ms = INT64_C(1767225600000); /* 2026-01-01 */
+    const struct {
+        const char *text;
+        int64_t expires_ms; /* 0: refused */
+    } cases[] = {{"90d", now_ms + INT64_C(90) * 86400000},
+                 {"1s", now_ms + 1000},
+                 {"2026-01-02", now_ms + 86400000},
+                 {"2026-01-01T00:00:01Z", now_ms + 1000},
+                 {"2026-01-01T00:00:00Z", 0},
+                 {"2025-12-31", 0},
+                 {"0s", 0},
+                 {"", 0},
+                 {"tomorrow", 0},
+                 {"2026-02-30x", 0},
+                 {"90", 0},
+                 {"200000000d", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t expires_ms = 0;
+        struct fault fault;
+        const fault_code code = token_expiry_parse(slice_from_text(cases[i].text), now_ms, &expires_ms, &fault);
+        if (code != (cases[i].expires_ms ? FAULT_NONE : FAULT_INPUT) || expires_ms != cases[i].expires_ms)
+            fail_msg("'%s': %d, %lld", cases[i].text, (int)code, (long long)expires_ms);
+    }
 }
 
 static void a_file_that_is_not_ours_is_refused_with_its_line(void **state) {
@@ -67,6 +131,9 @@ static void a_file_that_is_not_ours_is_refused_with_its_line(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_made_beside_is_found_after_a_refresh_and_gone_once_revoked),
+        cmocka_unit_test(a_token_expires_at_its_moment_and_says_so),
+        cmocka_unit_test(a_file_from_before_there_were_expiries_is_read),
+        cmocka_unit_test(expiries_are_durations_or_dates_that_are_not_past),
         cmocka_unit_test(a_file_that_is_not_ours_is_refused_with_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
