@@ -77,10 +77,14 @@ static void enums_are_defined(void **state) {
     CreateSLORequested slo = good_slo();
     slo.window = 9;
     assert_refused(&CreateSLORequested_desc, &slo,
-                   "window: must be one of SLO_WINDOW_7D, SLO_WINDOW_28D, SLO_WINDOW_30D, is 9");
+                   "window: must be one of SLO_WINDOW_7D, SLO_WINDOW_28D, SLO_WINDOW_30D, "
+                   "SLO_WINDOW_CALENDAR_WEEK, SLO_WINDOW_CALENDAR_MONTH, SLO_WINDOW_CALENDAR_QUARTER, "
+                   "SLO_WINDOW_CALENDAR_YEAR, is 9");
     slo.window = 0;
-    assert_refused(&CreateSLORequested_desc, &slo,
-                   "window: is required: one of SLO_WINDOW_7D, SLO_WINDOW_28D, SLO_WINDOW_30D");
+    assert_refused(
+        &CreateSLORequested_desc, &slo,
+        "window: is required: one of SLO_WINDOW_7D, SLO_WINDOW_28D, SLO_WINDOW_30D, SLO_WINDOW_CALENDAR_WEEK, "
+        "SLO_WINDOW_CALENDAR_MONTH, SLO_WINDOW_CALENDAR_QUARTER, SLO_WINDOW_CALENDAR_YEAR");
 }
 
 static void messages_and_oneofs_are_required(void **state) {
