@@ -31,7 +31,7 @@ static const struct metric_row rows[] = {
 #undef METRIC
 };
 
-enum { TICK_MS = 1000, EXPIRE_MAX = 1000, HEARTBEAT_MS = 15000, DRAIN_MS = 2000 };
+enum { TICK_MS = 1000, DUE_MAX = 1000, HEARTBEAT_MS = 15000, DRAIN_MS = 2000 };
 
 struct aggregator {
     struct loop *loop;
@@ -204,10 +204,10 @@ static void tick(void *context) {
         log_limit_pass(&a->token_faults, clock_monotonic_ms(), 60000, &held))
         LOG_WARN("api", "tokens_not_read", LOG_FAULT(&fault), LOG_TEXT("instead", "the tokens stay as they were"));
     if (changed) LOG_INFO("api", "tokens_read", LOG_UINT("count", tokens_count(a->tokens)));
-    size_t expired = 0;
-    if (journal_expire_alerts(a->journal, EXPIRE_MAX, &expired, &fault) &&
+    size_t submitted = 0;
+    if (journal_submit_due(a->journal, DUE_MAX, &submitted, &fault) &&
         log_limit_pass(&a->expiry_faults, clock_monotonic_ms(), 60000, &held))
-        LOG_WARN("journal", "alerts_not_expired", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again in a second"),
+        LOG_WARN("journal", "due_not_submitted", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again in a second"),
                  LOG_UINT("repeats", held));
     loop_timer_set(a->tick_timer, TICK_MS);
 }

@@ -39,6 +39,7 @@ enum connect_code connect_code_of(fault_code code) {
     case FAULT_AGAIN: return CONNECT_UNAVAILABLE;
     case FAULT_ABSENT: return CONNECT_NOT_FOUND;
     case FAULT_CONFLICT: return CONNECT_FAILED_PRECONDITION;
+    case FAULT_EXISTS: return CONNECT_ALREADY_EXISTS;
     case FAULT_INPUT: return CONNECT_INVALID_ARGUMENT;
     case FAULT_LIMIT: return CONNECT_RESOURCE_EXHAUSTED;
     case FAULT_CORRUPT: return CONNECT_DATA_LOSS;

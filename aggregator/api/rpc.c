@@ -183,6 +183,35 @@ void rpc_fail(struct rpc_call *call, enum connect_code code, const char *message
     fail_status(call, code, connect_code_status(code), message);
 }
 
+static void answer_body(struct rpc_call *call, slice body) {
+    struct rpc *rpc = call->rpc;
+    const bool kept = call->kept; /* the call may be gone when it is answered */
+    count(rpc, call->method_index, 200, call->begun_ns);
+    http_exchange_answer(call->exchange,
+                         &(struct http_answer){.status = 200,
+                                               .body = body,
+                                               .body_static = true,
+                                               .content_type = call->json ? "application/json" : "application/proto"});
+    if (kept) atomic_fetch_sub(&rpc->kept, 1);
+}
+
+void rpc_answer_bytes(struct rpc_call *call, slice bytes) {
+    struct fault fault;
+    if (!call->json) {
+        answer_body(call, bytes);
+        return;
+    }
+    void *response = arena_alloc(call->arena, message_size(call->method->response));
+    fault_code code = response ? codec_decode_protobuf(call->method->response, bytes, call->arena, response, &fault)
+                               : fault_set(&fault, FAULT_LIMIT, "the answer needs more memory than a request may use");
+    if (code) {
+        (void)fault_wrap(&fault, "write the answer");
+        rpc_fail(call, connect_code_of(code), fault.text);
+        return;
+    }
+    rpc_answer(call, response);
+}
+
 void rpc_answer(struct rpc_call *call, const void *response) {
     struct fault fault;
     slice body;
@@ -194,15 +223,7 @@ void rpc_answer(struct rpc_call *call, const void *response) {
         rpc_fail(call, connect_code_of(code), fault.text);
         return;
     }
-    struct rpc *rpc = call->rpc;
-    const bool kept = call->kept; /* the call may be gone when it is answered */
-    count(rpc, call->method_index, 200, call->begun_ns);
-    http_exchange_answer(call->exchange,
-                         &(struct http_answer){.status = 200,
-                                               .body = body,
-                                               .body_static = true,
-                                               .content_type = call->json ? "application/json" : "application/proto"});
-    if (kept) atomic_fetch_sub(&rpc->kept, 1);
+    answer_body(call, body);
 }
 
 static slice bearer(struct http_exchange *exchange) {

@@ -63,6 +63,8 @@ typedef fault_code rpc_handler_fn(struct rpc_call *call, void *ret_response, str
  * server is stopping; the handler returns FAULT_NONE and does nothing more. */
 bool rpc_keep(struct rpc_call *call) MUST_CHECK;
 void rpc_answer(struct rpc_call *call, const void *response);
+/* The same with the response encoded as protobuf; the bytes lie in the call's arena. */
+void rpc_answer_bytes(struct rpc_call *call, slice bytes);
 void rpc_fail(struct rpc_call *call, enum connect_code code, const char *message);
 
 /* page_size as asked, within bounds. */

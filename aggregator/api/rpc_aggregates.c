@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Aggregates as they stand, straight from the journal: what a command has just answered is there. The lists that ask
- * for what is open take their ids from a read table and the rest from the journal. */
+ * Aggregates as they stand, straight from the journal: what a command has just answered is there. */
 #include "aggregator/api/rpc.h"
-#include "aggregator/projections/fleet_counts.h"
 #include "common/base/limits.h"
 #include "sre.pb.h"
 
@@ -32,48 +30,162 @@ static fault_code get_aggregate(struct rpc_call *call, const char *type, slice i
 GETTER(GetSLO, GetSLORequest, GetSLOResponse, "slo", slo_id, slo, SLO)
 GETTER(GetAlert, GetAlertRequest, GetAlertResponse, "alert", alert_id, alert, Alert)
 GETTER(GetIncident, GetIncidentRequest, GetIncidentResponse, "incident", incident_id, incident, Incident)
+GETTER(GetRunbook, GetRunbookRequest, GetRunbookResponse, "runbook", runbook_id, runbook, Runbook)
+GETTER(GetRunbookExecution, GetRunbookExecutionRequest, GetRunbookExecutionResponse, "runbook_execution", execution_id,
+       execution, RunbookExecution)
+GETTER(GetService, GetServiceRequest, GetServiceResponse, "service", service_id, service, Service)
+GETTER(GetPostmortem, GetPostmortemRequest, GetPostmortemResponse, "postmortem", postmortem_id, postmortem, Postmortem)
 
-static fault_code list_slos(struct rpc_call *call, void *ret_response, struct fault *reterr) {
-    const ListSLOsRequest *request = call->request;
-    ListSLOsResponse *response = ret_response;
-    const size_t wanted = rpc_page_size(request->page_size);
-    SLO *slos = arena_alloc_array(call->arena, wanted, sizeof *slos);
-    if (!slos)
+/* ---- lists in the order of ids ---- */
+
+struct id_list {
+    const char *type;
+    const struct message_desc *desc;
+    bool (*wanted)(const void *request, const void *item);
+    void (*shorten)(void *item); /* NULL: shown whole */
+};
+
+static fault_code list_by_id(struct rpc_call *call, const struct id_list *list, int32_t page_size, slice token,
+                             uint8_t **ret_items, size_t *ret_count, slice *ret_token, struct fault *reterr) {
+    const size_t wanted = rpc_page_size(page_size), size = message_size(list->desc);
+    uint8_t *found = arena_alloc_array(call->arena, wanted, size);
+    if (!found)
         return fault_set(reterr, FAULT_LIMIT, "page_size: the page does not fit the request's memory, ask for fewer");
-    slice after = request->page_token;
-    size_t scanned = 0;
+    slice after = token;
+    size_t scanned = 0, count = 0;
     bool more = true;
-    while (more && response->slos.count < wanted && scanned < SCAN_MAX && arena_used(call->arena) < PAGE_BYTES_MAX) {
+    while (more && count < wanted && scanned < SCAN_MAX && arena_used(call->arena) < PAGE_BYTES_MAX) {
         struct journal_item *items;
-        size_t count;
-        fault_code code = journal_list(call->parts->journal, call->caller.tenant, SLICE_LIT("slo"), after,
-                                       wanted - response->slos.count, call->arena, &items, &count, &more, reterr);
+        size_t items_count;
+        fault_code code = journal_list(call->parts->journal, call->caller.tenant, slice_from_text(list->type), after,
+                                       wanted - count, call->arena, &items, &items_count, &more, reterr);
         if (code) return code;
-        for (size_t i = 0; i < count; i++) {
-            SLO *slo = &slos[response->slos.count];
-            code = codec_decode_protobuf(&SLO_desc, items[i].aggregate, call->arena, slo, reterr);
+        for (size_t i = 0; i < items_count; i++) {
+            void *item = found + count * size;
+            code = codec_decode_protobuf(list->desc, items[i].aggregate, call->arena, item, reterr);
             if (code) return code;
-            if (request->service_id.size && !slice_equal(request->service_id, slo->service_id)) continue;
-            if (request->owner.size && !slice_equal(request->owner, slo->owner)) continue;
-            response->slos.count++;
+            if (!list->wanted(call->request, item)) continue;
+            if (list->shorten) list->shorten(item);
+            count++;
         }
-        scanned += count;
-        if (!count) break;
-        after = items[count - 1].id;
+        scanned += items_count;
+        if (!items_count) break;
+        after = items[items_count - 1].id;
     }
-    response->slos.items = slos;
-    if (more) response->next_page_token = after;
+    *ret_items = found;
+    *ret_count = count;
+    if (more) *ret_token = after;
     return FAULT_NONE;
 }
 
-/* Ids of what is open, from the read tables: newest first where `newest` (ids sort by time), else in their order. */
-static fault_code open_ids(struct rpc_call *call, const char *kind, slice after, size_t ids_max, bool newest,
-                           slice **ret_ids, size_t *ret_count, struct fault *reterr) {
-    struct sql *reader = projections_take_reader(call->parts->projections);
-    const fault_code code = fleet_counts_ids(reader, call->caller.tenant, slice_from_text(kind), after, ids_max, newest,
-                                             call->arena, ret_ids, ret_count, reterr);
-    projections_give_reader(call->parts->projections, reader);
-    return code;
+/* An empty one in the request asks for nothing. */
+static bool fits(slice asked, slice has) {
+    return !asked.size || slice_equal(asked, has);
+}
+
+static bool slo_wanted(const void *context, const void *item) {
+    const ListSLOsRequest *request = context;
+    return fits(request->service_id, ((const SLO *)item)->service_id) &&
+           fits(request->owner, ((const SLO *)item)->owner);
+}
+
+static bool runbook_wanted(const void *context, const void *item) {
+    return fits(((const ListRunbooksRequest *)context)->service_id, ((const Runbook *)item)->service_id);
+}
+
+static void runbook_shorten(void *item) {
+    Runbook *runbook = item;
+    runbook->steps.count = 0;
+}
+
+static bool service_wanted(const void *context, const void *item) {
+    return fits(((const ListServicesRequest *)context)->owner, ((const Service *)item)->owner);
+}
+
+static bool postmortem_wanted(const void *context, const void *item) {
+    const ListPostmortemsRequest *request = context;
+    const Postmortem *postmortem = item;
+    return fits(request->service_id, postmortem->service_id) &&
+           (!request->status || request->status == postmortem->status);
+}
+
+static void postmortem_shorten(void *item) {
+    Postmortem *postmortem = item;
+    postmortem->timeline.count = 0;
+}
+
+#define LISTER(name, method, type, message, field, wanted, shorten)                                                    \
+    static fault_code name(struct rpc_call *call, void *ret_response, struct fault *reterr) {                          \
+        static const struct id_list list = {type, &message##_desc, wanted, shorten};                                   \
+        const method##Request *request = call->request;                                                                \
+        method##Response *response = ret_response;                                                                     \
+        uint8_t *items;                                                                                                \
+        const fault_code code = list_by_id(call, &list, request->page_size, request->page_token, &items,               \
+                                           &response->field.count, &response->next_page_token, reterr);                \
+        if (!code) response->field.items = (message *)(void *)items;                                                   \
+        return code;                                                                                                   \
+    }
+LISTER(list_slos, ListSLOs, "slo", SLO, slos, slo_wanted, NULL)
+LISTER(list_runbooks, ListRunbooks, "runbook", Runbook, runbooks, runbook_wanted, runbook_shorten)
+LISTER(list_services, ListServices, "service", Service, services, service_wanted, NULL)
+LISTER(list_postmortems, ListPostmortems, "postmortem", Postmortem, postmortems, postmortem_wanted, postmortem_shorten)
+
+/* ---- lists of what is open ---- */
+
+enum { TOKEN_TIME_DIGITS_MAX = 20 };
+
+/* "<milliseconds>.<id>", the place of the last item that was looked at. */
+static bool place_parse(slice token, struct journal_place *ret_place) {
+    size_t at = 0;
+    int64_t ms = 0;
+    for (; at < token.size && at < TOKEN_TIME_DIGITS_MAX && token.data[at] >= '0' && token.data[at] <= '9'; at++)
+        if (__builtin_mul_overflow(ms, 10, &ms) || __builtin_add_overflow(ms, token.data[at] - '0', &ms)) return false;
+    if (at == 0 || at == token.size || token.data[at] != '.' || token.size - at - 1 > LIMIT_AGGREGATE_ID_BYTES)
+        return false;
+    *ret_place = (struct journal_place){ms, slice_from(token, at + 1)};
+    return true;
+}
+
+/* One item as bytes: decoded into the list's next place when it is wanted. */
+struct open_list {
+    const char *type;
+    const struct message_desc *desc;
+    bool (*wanted)(const void *request, const void *item);
+};
+
+static fault_code list_open(struct rpc_call *call, const struct open_list *list, int32_t page_size, slice token,
+                            uint8_t **ret_items, size_t *ret_count, slice *ret_token, struct fault *reterr) {
+    const size_t wanted = rpc_page_size(page_size), size = message_size(list->desc);
+    struct journal_place place;
+    if (token.size && !place_parse(token, &place))
+        return fault_set(reterr, FAULT_INPUT, "page_token: is not one that this server gave");
+    uint8_t *found = arena_alloc_array(call->arena, wanted, size);
+    if (!found)
+        return fault_set(reterr, FAULT_LIMIT, "page_size: the page does not fit the request's memory, ask for fewer");
+    bool more = true, begun = token.size != 0;
+    size_t count = 0;
+    for (size_t scanned = 0;
+         more && count < wanted && scanned < SCAN_MAX && arena_used(call->arena) < PAGE_BYTES_MAX;) {
+        struct journal_item *items;
+        size_t items_count;
+        fault_code code = journal_list_open(call->parts->journal, call->caller.tenant, slice_from_text(list->type),
+                                            begun ? &place : NULL, wanted - count, call->arena, &items, &items_count,
+                                            &place, &more, reterr);
+        if (code) return code;
+        for (size_t i = 0; i < items_count; i++) {
+            code = codec_decode_protobuf(list->desc, items[i].aggregate, call->arena, found + count * size, reterr);
+            if (code) return code;
+            count += list->wanted(call->request, found + count * size);
+        }
+        scanned += items_count;
+        begun = true;
+        if (!items_count) break;
+    }
+    *ret_items = found;
+    *ret_count = count;
+    if (more && begun)
+        *ret_token = arena_format(call->arena, "%lld.%.*s", (long long)place.since_ms, SLICE_ARG(place.id));
+    return FAULT_NONE;
 }
 
 static bool severity_wanted(const Severity *items, size_t count, Severity severity) {
@@ -82,63 +194,40 @@ static bool severity_wanted(const Severity *items, size_t count, Severity severi
     return count == 0;
 }
 
-static fault_code list_open_incidents(struct rpc_call *call, void *ret_response, struct fault *reterr) {
-    const ListOpenIncidentsRequest *request = call->request;
-    ListOpenIncidentsResponse *response = ret_response;
-    const size_t wanted = rpc_page_size(request->page_size);
-    slice *ids;
-    size_t count;
-    fault_code code = open_ids(call, "incident", request->page_token, LIMIT_PAGE_SIZE + 1, true, &ids, &count, reterr);
-    if (code) return code;
-    Incident *incidents = arena_alloc_array(call->arena, wanted, sizeof *incidents);
-    if (!incidents)
-        return fault_set(reterr, FAULT_LIMIT, "page_size: the page does not fit the request's memory, ask for fewer");
-    size_t at = 0;
-    for (; at < count && at < LIMIT_PAGE_SIZE && response->incidents.count < wanted &&
-           arena_used(call->arena) < PAGE_BYTES_MAX;
-         at++) {
-        Incident *incident = &incidents[response->incidents.count];
-        code = get_aggregate(call, "incident", ids[at], &Incident_desc, incident, reterr);
-        if (code == FAULT_ABSENT) continue;
-        if (code) return code;
-        if (incident->status >= INCIDENT_STATUS_RESOLVED) continue; /* the journal is ahead of the read table */
-        if (!severity_wanted(request->severities.items, request->severities.count, incident->severity)) continue;
-        if (request->assigned_to.size && !slice_equal(request->assigned_to, incident->assigned_to)) continue;
-        response->incidents.count++;
-    }
-    response->incidents.items = incidents;
-    if (at < count) response->next_page_token = ids[at - 1];
-    return FAULT_NONE;
+static bool incident_wanted(const void *context, const void *item) {
+    const ListOpenIncidentsRequest *request = context;
+    const Incident *incident = item;
+    return severity_wanted(request->severities.items, request->severities.count, incident->severity) &&
+           (!request->assigned_to.size || slice_equal(request->assigned_to, incident->assigned_to));
 }
 
-static fault_code list_active_alerts(struct rpc_call *call, void *ret_response, struct fault *reterr) {
-    const ListActiveAlertsRequest *request = call->request;
-    ListActiveAlertsResponse *response = ret_response;
-    const size_t wanted = rpc_page_size(request->page_size);
-    slice *ids;
-    size_t count;
-    fault_code code = open_ids(call, "alert", request->page_token, LIMIT_PAGE_SIZE + 1, false, &ids, &count, reterr);
-    if (code) return code;
-    Alert *alerts = arena_alloc_array(call->arena, wanted, sizeof *alerts);
-    if (!alerts)
-        return fault_set(reterr, FAULT_LIMIT, "page_size: the page does not fit the request's memory, ask for fewer");
-    size_t at = 0;
-    for (; at < count && at < LIMIT_PAGE_SIZE && response->alerts.count < wanted &&
-           arena_used(call->arena) < PAGE_BYTES_MAX;
-         at++) {
-        Alert *alert = &alerts[response->alerts.count];
-        code = get_aggregate(call, "alert", ids[at], &Alert_desc, alert, reterr);
-        if (code == FAULT_ABSENT) continue;
-        if (code) return code;
-        if (alert->status != ALERT_STATUS_FIRING && alert->status != ALERT_STATUS_ACKNOWLEDGED) continue;
-        if (!severity_wanted(request->severities.items, request->severities.count, alert->severity)) continue;
-        if (request->cluster_id.size && !slice_equal(request->cluster_id, alert->cluster_id)) continue;
-        response->alerts.count++;
-    }
-    response->alerts.items = alerts;
-    if (at < count) response->next_page_token = ids[at - 1];
-    return FAULT_NONE;
+static bool alert_wanted(const void *context, const void *item) {
+    const ListActiveAlertsRequest *request = context;
+    const Alert *alert = item;
+    return severity_wanted(request->severities.items, request->severities.count, alert->severity) &&
+           (!request->cluster_id.size || slice_equal(request->cluster_id, alert->cluster_id));
 }
+
+static bool execution_wanted(const void *context, const void *item) {
+    const ListOpenRunbookExecutionsRequest *request = context;
+    return !request->runbook_id.size || slice_equal(request->runbook_id, ((const RunbookExecution *)item)->runbook_id);
+}
+
+#define OPEN_LISTER(name, method, type, message, field, wanted)                                                        \
+    static fault_code name(struct rpc_call *call, void *ret_response, struct fault *reterr) {                          \
+        static const struct open_list list = {type, &message##_desc, wanted};                                          \
+        const method##Request *request = call->request;                                                                \
+        method##Response *response = ret_response;                                                                     \
+        uint8_t *items;                                                                                                \
+        const fault_code code = list_open(call, &list, request->page_size, request->page_token, &items,                \
+                                          &response->field.count, &response->next_page_token, reterr);                 \
+        if (!code) response->field.items = (message *)(void *)items;                                                   \
+        return code;                                                                                                   \
+    }
+OPEN_LISTER(list_open_incidents, ListOpenIncidents, "incident", Incident, incidents, incident_wanted)
+OPEN_LISTER(list_active_alerts, ListActiveAlerts, "alert", Alert, alerts, alert_wanted)
+OPEN_LISTER(list_open_executions, ListOpenRunbookExecutions, "runbook_execution", RunbookExecution, executions,
+            execution_wanted)
 
 static fault_code get_timeline(struct rpc_call *call, void *ret_response, struct fault *reterr) {
     const GetIncidentTimelineRequest *request = call->request;
@@ -157,6 +246,14 @@ const struct rpc_handler rpc_aggregate_handlers[] = {
     {CORE "SLOService/GetSLO", get_SLO},
     {CORE "SLOService/ListSLOs", list_slos},
     {CORE "AlertService/GetAlert", get_Alert},
+    {CORE "RunbookService/GetRunbook", get_Runbook},
+    {CORE "RunbookService/ListRunbooks", list_runbooks},
+    {CORE "RunbookService/GetRunbookExecution", get_RunbookExecution},
+    {CORE "RunbookService/ListOpenRunbookExecutions", list_open_executions},
+    {CORE "ServiceCatalogService/GetService", get_Service},
+    {CORE "ServiceCatalogService/ListServices", list_services},
+    {CORE "PostmortemService/GetPostmortem", get_Postmortem},
+    {CORE "PostmortemService/ListPostmortems", list_postmortems},
     {CORE "AlertQueryService/ListActiveAlerts", list_active_alerts},
     {CORE "IncidentService/GetIncident", get_Incident},
     {CORE "IncidentService/ListOpenIncidents", list_open_incidents},

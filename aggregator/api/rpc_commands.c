@@ -14,32 +14,56 @@ enum { IDEMPOTENCY_KEY_BYTES_MAX = 255, TRACEPARENT_BYTES = 55 };
 
 struct command_wait { /* in the exchange's arena */
     struct rpc_call *call;
-    bool creates;
     char message_id[UUID_TEXT_SIZE + 1];
 };
 
-static_assert(offsetof(CreateSLOResponse, outcome) == offsetof(CloseIncidentResponse, outcome),
-              "responses of commands have one shape");
+static_assert(CreateSLOResponse_outcome_tag == 1 && CreateSLOResponse_slo_tag == 2,
+              "responses of commands have one shape: the outcome, and the aggregate");
+
+/* A response is put together from its two fields as bytes: the aggregate is there as bytes already. */
+static fault_code response_bytes(struct rpc_call *call, const CommandOutcome *outcome, slice aggregate,
+                                 slice *ret_bytes, struct fault *reterr) {
+    enum { LENGTH_BYTES_MAX = 5 };
+    const CreateSLOResponse head = {.has_outcome = true, .outcome = *outcome};
+    slice first;
+    const fault_code code = codec_encode_protobuf(&CreateSLOResponse_desc, &head, call->arena, &first, reterr);
+    if (code || aggregate.size == 0) {
+        *ret_bytes = first;
+        return code;
+    }
+    uint8_t *bytes = arena_alloc(call->arena, first.size + 1 + LENGTH_BYTES_MAX + aggregate.size);
+    if (!bytes) return fault_set(reterr, FAULT_LIMIT, "the answer needs more memory than a request may use");
+    memcpy(bytes, first.data, first.size);
+    size_t at = first.size, rest = aggregate.size;
+    bytes[at++] = CreateSLOResponse_slo_tag << 3 | 2;
+    for (; rest > 127; rest >>= 7) bytes[at++] = (uint8_t)(rest | 128);
+    bytes[at++] = (uint8_t)rest;
+    memcpy(bytes + at, aggregate.data, aggregate.size);
+    *ret_bytes = slice_of(bytes, at + aggregate.size);
+    return FAULT_NONE;
+}
 
 /* On the journal's writer thread. */
 static void on_outcome(void *context, const struct journal_outcome *outcome) {
     struct command_wait *wait = context;
     struct rpc_call *call = wait->call;
     if (outcome->result == JOURNAL_REFUSED || outcome->result == JOURNAL_FAILED) {
-        enum connect_code code = connect_code_of(outcome->fault.code);
-        if (outcome->result == JOURNAL_REFUSED && outcome->fault.code == FAULT_CONFLICT && wait->creates)
-            code = CONNECT_ALREADY_EXISTS;
-        rpc_fail(call, code, outcome->fault.text);
+        rpc_fail(call, connect_code_of(outcome->fault.code), outcome->fault.text);
         return;
     }
-    CreateSLOResponse response = {.has_outcome = true};
-    response.outcome = (CommandOutcome){.message_id = slice_from_text(wait->message_id),
-                                        .aggregate_type = outcome->aggregate_type,
-                                        .aggregate_id = outcome->aggregate_id,
-                                        .aggregate_version = (int64_t)outcome->aggregate_version,
-                                        .sequence = outcome->last_sequence,
-                                        .repeated = outcome->result == JOURNAL_REPEATED};
-    rpc_answer(call, &response);
+    const CommandOutcome answer = {.message_id = slice_from_text(wait->message_id),
+                                   .aggregate_type = outcome->aggregate_type,
+                                   .aggregate_id = outcome->aggregate_id,
+                                   .aggregate_version = (int64_t)outcome->aggregate_version,
+                                   .sequence = outcome->last_sequence,
+                                   .repeated = outcome->result == JOURNAL_REPEATED};
+    struct fault fault;
+    slice bytes;
+    const fault_code code = response_bytes(call, &answer, outcome->aggregate, &bytes, &fault);
+    if (code)
+        rpc_fail(call, connect_code_of(code), fault.text);
+    else
+        rpc_answer_bytes(call, bytes);
 }
 
 /* If-Match: "7", as a version is shown; a weak mark and missing quotes are let pass. */
@@ -60,24 +84,20 @@ static fault_code expected_version(struct rpc_call *call, int64_t in_body, uint6
     return FAULT_NONE;
 }
 
-static fault_code submit(struct rpc_call *call, SreDomainIntent *intent, bool creates, const char *aggregate_type,
-                         slice aggregate_id, int64_t version, struct fault *reterr) {
+static fault_code submit(struct rpc_call *call, SreDomainIntent *intent, int64_t version, struct fault *reterr) {
     struct command_wait *wait = arena_alloc(call->arena, sizeof *wait);
     if (!wait) return fault_set(reterr, FAULT_LIMIT, "the command needs more memory than a request may use");
     struct journal_command command = {
         .caller = {.tenant = call->caller.tenant, .actor = call->caller.name, .role = call->caller.role},
         .done = on_outcome,
         .context = wait};
-    *wait = (struct command_wait){.call = call, .creates = creates};
+    *wait = (struct command_wait){.call = call};
     uuid_format(uuid_v7_new(), wait->message_id);
     intent->has_meta = true;
     intent->meta.message_id = slice_of(wait->message_id, UUID_TEXT_SIZE);
     intent->meta.schema_version = 1;
     const slice trace = http_exchange_header(call->exchange, "traceparent");
     if (trace.size == TRACEPARENT_BYTES) intent->meta.traceparent = trace;
-    intent->has_subject = true;
-    intent->subject.aggregate_type = slice_from_text(aggregate_type);
-    intent->subject.aggregate_id = aggregate_id;
     command.idempotency_key = http_exchange_header(call->exchange, "Idempotency-Key");
     if (command.idempotency_key.size > IDEMPOTENCY_KEY_BYTES_MAX)
         return fault_set(reterr, FAULT_INPUT, "Idempotency-Key: at most %d bytes", IDEMPOTENCY_KEY_BYTES_MAX);
@@ -91,25 +111,20 @@ static fault_code submit(struct rpc_call *call, SreDomainIntent *intent, bool cr
     return FAULT_NONE;
 }
 
-static bool is_create(unsigned which) {
-    return which == SreDomainIntent_create_slo_tag || which == SreDomainIntent_create_incident_tag;
-}
-
-#define COMMAND(service, method, request_type, field, type, id_field)                                                  \
+#define COMMAND(service, method, request_type, field)                                                                  \
     static fault_code command_##method(struct rpc_call *call, void *ret_response, struct fault *reterr) {              \
         const request_type *request = call->request;                                                                   \
         SreDomainIntent *intent = arena_alloc(call->arena, sizeof *intent);                                            \
         if (!intent) return fault_set(reterr, FAULT_LIMIT, "the command needs more memory than a request may use");    \
         intent->which_intent = SreDomainIntent_##field##_tag;                                                          \
         intent->intent.field = request->command;                                                                       \
-        return submit(call, intent, is_create(intent->which_intent), type, request->command.id_field,                  \
-                      request->expected_version, reterr);                                                              \
+        return submit(call, intent, request->expected_version, reterr);                                                \
     }
 #include "aggregator/api/rpc_commands.def"
 #undef COMMAND
 
 const struct rpc_handler rpc_command_handlers[] = {
-#define COMMAND(service, method, request_type, field, type, id_field)                                                  \
+#define COMMAND(service, method, request_type, field)                                                                  \
     {"/ameide_core_proto.sre.core.v1." #service "/" #method, command_##method},
 #include "aggregator/api/rpc_commands.def"
 #undef COMMAND

@@ -67,8 +67,8 @@ static void fill_rejection(const struct journal_rejection *from, bool whole, str
     }
     const struct intent_row *row = intent_row_find(intent->which_intent);
     if (row) to->intent_type = slice_from_text(row->name);
-    to->aggregate_type = intent->subject.aggregate_type;
-    to->aggregate_id = intent->subject.aggregate_id;
+    to->aggregate_type = row ? slice_from_text(aggregate_kind_name(row->kind)) : intent->subject.aggregate_type;
+    to->aggregate_id = intent->subject.aggregate_id.size ? intent->subject.aggregate_id : intent_id_given(intent);
     to->message_id = intent->meta.message_id;
 }
 

@@ -39,6 +39,19 @@ slice alert_id_from(AlertSource source, slice fingerprint, struct arena *arena) 
     return arena_format(arena, "%s.%.*s-%s", name, 64, (const char *)fingerprint.data, hex);
 }
 
+void alert_index(const struct aggregate *aggregate, struct arena *arena, struct aggregate_index *ret_index) {
+    const Alert *alert = &aggregate->state.alert;
+    ret_index->open = alert->status != ALERT_STATUS_RESOLVED;
+    ret_index->open_since_ms = domain_ms(alert->starts_at);
+    ret_index->due_ms = alert->has_expires_at ? domain_ms(alert->expires_at) : 0;
+}
+
+void alert_due(slice id, int64_t due_ms, SreDomainIntent *ret_intent) {
+    ret_intent->which_intent = SreDomainIntent_expire_alert_tag;
+    ret_intent->intent.expire_alert =
+        (ExpireAlertRequested){.alert_id = id, .has_expires_at = true, .expires_at = domain_time(due_ms)};
+}
+
 enum judgement { REPEAT, LATE, CHANGE };
 
 /* One that was over when the alert was seen is none: sources write the year 1 for that. Never before 1970, which is

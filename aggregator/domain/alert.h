@@ -9,6 +9,9 @@
  * data is NULL when the arena is full. */
 slice alert_id_from(AlertSource source, slice fingerprint, struct arena *arena);
 
+index_fn alert_index; /* open: not resolved; due: its expiry */
+due_fn alert_due;
+
 decide_fn alert_decide_ingest, alert_decide_acknowledge, alert_decide_expire;
 apply_fn alert_apply_ingested, alert_apply_acknowledged, alert_apply_expired;
 

@@ -13,7 +13,8 @@
 
 enum { ROWS = 128 };
 
-enum { ID_GIVEN, ID_MADE, ID_DERIVED };
+/* The id of an intent that brings none. */
+enum id_rule { ID_GIVEN, ID_MADE, ID_DERIVED };
 
 static const struct intent_row intent_rows[ROWS] = {
 #define INTENT(field, aggregate, id_field, id_rule, decider, who)                                                      \
@@ -28,36 +29,42 @@ static const struct intent_row intent_rows[ROWS] = {
 #undef LATER
 };
 
-static const struct {
+/* One fact may belong to the histories of two kinds: an apply for each. */
+static const struct fact_row {
     const char *name;
-    enum aggregate_kind kind;
-    apply_fn *apply;
+    apply_fn *apply[AGGREGATE_KINDS_];
 } fact_rows[ROWS] = {
 #define FACT(field, aggregate, applier)                                                                                \
-    [SreDomainFact_##field##_tag] = {.name = #field, .kind = AGGREGATE_##aggregate, .apply = applier},
+    [SreDomainFact_##field##_tag] = {.name = #field, .apply = {[AGGREGATE_##aggregate] = applier}},
+#define FACT_OF_TWO(field, aggregate, applier, other, other_applier)                                                   \
+    [SreDomainFact_##field##                                                                                           \
+        _tag] = {.name = #field, .apply = {[AGGREGATE_##aggregate] = applier, [AGGREGATE_##other] = other_applier}},
 #include "aggregator/domain/facts.def"
 #undef FACT
+#undef FACT_OF_TWO
 };
 
-static const char *const kind_names[AGGREGATE_KINDS_] = {
-    [AGGREGATE_NONE] = "none",
-    [AGGREGATE_INCIDENT] = "incident",
-    [AGGREGATE_ALERT] = "alert",
-    [AGGREGATE_RUNBOOK] = "runbook",
-    [AGGREGATE_SLO] = "slo",
-    [AGGREGATE_HEALTH_CHECK] = "health_check",
-    [AGGREGATE_FLEET_STATE] = "fleet_state",
-    [AGGREGATE_SERVICE] = "service",
-    [AGGREGATE_POSTMORTEM] = "postmortem",
+static const struct kind_row {
+    const char *name;
+    index_fn *index;   /* NULL: found by its id alone */
+    due_fn *due;       /* NULL: the clock has nothing to say about it */
+    size_t version_at; /* of the message's version in struct aggregate; 0: it is not kept there */
+} kind_rows[AGGREGATE_KINDS_] = {
+    [AGGREGATE_NONE] = {"none", NULL, NULL, 0},
+#define KIND(kind, name, index, due, version_at) [AGGREGATE_##kind] = {name, index, due, version_at},
+#define VERSION_IN(field) offsetof(struct aggregate, state.field.version)
+#include "aggregator/domain/kinds.def"
+#undef KIND
+#undef VERSION_IN
 };
 
 const char *aggregate_kind_name(enum aggregate_kind kind) {
-    return (unsigned)kind < AGGREGATE_KINDS_ ? kind_names[kind] : "none";
+    return (unsigned)kind < AGGREGATE_KINDS_ ? kind_rows[kind].name : "none";
 }
 
 enum aggregate_kind aggregate_kind_find(slice name) {
     for (int kind = AGGREGATE_NONE + 1; kind < AGGREGATE_KINDS_; kind++)
-        if (slice_equal_text(name, kind_names[kind])) return (enum aggregate_kind)kind;
+        if (slice_equal_text(name, kind_rows[kind].name)) return (enum aggregate_kind)kind;
     return AGGREGATE_NONE;
 }
 
@@ -69,15 +76,68 @@ const char *fact_name(unsigned which) {
     return which < ROWS ? fact_rows[which].name : NULL;
 }
 
-SreDomainFact *fact_list_add(struct fact_list *list, unsigned which) {
-    assert(list->count < DOMAIN_FACTS_MAX); /* a decider's own promise */
-    SreDomainFact *fact = &list->items[list->count++];
+void aggregate_index(const struct aggregate *aggregate, struct arena *arena, struct aggregate_index *ret_index) {
+    *ret_index = (struct aggregate_index){0};
+    if (aggregate_exists(aggregate) && kind_rows[aggregate->kind].index)
+        kind_rows[aggregate->kind].index(aggregate, arena, ret_index);
+}
+
+bool domain_due(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainIntent *ret_intent) {
+    if ((unsigned)kind >= AGGREGATE_KINDS_ || !kind_rows[kind].due) return false;
+    *ret_intent = (SreDomainIntent){0};
+    kind_rows[kind].due(id, due_ms, ret_intent);
+    return true;
+}
+
+void aggregate_stamp(struct aggregate *aggregate) {
+    const size_t at = kind_rows[aggregate->kind].version_at;
+    const int64_t version = (int64_t)aggregate->version;
+    if (at) memcpy((uint8_t *)aggregate + at, &version, sizeof version);
+}
+
+fault_code domain_find(const struct domain_call *call, enum aggregate_kind kind, slice id,
+                       const struct aggregate **ret_aggregate, struct fault *reterr) {
+    return call->neighbours->find(call->neighbours->context, kind, id, ret_aggregate, reterr);
+}
+
+/* ---- lists of facts ---- */
+
+void fact_list_begin(struct fact_list *list) {
+    list->count = 0;
+    list->capacity = FACT_LIST_ROOM;
+    list->items = list->room;
+    list->about = list->about_room;
+}
+
+fault_code fact_list_reserve(struct fact_list *list, size_t facts, struct arena *arena, struct fault *reterr) {
+    if (facts <= list->capacity) return FAULT_NONE;
+    SreDomainFact *items = arena_alloc_array(arena, facts, sizeof *items);
+    const struct aggregate **about = arena_alloc_array(arena, facts, sizeof *about);
+    if (!items || !about) return fault_set(reterr, FAULT_LIMIT, "no memory left to decide %zu facts in", facts);
+    memcpy(items, list->items, list->count * sizeof *items);
+    memcpy(about, list->about, list->count * sizeof *about);
+    list->items = items;
+    list->about = about;
+    list->capacity = facts;
+    return FAULT_NONE;
+}
+
+SreDomainFact *fact_list_add_about(struct fact_list *list, unsigned which, const struct aggregate *about) {
+    assert(list->count < list->capacity); /* a decider's own promise */
+    SreDomainFact *fact = &list->items[list->count];
+    list->about[list->count++] = about;
     memset(fact, 0, sizeof *fact);
     fact->which_fact = which;
     return fact;
 }
 
-static slice id_given(const SreDomainIntent *intent) {
+SreDomainFact *fact_list_add(struct fact_list *list, unsigned which) {
+    return fact_list_add_about(list, which, NULL);
+}
+
+/* ---- intents ---- */
+
+slice intent_id_given(const SreDomainIntent *intent) {
     switch (intent->which_intent) {
 #define INTENT(field, aggregate, id_field, id_rule, decider, who)                                                      \
     case SreDomainIntent_##field##_tag:                                                                                \
@@ -93,7 +153,7 @@ static slice id_given(const SreDomainIntent *intent) {
 fault_code intent_aggregate_id(const SreDomainIntent *intent, struct domain_call *call, slice *ret_id,
                                struct fault *reterr) {
     const struct intent_row *row = intent_row_find(intent->which_intent);
-    slice id = id_given(intent);
+    slice id = intent_id_given(intent);
     if (intent->which_intent == SreDomainIntent_ingest_alert_tag) {
         const IngestAlertRequested *request = &intent->intent.ingest_alert;
         const slice derived = alert_id_from(request->source, request->fingerprint, call->arena);
@@ -119,11 +179,15 @@ fault_code intent_aggregate_id(const SreDomainIntent *intent, struct domain_call
 fault_code domain_decide(const struct aggregate *aggregate, const SreDomainIntent *intent, uint64_t expected_version,
                          unsigned sender, struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
     const struct intent_row *row = intent_row_find(intent->which_intent);
-    ret_facts->count = 0;
+    fact_list_begin(ret_facts);
     if (!row) return fault_set(reterr, FAULT_INPUT, "the message holds no intent that the contract has");
     if (!row->decide) return fault_set(reterr, FAULT_INPUT, "%s: not handled by this version", row->name);
     if (!(row->senders & sender))
         return fault_set(reterr, FAULT_DENIED, "%s: '%.*s' may not send it", row->name, SLICE_ARG(call->actor));
+    if (expected_version && aggregate->deleted)
+        return fault_set(reterr, FAULT_CONFLICT, "%s: %s '%.*s' was deleted with version %llu, the sender saw %llu",
+                         row->name, aggregate_kind_name(row->kind), SLICE_ARG(aggregate->id),
+                         (unsigned long long)aggregate->version, (unsigned long long)expected_version);
     if (expected_version && expected_version != aggregate->version)
         return fault_set(reterr, FAULT_CONFLICT, "%s: %s '%.*s' is at version %llu, the sender saw %llu", row->name,
                          aggregate_kind_name(row->kind), SLICE_ARG(aggregate->id),
@@ -134,9 +198,8 @@ fault_code domain_decide(const struct aggregate *aggregate, const SreDomainInten
 }
 
 void domain_apply(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena) {
-    assert(fact->which_fact < ROWS && fact_rows[fact->which_fact].apply);
-    assert(fact_rows[fact->which_fact].kind == aggregate->kind);
-    fact_rows[fact->which_fact].apply(aggregate, fact, now_ms, arena);
+    assert(fact->which_fact < ROWS && fact_rows[fact->which_fact].apply[aggregate->kind]);
+    fact_rows[fact->which_fact].apply[aggregate->kind](aggregate, fact, now_ms, arena);
     aggregate->version++;
 }
 

@@ -23,6 +23,7 @@ enum aggregate_kind {
     AGGREGATE_FLEET_STATE = 6,
     AGGREGATE_SERVICE = 7,
     AGGREGATE_POSTMORTEM = 8,
+    AGGREGATE_RUNBOOK_EXECUTION = 9,
     AGGREGATE_KINDS_
 };
 
@@ -32,14 +33,23 @@ struct slo_state;
 struct aggregate {
     enum aggregate_kind kind;
     slice id;
-    uint64_t version; /* 0: it does not exist */
+    uint64_t version; /* 0: it never existed */
+    bool deleted;     /* it did; what is made again under its id goes on with the next version */
     union {
         Incident incident;
         Alert alert;
+        Runbook runbook;
+        RunbookExecution runbook_execution;
         HealthCheck health_check;
+        FleetState fleet_state;
+        Service service;
+        Postmortem postmortem;
         struct slo_state *slo; /* large, the caller's: see slo.h */
     } state;
 };
+static inline bool aggregate_exists(const struct aggregate *aggregate) {
+    return aggregate->version && !aggregate->deleted;
+}
 
 /* Message ids and other ids, repeatable from a seed (xoshiro256**). */
 struct domain_ids {
@@ -54,8 +64,28 @@ struct sli_window_stored {
     int32_t window_seconds;
 };
 
-/* Who may send an intent; bits. */
-enum domain_senders { AGENTS = 1, PERSONS = 2, INTEGRATIONS = 4, SELF = 8 };
+/* Who may send an intent; bits. A person is a responder, an approver or an admin. */
+enum domain_senders {
+    AGENTS = 1,
+    RESPONDERS = 2,
+    INTEGRATIONS = 4,
+    SELF = 8,
+    APPROVERS = 16,
+    ADMINS = 32,
+    PERSONS = RESPONDERS | APPROVERS | ADMINS
+};
+
+/* What a decider may ask about other aggregates of its tenant. Answers are lent until the intent is done with; on
+ * another fault than a refusal (a damaged record) the decider passes the code on. */
+struct domain_neighbours {
+    /* Never NULL with FAULT_NONE; version 0 when it does not exist. Not for SLOs. Facts about it: fact_list_add_about. */
+    fault_code (*find)(void *context, enum aggregate_kind kind, slice id, const struct aggregate **ret_aggregate,
+                       struct fault *reterr);
+    /* Ids of at most ids_max aggregates of the same kind that point to it (see aggregate_index). */
+    fault_code (*dependents)(void *context, enum aggregate_kind kind, slice id, size_t ids_max, slice *ret_ids,
+                             size_t *ret_count, struct fault *reterr);
+    void *context;
+};
 
 struct domain_call {
     int64_t now_ms;
@@ -64,18 +94,32 @@ struct domain_call {
     struct arena *arena;
     int64_t alert_expiry_ms;                /* for a firing alert that brings no expiry */
     const struct sli_window_stored *window; /* for record_sli_window: what is stored for this window */
+    const struct domain_neighbours *neighbours;
 };
+fault_code domain_find(const struct domain_call *call, enum aggregate_kind kind, slice id,
+                       const struct aggregate **ret_aggregate, struct fault *reterr) MUST_CHECK;
 
-enum { DOMAIN_FACTS_MAX = 4 }; /* facts that one intent can give */
+/* The facts of one decision, in the order in which they are written and applied. */
+enum { FACT_LIST_ROOM = 4 }; /* without fact_list_reserve */
 struct fact_list {
-    size_t count;
-    SreDomainFact items[DOMAIN_FACTS_MAX];
+    size_t count, capacity;
+    SreDomainFact *items;           /* their meta, subject and sequence are filled in by whoever writes them */
+    const struct aggregate **about; /* by item: NULL is the intent's own aggregate, else one that domain_find gave */
+    SreDomainFact room[FACT_LIST_ROOM];
+    const struct aggregate *about_room[FACT_LIST_ROOM];
 };
+void fact_list_begin(struct fact_list *list);
+/* Room for so many facts in all; before more than FACT_LIST_ROOM are added. FAULT_LIMIT: the arena is full. */
+fault_code fact_list_reserve(struct fact_list *list, size_t facts, struct arena *arena,
+                             struct fault *reterr) MUST_CHECK;
 /* A zeroed fact of that oneof field (SreDomainFact_slo_created_tag, ...) at the list's end. */
 SreDomainFact *fact_list_add(struct fact_list *list, unsigned which);
+/* The same, in the history of another aggregate: one that domain_find gave for this intent. */
+SreDomainFact *fact_list_add_about(struct fact_list *list, unsigned which, const struct aggregate *about);
 
 /* No facts and FAULT_NONE: a repeat, without effect. Otherwise the code says why it is refused: FAULT_INPUT (wrong
- * in itself), FAULT_ABSENT (no such aggregate), FAULT_CONFLICT (the state does not allow it), FAULT_LIMIT. */
+ * in itself), FAULT_ABSENT (no such aggregate), FAULT_EXISTS (there is one already), FAULT_CONFLICT (the state does not allow
+ * it), FAULT_LIMIT. */
 typedef fault_code decide_fn(const struct aggregate *aggregate, const SreDomainIntent *intent, struct domain_call *call,
                              struct fact_list *ret_facts, struct fault *reterr);
 /* now_ms: when the fact was decided. The arena holds what grows (lists). */
@@ -88,8 +132,27 @@ struct intent_row {
     unsigned senders;  /* enum domain_senders */
     bool creates;      /* a missing id is made */
 };
+
+/* What an aggregate is found by, besides its id; follows from its state alone. */
+struct aggregate_index {
+    bool open;             /* listed among the open ones of its kind: open incidents, active alerts, ... */
+    int64_t open_since_ms; /* newest first in that list */
+    int64_t due_ms;        /* when the clock has something to say about it (domain_due); 0: never */
+    const slice *links;    /* ids of aggregates of its kind that it points to: those cannot be deleted */
+    size_t links_count;    /* in the arena or in the state */
+};
+void aggregate_index(const struct aggregate *aggregate, struct arena *arena, struct aggregate_index *ret_index);
+/* For kinds.def: an existing aggregate; ret_index is zeroed. And the intent for one that is due; zeroed too. */
+typedef void index_fn(const struct aggregate *aggregate, struct arena *arena, struct aggregate_index *ret_index);
+typedef void due_fn(slice id, int64_t due_ms, SreDomainIntent *ret_intent);
+/* The intent, of the aggregator's own, for an aggregate whose due_ms has come. False: that kind is never due. */
+bool domain_due(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainIntent *ret_intent);
+/* Writes aggregate->version into the message in its state; not for SLOs. */
+void aggregate_stamp(struct aggregate *aggregate);
 /* By SreDomainIntent.which_intent; NULL when the contract has no such intent. */
 const struct intent_row *intent_row_find(unsigned which);
+/* The id in the intent, as given; empty when it brings none. */
+slice intent_id_given(const SreDomainIntent *intent);
 /* The id of the aggregate that the intent is about; made or derived where the row says so. Lent by the intent or
  * the arena. FAULT_INPUT when there is none. */
 fault_code intent_aggregate_id(const SreDomainIntent *intent, struct domain_call *call, slice *ret_id,

@@ -37,6 +37,11 @@ bool incident_may_move(IncidentStatus from, IncidentStatus to) {
     return (unsigned)from < STATUSES && (unsigned)to < STATUSES && (may_move[from] & 1u << to);
 }
 
+void incident_index(const struct aggregate *aggregate, struct arena *arena, struct aggregate_index *ret_index) {
+    ret_index->open = aggregate->state.incident.status < INCIDENT_STATUS_RESOLVED;
+    ret_index->open_since_ms = domain_ms(aggregate->state.incident.created_at);
+}
+
 static fault_code exists(const struct aggregate *aggregate, struct fault *reterr) {
     if (aggregate->version) return FAULT_NONE;
     return fault_set(reterr, FAULT_ABSENT, "incident '%.*s' does not exist", SLICE_ARG(aggregate->id));
@@ -52,7 +57,7 @@ fault_code incident_decide_create(const struct aggregate *aggregate, const SreDo
                                   struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
     const CreateIncidentRequested *request = &intent->intent.create_incident;
     if (aggregate->version)
-        return fault_set(reterr, FAULT_CONFLICT, "incident '%.*s' exists already, and is %s", SLICE_ARG(aggregate->id),
+        return fault_set(reterr, FAULT_EXISTS, "incident '%.*s' exists already, and is %s", SLICE_ARG(aggregate->id),
                          status_names[aggregate->state.incident.status]);
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_incident_created_tag);
     fact->fact.incident_created.has_incident = true;

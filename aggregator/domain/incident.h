@@ -12,6 +12,8 @@ enum { INCIDENT_TIMELINE_MAX = 2000, INCIDENT_TIMELINE_BYTES_MAX = 1024 * 1024 }
 /* Whether an incident may go from one status to another. */
 bool incident_may_move(IncidentStatus from, IncidentStatus to);
 
+index_fn incident_index; /* open: neither resolved nor closed */
+
 decide_fn incident_decide_create, incident_decide_reclassify, incident_decide_assign, incident_decide_entry,
     incident_decide_resolve, incident_decide_close, incident_decide_acknowledge, incident_decide_transition;
 apply_fn incident_apply_created, incident_apply_severity, incident_apply_assigned, incident_apply_entry,

@@ -226,7 +226,7 @@ fault_code slo_decide_create(const struct aggregate *aggregate, const SreDomainI
                              struct fact_list *ret_facts, struct fault *reterr) {
     const CreateSLORequested *request = &intent->intent.create_slo;
     if (aggregate->version)
-        return fault_set(reterr, FAULT_CONFLICT, "SLO '%.*s' exists already, at version %llu; change it with UpdateSLO",
+        return fault_set(reterr, FAULT_EXISTS, "SLO '%.*s' exists already, at version %llu; change it with UpdateSLO",
                          SLICE_ARG(aggregate->id), (unsigned long long)aggregate->version);
     if (spec_check(&request->sli_spec, reterr)) return FAULT_INPUT;
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_slo_created_tag);

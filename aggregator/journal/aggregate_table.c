@@ -13,6 +13,11 @@ const struct message_desc *aggregate_message(enum aggregate_kind kind) {
     case AGGREGATE_ALERT: return &Alert_desc;
     case AGGREGATE_SLO: return &SLO_desc;
     case AGGREGATE_HEALTH_CHECK: return &HealthCheck_desc;
+    case AGGREGATE_RUNBOOK: return &Runbook_desc;
+    case AGGREGATE_RUNBOOK_EXECUTION: return &RunbookExecution_desc;
+    case AGGREGATE_FLEET_STATE: return &FleetState_desc;
+    case AGGREGATE_SERVICE: return &Service_desc;
+    case AGGREGATE_POSTMORTEM: return &Postmortem_desc;
     default: return NULL;
     }
 }
@@ -49,10 +54,10 @@ fault_code aggregate_put(kv_table table, struct kv_txn *txn, uint32_t tenant, en
                          uint64_t version, const void *message, uint8_t *buffer, slice *ret_bytes,
                          struct fault *reterr) {
     uint8_t key[AGGREGATE_KEY_BYTES_MAX];
-    size_t size;
+    size_t size = 0;
     kv_store_u64(buffer + AT_VERSION, version);
-    if (codec_encode_protobuf_into(aggregate_message(kind), message, buffer + AT_MESSAGE,
-                                   AGGREGATE_BYTES_MAX - AT_MESSAGE, &size, reterr))
+    if (message && codec_encode_protobuf_into(aggregate_message(kind), message, buffer + AT_MESSAGE,
+                                              AGGREGATE_BYTES_MAX - AT_MESSAGE, &size, reterr))
         return fault_wrap(reterr, "encode %s '%.*s'", aggregate_kind_name(kind), SLICE_ARG(id));
     record_seal(buffer, AT_MESSAGE + size, SCHEMA);
     if (ret_bytes) *ret_bytes = slice_of(buffer + AT_MESSAGE, size);

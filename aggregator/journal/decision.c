@@ -2,20 +2,21 @@
  * The way of one intent: complete and check its envelope, validate it, find its aggregate, decide, write facts and
  * apply them, write the aggregate. All reading comes before the first write, so that a refusal leaves nothing behind.
  *
- * An SLO lives decoded in hot_slos and is written at the transaction's end; any other aggregate is decoded from the
- * table, changed and written back at once, so that the next intent on it in the same transaction sees it. */
+ * An SLO lives decoded in hot_slos and is written at the transaction's end; any other aggregate, the intent's own and
+ * those that its decider asked about (touched.h), is decoded from the table, changed and written back at once, so that
+ * the next intent on it in the same transaction sees it. */
 #include "aggregator/journal/decision.h"
 
 #include "aggregator/journal/aggregate_table.h"
-#include "aggregator/journal/expiry_table.h"
+#include "aggregator/journal/touched.h"
 #include "aggregator/journal/window_table.h"
 #include "common/codec/codec.h"
 
-enum { MESSAGE_SCHEMA = 1, MARK_KEPT_MS = 7 * 24 * 3600 * 1000, SOURCE_TEXT_MAX = NAMES_TEXT_BYTES_MAX };
+enum { MESSAGE_SCHEMA = 1, SOURCE_TEXT_MAX = NAMES_TEXT_BYTES_MAX };
 
 struct target {
     struct aggregate *aggregate;
-    struct aggregate loaded;  /* not an SLO: decoded here */
+    struct aggregate none;    /* an SLO that does not exist */
     struct hot_slo *slo;      /* an SLO */
     struct window_key window; /* record_sli_window */
     struct sli_window_stored stored;
@@ -106,15 +107,6 @@ static fault_code envelope_complete(struct decisions *d, const struct decision_s
 
 /* ---- the aggregate ---- */
 
-static void *message_of(struct aggregate *aggregate) {
-    switch (aggregate->kind) {
-    case AGGREGATE_INCIDENT: return &aggregate->state.incident;
-    case AGGREGATE_ALERT: return &aggregate->state.alert;
-    case AGGREGATE_HEALTH_CHECK: return &aggregate->state.health_check;
-    default: return NULL;
-    }
-}
-
 static fault_code source_number(struct decisions *d, struct decision_sender *sender, slice cluster,
                                 uint32_t *ret_number, struct fault *reterr) {
     if (!sender->source_known || !slice_equal(sender->source_cluster, cluster)) {
@@ -136,17 +128,17 @@ static fault_code source_number(struct decisions *d, struct decision_sender *sen
 }
 
 static fault_code target_load(struct decisions *d, struct decision_sender *sender, const struct intent_row *row,
-                              slice id, struct target *ret_target, struct fault *reterr) {
+                              slice id, struct touched *touched, struct target *ret_target, struct fault *reterr) {
     struct target *target = ret_target;
     target->slo = NULL;
-    target->aggregate = &target->loaded;
+    target->aggregate = &target->none;
     if (row->kind == AGGREGATE_SLO) {
         const fault_code code =
             hot_slos_get(d->slos, d->txn, sender->tenant_number, id, row->creates, d->now_ms, &target->slo, reterr);
         if (code == FAULT_NONE) target->aggregate = &target->slo->aggregate;
         if (code && code != FAULT_ABSENT) return code;
         if (code == FAULT_ABSENT || d->intent.which_intent != SreDomainIntent_record_sli_window_tag) {
-            target->loaded = (struct aggregate){.kind = row->kind, .id = id};
+            if (code == FAULT_ABSENT) target->none = (struct aggregate){.kind = row->kind, .id = id};
             return FAULT_NONE;
         }
         const RecordSLIWindowRequested *w = &d->intent.intent.record_sli_window;
@@ -156,33 +148,23 @@ static fault_code target_load(struct decisions *d, struct decision_sender *sende
         if (source) return source;
         return window_table_get(d->tables.windows, d->txn, &target->window, &target->stored, reterr);
     }
-    target->loaded = (struct aggregate){.kind = row->kind, .id = id};
-    slice stored;
-    const fault_code code = aggregate_get(d->tables.aggregates, d->txn, sender->tenant_number, row->kind, id,
-                                          &target->loaded.version, &stored, reterr);
-    if (code == FAULT_ABSENT) return FAULT_NONE;
-    if (code) return code;
-    const slice bytes = arena_copy(d->arena, stored); /* the next write moves the page */
-    if (!bytes.data) return fault_set(reterr, FAULT_LIMIT, "no memory left in this transaction");
-    if (codec_decode_protobuf(aggregate_message(row->kind), bytes, d->arena, message_of(&target->loaded), reterr)) {
-        fault_wrap(reterr, "stored %s '%.*s'", aggregate_kind_name(row->kind), SLICE_ARG(id));
-        return FAULT_CORRUPT;
-    }
-    return FAULT_NONE;
+    return touched_get(touched, row->kind, id, &target->aggregate, reterr);
 }
 
 /* ---- effect ---- */
 
-static fault_code facts_write(struct decisions *d, const struct decision_sender *sender, struct aggregate *aggregate,
+static fault_code facts_write(struct decisions *d, const struct decision_sender *sender, struct aggregate *own,
                               struct fault *reterr) {
     const SreMessageMeta *cause = &d->intent.meta;
     for (size_t i = 0; i < d->list.count; i++) {
         SreDomainFact *fact = &d->list.items[i];
-        char message_id[UUID_TEXT_SIZE + 1];
-        uuid_format(domain_ids_next(&d->ids, d->now_ms), message_id);
+        /* what the domain was lent as const is ours: see touched.c */
+        struct aggregate *aggregate = d->list.about[i] ? (struct aggregate *)d->list.about[i] : own;
+        slice message_id;
+        if (new_id(d, &message_id, reterr)) return FAULT_LIMIT;
         fact->has_meta = fact->has_subject = true;
         fact->meta = (SreMessageMeta){
-            .message_id = slice_of(message_id, UUID_TEXT_SIZE),
+            .message_id = message_id,
             .tenant_id = sender->tenant,
             .has_occurred_at = true,
             .occurred_at = domain_time(d->now_ms),
@@ -209,36 +191,15 @@ static fault_code facts_write(struct decisions *d, const struct decision_sender 
     return FAULT_NONE;
 }
 
-static fault_code aggregate_write(struct decisions *d, const struct decision_sender *sender, struct target *target,
-                                  bool want_aggregate, struct decision_effect *effect, struct fault *reterr) {
-    struct aggregate *aggregate = target->aggregate;
-    slice bytes = {0};
-    if (target->slo) {
-        hot_slos_touch(d->slos, target->slo);
-        if (d->intent.which_intent == SreDomainIntent_record_sli_window_tag) {
-            const RecordSLIWindowRequested *w = &d->intent.intent.record_sli_window;
-            const struct sli_window_stored stored = {w->good,         w->total,    w->scrapes_expected,
-                                                     w->scrapes_seen, w->revision, w->window_seconds};
-            return window_table_put(d->tables.windows, d->txn, &target->window, &stored, reterr);
-        }
-        target->slo->redefined = true;
-        return FAULT_NONE;
+static fault_code slo_write(struct decisions *d, struct target *target, struct fault *reterr) {
+    hot_slos_touch(d->slos, target->slo);
+    if (d->intent.which_intent == SreDomainIntent_record_sli_window_tag) {
+        const RecordSLIWindowRequested *w = &d->intent.intent.record_sli_window;
+        const struct sli_window_stored stored = {w->good,         w->total,    w->scrapes_expected,
+                                                 w->scrapes_seen, w->revision, w->window_seconds};
+        return window_table_put(d->tables.windows, d->txn, &target->window, &stored, reterr);
     }
-    switch (aggregate->kind) {
-    case AGGREGATE_INCIDENT: aggregate->state.incident.version = (int64_t)aggregate->version; break;
-    case AGGREGATE_ALERT: aggregate->state.alert.version = (int64_t)aggregate->version; break;
-    case AGGREGATE_HEALTH_CHECK: aggregate->state.health_check.version = (int64_t)aggregate->version; break;
-    default: break;
-    }
-    if (aggregate->kind == AGGREGATE_ALERT && aggregate->state.alert.has_expires_at &&
-        expiry_put(d->tables.expiries, d->txn, domain_ms(aggregate->state.alert.expires_at), sender->tenant_number,
-                   aggregate->id, sender->tenant, reterr))
-        return reterr->code;
-    const fault_code code =
-        aggregate_put(d->tables.aggregates, d->txn, sender->tenant_number, aggregate->kind, aggregate->id,
-                      aggregate->version, message_of(aggregate), d->buffer, &bytes, reterr);
-    if (code || !want_aggregate) return code;
-    effect->aggregate = arena_copy(d->arena, bytes);
+    target->slo->redefined = true;
     return FAULT_NONE;
 }
 
@@ -284,13 +245,15 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
     effect->id = effect->aggregate = (slice){0};
     d->counts.intents++;
     struct target target;
+    struct touched touched;
     struct domain_call call = {.now_ms = d->now_ms,
                                .tenant = sender->tenant,
                                .actor = sender->actor,
                                .ids = &d->ids,
                                .arena = d->arena,
                                .alert_expiry_ms = d->alert_expiry_ms,
-                               .window = &target.stored};
+                               .window = &target.stored,
+                               .neighbours = &touched.neighbours};
     const struct intent_row *row = intent_row_find(d->intent.which_intent);
     fault_code code;
     if (!row || !row->decide) {
@@ -302,7 +265,8 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
     code = envelope_complete(d, sender, &call, row, &effect->id, &effect->why);
     if (!code) code = codec_validate(&SreDomainIntent_desc, &d->intent, &effect->why);
     if (code) return refuse(d, sender, bytes, code, effect, reterr);
-    code = target_load(d, sender, row, effect->id, &target, &effect->why);
+    touched_begin(&touched, &d->tables, d->txn, d->arena, d->buffer, sender->tenant, sender->tenant_number);
+    code = target_load(d, sender, row, effect->id, &touched, &target, &effect->why);
     if (code == FAULT_INPUT) return refuse(d, sender, bytes, code, effect, reterr); /* a name that is too long */
     if (code) {
         if (reterr) *reterr = effect->why;
@@ -312,6 +276,10 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
     if (expected_version == 0) expected_version = (uint64_t)d->intent.subject.aggregate_version;
     code =
         domain_decide(target.aggregate, &d->intent, expected_version, sender->senders, &call, &d->list, &effect->why);
+    if (touched.broken) { /* not the intent's fault */
+        if (reterr) *reterr = effect->why;
+        return touched.broken;
+    }
     if (code) return refuse(d, sender, bytes, code, effect, reterr);
     if (d->list.count == 0) {
         effect->repeated = true;
@@ -320,7 +288,8 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
         return want_aggregate ? aggregate_show(d, sender, &target, effect, reterr) : FAULT_NONE;
     }
     code = facts_write(d, sender, target.aggregate, reterr);
-    if (!code) code = aggregate_write(d, sender, &target, want_aggregate, effect, reterr);
+    if (!code) code = touched_write(&touched, target.aggregate, want_aggregate ? &effect->aggregate : NULL, reterr);
+    if (!code && target.slo) code = slo_write(d, &target, reterr);
     if (!code && target.slo && want_aggregate) code = slo_encode(d, &target, &effect->aggregate, reterr);
     effect->version = target.aggregate->version;
     return code;

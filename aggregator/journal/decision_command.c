@@ -15,9 +15,9 @@ static unsigned senders_of(enum method_role role, bool internal) {
     switch (role) {
     case ROLE_AGENT: return AGENTS;
     case ROLE_INTEGRATION: return INTEGRATIONS;
-    case ROLE_RESPONDER:
-    case ROLE_APPROVER:
-    case ROLE_ADMIN: return PERSONS;
+    case ROLE_RESPONDER: return RESPONDERS;
+    case ROLE_APPROVER: return APPROVERS;
+    case ROLE_ADMIN: return ADMINS;
     default: return 0;
     }
 }
@@ -176,20 +176,19 @@ static fault_code decide_replay(struct decisions *d, const struct journal_comman
 }
 
 /* Decided or outlived: its time need not come up again. One that is refused (the clock went back) stays. */
-static fault_code expiry_done(struct decisions *d, const struct journal_command *command,
-                              const struct journal_outcome *outcome, struct fault *reterr) {
-    if (outcome->result == JOURNAL_REFUSED || d->intent.which_intent != SreDomainIntent_expire_alert_tag)
-        return FAULT_NONE;
+static fault_code due_done(struct decisions *d, const struct journal_command *command,
+                           const struct journal_outcome *outcome, struct fault *reterr) {
+    if (outcome->result == JOURNAL_REFUSED || !command->due_ms) return FAULT_NONE;
     uint32_t tenant;
     const fault_code code = names_number(d->names, d->txn, NAMES_TENANT, 0, command->caller.tenant, &tenant, reterr);
     if (code) return code;
-    const ExpireAlertRequested *expire = &d->intent.intent.expire_alert;
-    return expiry_delete(d->tables.expiries, d->txn, domain_ms(expire->expires_at), tenant, expire->alert_id, reterr);
+    return expiry_delete(d->tables.expiries, d->txn, command->due_ms, tenant,
+                         aggregate_kind_find(outcome->aggregate_type), outcome->aggregate_id, reterr);
 }
 
 fault_code decide_command(struct decisions *d, const struct journal_command *command, bool internal,
                           struct journal_outcome *ret_outcome, struct fault *reterr) {
     if (command->replay_of) return decide_replay(d, command, ret_outcome, reterr);
     const fault_code code = decide_given(d, command, internal, (slice){0}, ret_outcome, reterr);
-    return code || !internal ? code : expiry_done(d, command, ret_outcome, reterr);
+    return code || !internal ? code : due_done(d, command, ret_outcome, reterr);
 }

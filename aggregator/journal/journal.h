@@ -55,7 +55,7 @@ struct journal_outcome { /* lent during the callback */
     struct fault fault; /* code FAULT_NONE when committed or repeated */
     slice aggregate_type, aggregate_id;
     uint64_t aggregate_version;
-    slice aggregate;        /* encoded message (SLO, Incident, Alert, HealthCheck) as committed; may be empty */
+    slice aggregate;        /* encoded message (SLO, Incident, ...) as committed; may be empty */
     uint64_t last_sequence; /* of the last fact it made; 0: none */
 };
 typedef void journal_command_fn(void *context, const struct journal_outcome *outcome);
@@ -68,6 +68,7 @@ struct journal_command {
     slice idempotency_key;     /* empty: none. The same key of the same caller gives the first outcome again */
     uint64_t replay_of;        /* not 0: the intent is that of this rejection of the caller's tenant, given again; when
                                   it is refused it is not listed once more, when not, the rejection is marked */
+    int64_t due_ms;            /* the journal's own use: the row of `expiries` that this is for */
     journal_command_fn *done;  /* NULL: nobody waits */
     void *context;
 };
@@ -89,10 +90,11 @@ struct journal_batch_outcome {  /* lent during the callback */
 };
 typedef void journal_batch_fn(void *context, const struct journal_batch_outcome *outcome);
 
-/* Submits, as the aggregator itself, that the alerts whose expiry has come have expired: at most alerts_max, oldest
- * first. Call it every second or so; what is not decided by the next call is submitted again, without effect. */
-fault_code journal_expire_alerts(struct journal *journal, size_t alerts_max, size_t *ret_submitted,
-                                 struct fault *reterr) MUST_CHECK;
+/* Submits, as the aggregator itself, what the clock has to say: alerts that expire, executions that time out; at most
+ * intents_max, oldest first. Call it every second or so; what is not decided by the next call is submitted again,
+ * without effect. */
+fault_code journal_submit_due(struct journal *journal, size_t intents_max, size_t *ret_submitted,
+                              struct fault *reterr) MUST_CHECK;
 
 /* One IntentBatch as it came in; tenant and agent are those of the topic. The payload is copied. */
 fault_code journal_submit_batch(struct journal *journal, slice tenant, slice agent, slice payload,
@@ -104,7 +106,7 @@ fault_code journal_submit_rejection(struct journal *journal, slice tenant, slice
 
 /* ---- reading: each call is a read transaction of its own, results are copied to the arena ---- */
 
-/* FAULT_ABSENT when there is none. aggregate_type: "slo", "incident", "alert", "health_check". */
+/* FAULT_ABSENT when there is none. aggregate_type: as in topics, "slo", "incident", ...; a deleted one is absent. */
 fault_code journal_get(struct journal *journal, slice tenant, slice aggregate_type, slice aggregate_id,
                        struct arena *arena, slice *ret_aggregate, struct fault *reterr) MUST_CHECK;
 
@@ -118,6 +120,19 @@ struct journal_item {
 fault_code journal_list(struct journal *journal, slice tenant, slice aggregate_type, slice after_id, size_t items_max,
                         struct arena *arena, struct journal_item **ret_items, size_t *ret_count, bool *ret_more,
                         struct fault *reterr) MUST_CHECK;
+
+/* Where an item stands among the open ones of its kind; as the page token for the next ones. */
+struct journal_place {
+    int64_t since_ms;
+    slice id;
+};
+/* The open aggregates of a kind (incidents that are neither resolved nor closed, alerts that are not resolved,
+ * executions that have not ended), newest first: those behind `after` (NULL: from the newest), at most items_max
+ * (LIMIT_PAGE_SIZE). ret_last: the place of the last item; ret_more: there are others behind it. */
+fault_code journal_list_open(struct journal *journal, slice tenant, slice aggregate_type,
+                             const struct journal_place *after, size_t items_max, struct arena *arena,
+                             struct journal_item **ret_items, size_t *ret_count, struct journal_place *ret_last,
+                             bool *ret_more, struct fault *reterr) MUST_CHECK;
 
 /* Facts of all tenants with sequence > after, in order, at most facts_max and about bytes_max (at least one). Compacted
  * facts are one view (fact_view.h); when `after` lies among them, it is the whole range's. */

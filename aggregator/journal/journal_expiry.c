@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Alerts whose time has come. Nothing is decided here: each becomes an intent of the aggregator's own, and the domain
- * looks whether the alert still stands as it did. The row goes in the transaction that decides, so a crash between
- * the two loses nothing. */
+ * Aggregates whose time has come. Nothing is decided here: each becomes an intent of the aggregator's own, and the domain
+ * looks whether it still stands as it did. The row goes in the transaction that decides, so a crash between the two
+ * loses nothing. */
 #include "aggregator/journal/journal_state.h"
 
 #include "aggregator/journal/expiry_table.h"
@@ -10,23 +10,21 @@
 enum { INTENT_BYTES = 1024 };
 
 static fault_code submit(struct journal *j, const struct expiry_row *row, struct fault *reterr) {
-    const SreDomainIntent intent = {
-        .which_intent = SreDomainIntent_expire_alert_tag,
-        .intent.expire_alert = {.alert_id = row->alert_id,
-                                .has_expires_at = true,
-                                .expires_at = domain_time(row->expires_ms)},
-    };
+    SreDomainIntent intent;
+    if (!domain_due(row->kind, row->id, row->expires_ms, &intent))
+        return fault_set(reterr, FAULT_CORRUPT, "a row for kind %d, which is never due", (int)row->kind);
     uint8_t bytes[INTENT_BYTES];
     size_t size;
     if (codec_encode_protobuf_into(&SreDomainIntent_desc, &intent, bytes, sizeof bytes, &size, reterr))
         return reterr->code;
     const struct journal_command command = {
         .caller = {.tenant = row->tenant_name, .actor = SLICE_LIT("picket-aggregator"), .role = ROLE_NONE},
-        .intent = slice_of(bytes, size)};
+        .intent = slice_of(bytes, size),
+        .due_ms = row->expires_ms};
     return journal_submit_as(j, &command, true, reterr);
 }
 
-fault_code journal_expire_alerts(struct journal *j, size_t alerts_max, size_t *ret_submitted, struct fault *reterr) {
+fault_code journal_submit_due(struct journal *j, size_t intents_max, size_t *ret_submitted, struct fault *reterr) {
     struct fault fault = {0};
     const int64_t now_ms = j->settings.now_ms(j->settings.clock_context);
     struct kv_txn *txn;
@@ -38,7 +36,7 @@ fault_code journal_expire_alerts(struct journal *j, size_t alerts_max, size_t *r
     if (!code) {
         slice key, value;
         code = kv_cursor_seek(cursor, (slice){0}, &key, &value, &fault);
-        while (!code && *ret_submitted < alerts_max) {
+        while (!code && *ret_submitted < intents_max) {
             struct expiry_row row;
             code = expiry_open(key, value, &row, &fault);
             if (code || row.expires_ms > now_ms) break;
@@ -51,5 +49,5 @@ fault_code journal_expire_alerts(struct journal *j, size_t alerts_max, size_t *r
     }
     kv_abort(txn);
     if (code == FAULT_NONE || code == FAULT_ABSENT) return FAULT_NONE;
-    return fault_set(reterr, code, "expire alerts: %s", fault.text);
+    return fault_set(reterr, code, "look for what is due: %s", fault.text);
 }

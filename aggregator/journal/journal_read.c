@@ -4,6 +4,7 @@
 #include "aggregator/journal/journal_state.h"
 
 #include "aggregator/journal/aggregate_table.h"
+#include "aggregator/journal/index_table.h"
 
 /* Every read asks for its tenant's number, and a number once given stays: the last ones asked for are remembered. */
 static fault_code tenant_find(struct journal *j, struct kv_txn *txn, slice tenant, uint32_t *ret_number,
@@ -51,6 +52,7 @@ fault_code journal_get(struct journal *j, slice tenant, slice aggregate_type, sl
     slice stored, copy = {0};
     code = tenant_find(j, txn, tenant, &number, reterr);
     if (!code) code = aggregate_get(j->tables.aggregates, txn, number, kind, aggregate_id, &version, &stored, reterr);
+    if (!code && stored.size == 0) code = FAULT_ABSENT; /* deleted */
     if (!code) code = copied(arena, stored, &copy, reterr);
     kv_abort(txn);
     if (code == FAULT_ABSENT)
@@ -76,11 +78,14 @@ static fault_code list_from(struct journal *j, struct kv_txn *txn, uint32_t tena
     for (; !code && key.size > 5 && memcmp(key.data, first, 5) == 0;
          code = kv_cursor_next(cursor, &key, &record, reterr)) {
         slice bytes;
-        if (count == items_max) {
+        uint64_t version;
+        code = aggregate_open(record, &version, &bytes, reterr);
+        if (!code && bytes.size == 0) continue; /* deleted */
+        if (!code && count == items_max) {
             *ret_more = true;
             break;
         }
-        code = aggregate_open(record, &items[count].version, &bytes, reterr);
+        items[count].version = version;
         if (!code) code = copied(arena, slice_from(key, 5), &items[count].id, reterr);
         if (!code) code = copied(arena, bytes, &items[count].aggregate, reterr);
         if (code == FAULT_LIMIT && count) { /* a shorter page */
@@ -121,6 +126,64 @@ fault_code journal_list(struct journal *j, slice tenant, slice aggregate_type, s
     *ret_items = items;
     *ret_count = count;
     *ret_more = more;
+    return FAULT_NONE;
+}
+
+static fault_code open_items(struct journal *j, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind,
+                             const struct open_place *places, size_t places_count, struct arena *arena,
+                             struct journal_item *items, size_t *ret_count, bool *ret_more, struct fault *reterr) {
+    size_t count = 0;
+    for (; count < places_count; count++) {
+        slice bytes;
+        fault_code code = aggregate_get(j->tables.aggregates, txn, tenant, kind, places[count].id,
+                                        &items[count].version, &bytes, reterr);
+        if (code == FAULT_ABSENT)
+            code = fault_set(reterr, FAULT_CORRUPT, "%s '%.*s' is in the list of open ones and is not there",
+                             aggregate_kind_name(kind), SLICE_ARG(places[count].id));
+        if (!code) code = copied(arena, bytes, &items[count].aggregate, reterr);
+        if (code == FAULT_LIMIT && count) { /* a shorter page */
+            *ret_more = true;
+            break;
+        }
+        if (code) return code;
+        items[count].id = places[count].id;
+    }
+    *ret_count = count;
+    return FAULT_NONE;
+}
+
+fault_code journal_list_open(struct journal *j, slice tenant, slice aggregate_type, const struct journal_place *after,
+                             size_t items_max, struct arena *arena, struct journal_item **ret_items, size_t *ret_count,
+                             struct journal_place *ret_last, bool *ret_more, struct fault *reterr) {
+    enum aggregate_kind kind;
+    if (kind_of(aggregate_type, &kind, reterr)) return FAULT_INPUT;
+    if (items_max > LIMIT_PAGE_SIZE) items_max = LIMIT_PAGE_SIZE;
+    struct journal_item *items = arena_alloc_array(arena, items_max + 1, sizeof *items);
+    struct open_place *places = arena_alloc_array(arena, items_max + 1, sizeof *places);
+    if (!items || !places)
+        return fault_set(reterr, FAULT_LIMIT, "a page of %zu does not fit what this request may hold", items_max);
+    struct kv_txn *txn;
+    fault_code code = kv_begin_read(j->kv, &txn, reterr);
+    if (code) return code;
+    const struct open_place from = {after ? after->since_ms : 0, after ? after->id : (slice){0}};
+    uint32_t number;
+    size_t count = 0;
+    bool more = false;
+    code = tenant_find(j, txn, tenant, &number, reterr);
+    if (!code)
+        code = open_list(j->tables.open, txn, number, kind, after ? &from : NULL, items_max + 1, arena, places, &count,
+                         reterr);
+    if (!code) {
+        more = count > items_max;
+        if (more) count = items_max;
+        code = open_items(j, txn, number, kind, places, count, arena, items, &count, &more, reterr);
+    }
+    kv_abort(txn);
+    if (code && code != FAULT_ABSENT) return code; /* absent: nothing was ever decided for this tenant */
+    *ret_items = items;
+    *ret_count = code ? 0 : count;
+    *ret_more = more;
+    if (*ret_count) *ret_last = (struct journal_place){places[count - 1].since_ms, places[count - 1].id};
     return FAULT_NONE;
 }
 

@@ -20,6 +20,8 @@ fault_code journal_tables_open(struct kv *kv, struct journal_tables *ret_tables,
         {"rejections", &tables.rejections},
         {"rejections_by_tenant", &tables.rejections_by_tenant},
         {"replays", &tables.replays},
+        {"open", &tables.open},
+        {"links", &tables.links},
         {"expiries", &tables.expiries},
         {"cursors", &tables.cursors},
     };

@@ -17,11 +17,13 @@ struct journal_tables {
     kv_table rejections;           /* sequence 8 -> see rejection_list.c */
     kv_table rejections_by_tenant; /* tenant name, 0, sequence 8 -> nothing */
     kv_table replays;              /* sequence in rejections 8 -> time (ms) 8, by whom */
-    kv_table expiries;             /* time (ms) 8, tenant 4, alert id -> tenant name */
+    kv_table open;                 /* tenant 4, kind 1, inverted time (ms) 8, id -> nothing */
+    kv_table links;                /* tenant 4, kind 1, id pointed to, 0, id that points -> nothing */
+    kv_table expiries;             /* time (ms) 8, tenant 4, kind 1, id -> tenant name */
     kv_table cursors;              /* consumer's name -> sequence 8 */
 };
 
-enum { JOURNAL_TABLES_COUNT = 12 };
+enum { JOURNAL_TABLES_COUNT = 14 };
 
 fault_code journal_tables_open(struct kv *kv, struct journal_tables *ret_tables, struct fault *reterr) MUST_CHECK;
 

@@ -92,34 +92,3 @@ fault_code fleet_counts_query(struct sql *sql, slice tenant, slice environment, 
     sql_reset(find);
     return FAULT_NONE;
 }
-
-fault_code fleet_counts_ids(struct sql *sql, slice tenant, slice kind, slice after, size_t ids_max, bool newest,
-                            struct arena *arena, slice **ret_ids, size_t *ret_count, struct fault *reterr) {
-    slice *ids = arena_alloc_array(arena, ids_max, sizeof *ids);
-    if (!ids) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: ask for fewer");
-    struct sql_statement *find;
-    if (sql_prepare(
-            sql,
-            newest ? "SELECT id FROM fleet_counts WHERE tenant = $1 AND kind = $2 AND ($3 = '' OR id < $3) ORDER BY id "
-                     "DESC LIMIT $4"
-                   : "SELECT id FROM fleet_counts WHERE tenant = $1 AND kind = $2 AND id > $3 ORDER BY id LIMIT $4",
-            &find, reterr))
-        return fault_wrap(reterr, "list what is open");
-    sql_bind_text(find, 1, tenant);
-    sql_bind_text(find, 2, kind);
-    sql_bind_text(find, 3, after);
-    sql_bind_integer(find, 4, (int64_t)ids_max);
-    size_t count = 0;
-    fault_code code;
-    while ((code = sql_step(find, reterr)) == FAULT_NONE) {
-        ids[count] = arena_copy(arena, sql_bytes(find, 0));
-        if (!ids[count++].data) {
-            sql_reset(find);
-            return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: ask for fewer");
-        }
-    }
-    if (code != FAULT_ABSENT) return code;
-    *ret_ids = ids;
-    *ret_count = count;
-    return FAULT_NONE;
-}

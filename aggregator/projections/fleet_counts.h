@@ -16,8 +16,5 @@ fold_fn fleet_counts_alert_ingested, fleet_counts_alert_expired;
 /* Alerts that fire (acknowledged ones too) and incidents that are neither resolved nor closed. */
 fault_code fleet_counts_query(struct sql *sql, slice tenant, slice environment, slice cluster, int32_t *ret_alerts,
                               int32_t *ret_incidents, struct fault *reterr) MUST_CHECK;
-/* Ids of one kind ("alert", "incident") after `after` (empty: from the first): in their order, or, newest, against it. */
-fault_code fleet_counts_ids(struct sql *sql, slice tenant, slice kind, slice after, size_t ids_max, bool newest,
-                            struct arena *arena, slice **ret_ids, size_t *ret_count, struct fault *reterr) MUST_CHECK;
 
 #endif

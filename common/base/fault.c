@@ -50,7 +50,7 @@ const char *fault_code_name(fault_code code) {
         [FAULT_NONE] = "none",         [FAULT_AGAIN] = "again",   [FAULT_ABSENT] = "absent",
         [FAULT_CONFLICT] = "conflict", [FAULT_INPUT] = "input",   [FAULT_LIMIT] = "limit",
         [FAULT_CORRUPT] = "corrupt",   [FAULT_DENIED] = "denied", [FAULT_TIMEOUT] = "timeout",
-        [FAULT_SYSTEM] = "system",
+        [FAULT_SYSTEM] = "system",     [FAULT_EXISTS] = "exists",
     };
     return (unsigned)code < FAULT_MAX_ ? names[code] : "unknown";
 }

@@ -13,13 +13,14 @@ typedef enum fault_code {
     FAULT_NONE = 0,
     FAULT_AGAIN,    /* not now: a queue is full, a peer is away; the same call may succeed later */
     FAULT_ABSENT,   /* what was asked for does not exist */
-    FAULT_CONFLICT, /* the state does not allow it: version mismatch, forbidden move, exists already */
+    FAULT_CONFLICT, /* the state does not allow it: version mismatch, forbidden move */
     FAULT_INPUT,    /* bytes from outside are wrong; the text says where and what is expected */
     FAULT_LIMIT,    /* a stated maximum was reached; the text names it */
     FAULT_CORRUPT,  /* our own stored bytes do not check */
     FAULT_DENIED,   /* who asks may not */
     FAULT_TIMEOUT,  /* a deadline passed */
     FAULT_SYSTEM,   /* the operating system or a library failed */
+    FAULT_EXISTS,   /* what was to be made is there already */
     FAULT_MAX_
 } fault_code;
 

@@ -18,7 +18,37 @@ struct world {
     struct fact_list facts;
     struct fault fault;
     SreDomainIntent intent;
+    struct domain_neighbours neighbours;
+    struct aggregate others[16]; /* what domain_find finds besides what is not there; world_other makes them */
+    size_t others_count;
+    slice dependents[4]; /* what is said to point to any aggregate */
+    size_t dependents_count;
 };
+
+static inline struct aggregate *world_other(struct world *w, enum aggregate_kind kind, slice id) {
+    for (size_t i = 0; i < w->others_count; i++)
+        if (w->others[i].kind == kind && slice_equal(w->others[i].id, id)) return &w->others[i];
+    assert_true(w->others_count < sizeof w->others / sizeof *w->others);
+    struct aggregate *other = &w->others[w->others_count++];
+    *other = (struct aggregate){.kind = kind, .id = id};
+    return other;
+}
+
+static inline fault_code world_find(void *context, enum aggregate_kind kind, slice id,
+                                    const struct aggregate **ret_aggregate, struct fault *reterr) {
+    struct world *w = context;
+    *ret_aggregate =
+        w->aggregate.kind == kind && slice_equal(w->aggregate.id, id) ? &w->aggregate : world_other(w, kind, id);
+    return FAULT_NONE;
+}
+
+static inline fault_code world_dependents(void *context, enum aggregate_kind kind, slice id, size_t ids_max,
+                                          slice *ret_ids, size_t *ret_count, struct fault *reterr) {
+    struct world *w = context;
+    *ret_count = w->dependents_count < ids_max ? w->dependents_count : ids_max;
+    for (size_t i = 0; i < *ret_count; i++) ret_ids[i] = w->dependents[i];
+    return FAULT_NONE;
+}
 
 static inline struct world *world_new(enum aggregate_kind kind, slice id) {
     struct world *w = calloc(1, sizeof *w);
@@ -35,7 +65,9 @@ static inline struct world *world_new(enum aggregate_kind kind, slice id) {
                                    .ids = &w->ids,
                                    .arena = w->arena,
                                    .alert_expiry_ms = 300000,
-                                   .window = &w->window};
+                                   .window = &w->window,
+                                   .neighbours = &w->neighbours};
+    w->neighbours = (struct domain_neighbours){.find = world_find, .dependents = world_dependents, .context = w};
     return w;
 }
 
@@ -56,9 +88,10 @@ static inline fault_code world_give_at(struct world *w, uint64_t expected_versio
         return code;
     }
     for (size_t i = 0; i < w->facts.count; i++) {
-        const uint64_t before = w->aggregate.version;
-        domain_apply(&w->aggregate, &w->facts.items[i], w->call.now_ms, w->arena);
-        assert_int_equal(w->aggregate.version, before + 1);
+        struct aggregate *about = w->facts.about[i] ? (struct aggregate *)w->facts.about[i] : &w->aggregate;
+        const uint64_t before = about->version;
+        domain_apply(about, &w->facts.items[i], w->call.now_ms, w->arena);
+        assert_int_equal(about->version, before + 1);
     }
     return code;
 }

@@ -142,7 +142,7 @@ TEST(nothing_happens_to_an_incident_that_does_not_exist) {
 
 TEST(an_incident_is_created_once) {
     struct world *w = incident(INCIDENT_STATUS_OPEN);
-    CHECK_FAULT((world_intent(w, SreDomainIntent_create_incident_tag), world_give(w)), FAULT_CONFLICT);
+    CHECK_FAULT((world_intent(w, SreDomainIntent_create_incident_tag), world_give(w)), FAULT_EXISTS);
     world_free(w);
 }
 

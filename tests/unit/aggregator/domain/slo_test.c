@@ -349,7 +349,7 @@ TEST(an_slo_is_created_once_and_updated_when_it_is_there) {
     struct world *w = slo(90, SLO_WINDOW_7D);
     assert_int_equal(w->slo.definition.sli_spec.window_seconds, 60);
     world_intent(w, SreDomainIntent_create_slo_tag);
-    CHECK_FAULT(world_give(w), FAULT_CONFLICT);
+    CHECK_FAULT(world_give(w), FAULT_EXISTS);
     world_free(w);
     w = world_new(AGGREGATE_SLO, SLICE_LIT("none"));
     CHECK_FAULT(update(w, 99), FAULT_ABSENT);
