@@ -46,6 +46,7 @@ struct aggregator {
     struct projections *projections;
     struct outbox *outbox;
     struct tokens *tokens;
+    struct callers *callers;
     struct api *api;
     struct mqtt_client *mqtt;
     struct loop_timer *tick_timer;
@@ -264,9 +265,17 @@ static fault_code open_api(struct aggregator *a, struct fault *reterr) {
         .not_ready = not_ready,
         .not_ready_context = a,
     };
+    const struct callers_settings callers = {
+        .tokens = a->tokens,
+        .metrics = a->metrics,
+        .people = rate_of(s->limits.requests_per_second, 1000, s->limits.burst),
+        .machines = rate_of(s->limits.machine_requests_per_second, 1000, s->limits.machine_burst),
+        .failures = rate_of(s->limits.failed_sign_ins_per_minute, 60000, s->limits.failed_sign_ins_per_minute),
+    };
+    if (callers_new(&callers, &a->callers, reterr)) return reterr->code;
     const struct rpc_parts parts = {.journal = a->journal,
                                     .projections = a->projections,
-                                    .tokens = a->tokens,
+                                    .callers = a->callers,
                                     .metrics = a->metrics,
                                     .agents = a->agents};
     return api_open(&settings, &parts, &a->api, reterr);
@@ -317,6 +326,7 @@ struct aggregator *aggregator_close(struct aggregator *a) {
     journal_close(a->journal);
     mqtt_intake_free(a->intake);
     projections_close(a->projections);
+    callers_free(a->callers);
     tokens_close(a->tokens);
     loop_timer_free(a->tick_timer);
     metrics_free(a->metrics);

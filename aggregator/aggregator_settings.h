@@ -17,6 +17,9 @@ struct aggregator_settings {
         bool plain_text;
     } http;
     struct {
+        int64_t requests_per_second, burst, machine_requests_per_second, machine_burst, failed_sign_ins_per_minute;
+    } limits;
+    struct {
         slice host, ca, certificate, key, server_name, client_id;
         int64_t port, keep_alive_ms, connect_timeout_ms, backoff_ms_min, backoff_ms_max, inflight_max,
             inflight_bytes_max;

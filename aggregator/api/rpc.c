@@ -4,7 +4,9 @@
  * a client learns the difference between what is not there yet and what it got wrong. */
 #include "aggregator/api/rpc.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -134,19 +136,23 @@ void rpc_count_other(struct rpc *rpc, int status) {
     count(rpc, methods_count, status, 0);
 }
 
-static void send_error(struct http_exchange *exchange, enum connect_code code, int status, const char *message) {
+/* retry_after_s 0: a second where a try may help at all. */
+static void send_error(struct http_exchange *exchange, enum connect_code code, int status, int64_t retry_after_s,
+                       const char *message) {
     static const char *const challenge[] = {"WWW-Authenticate: Bearer realm=\"picket\"", NULL};
-    static const char *const again[] = {"Retry-After: 1", NULL};
     static const char *const post[] = {"Allow: POST", NULL};
     static const char *const accept[] = {"Accept-Post: application/json, application/proto", NULL};
-    const bool later = code == CONNECT_UNAVAILABLE || code == CONNECT_RESOURCE_EXHAUSTED;
+    char later[48];
+    snprintf(later, sizeof later, "Retry-After: %" PRId64, retry_after_s ? retry_after_s : 1);
+    const char *const again[] = {later, NULL};
+    const bool is_later = code == CONNECT_UNAVAILABLE || code == CONNECT_RESOURCE_EXHAUSTED;
     http_exchange_answer(exchange, &(struct http_answer){.status = status,
                                                          .content_type = "application/json",
                                                          .body = connect_error_body(code, slice_from_text(message),
                                                                                     http_exchange_arena(exchange)),
                                                          .body_static = true,
                                                          .headers = code == CONNECT_UNAUTHENTICATED ? challenge
-                                                                    : later                         ? again
+                                                                    : is_later                      ? again
                                                                     : status == 405                 ? post
                                                                     : status == 415                 ? accept
                                                                                                     : NULL});
@@ -154,12 +160,12 @@ static void send_error(struct http_exchange *exchange, enum connect_code code, i
 
 void rpc_refuse(struct rpc *rpc, struct http_exchange *exchange, enum connect_code code, const char *message) {
     rpc_count_other(rpc, connect_code_status(code));
-    send_error(exchange, code, connect_code_status(code), message);
+    send_error(exchange, code, connect_code_status(code), 0, message);
 }
 
 void rpc_refuse_path(struct rpc *rpc, struct http_exchange *exchange) {
     rpc_count_other(rpc, 404);
-    send_error(exchange, CONNECT_UNIMPLEMENTED, 404,
+    send_error(exchange, CONNECT_UNIMPLEMENTED, 404, 0,
                "there is no such procedure: procedures are at /<package>.<Service>/<Method>, see /openapi.json");
 }
 
@@ -175,7 +181,7 @@ static void fail_status(struct rpc_call *call, enum connect_code code, int statu
     struct rpc *rpc = call->rpc;
     const bool kept = call->kept; /* the call may be gone when it is answered */
     count(rpc, call->method_index, status, call->begun_ns);
-    send_error(call->exchange, code, status, message);
+    send_error(call->exchange, code, status, 0, message);
     if (kept) atomic_fetch_sub(&rpc->kept, 1);
 }
 
@@ -226,38 +232,13 @@ void rpc_answer(struct rpc_call *call, const void *response) {
     answer_body(call, body);
 }
 
-static slice bearer(struct http_exchange *exchange) {
-    const slice header = http_exchange_header(exchange, "Authorization");
-    if (header.size < 7 || strncasecmp((const char *)header.data, "Bearer ", 7) != 0) return (slice){0};
-    slice token = slice_from(header, 7);
-    while (token.size && token.data[0] == ' ') token = slice_from(token, 1);
-    while (token.size && token.data[token.size - 1] == ' ') token.size--;
-    return token;
-}
-
-/* NULL, or why not; *ret_code says how. */
-static const char *authorize(struct rpc *rpc, struct http_exchange *exchange, enum method_role role,
-                             struct token_owner *ret_owner, enum connect_code *ret_code, struct fault *fault) {
-    *ret_code = CONNECT_UNAUTHENTICATED;
-    const slice token = bearer(exchange);
-    if (!token.size)
-        return "no token: send the header 'Authorization: Bearer <token>' (made by 'picket-aggregator token create')";
-    if (tokens_find(rpc->parts.tokens, token, clock_wall_ms(), http_exchange_arena(exchange), ret_owner, fault))
-        return fault->text;
-    if (token_role_allows(ret_owner->role, role)) return NULL;
-    *ret_code = CONNECT_PERMISSION_DENIED;
-    fault_set(fault, FAULT_DENIED, "the token '%.*s' has the role %s, this needs %s", SLICE_ARG(ret_owner->name),
-              token_role_name(ret_owner->role), token_role_name(role));
-    return fault->text;
-}
-
 bool rpc_authorize(struct rpc *rpc, struct http_exchange *exchange, enum method_role role,
                    struct token_owner *ret_owner) {
-    enum connect_code code;
-    struct fault fault;
-    const char *why = authorize(rpc, exchange, role, ret_owner, &code, &fault);
-    if (why) rpc_refuse(rpc, exchange, code, why);
-    return !why;
+    struct callers_refusal refusal;
+    if (callers_admit(rpc->parts.callers, exchange, role, ret_owner, &refusal)) return true;
+    rpc_count_other(rpc, connect_code_status(refusal.code));
+    send_error(exchange, refusal.code, connect_code_status(refusal.code), refusal.retry_after_s, refusal.fault.text);
+    return false;
 }
 
 static bool media_type_is(slice header, const char *type) {
@@ -374,15 +355,16 @@ fault_code rpc_serve(struct rpc *rpc, struct http_exchange *exchange) {
                               .method = method,
                               .method_index = (size_t)(method - methods_table),
                               .begun_ns = clock_monotonic_ns()};
-    struct fault fault;
-    enum connect_code code;
-    const char *why = authorize(rpc, exchange, method->role, &call->caller, &code, &fault);
-    if (why) {
-        rpc_fail(call, code, why);
+    struct callers_refusal refusal;
+    if (!callers_admit(rpc->parts.callers, exchange, method->role, &call->caller, &refusal)) {
+        const int status = connect_code_status(refusal.code);
+        count(rpc, call->method_index, status, call->begun_ns);
+        send_error(exchange, refusal.code, status, refusal.retry_after_s, refusal.fault.text);
         return FAULT_NONE;
     }
     rpc_handler_fn *handle = rpc->handlers[call->method_index];
     if (!handle) {
+        struct fault fault;
         fault_set(&fault, FAULT_ABSENT,
                   "%s is in the contract, but version %s of picket-aggregator does not serve it yet", method->name,
                   PICKET_VERSION);

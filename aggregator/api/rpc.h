@@ -4,13 +4,10 @@
 #ifndef PICKET_API_RPC_H
 #define PICKET_API_RPC_H
 
-#include "aggregator/api/connect.h"
-#include "aggregator/api/tokens.h"
+#include "aggregator/api/callers.h"
 #include "aggregator/intake/agents.h"
 #include "aggregator/journal/journal.h"
 #include "aggregator/projections/projections.h"
-#include "common/metrics/metrics.h"
-#include "common/net/http_server.h"
 
 struct rpc;
 
@@ -18,7 +15,7 @@ struct rpc;
 struct rpc_parts {
     struct journal *journal;
     struct projections *projections;
-    struct tokens *tokens;
+    struct callers *callers;
     struct metrics *metrics; /* NULL: nothing is counted */
     struct agents *agents;   /* NULL: none are known */
 };
@@ -31,7 +28,7 @@ struct rpc *rpc_free(struct rpc *rpc);
  * a procedure. */
 fault_code rpc_serve(struct rpc *rpc, struct http_exchange *exchange) MUST_CHECK;
 
-/* The owner of the exchange's bearer token; when there is none that may do this, answers and returns false. */
+/* Who asks (callers_admit); when it may not, answers and returns false. */
 bool rpc_authorize(struct rpc *rpc, struct http_exchange *exchange, enum method_role role,
                    struct token_owner *ret_owner);
 /* Answers with Connect's error body and its headers, and counts it. */
