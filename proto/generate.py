@@ -407,6 +407,9 @@ def docs(contract):
             message.c_name, text(contract.comment(message.file, message.path)), message.c_name))
     return ("".join(out) + "\nconst struct message_doc message_docs[] = {\n" + "".join(rows) +
             "};\nconst size_t message_docs_count = %d;\n" % len(rows) +
+            "const struct service_doc service_docs[] = {\n%s};\nconst size_t service_docs_count = %d;\n" % (
+                "".join("    {%s, %s},\n" % (text("%s.%s" % (file.package, service.name)), text(contract.comment(file, path)))
+                        for file, service, path in contract.services), len(contract.services)) +
             "const struct enum_desc *const enums_table[] = {%s};\nconst size_t enums_count = %d;\n" % (
                 ", ".join("&%s_enum" % contract.c_name(e) for e in contract.enums), len(contract.enums)))
 

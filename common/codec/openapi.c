@@ -12,6 +12,9 @@
 #include "common/codec/tables.h"
 
 static void write_service_tags(struct text *out);
+static void write_error_responses(struct text *out);
+static bool *find_used_messages(struct arena *arena);
+static bool enum_is_used(const struct enum_desc *desc, const bool *used);
 static void write_method(struct text *out, const struct method_desc *method);
 static void write_message_schema(struct text *out, const struct message_doc *doc);
 static void write_enum_schema(struct text *out, const struct enum_desc *desc);
@@ -26,13 +29,52 @@ static const char error_schema[] =
     "\"details\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{"
     "\"type\":{\"type\":\"string\"},\"value\":{\"type\":\"string\",\"contentEncoding\":\"base64\"}}}}}}";
 
+static const char parameters[] =
+    "\"parameters\":{"
+    "\"IdempotencyKey\":{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"schema\":{\"type\":\"string\",\"maxLength\":"
+    "255},"
+    "\"description\":\"The same request again with the same key has no effect twice; it is answered with repeated "
+    "set.\"},"
+    "\"IfMatch\":{\"name\":\"If-Match\",\"in\":\"header\",\"schema\":{\"type\":\"string\"},\"example\":\"\\\"7\\\"\","
+    "\"description\":\"The version that the caller saw, as expected_version; refused when it is no longer that.\"},"
+    "\"Encoding\":{\"name\":\"encoding\",\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\","
+    "\"enum\":[\"json\",\"proto\"]},\"description\":\"How message is written.\"},"
+    "\"Message\":{\"name\":\"message\",\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\"},"
+    "\"description\":\"The request message in that encoding.\"},"
+    "\"Base64\":{\"name\":\"base64\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"1\"]},"
+    "\"description\":\"1: message is base64.\"},"
+    "\"Connect\":{\"name\":\"connect\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"v1\"]},"
+    "\"description\":\"The version of the Connect protocol.\"}},";
+
+/* What is answered instead of success: HTTP status, name among the components, Connect's codes in words. */
+static const struct error_response {
+    const char *status, *name, *words;
+    bool of_commands_only;
+} error_responses[] = {
+    {"400", "Invalid",
+     "invalid_argument: the request breaks a rule. failed_precondition: the state forbids it, or the "
+     "version is no longer the expected one.",
+     false},
+    {"401", "Unauthenticated", "unauthenticated: there is no token, or it is not known.", false},
+    {"403", "Denied", "permission_denied: the token's role may not do this.", false},
+    {"404", "Absent", "not_found: the tenant has nothing with that id.", false},
+    {"409", "Conflict", "already_exists: there is one with that id.", true},
+    {"429", "Limited", "resource_exhausted: a bound is reached; try again after Retry-After, or ask for less.", false},
+    {"default", "Error", "Any other error: unimplemented (501), unavailable (503), deadline_exceeded (504), ...",
+     false},
+};
+enum { ERROR_RESPONSES = sizeof error_responses / sizeof *error_responses };
+
 fault_code openapi_write(struct arena *arena, slice *ret_json, struct fault *reterr) {
+    const bool *used = find_used_messages(arena);
+    if (!used) return fault_set(reterr, FAULT_LIMIT, "the OpenAPI document: no memory");
     struct text text = text_begin(arena);
     struct text *const out = &text;
     text_add_text(out,
                   "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Picket\",\"version\":\"" PICKET_VERSION "\","
                   "\"description\":\"Unary RPC in the Connect protocol: POST JSON or protobuf. Methods without side "
                   "effects also answer GET.\",\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
+                  "\"servers\":[{\"url\":\"/\",\"description\":\"Where this document came from.\"}],"
                   "\"security\":[{\"bearer\":[]}],\"tags\":[");
     write_service_tags(out);
     text_add_text(out, "],\"paths\":{");
@@ -40,17 +82,54 @@ fault_code openapi_write(struct arena *arena, slice *ret_json, struct fault *ret
         if (i > 0) text_add_text(out, ",");
         write_method(out, &methods_table[i]);
     }
-    text_add_text(
-        out, "},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},"
-             "\"responses\":{\"error\":{\"description\":\"An error\",\"content\":{\"application/json\":{\"schema\":"
-             "{\"$ref\":\"#/components/schemas/connect.error\"}}}}},\"schemas\":{");
+    text_add_text(out, "},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
+                       "\"description\":\"The token that 'picket-aggregator token create' printed.\"}},");
+    text_add_text(out, parameters);
+    write_error_responses(out);
+    text_add_text(out, ",\"schemas\":{");
     text_add_text(out, error_schema);
-    for (size_t i = 0; i < enums_count; i++) write_enum_schema(out, enums_table[i]);
+    for (size_t i = 0; i < enums_count; i++)
+        if (enum_is_used(enums_table[i], used)) write_enum_schema(out, enums_table[i]);
     for (size_t i = 0; i < message_docs_count; i++)
-        if (!message_docs[i].message->well_known) write_message_schema(out, &message_docs[i]);
+        if (used[i] && !message_docs[i].message->well_known) write_message_schema(out, &message_docs[i]);
     text_add_text(out, "}}}");
     return text_end(out, "the OpenAPI document", ret_json, reterr);
 }
+
+/* ---- what the methods use: the edge's messages go over MQTT only, and a schema that nothing leads to helps nobody ---- */
+
+static size_t message_place(const struct message_desc *desc) {
+    size_t i = 0;
+    while (i < message_docs_count && message_docs[i].message != desc) i++;
+    return i;
+}
+
+static void mark_used(const struct message_desc *desc, bool *used) {
+    const size_t place = message_place(desc);
+    if (place == message_docs_count || used[place]) return;
+    used[place] = true;
+    for (size_t i = 0; i < desc->fields_count; i++)
+        if (desc->fields[i].message) mark_used(desc->fields[i].message, used);
+}
+
+/* One flag for each of message_docs, in the arena; NULL when that is full. */
+static bool *find_used_messages(struct arena *arena) {
+    bool *used = arena_alloc_array(arena, message_docs_count, sizeof *used);
+    for (size_t i = 0; used && i < methods_count; i++) {
+        mark_used(methods_table[i].request, used);
+        mark_used(methods_table[i].response, used);
+    }
+    return used;
+}
+
+static bool enum_is_used(const struct enum_desc *desc, const bool *used) {
+    for (size_t i = 0; i < message_docs_count; i++)
+        for (size_t f = 0; used[i] && f < message_docs[i].message->fields_count; f++)
+            if (message_docs[i].message->fields[f].enumeration == desc) return true;
+    return false;
+}
+
+/* ---- paths ---- */
 
 static void write_json_text(struct text *out, const char *value) {
     text_add_json_string(out, slice_from_text(value));
@@ -72,14 +151,23 @@ static const char *last_part(const char *full_name) {
     return dot ? dot + 1 : full_name;
 }
 
-/* Methods of one service stand together in the table. */
 static void write_service_tags(struct text *out) {
-    const char *before = "";
-    for (size_t i = 0; i < methods_count; i++) {
-        if (strcmp(before, methods_table[i].service) == 0) continue;
-        text_format(out, "%s{\"name\":\"%s\"}", i ? "," : "", last_part(methods_table[i].service));
-        before = methods_table[i].service;
+    for (size_t i = 0; i < service_docs_count; i++) {
+        text_format(out, "%s{\"name\":\"%s\"", i ? "," : "", last_part(service_docs[i].full_name));
+        write_description(out, service_docs[i].comment);
+        text_add_text(out, "}");
     }
+}
+
+/* The first sentence, without its dot, as the summary; all of it as the description. */
+static void write_words(struct text *out, const struct method_desc *method) {
+    const slice words = slice_from_text(method->comment[0] ? method->comment : method->name);
+    size_t size = 0;
+    while (size < words.size && !(words.data[size] == '.' && (size + 1 == words.size || words.data[size + 1] == ' ')))
+        size++;
+    text_add_text(out, ",\"summary\":");
+    text_add_json_string(out, slice_first(words, size));
+    write_description(out, method->comment);
 }
 
 static void write_operation(struct text *out, const struct method_desc *method, const char *suffix) {
@@ -93,24 +181,46 @@ static void write_operation(struct text *out, const struct method_desc *method, 
     const char *service = last_part(method->service);
     text_format(out, "{\"operationId\":\"%s_%s%s\",\"tags\":[\"%s\"],\"x-picket-role\":\"%s\"", service, method->name,
                 suffix, service, roles[method->role]);
-    write_description(out, method->comment);
+    write_words(out, method);
+}
+
+/* Commands are {command, expected_version}: for them the header fields count. */
+static bool is_command(const struct method_desc *method) {
+    const struct message_desc *request = method->request;
+    return request->fields_count > 0 && strcmp(request->fields[0].name, "command") == 0;
 }
 
 static void write_responses(struct text *out, const struct method_desc *method) {
     text_add_text(out,
                   ",\"responses\":{\"200\":{\"description\":\"Done\",\"content\":{\"application/json\":{\"schema\":");
     write_ref(out, message_full_name(method->response));
-    text_add_text(out, "},\"application/proto\":{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}}},"
-                       "\"default\":{\"$ref\":\"#/components/responses/error\"}}}");
+    text_add_text(out, "},\"application/proto\":{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}}}");
+    for (size_t i = 0; i < ERROR_RESPONSES; i++)
+        if (!error_responses[i].of_commands_only || is_command(method))
+            text_format(out, ",\"%s\":{\"$ref\":\"#/components/responses/%s\"}", error_responses[i].status,
+                        error_responses[i].name);
+    text_add_text(out, "}}");
+}
+
+static void write_error_responses(struct text *out) {
+    text_add_text(out, "\"responses\":{");
+    for (size_t i = 0; i < ERROR_RESPONSES; i++) {
+        text_format(out, "%s\"%s\":{\"content\":{\"application/json\":{\"schema\":", i ? "," : "",
+                    error_responses[i].name);
+        write_ref(out, "connect.error");
+        text_add_text(out, "}}");
+        write_description(out, error_responses[i].words);
+        text_add_text(out, "}");
+    }
+    text_add_text(out, "}");
 }
 
 static void write_method(struct text *out, const struct method_desc *method) {
     text_format(out, "\"%s\":{\"post\":", method->path);
     write_operation(out, method, "");
-    if (!method->no_side_effects)
-        text_add_text(
-            out, ",\"parameters\":[{\"name\":\"Idempotency-Key\",\"in\":\"header\",\"schema\":{\"type\":\"string\","
-                 "\"maxLength\":128},\"description\":\"The same key again has no effect twice.\"}]");
+    if (is_command(method))
+        text_add_text(out, ",\"parameters\":[{\"$ref\":\"#/components/parameters/IdempotencyKey\"},"
+                           "{\"$ref\":\"#/components/parameters/IfMatch\"}]");
     text_add_text(out, ",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":");
     write_ref(out, message_full_name(method->request));
     text_add_text(out, "},\"application/proto\":{\"schema\":{\"type\":\"string\",\"format\":\"binary\"}}}}");
@@ -118,15 +228,10 @@ static void write_method(struct text *out, const struct method_desc *method) {
     if (method->no_side_effects) {
         text_add_text(out, ",\"get\":");
         write_operation(out, method, "_get");
-        text_add_text(out,
-                      ",\"parameters\":["
-                      "{\"name\":\"encoding\",\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\","
-                      "\"enum\":[\"json\",\"proto\"]}},"
-                      "{\"name\":\"message\",\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\"},"
-                      "\"description\":\"The request message in that encoding.\"},"
-                      "{\"name\":\"base64\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"1\"]},"
-                      "\"description\":\"1: message is base64.\"},"
-                      "{\"name\":\"connect\",\"in\":\"query\",\"schema\":{\"type\":\"string\",\"enum\":[\"v1\"]}}]");
+        text_add_text(out, ",\"parameters\":[{\"$ref\":\"#/components/parameters/Encoding\"},"
+                           "{\"$ref\":\"#/components/parameters/Message\"},"
+                           "{\"$ref\":\"#/components/parameters/Base64\"},"
+                           "{\"$ref\":\"#/components/parameters/Connect\"}]");
         write_responses(out, method);
     }
     text_add_text(out, "}");

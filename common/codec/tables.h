@@ -118,6 +118,15 @@ struct message_doc {
 extern const struct message_doc message_docs[];
 extern const size_t message_docs_count;
 
+/* Every service of the contract, in the order of methods_table. */
+struct service_doc {
+    const char *full_name;
+    const char *comment;
+};
+
+extern const struct service_doc service_docs[];
+extern const size_t service_docs_count;
+
 extern const struct enum_desc *const enums_table[];
 extern const size_t enums_count;
 
