@@ -11,6 +11,7 @@
 #endif
 
 typedef void blocks_fn(uint32_t state[8], const uint8_t *data, size_t blocks_count);
+typedef void blocks_two_fn(uint32_t states[2][8], const uint8_t *const data[2], size_t blocks_count);
 
 static const uint32_t round_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -24,6 +25,7 @@ static const uint32_t round_constants[64] = {
 
 static blocks_fn *blocks_best(void);
 static blocks_fn blocks_portable;
+static blocks_two_fn blocks_two;
 
 void digest_init(struct digest *digest) {
     *digest = (struct digest){
@@ -76,6 +78,40 @@ void digest_of_portable(slice bytes, uint8_t ret_hash[DIGEST_BYTES]) {
     digest_init(&digest);
     feed(&digest, bytes, blocks_portable);
     done(&digest, ret_hash, blocks_portable);
+}
+
+/* What follows the whole blocks: the rest, the bit, zeros and the length. One block or two. */
+static size_t tail_make(slice bytes, uint8_t tail[128]) {
+    const size_t rest = bytes.size % 64, size = rest < 56 ? 64 : 128;
+    memset(tail, 0, size);
+    if (rest) memcpy(tail, bytes.data + (bytes.size - rest), rest);
+    tail[rest] = 0x80;
+    for (size_t i = 0; i < 8; i++) tail[size - 8 + i] = (uint8_t)((uint64_t)bytes.size * 8 >> (56 - 8 * i));
+    return size / 64;
+}
+
+void digest_of_two(const slice bytes[2], uint8_t ret_hashes[2][DIGEST_BYTES]) {
+    struct digest digest;
+    uint32_t states[2][8];
+    uint8_t tails[2][128];
+    size_t whole[2], tail_blocks[2];
+    digest_init(&digest);
+    for (int i = 0; i < 2; i++) {
+        memcpy(states[i], digest.state, sizeof digest.state);
+        whole[i] = bytes[i].size / 64;
+        tail_blocks[i] = tail_make(bytes[i], tails[i]);
+    }
+    const size_t both = whole[0] < whole[1] ? whole[0] : whole[1];
+    const uint8_t *const data[2] = {bytes[0].data, bytes[1].data};
+    if (both) blocks_two(states, data, both);
+    for (int i = 0; i < 2; i++)
+        if (whole[i] > both) blocks_best()(states[i], data[i] + 64 * both, whole[i] - both);
+    const size_t tails_both = tail_blocks[0] < tail_blocks[1] ? tail_blocks[0] : tail_blocks[1];
+    blocks_two(states, (const uint8_t *const[2]){tails[0], tails[1]}, tails_both);
+    for (int i = 0; i < 2; i++)
+        if (tail_blocks[i] > tails_both) blocks_best()(states[i], tails[i] + 64, 1);
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < DIGEST_BYTES; j++) ret_hashes[i][j] = (uint8_t)(states[i][j / 4] >> (24 - 8 * (j % 4)));
 }
 
 static uint32_t rotate_right(uint32_t word, unsigned bits) {
@@ -142,6 +178,60 @@ __attribute__((target("sha,sse4.1,ssse3"))) static void blocks_sha_ni(uint32_t s
     _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(cdgh, low, 8));
 }
 
+/* The same for two messages, a step of each in turn. */
+__attribute__((target("sha,sse4.1,ssse3"))) static void
+blocks_two_sha_ni(uint32_t states[2][8], const uint8_t *const data[2], size_t blocks_count) {
+    const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+    __m128i abef[2], cdgh[2], m[2][4];
+    for (int s = 0; s < 2; s++) {
+        const __m128i low = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)states[s]), 0xb1);
+        const __m128i high = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(states[s] + 4)), 0x1b);
+        abef[s] = _mm_alignr_epi8(low, high, 8);
+        cdgh[s] = _mm_blend_epi16(high, low, 0xf0);
+    }
+    for (size_t block = 0; block < blocks_count; block++) {
+        const __m128i abef_before[2] = {abef[0], abef[1]}, cdgh_before[2] = {cdgh[0], cdgh[1]};
+#pragma GCC unroll 2
+        for (int s = 0; s < 2; s++)
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                m[s][i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(data[s] + 64 * block + 16 * (size_t)i)),
+                                           big_endian);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) {
+            const __m128i constants = _mm_loadu_si128((const __m128i *)(round_constants + 4 * i));
+#pragma GCC unroll 2
+            for (int s = 0; s < 2; s++) {
+                const __m128i k = _mm_add_epi32(m[s][i & 3], constants);
+                cdgh[s] = _mm_sha256rnds2_epu32(cdgh[s], abef[s], k);
+                abef[s] = _mm_sha256rnds2_epu32(abef[s], cdgh[s], _mm_shuffle_epi32(k, 0x0e));
+                if (i < 12) {
+                    __m128i next = _mm_sha256msg1_epu32(m[s][i & 3], m[s][(i + 1) & 3]);
+                    next = _mm_add_epi32(next, _mm_alignr_epi8(m[s][(i + 3) & 3], m[s][(i + 2) & 3], 4));
+                    m[s][i & 3] = _mm_sha256msg2_epu32(next, m[s][(i + 3) & 3]);
+                }
+            }
+        }
+        for (int s = 0; s < 2; s++) {
+            abef[s] = _mm_add_epi32(abef[s], abef_before[s]);
+            cdgh[s] = _mm_add_epi32(cdgh[s], cdgh_before[s]);
+        }
+    }
+    for (int s = 0; s < 2; s++) {
+        const __m128i low = _mm_shuffle_epi32(abef[s], 0x1b), high = _mm_shuffle_epi32(cdgh[s], 0xb1);
+        _mm_storeu_si128((__m128i *)states[s], _mm_blend_epi16(low, high, 0xf0));
+        _mm_storeu_si128((__m128i *)(states[s] + 4), _mm_alignr_epi8(high, low, 8));
+    }
+}
+
+static void blocks_two(uint32_t states[2][8], const uint8_t *const data[2], size_t blocks_count) {
+    if (blocks_best() == blocks_sha_ni) {
+        blocks_two_sha_ni(states, data, blocks_count);
+        return;
+    }
+    for (int i = 0; i < 2; i++) blocks_portable(states[i], data[i], blocks_count);
+}
+
 static blocks_fn *blocks_best(void) {
     static _Atomic(blocks_fn *) chosen; /* the same value whoever finds it first */
     blocks_fn *best = chosen;
@@ -155,5 +245,9 @@ static blocks_fn *blocks_best(void) {
 #else
 static blocks_fn *blocks_best(void) {
     return blocks_portable;
+}
+
+static void blocks_two(uint32_t states[2][8], const uint8_t *const data[2], size_t blocks_count) {
+    for (int i = 0; i < 2; i++) blocks_portable(states[i], data[i], blocks_count);
 }
 #endif

@@ -22,6 +22,9 @@ void digest_done(struct digest *digest, uint8_t ret_hash[DIGEST_BYTES]);
 
 /* All at once. */
 void digest_of(slice bytes, uint8_t ret_hash[DIGEST_BYTES]);
+/* Two at once: up to twice as fast as one after the other where the processor helps, because a round of one runs while
+ * that of the other waits. Best when both have about the same size. */
+void digest_of_two(const slice bytes[2], uint8_t ret_hashes[2][DIGEST_BYTES]);
 /* As digest_of without the processor's help: what the tests compare with, and what other machines run. */
 void digest_of_portable(slice bytes, uint8_t ret_hash[DIGEST_BYTES]);
 

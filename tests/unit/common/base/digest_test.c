@@ -57,10 +57,25 @@ static void digest_is_the_same_in_pieces_and_without_the_processors_help(void **
     }
 }
 
+static void two_digests_at_once_are_those_of_each(void **state) {
+    uint8_t bytes[400], one[DIGEST_BYTES], two[2][DIGEST_BYTES];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)(i * 89 + 3);
+    for (size_t a = 0; a < 200; a++)
+        for (size_t b = 0; b < 200; b += 1 + a % 7) {
+            const slice pair[2] = {slice_of(bytes, a), slice_of(bytes + a, b)};
+            digest_of_two(pair, two);
+            for (int i = 0; i < 2; i++) {
+                digest_of_portable(pair[i], one);
+                assert_memory_equal(one, two[i], DIGEST_BYTES);
+            }
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(digest_gives_the_values_of_nist),
         cmocka_unit_test(digest_of_a_million_a),
+        cmocka_unit_test(two_digests_at_once_are_those_of_each),
         cmocka_unit_test(digest_is_the_same_in_pieces_and_without_the_processors_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
