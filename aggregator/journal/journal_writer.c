@@ -65,6 +65,7 @@ static bool may_write(struct journal *j, struct fault *ret_why) {
     }
     if (now_ms < j->next_space_check_ms && !j->stats.refusing) return true;
     j->next_space_check_ms = now_ms + SPACE_CHECK_MS;
+    kv_drop_dead_readers(j->kv); /* a verify or backup that was killed keeps pages */
     struct kv_stats space;
     if (kv_stats(j->kv, &space, ret_why)) {
         refuse_from_now(j, ret_why);

@@ -11,12 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { IDLE_READS_MAX = 16 };
 
 struct kv {
     MDB_env *env;
     char path[256];
+    bool read_only;
     pthread_mutex_t lock;
     struct kv_txn *idle; /* read transactions that hold no snapshot, kept for the next reads; through ->next */
     size_t idle_count;
@@ -57,11 +59,17 @@ static MDB_val value_of(slice bytes) {
     return (MDB_val){.mv_size = bytes.size, .mv_data = (void *)(uintptr_t)bytes.data};
 }
 
-fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struct fault *reterr) {
+static struct kv *kv_new(const char *path) {
     struct kv *kv = calloc(1, sizeof *kv);
-    if (!kv) return fault_set(reterr, FAULT_LIMIT, "open store '%s': out of memory", settings->path);
+    if (!kv) return NULL;
     pthread_mutex_init(&kv->lock, NULL);
-    snprintf(kv->path, sizeof kv->path, "%s", settings->path);
+    snprintf(kv->path, sizeof kv->path, "%s", path);
+    return kv;
+}
+
+fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struct fault *reterr) {
+    struct kv *kv = kv_new(settings->path);
+    if (!kv) return fault_set(reterr, FAULT_LIMIT, "open store '%s': out of memory", settings->path);
     if (mkdir(settings->path, 0700) && errno != EEXIST) {
         const int reason = errno;
         free(kv);
@@ -80,10 +88,48 @@ fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struc
         free(kv);
         return code;
     }
-    int dead_readers = 0; /* slots that a killed process left behind keep old pages alive for ever */
-    mdb_reader_check(kv->env, &dead_readers);
+    kv_drop_dead_readers(kv);
     *ret_kv = kv;
     return FAULT_NONE;
+}
+
+fault_code kv_open_read(const char *path, unsigned tables_max, unsigned readers_max, struct kv **ret_kv,
+                        struct fault *reterr) {
+    struct kv *kv = kv_new(path);
+    if (!kv) return fault_set(reterr, FAULT_LIMIT, "open store '%s': out of memory", path);
+    kv->read_only = true;
+    int rc = mdb_env_create(&kv->env);
+    if (!rc) rc = mdb_env_set_maxdbs(kv->env, tables_max);
+    if (!rc) rc = mdb_env_set_maxreaders(kv->env, readers_max);
+    if (!rc) rc = mdb_env_open(kv->env, path, MDB_RDONLY | MDB_NOTLS, 0600);
+    if (rc) {
+        const fault_code code = rc == ENOENT ? fault_set(reterr, FAULT_ABSENT, "there is no store in '%s'", path)
+                                             : fault_from(rc, kv, "open store", reterr);
+        if (kv->env) mdb_env_close(kv->env);
+        pthread_mutex_destroy(&kv->lock);
+        free(kv);
+        return code;
+    }
+    kv_drop_dead_readers(kv);
+    *ret_kv = kv;
+    return FAULT_NONE;
+}
+
+/* Slots that a killed process left behind keep old pages alive for ever. */
+void kv_drop_dead_readers(struct kv *kv) {
+    int dead_readers = 0;
+    mdb_reader_check(kv->env, &dead_readers);
+}
+
+fault_code kv_copy(struct kv *kv, const char *file, struct fault *reterr) {
+    const int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make '%s'", file);
+    const int rc = mdb_env_copyfd2(kv->env, fd, MDB_CP_COMPACT);
+    fault_code code = rc ? fault_from(rc, kv, "copy store", reterr) : FAULT_NONE;
+    if (!code && fsync(fd)) code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "write '%s' to the disk", file);
+    if (close(fd) && !code) code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "write '%s'", file);
+    if (code) (void)unlink(file);
+    return code;
 }
 
 struct kv *kv_close(struct kv *kv) {
@@ -102,13 +148,17 @@ struct kv *kv_close(struct kv *kv) {
 fault_code kv_table_open(struct kv *kv, const char *name, kv_table *ret_table, struct fault *reterr) {
     MDB_txn *txn = NULL;
     MDB_dbi table = 0;
-    int rc = mdb_txn_begin(kv->env, NULL, 0, &txn);
+    int rc = mdb_txn_begin(kv->env, NULL, kv->read_only ? MDB_RDONLY : 0, &txn);
     if (rc) return fault_from(rc, kv, "open table in", reterr);
-    rc = mdb_dbi_open(txn, name, MDB_CREATE, &table);
+    rc = mdb_dbi_open(txn, name, kv->read_only ? 0 : MDB_CREATE, &table);
     if (rc)
         mdb_txn_abort(txn);
     else
         rc = mdb_txn_commit(txn);
+    if (rc == MDB_NOTFOUND) {
+        table = KV_TABLE_NONE;
+        rc = 0;
+    }
     if (rc) return fault_from(rc, kv, "open table in", reterr);
     *ret_table = table;
     return FAULT_NONE;
@@ -176,6 +226,10 @@ void kv_abort(struct kv_txn *txn) {
     free(txn);
 }
 
+uint64_t kv_snapshot(const struct kv_txn *txn) {
+    return mdb_txn_id(txn->txn);
+}
+
 void kv_pause(struct kv_txn *txn) {
     mdb_txn_reset(txn->txn);
 }
@@ -186,6 +240,7 @@ fault_code kv_resume(struct kv_txn *txn, struct fault *reterr) {
 }
 
 fault_code kv_get(struct kv_txn *txn, kv_table table, slice key, slice *ret_value, struct fault *reterr) {
+    if (table == KV_TABLE_NONE) return FAULT_ABSENT;
     MDB_val k = value_of(key), v;
     const int rc = mdb_get(txn->txn, table, &k, &v);
     if (rc == MDB_NOTFOUND) return FAULT_ABSENT;
@@ -216,8 +271,8 @@ fault_code kv_delete(struct kv_txn *txn, kv_table table, slice key, struct fault
 }
 
 fault_code kv_table_count(struct kv_txn *txn, kv_table table, uint64_t *ret_records, struct fault *reterr) {
-    MDB_stat stat;
-    const int rc = mdb_stat(txn->txn, table, &stat);
+    MDB_stat stat = {0};
+    const int rc = table == KV_TABLE_NONE ? 0 : mdb_stat(txn->txn, table, &stat);
     if (rc) return fault_from(rc, txn->kv, "count records of", reterr);
     *ret_records = stat.ms_entries;
     return FAULT_NONE;
@@ -227,7 +282,8 @@ fault_code kv_cursor_open(struct kv_txn *txn, kv_table table, struct kv_cursor *
     struct kv_cursor *cursor = malloc(sizeof *cursor);
     if (!cursor) return fault_set(reterr, FAULT_LIMIT, "open cursor in '%s': out of memory", txn->kv->path);
     cursor->txn = txn;
-    const int rc = mdb_cursor_open(txn->txn, table, &cursor->cursor);
+    cursor->cursor = NULL;
+    const int rc = table == KV_TABLE_NONE ? 0 : mdb_cursor_open(txn->txn, table, &cursor->cursor);
     if (rc) {
         free(cursor);
         return fault_from(rc, txn->kv, "open cursor in", reterr);
@@ -238,13 +294,14 @@ fault_code kv_cursor_open(struct kv_txn *txn, kv_table table, struct kv_cursor *
 
 void kv_cursor_close(struct kv_cursor *cursor) {
     if (!cursor) return;
-    mdb_cursor_close(cursor->cursor);
+    if (cursor->cursor) mdb_cursor_close(cursor->cursor);
     free(cursor);
 }
 
 static fault_code move(struct kv_cursor *cursor, MDB_cursor_op op, MDB_val key, slice *ret_key, slice *ret_value,
                        struct fault *reterr) {
     MDB_val value;
+    if (!cursor->cursor) return FAULT_ABSENT; /* of KV_TABLE_NONE */
     const int rc = mdb_cursor_get(cursor->cursor, &key, &value, op);
     if (rc == MDB_NOTFOUND) return FAULT_ABSENT;
     if (rc) return fault_from(rc, cursor->txn->kv, "read from", reterr);

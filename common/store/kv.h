@@ -22,9 +22,22 @@ struct kv_settings {
 };
 
 fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struct fault *reterr) MUST_CHECK;
+/* For reading only, also while another process has it open for writing (and then sees its commits); with read-ahead, for
+ * those who look at all of it. FAULT_ABSENT when there is none. A read transaction that lasts keeps every page that the
+ * other process frees meanwhile: its file grows. */
+fault_code kv_open_read(const char *path, unsigned tables_max, unsigned readers_max, struct kv **ret_kv,
+                        struct fault *reterr) MUST_CHECK;
 struct kv *kv_close(struct kv *kv); /* NULL is fine; returns NULL. All transactions must have ended. */
 
-/* Opens or makes a named table. Call at start, from one thread, with no transaction open. */
+/* Writes what is committed now, without free pages, to a file that must not exist; fsynced. Commits go on meanwhile. */
+fault_code kv_copy(struct kv *kv, const char *file, struct fault *reterr) MUST_CHECK;
+/* Lets go the snapshots of processes that were killed while they read. */
+void kv_drop_dead_readers(struct kv *kv);
+
+/* A table without records, which cannot be written. */
+#define KV_TABLE_NONE ((kv_table)-1)
+/* Opens or makes a named table (opened for reading: KV_TABLE_NONE when it is not there). Call at start, from one
+ * thread, with no transaction open. */
 fault_code kv_table_open(struct kv *kv, const char *name, kv_table *ret_table, struct fault *reterr) MUST_CHECK;
 
 fault_code kv_begin_write(struct kv *kv, struct kv_txn **ret_txn, struct fault *reterr) MUST_CHECK;
@@ -32,6 +45,9 @@ fault_code kv_begin_read(struct kv *kv, struct kv_txn **ret_txn, struct fault *r
 /* Ends the transaction whatever it returns. FAULT_LIMIT: the map is full. FAULT_SYSTEM: the disk said no. */
 fault_code kv_commit(struct kv_txn *txn, struct fault *reterr) MUST_CHECK;
 void kv_abort(struct kv_txn *txn); /* NULL is fine; also ends a read transaction */
+
+/* Which commit a read transaction sees: equal numbers, equal contents. */
+uint64_t kv_snapshot(const struct kv_txn *txn);
 
 /* For a read transaction that is used again and again: pause lets its snapshot go but keeps its place, resume takes
  * the newest snapshot. Cheaper than kv_abort and kv_begin_read. Slices from before the pause are invalid. */

@@ -4,6 +4,7 @@
 #include "common/store/kv.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -186,6 +187,110 @@ TEST(what_was_committed_survives_kill_9) {
     }
 }
 
+static void put_one(struct store *store, const char *key) {
+    struct fault fault;
+    struct kv_txn *txn;
+    CHECK_OK(kv_begin_write(store->kv, &txn, &fault));
+    CHECK_OK(kv_put(txn, store->table, slice_from_text(key), SLICE_LIT("value"), &fault));
+    CHECK_OK(kv_commit(txn, &fault));
+}
+
+/* What another process does: an environment is opened once per process. Gives what `look` gives. */
+static int in_another_process(struct store *store, int (*look)(const char *path)) {
+    const pid_t child = fork();
+    if (child == 0) _exit(look(store->path));
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int count_records(const char *path) {
+    struct kv *kv;
+    struct kv_txn *txn;
+    kv_table table, none;
+    uint64_t records, nothing;
+    slice value;
+    if (kv_open_read(path, 4, 8, &kv, NULL) || kv_table_open(kv, "records", &table, NULL)) return 100;
+    if (kv_table_open(kv, "not there", &none, NULL) || none != KV_TABLE_NONE) return 101;
+    if (kv_begin_read(kv, &txn, NULL) || kv_table_count(txn, table, &records, NULL)) return 102;
+    struct kv_cursor *cursor;
+    slice key;
+    if (kv_table_count(txn, none, &nothing, NULL) || nothing) return 103;
+    if (kv_get(txn, none, SLICE_LIT("a"), &value, NULL) != FAULT_ABSENT) return 104;
+    if (kv_cursor_open(txn, none, &cursor, NULL) || kv_cursor_last(cursor, &key, &value, NULL) != FAULT_ABSENT)
+        return 105;
+    kv_cursor_close(cursor);
+    kv_abort(txn);
+    struct kv_txn *write;
+    if (kv_begin_write(kv, &write, NULL) == FAULT_NONE) return 106;
+    kv_close(kv);
+    return (int)records;
+}
+
+TEST(another_process_reads_beside_the_writer) {
+    struct store store = open_store(NULL, 1 << 20);
+    put_one(&store, "a");
+    assert_int_equal(in_another_process(&store, count_records), 1);
+    put_one(&store, "b");
+    assert_int_equal(in_another_process(&store, count_records), 2);
+    close_store(&store);
+}
+
+TEST(nothing_to_read_is_absent) {
+    struct kv *kv;
+    struct fault fault;
+    CHECK_FAULT(kv_open_read("/tmp/picket-there-is-nothing-here", 4, 8, &kv, &fault), FAULT_ABSENT);
+}
+
+TEST(copy_holds_what_is_committed) {
+    struct fault fault;
+    struct store store = open_store(NULL, 1 << 20);
+    char folder[96], file[128];
+    put_one(&store, "a");
+    struct kv_txn *open_write;
+    CHECK_OK(kv_begin_write(store.kv, &open_write, &fault));
+    CHECK_OK(kv_put(open_write, store.table, SLICE_LIT("b"), SLICE_LIT("not yet"), &fault));
+    snprintf(folder, sizeof folder, "%s/copy", store.path);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    snprintf(file, sizeof file, "%s/data.mdb", folder);
+    CHECK_OK(kv_copy(store.kv, file, &fault));
+    CHECK_FAULT(kv_copy(store.kv, file, &fault), FAULT_SYSTEM); /* it is there */
+    kv_abort(open_write);
+    assert_int_equal(count_records(folder), 1);
+    close_store(&store);
+}
+
+static int die_while_reading(const char *path) {
+    struct kv *kv;
+    struct kv_txn *txn;
+    if (kv_open_read(path, 4, 8, &kv, NULL) || kv_begin_read(kv, &txn, NULL)) return 100;
+    return 0; /* without letting go */
+}
+
+TEST(reader_that_was_killed_does_not_hold_pages_for_ever) {
+    struct fault fault;
+    struct store store = open_store(NULL, 4 << 20);
+    uint8_t value[2000] = {0};
+    assert_int_equal(in_another_process(&store, die_while_reading), 0);
+    struct kv_stats stats;
+    uint64_t used[2];
+    for (int round = 0; round < 2; round++) {
+        if (round == 1) kv_drop_dead_readers(store.kv);
+        for (int i = 0; i < 100; i++) {
+            struct kv_txn *txn;
+            CHECK_OK(kv_begin_write(store.kv, &txn, &fault));
+            CHECK_OK(kv_put(txn, store.table, SLICE_LIT("a"), slice_of(value, sizeof value), &fault));
+            CHECK_OK(kv_commit(txn, &fault));
+        }
+        CHECK_OK(kv_stats(store.kv, &stats, &fault));
+        used[round] = stats.used_bytes;
+    }
+    assert_true(used[0] > 100 * 4096);  /* each commit took new pages */
+    assert_int_equal(used[1], used[0]); /* and then none any more */
+    close_store(&store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_come_back_in_key_order),
@@ -194,6 +299,10 @@ int main(void) {
         cmocka_unit_test(a_full_store_says_so_and_goes_on_reading),
         cmocka_unit_test(a_paused_reader_sees_the_newest_state_after_resume),
         cmocka_unit_test(what_was_committed_survives_kill_9),
+        cmocka_unit_test(another_process_reads_beside_the_writer),
+        cmocka_unit_test(nothing_to_read_is_absent),
+        cmocka_unit_test(copy_holds_what_is_committed),
+        cmocka_unit_test(reader_that_was_killed_does_not_hold_pages_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
