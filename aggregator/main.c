@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * picket-aggregator: arguments, signals, the loop, and the token commands. The rest is aggregator.c. */
+ * picket-aggregator: arguments, commands, signals and the loop. The rest is aggregator.c and the commands' own
+ * files. */
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "aggregator/aggregator.h"
-#include "aggregator/api/tokens.h"
-#include "common/base/clock.h"
+#include "aggregator/archive/archive_commands.h"
+#include "aggregator/token_commands.h"
 #include "common/logging/log.h"
 
 enum { SETTINGS_ARENA_BYTES = 16 * 1024 * 1024 };
@@ -20,6 +20,7 @@ static const char usage[] =
     "       picket-aggregator token create --tenant T --name N --role R [--expires WHEN] [--config FILE]\n"
     "       picket-aggregator token revoke --tenant T --name N [--config FILE]\n"
     "       picket-aggregator token list [--tenant T] [--config FILE]\n"
+    "       picket-aggregator verify [--messages] [--known SEQUENCE:HASH] [--config FILE | --data PATH]\n"
     "       picket-aggregator --help | --version | --sample-config | --reference\n"
     "\n"
     "The system of record: takes intents from agents (MQTT) and callers (HTTP), decides them in one journal, publishes "
@@ -31,6 +32,7 @@ static const char usage[] =
     "  --sample-config   print a commented configuration to begin with\n"
     "  --reference       print every key as a Markdown page\n"
     "  --version         print the version\n"
+    "  --data PATH       for the commands on a data folder: data.path, without a configuration\n"
     "\n"
     "Tokens: `create` prints the token, once; only its hash is kept. Roles: viewer, responder, approver, admin, "
     "agent,\n"
@@ -38,17 +40,18 @@ static const char usage[] =
     "never.\n"
     "A running aggregator takes a change within a second.\n"
     "\n"
+    "verify reads the journal, beside a running aggregator too: follows the chain of hashes over all facts and names "
+    "the\n"
+    "first one that is bad. Exit 0: whole, 1: not. It prints the last fact's sequence and hash; given back later by "
+    "--known\n"
+    "they prove that history up to there is still the same. --messages decodes each fact's message too.\n"
+    "\n"
     "SIGHUP reads the log settings again; with a mistake in the file the old ones stay. SIGTERM commits what was taken "
     "in\n"
     "and ends.\n"
     "\n"
     "Keys of the configuration. A scalar may be overridden by the environment: PICKET_HTTP_PORT for http.port.\n"
     "\n";
-
-struct arguments {
-    const char *config_path, *tenant, *name, *role, *expires;
-    bool check;
-};
 
 struct program {
     struct loop *loop;
@@ -134,118 +137,93 @@ static int run(const char *config_path, const struct aggregator_settings *settin
     return 0;
 }
 
-/* ---- token create, revoke, list ---- */
-
-static int fail(const struct fault *fault) {
-    fprintf(stderr, "picket-aggregator: %s\n", fault->text);
-    return 1;
+/* Every mistake goes to stderr. */
+static bool settings_for(const struct command_line *line, struct arena *arena,
+                         struct aggregator_settings *ret_settings) {
+    if (!line->data_path) return read_settings(line->config_path, arena, ret_settings);
+    *ret_settings = (struct aggregator_settings){.data = {slice_from_text(line->data_path), INT64_C(64) << 30}};
+    return true;
 }
 
-static int token_create(const char *path, const struct arguments *arguments) {
-    char token[TOKEN_TEXT_BYTES];
-    struct fault fault;
-    if (!arguments->tenant || !arguments->name || !arguments->role) {
-        fputs("picket-aggregator: token create needs --tenant, --name and --role\n", stderr);
-        return 2;
+static int run_command(const struct command_line *line, const struct aggregator_settings *settings) {
+    return run(line->config_path, settings);
+}
+
+static int check_command(const struct command_line *line, const struct aggregator_settings *settings) {
+    return printf("%s: good\n", line->config_path) < 0;
+}
+
+struct command_row {
+    const char *word;  /* NULL: none is given */
+    unsigned words;    /* behind it */
+    bool on_data_only; /* --data may stand for a configuration */
+    int (*call)(const struct command_line *line, const struct aggregator_settings *settings);
+};
+static const struct command_row commands[] = {
+    {NULL, 0, false, run_command},
+    {"token", 1, false, token_command},
+    {"verify", 0, true, verify_command},
+};
+
+/* NULL: said on stderr. */
+static const struct command_row *command_find(const struct command_line *line, int words_count) {
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        const struct command_row *row = &commands[i];
+        if (!row->word != !line->words[0] || (row->word && strcmp(row->word, line->words[0]) != 0)) continue;
+        if (words_count > (row->word ? 1 : 0) + (int)row->words) break;
+        if (words_count == (row->word ? 1 : 0) + (int)row->words && (!line->data_path || row->on_data_only)) return row;
+        fprintf(stderr, "picket-aggregator: %s %s. Try 'picket-aggregator --help'.\n", row->word ? row->word : "it",
+                line->data_path && !row->on_data_only ? "takes no --data" : "needs one more word");
+        return NULL;
     }
-    struct token_new new = {.tenant = slice_from_text(arguments->tenant),
-                            .name = slice_from_text(arguments->name),
-                            .role = token_role_find(slice_from_text(arguments->role)),
-                            .now_ms = clock_wall_ms()};
-    if (arguments->expires &&
-        token_expiry_parse(slice_from_text(arguments->expires), new.now_ms, &new.expires_ms, &fault))
-        return fail(&fault);
-    if (tokens_file_create(path, &new, token, &fault)) return fail(&fault);
-    puts(token);
-    return 0;
-}
-
-static int token_revoke(const char *path, const struct arguments *arguments) {
-    struct fault fault;
-    if (!arguments->tenant || !arguments->name) {
-        fputs("picket-aggregator: token revoke needs --tenant and --name\n", stderr);
-        return 2;
-    }
-    return tokens_file_revoke(path, slice_from_text(arguments->tenant), slice_from_text(arguments->name), &fault)
-               ? fail(&fault)
-               : 0;
-}
-
-static int token_list(const char *path, const struct arguments *arguments) {
-    struct fault fault;
-    slice text;
-    struct arena *arena = arena_new(64 * 1024, SETTINGS_ARENA_BYTES);
-    if (!arena) return 1;
-    const fault_code code =
-        tokens_file_list(path, slice_from_text(arguments->tenant), clock_wall_ms(), arena, &text, &fault);
-    if (!code) fwrite(text.data, 1, text.size, stdout);
-    arena_free(arena);
-    return code ? fail(&fault) : 0;
-}
-
-static int token_command(const char *word, const struct aggregator_settings *settings,
-                         const struct arguments *arguments) {
-    static const struct {
-        const char *word;
-        int (*call)(const char *path, const struct arguments *arguments);
-    } commands[] = {{"create", token_create}, {"revoke", token_revoke}, {"list", token_list}};
-    char path[AGGREGATOR_PATH_BYTES];
-    aggregator_tokens_path(settings, path);
-    (void)mkdir(setting_text(settings->data.path), 0700); /* a fault shows when the file is written */
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(word, commands[i].word) == 0) return commands[i].call(path, arguments);
-    fprintf(stderr, "picket-aggregator: no command 'token %s'; there are create, revoke and list\n", word);
-    return 2;
+    fprintf(stderr, "picket-aggregator: '%s' is not understood. Try 'picket-aggregator --help'.\n",
+            line->words[words_count > 1]);
+    return NULL;
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check-config", no_argument, NULL, 'k'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},
-        {"sample-config", no_argument, NULL, 's'},
-        {"reference", no_argument, NULL, 'r'},
-        {"tenant", required_argument, NULL, 't'},
-        {"name", required_argument, NULL, 'n'},
-        {"role", required_argument, NULL, 'R'},
-        {"expires", required_argument, NULL, 'e'},
-        {NULL, 0, NULL, 0},
+    struct command_line line = {.config_path = default_path};
+    const struct {
+        const char *name;
+        const char **value;
+    } texts[] = {{"config", &line.config_path}, {"data", &line.data_path}, {"tenant", &line.tenant},
+                 {"name", &line.name},          {"role", &line.role},      {"known", &line.known},
+                 {"expires", &line.expires}};
+    enum { TEXTS = sizeof texts / sizeof *texts, FIRST_TEXT = 256 };
+    struct option options[TEXTS + 7] = {
+        {"check-config", no_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},      {"sample-config", no_argument, NULL, 's'},
+        {"reference", no_argument, NULL, 'r'},    {"messages", no_argument, NULL, 'm'},
     };
-    struct arguments arguments = {.config_path = default_path};
+    for (int i = 0; i < TEXTS; i++)
+        options[6 + i] = (struct option){texts[i].name, required_argument, NULL, FIRST_TEXT + i};
     for (int option; (option = getopt_long(argc, argv, "c:hv", options, NULL)) != -1;) {
         switch (option) {
-        case 'c': arguments.config_path = optarg; break;
-        case 'k': arguments.check = true; break;
-        case 't': arguments.tenant = optarg; break;
-        case 'n': arguments.name = optarg; break;
-        case 'R': arguments.role = optarg; break;
-        case 'e': arguments.expires = optarg; break;
+        case 'c': line.config_path = optarg; break;
+        case 'k': line.check = true; break;
+        case 'm': line.messages = true; break;
         case 'h': return print(settings_help, usage);
         case 's': return print(settings_sample, "");
         case 'r': return print(settings_reference, "");
         case 'v': printf("picket-aggregator %s\n", PICKET_VERSION); return 0;
-        default: fputs("Try 'picket-aggregator --help'.\n", stderr); return 2;
+        default:
+            if (option < FIRST_TEXT) {
+                fputs("Try 'picket-aggregator --help'.\n", stderr);
+                return 2;
+            }
+            *texts[option - FIRST_TEXT].value = optarg;
         }
     }
-    const bool token = optind < argc && strcmp(argv[optind], "token") == 0;
-    if (optind < argc && (!token || optind + 2 != argc)) {
-        fprintf(stderr, "picket-aggregator: '%s' is not understood. Try 'picket-aggregator --help'.\n",
-                argv[token ? argc - 1 : optind]);
-        return 2;
-    }
+    const int words_count = argc - optind;
+    for (int i = 0; i < words_count && i < 2; i++) line.words[i] = argv[optind + i];
+    if (words_count > 2) line.words[1] = argv[argc - 1];
+    const struct command_row *command = command_find(&line, words_count);
+    if (!command) return 2;
     struct aggregator_settings settings;
     struct arena *arena = arena_new(64 * 1024, SETTINGS_ARENA_BYTES);
     if (!arena) return 1;
     int result = 1;
-    if (read_settings(arguments.config_path, arena, &settings)) {
-        if (token)
-            result = token_command(argv[optind + 1], &settings, &arguments);
-        else if (arguments.check)
-            result = printf("%s: good\n", arguments.config_path) < 0;
-        else
-            result = run(arguments.config_path, &settings);
-    }
+    if (settings_for(&line, arena, &settings)) result = (line.check ? check_command : command->call)(&line, &settings);
     arena_free(arena);
     return result;
 }

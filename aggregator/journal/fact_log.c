@@ -113,11 +113,16 @@ fault_code fact_log_view(slice key, slice record, struct fact_view *ret_fact, st
     slice body;
     if (is_range(record)) return range_view(key, record, ret_fact, reterr);
     if (record_open(record, SCHEMA, "fact", &body, reterr)) return FAULT_CORRUPT;
+    if (!fact_log_glance(key, record, ret_fact))
+        return fault_set(reterr, FAULT_CORRUPT, "fact record of %zu bytes is too short", record.size);
+    return FAULT_NONE;
+}
+
+bool fact_log_glance(slice key, slice record, struct fact_view *ret_fact) {
     size_t texts = 0;
     if (record.size >= AT_TEXTS)
         texts = (size_t)record.data[AT_SIZES] + record.data[AT_SIZES + 1] + record.data[AT_SIZES + 2];
-    if (key.size != 8 || record.size < AT_TEXTS + texts)
-        return fault_set(reterr, FAULT_CORRUPT, "fact record of %zu bytes is too short", record.size);
+    if (key.size != 8 || record.size < AT_TEXTS + texts) return false;
     const uint8_t *at = record.data + AT_TEXTS, *sizes = record.data + AT_SIZES;
     *ret_fact = (struct fact_view){
         .sequence = kv_load_u64(key.data),
@@ -131,7 +136,20 @@ fault_code fact_log_view(slice key, slice record, struct fact_view *ret_fact, st
         .message_id = slice_of(record.data + AT_MESSAGE_ID, 36),
         .bytes = slice_from(record, AT_TEXTS + texts),
     };
-    return FAULT_NONE;
+    return true;
+}
+
+const uint8_t *fact_log_carried_hash(slice record) {
+    return record.size >= AT_TIME ? record.data + AT_HASH : NULL;
+}
+
+void fact_log_hash(slice record, uint8_t ret_hash[DIGEST_BYTES]) {
+    digest_of(slice_from(record, CHECKSUM_BYTES), ret_hash);
+}
+
+void fact_log_hash_two(const slice records[2], uint8_t ret_hashes[2][DIGEST_BYTES]) {
+    const slice hashed[2] = {slice_from(records[0], CHECKSUM_BYTES), slice_from(records[1], CHECKSUM_BYTES)};
+    digest_of_two(hashed, ret_hashes);
 }
 
 fault_code fact_log_read(kv_table table, struct kv_txn *txn, uint64_t after_sequence, size_t facts_max,

@@ -30,6 +30,14 @@ fault_code fact_log_append(struct fact_log *log, struct kv_txn *txn, int64_t now
 /* Opens one stored record, a fact or a range of compacted facts; slices point into it. */
 fault_code fact_log_view(slice key, slice record, struct fact_view *ret_fact, struct fault *reterr) MUST_CHECK;
 
+/* As fact_log_view for a record that does not check: its columns as far as they can be read. False when they cannot. */
+bool fact_log_glance(slice key, slice record, struct fact_view *ret_fact) MUST_CHECK;
+
+/* The hash of the record before it that a record carries (NULL when it is too short for one), and its own. */
+const uint8_t *fact_log_carried_hash(slice record);
+void fact_log_hash(slice record, uint8_t ret_hash[DIGEST_BYTES]);
+void fact_log_hash_two(const slice records[2], uint8_t ret_hashes[2][DIGEST_BYTES]); /* faster than one by one */
+
 /* As journal_facts. */
 fault_code fact_log_read(kv_table table, struct kv_txn *txn, uint64_t after_sequence, size_t facts_max,
                          size_t bytes_max, struct arena *arena, struct fact_view **ret_facts, size_t *ret_count,

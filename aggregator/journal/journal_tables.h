@@ -23,6 +23,7 @@ struct journal_tables {
     kv_table cursors;              /* consumer's name -> sequence 8 */
 };
 
+/* Tables that an environment opened for reading does not have are KV_TABLE_NONE. */
 enum { JOURNAL_TABLES_COUNT = 14 };
 
 fault_code journal_tables_open(struct kv *kv, struct journal_tables *ret_tables, struct fault *reterr) MUST_CHECK;

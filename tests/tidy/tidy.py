@@ -83,7 +83,7 @@ MAY_NOT_INCLUDE = {
     "aggregator/integrations/": ["aggregator/projections/", "aggregator/processes/", "aggregator/api/"],
 }
 # Only these may open the store: everyone else hands the journal an intent, or reads a projection.
-STORE_USERS = ["agent/buffer/", "aggregator/journal/", "aggregator/outbox/"]
+STORE_USERS = ["agent/buffer/", "aggregator/journal/", "aggregator/outbox/", "aggregator/archive/"]
 # The domain takes time, ids and randomness as arguments, so no header that would let it fetch them itself.
 DOMAIN_FOREIGN = re.compile(r"^(time|pthread|unistd|fcntl|signal|syslog|poll|threads)\.h$|^(sys|netinet|arpa|net)/")
 

@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A journal made by the real writer, damaged on purpose in each way that there is: verify says what, and never names a
+ * fact behind the damage. */
+#include "tests/unit/aggregator/journal/journal_fixture.h"
+
+#include "aggregator/archive/verify.h"
+#include "aggregator/journal/aggregate_table.h"
+#include "aggregator/journal/record.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+enum { INCIDENTS = 5, SLO_WINDOWS = 40 };
+
+/* 5 incidents, an SLO and its 40 windows: 46 facts or more. The journal is closed. */
+static struct place *made_place(uint64_t *ret_facts) {
+    struct place *place = place_opened();
+    SreDomainIntent intent = place_slo_intent("checkout");
+    assert_int_equal(place_give(place, place_intent(place, &intent))->result, JOURNAL_COMMITTED);
+    slice windows[SLO_WINDOWS];
+    for (int i = 0; i < SLO_WINDOWS; i++) {
+        intent = place_window_intent("checkout", 100 + i, 1);
+        windows[i] = place_intent(place, &intent);
+    }
+    assert_int_equal(place_batch(place, 0, 1, windows, SLO_WINDOWS)->applied, SLO_WINDOWS);
+    for (int i = 0; i < INCIDENTS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "inc-%d", i);
+        intent = place_incident_intent(id);
+        assert_int_equal(place_give(place, place_intent(place, &intent))->result, JOURNAL_COMMITTED);
+    }
+    *ret_facts = journal_last_sequence(place->journal);
+    place->journal = journal_close(place->journal);
+    assert_true(*ret_facts >= 46);
+    return place;
+}
+
+static struct verify_result verified(const struct place *place) {
+    struct fault fault;
+    struct verify_result result;
+    const struct verify_settings settings = {.path = place->folder, .threads = 2, .messages = true, .quiet = true};
+    CHECK_OK(verify_journal(&settings, NULL, &result, &fault));
+    if (result.finding.kind) {
+        char text[1024];
+        finding_print(&result.finding, text, sizeof text);
+        print_message("found: %s\n", text);
+    }
+    return result;
+}
+
+/* ---- damaging ---- */
+
+struct damage {
+    struct kv *kv;
+    struct journal_tables tables;
+    struct kv_txn *txn;
+};
+
+static struct damage damage_begin(const struct place *place) {
+    struct fault fault;
+    struct damage d;
+    const struct kv_settings settings = {.path = place->folder,
+                                         .map_bytes = place->settings.map_bytes,
+                                         .tables_max = JOURNAL_TABLES_COUNT,
+                                         .readers_max = 8};
+    CHECK_OK(kv_open(&settings, &d.kv, &fault));
+    CHECK_OK(journal_tables_open(d.kv, &d.tables, &fault));
+    CHECK_OK(kv_begin_write(d.kv, &d.txn, &fault));
+    return d;
+}
+
+static void damage_end(struct damage *d) {
+    struct fault fault;
+    CHECK_OK(kv_commit(d->txn, &fault));
+    kv_close(d->kv);
+}
+
+enum { SEALED = 1, UNSEALED = 0 };
+
+/* Changes a byte of fact `sequence`, `at` from the record's end (negative) or beginning. */
+static void fact_change(const struct place *place, uint64_t sequence, long at, int sealed) {
+    struct fault fault;
+    struct damage d = damage_begin(place);
+    uint8_t key[8], copy[4096];
+    slice record;
+    kv_store_u64(key, sequence);
+    CHECK_OK(kv_get(d.txn, d.tables.facts, slice_of(key, 8), &record, &fault));
+    assert_true(record.size < sizeof copy);
+    memcpy(copy, record.data, record.size);
+    const size_t size = record.size;
+    copy[at < 0 ? size - (size_t)-at : (size_t)at] ^= 0x01;
+    if (sealed) record_seal(copy, size, copy[4]);
+    CHECK_OK(kv_put(d.txn, d.tables.facts, slice_of(key, 8), slice_of(copy, size), &fault));
+    damage_end(&d);
+}
+
+static void record_change(const struct place *place, size_t table_offset, slice prefix, int sealed) {
+    struct fault fault;
+    struct damage d = damage_begin(place);
+    const kv_table table = *(const kv_table *)(const void *)((const uint8_t *)&d.tables + table_offset);
+    uint8_t copy[4096], key_copy[600];
+    struct kv_cursor *cursor;
+    slice key, record;
+    CHECK_OK(kv_cursor_open(d.txn, table, &cursor, &fault));
+    CHECK_OK(kv_cursor_seek(cursor, prefix, &key, &record, &fault));
+    memcpy(copy, record.data, record.size);
+    memcpy(key_copy, key.data, key.size);
+    const size_t size = record.size, key_size = key.size;
+    kv_cursor_close(cursor);
+    copy[RECORD_HEAD_BYTES + 7] ^= 0x01; /* an aggregate's version */
+    if (sealed) record_seal(copy, size, copy[4]);
+    CHECK_OK(kv_put(d.txn, table, slice_of(key_copy, key_size), slice_of(copy, size), &fault));
+    damage_end(&d);
+}
+
+/* ---- tests ---- */
+
+TEST(whole_journal_is_found_whole) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    const struct verify_result result = verified(place);
+    assert_int_equal(result.finding.kind, FINDING_NONE);
+    assert_int_equal(result.end.facts, facts);
+    assert_int_equal(result.end.last_sequence, facts);
+    assert_int_equal(result.aggregates, INCIDENTS + 1);
+    assert_true(result.bytes > 100 * facts && result.records > SLO_WINDOWS);
+    place_free(place);
+}
+
+TEST(journal_without_a_fact_is_whole) {
+    struct place *place = place_opened();
+    place->journal = journal_close(place->journal);
+    const struct verify_result result = verified(place);
+    assert_int_equal(result.finding.kind, FINDING_NONE);
+    assert_int_equal(result.end.facts, 0);
+    place_free(place);
+}
+
+TEST(folder_without_a_journal_is_a_fault) {
+    struct fault fault;
+    struct verify_result result;
+    const struct verify_settings settings = {.path = "/tmp/picket-there-is-nothing-here", .quiet = true};
+    CHECK_FAULT(verify_journal_apart(&settings, &result, &fault), FAULT_ABSENT);
+}
+
+TEST(journal_that_is_open_for_writing_is_verified_beside_it) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    place_open(place);
+    struct fault fault;
+    struct verify_result result;
+    const struct verify_settings settings = {.path = place->folder, .quiet = true};
+    /* The child opens the environment a second time, but in a process that never uses the first. */
+    CHECK_OK(verify_journal_apart(&settings, &result, &fault));
+    assert_int_equal(result.finding.kind, FINDING_NONE);
+    assert_int_equal(result.end.facts, facts);
+    place_free(place);
+}
+
+TEST(changed_byte_is_a_bad_checksum_of_that_fact) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    fact_change(place, 17, -3, UNSEALED);
+    const struct finding finding = verified(place).finding;
+    assert_int_equal(finding.kind, FINDING_CHECKSUM);
+    assert_int_equal(finding.sequence, 17);
+    assert_string_equal(finding.tenant, "acme");
+    assert_string_equal(finding.aggregate_type, "slo");
+    assert_string_equal(finding.aggregate_id, "checkout");
+    place_free(place);
+}
+
+TEST(changed_fact_with_its_checksum_made_good_breaks_the_chain) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    fact_change(place, 17, -3, SEALED);
+    struct fault fault;
+    struct verify_result result;
+    const struct verify_settings settings = {.path = place->folder, .quiet = true};
+    CHECK_OK(verify_journal(&settings, NULL, &result, &fault));
+    assert_int_equal(result.finding.kind, FINDING_HASH);
+    assert_int_equal(result.finding.sequence, 17);
+    assert_string_equal(result.finding.aggregate_id, "checkout");
+    assert_int_equal(result.end.facts, 0); /* nothing of the chunk it lies in is called sound */
+    place_free(place);
+}
+
+TEST(changed_last_fact_is_found_by_its_known_hash) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    const struct verify_result before = verified(place);
+    struct fault fault;
+    struct verify_result result;
+    struct verify_settings settings = {.path = place->folder, .quiet = true, .known_sequence = facts};
+    memcpy(settings.known_hash, before.end.last_hash, DIGEST_BYTES);
+    CHECK_OK(verify_journal(&settings, NULL, &result, &fault));
+    assert_int_equal(result.finding.kind, FINDING_NONE);
+    fact_change(place, facts, 40, SEALED);                        /* the time of its commit */
+    assert_int_equal(verified(place).finding.kind, FINDING_NONE); /* nobody followed it: this is what --known is for */
+    CHECK_OK(verify_journal(&settings, NULL, &result, &fault));
+    assert_int_equal(result.finding.kind, FINDING_HASH);
+    assert_int_equal(result.finding.sequence, facts);
+    place_free(place);
+}
+
+TEST(missing_facts_are_named) {
+    const uint64_t gone[] = {1, 20};
+    for (int i = 0; i < 3; i++) {
+        uint64_t facts;
+        struct place *place = made_place(&facts);
+        const uint64_t sequence = i < 2 ? gone[i] : facts;
+        struct damage d = damage_begin(place);
+        uint8_t key[8];
+        struct fault fault;
+        kv_store_u64(key, sequence);
+        CHECK_OK(kv_delete(d.txn, d.tables.facts, slice_of(key, 8), &fault));
+        damage_end(&d);
+        const struct finding finding = verified(place).finding;
+        /* The last one leaves its aggregate behind: that stands at a version without a fact. */
+        assert_int_equal(finding.kind, i < 2 ? FINDING_GAP : FINDING_AGGREGATE);
+        if (i < 2) assert_int_equal(finding.sequence, sequence);
+        place_free(place);
+    }
+}
+
+TEST(facts_that_are_known_and_gone_from_the_end_are_missing) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    struct fault fault;
+    struct verify_result result;
+    const struct verify_settings settings = {.path = place->folder, .quiet = true, .known_sequence = facts + 2};
+    CHECK_OK(verify_journal(&settings, NULL, &result, &fault));
+    assert_int_equal(result.finding.kind, FINDING_GAP);
+    assert_int_equal(result.finding.sequence, facts + 1);
+    place_free(place);
+}
+
+TEST(aggregate_that_does_not_stand_where_its_facts_end_is_found) {
+    for (int sealed = 0; sealed < 2; sealed++) {
+        uint64_t facts;
+        struct place *place = made_place(&facts);
+        record_change(place, offsetof(struct journal_tables, aggregates), (slice){0}, sealed);
+        const struct finding finding = verified(place).finding;
+        assert_int_equal(finding.kind, FINDING_AGGREGATE);
+        assert_string_equal(finding.tenant, "acme");
+        assert_string_equal(finding.aggregate_type, "incident");
+        assert_string_equal(finding.aggregate_id, "inc-0");
+        assert_int_equal(finding.sequence != 0, sealed);
+        place_free(place);
+    }
+}
+
+TEST(aggregate_that_is_gone_is_found) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    struct damage d = damage_begin(place);
+    struct fault fault;
+    struct kv_cursor *cursor;
+    slice key, record;
+    CHECK_OK(kv_cursor_open(d.txn, d.tables.aggregates, &cursor, &fault));
+    CHECK_OK(kv_cursor_last(cursor, &key, &record, &fault));
+    CHECK_OK(kv_cursor_delete(cursor, &fault));
+    kv_cursor_close(cursor);
+    damage_end(&d);
+    const struct finding finding = verified(place).finding;
+    assert_int_equal(finding.kind, FINDING_AGGREGATE);
+    assert_string_equal(finding.aggregate_id, "checkout");
+    assert_int_equal(finding.sequence, facts - INCIDENTS); /* its last fact */
+    place_free(place);
+}
+
+TEST(damaged_record_of_another_table_is_found) {
+    const size_t tables[] = {offsetof(struct journal_tables, windows), offsetof(struct journal_tables, hours),
+                             offsetof(struct journal_tables, marks)};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        uint64_t facts;
+        struct place *place = made_place(&facts);
+        record_change(place, tables[i], (slice){0}, UNSEALED);
+        assert_int_equal(verified(place).finding.kind, FINDING_RECORD);
+        place_free(place);
+    }
+}
+
+TEST(any_changed_byte_of_any_fact_is_found_at_or_before_it) {
+    uint64_t seed = check_seed(), facts;
+    struct place *place = made_place(&facts);
+    for (int round = 0; round < 150; round++) {
+        const uint64_t sequence = 1 + check_random(&seed) % facts;
+        const int sealed = sequence < facts && check_random(&seed) % 2;
+        const long at =
+            sealed ? RECORD_HEAD_BYTES + (long)(check_random(&seed) % 200) : (long)(check_random(&seed) % 200);
+        fact_change(place, sequence, at, sealed);
+        struct fault fault;
+        struct verify_result result;
+        const struct verify_settings settings = {.path = place->folder, .quiet = true, .threads = 1 + round % 3};
+        CHECK_OK(verify_journal(&settings, NULL, &result, &fault));
+        if (!result.finding.kind || result.finding.sequence > sequence || !result.finding.sequence)
+            fail_msg("byte %ld of fact %llu%s: %s, fact %llu: %s", at, (unsigned long long)sequence,
+                     sealed ? ", sealed" : "", finding_kind_name(result.finding.kind),
+                     (unsigned long long)result.finding.sequence, result.finding.text);
+        fact_change(place, sequence, at, sealed);
+    }
+    assert_int_equal(verified(place).finding.kind, FINDING_NONE);
+    place_free(place);
+}
+
+/* Pages too: LMDB may be led astray, the verifying process may end, the answer comes all the same. */
+TEST(any_changed_byte_of_the_file_ends_in_an_answer) {
+    uint64_t seed = check_seed(), facts;
+    struct place *place = made_place(&facts);
+    char path[96];
+    snprintf(path, sizeof path, "%s/data.mdb", place->folder);
+    struct stat file;
+    assert_int_equal(stat(path, &file), 0);
+    unsigned found = 0, lost = 0;
+    for (int round = 0; round < 120; round++) {
+        const off_t at = (off_t)(check_random(&seed) % (uint64_t)file.st_size);
+        const uint8_t flip = (uint8_t)(1u << check_random(&seed) % 8);
+        uint8_t byte;
+        const int fd = open(path, O_RDWR);
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        const uint8_t changed = byte ^ flip;
+        assert_int_equal(pwrite(fd, &changed, 1, at), 1);
+        struct fault fault = {0};
+        struct verify_result result;
+        const struct verify_settings settings = {.path = place->folder, .quiet = true};
+        const fault_code code = verify_journal_apart(&settings, &result, &fault);
+        if (code == FAULT_NONE && result.finding.kind) found++;
+        if (code == FAULT_NONE && result.finding.kind == FINDING_PAGES) lost++;
+        if (code == FAULT_NONE && result.finding.kind)
+            assert_true(result.finding.text[0] && result.finding.sequence <= facts + 1);
+        if (code) assert_true(fault.text[0]);
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        close(fd);
+    }
+    print_message("%u of 120 changes found, %u of them in pages\n", found, lost);
+    assert_true(found > 10);
+    assert_int_equal(verified(place).finding.kind, FINDING_NONE);
+    place_free(place);
+}
+
+TEST(file_that_was_cut_ends_in_an_answer) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    char path[96];
+    snprintf(path, sizeof path, "%s/data.mdb", place->folder);
+    struct stat file;
+    assert_int_equal(stat(path, &file), 0);
+    assert_int_equal(truncate(path, file.st_size / 2 / 4096 * 4096), 0);
+    struct fault fault = {0};
+    struct verify_result result;
+    const struct verify_settings settings = {.path = place->folder, .quiet = true};
+    if (verify_journal_apart(&settings, &result, &fault) == FAULT_NONE) {
+        print_message("%s\n", result.finding.text);
+        assert_true(result.finding.kind != FINDING_NONE);
+    }
+    place_free(place);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_journal_is_found_whole),
+        cmocka_unit_test(journal_without_a_fact_is_whole),
+        cmocka_unit_test(folder_without_a_journal_is_a_fault),
+        cmocka_unit_test(journal_that_is_open_for_writing_is_verified_beside_it),
+        cmocka_unit_test(changed_byte_is_a_bad_checksum_of_that_fact),
+        cmocka_unit_test(changed_fact_with_its_checksum_made_good_breaks_the_chain),
+        cmocka_unit_test(changed_last_fact_is_found_by_its_known_hash),
+        cmocka_unit_test(missing_facts_are_named),
+        cmocka_unit_test(facts_that_are_known_and_gone_from_the_end_are_missing),
+        cmocka_unit_test(aggregate_that_does_not_stand_where_its_facts_end_is_found),
+        cmocka_unit_test(aggregate_that_is_gone_is_found),
+        cmocka_unit_test(damaged_record_of_another_table_is_found),
+        cmocka_unit_test(any_changed_byte_of_any_fact_is_found_at_or_before_it),
+        cmocka_unit_test(any_changed_byte_of_the_file_ends_in_an_answer),
+        cmocka_unit_test(file_that_was_cut_ends_in_an_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
