@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+picket_bench(fact_journal DEPS picket_journal)
