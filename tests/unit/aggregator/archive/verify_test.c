@@ -5,6 +5,7 @@
 
 #include "aggregator/archive/verify.h"
 #include "aggregator/journal/aggregate_table.h"
+#include "aggregator/journal/fact_range.h"
 #include "aggregator/journal/record.h"
 
 #include <fcntl.h>
@@ -181,7 +182,6 @@ TEST(changed_fact_with_its_checksum_made_good_breaks_the_chain) {
     assert_int_equal(result.finding.kind, FINDING_HASH);
     assert_int_equal(result.finding.sequence, 17);
     assert_string_equal(result.finding.aggregate_id, "checkout");
-    assert_int_equal(result.end.facts, 0); /* nothing of the chunk it lies in is called sound */
     place_free(place);
 }
 
@@ -233,6 +233,83 @@ TEST(facts_that_are_known_and_gone_from_the_end_are_missing) {
     assert_int_equal(result.finding.kind, FINDING_GAP);
     assert_int_equal(result.finding.sequence, facts + 1);
     place_free(place);
+}
+
+/* Facts first..last (SLI windows of "acme") give way to a range; `wrong` changes it before it is stored. */
+static void facts_compact(const struct place *place, uint64_t first, uint64_t last,
+                          void (*wrong)(struct fact_range *)) {
+    struct fault fault;
+    struct damage d = damage_begin(place);
+    struct fact_range range = {.first_sequence = first, .last_sequence = last, .counts_count = 1};
+    range.counts[0] =
+        (struct fact_range_count){SLICE_LIT("acme"), SreDomainFact_sli_window_recorded_tag, last - first + 1};
+    static uint8_t buffer[FACT_RANGE_BYTES_MAX];
+    uint8_t key[8];
+    slice record;
+    for (uint64_t sequence = first; sequence <= last; sequence++) {
+        kv_store_u64(key, sequence);
+        CHECK_OK(kv_get(d.txn, d.tables.facts, slice_of(key, 8), &record, &fault));
+        if (sequence == first) memcpy(range.hash_before, fact_log_carried_hash(record), DIGEST_BYTES);
+        if (sequence == last) fact_log_hash(record, range.hash_of_last);
+        CHECK_OK(kv_delete(d.txn, d.tables.facts, slice_of(key, 8), &fault));
+    }
+    if (wrong) wrong(&range);
+    kv_store_u64(key, range.last_sequence);
+    CHECK_OK(
+        kv_put(d.txn, d.tables.facts, slice_of(key, 8), slice_of(buffer, fact_range_write(&range, buffer)), &fault));
+    damage_end(&d);
+}
+
+TEST(ranges_of_compacted_facts_are_whole) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    facts_compact(place, 2, 11, NULL);
+    facts_compact(place, 20, 20, NULL);
+    facts_compact(place, 12, 14, NULL);
+    const struct verify_result result = verified(place);
+    assert_int_equal(result.finding.kind, FINDING_NONE);
+    assert_int_equal(result.end.last_sequence, facts);
+    assert_int_equal(result.end.compacted, 14);
+    assert_int_equal(result.end.facts, facts - 14);
+    fact_change(place, 30, -3, SEALED); /* the facts around them are held by the chain as before */
+    assert_int_equal(verified(place).finding.sequence, 30);
+    place_free(place);
+}
+
+static void hash_before_changes(struct fact_range *range) {
+    range->hash_before[5] ^= 1;
+}
+static void hash_of_last_changes(struct fact_range *range) {
+    range->hash_of_last[5] ^= 1;
+}
+static void first_is_later(struct fact_range *range) {
+    range->first_sequence += 2;
+    range->counts[0].facts -= 2;
+}
+static void tenant_is_another(struct fact_range *range) {
+    range->counts[0].tenant = SLICE_LIT("umbrella");
+}
+static void kind_is_another(struct fact_range *range) {
+    range->counts[0].fact_number = SreDomainFact_health_check_recorded_tag;
+}
+
+TEST(ranges_that_do_not_fit_are_found) {
+    void (*const wrongs[])(struct fact_range *) = {hash_before_changes, hash_of_last_changes, first_is_later,
+                                                   tenant_is_another, kind_is_another};
+    const struct {
+        enum finding_kind kind;
+        uint64_t sequence;
+    } expected[] = {
+        {FINDING_HASH, 9}, {FINDING_HASH, 20}, {FINDING_GAP, 10}, {FINDING_VERSION, 21}, {FINDING_VERSION, 21}};
+    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
+        uint64_t facts;
+        struct place *place = made_place(&facts);
+        facts_compact(place, 10, 20, wrongs[i]);
+        const struct finding finding = verified(place).finding;
+        assert_int_equal(finding.kind, expected[i].kind);
+        assert_int_equal(finding.sequence, expected[i].sequence);
+        place_free(place);
+    }
 }
 
 TEST(aggregate_that_does_not_stand_where_its_facts_end_is_found) {
@@ -368,6 +445,8 @@ int main(void) {
         cmocka_unit_test(changed_last_fact_is_found_by_its_known_hash),
         cmocka_unit_test(missing_facts_are_named),
         cmocka_unit_test(facts_that_are_known_and_gone_from_the_end_are_missing),
+        cmocka_unit_test(ranges_of_compacted_facts_are_whole),
+        cmocka_unit_test(ranges_that_do_not_fit_are_found),
         cmocka_unit_test(aggregate_that_does_not_stand_where_its_facts_end_is_found),
         cmocka_unit_test(aggregate_that_is_gone_is_found),
         cmocka_unit_test(damaged_record_of_another_table_is_found),
