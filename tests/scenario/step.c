@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Words of a sentence as numbers, times and choices, and what every sentence does with a journal. */
+#include "tests/scenario/step.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+bool step_fails(struct scenario *s, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(s->why, s->why_size, format, args);
+    va_end(args);
+    return false;
+}
+
+double step_number(slice word) {
+    char text[32];
+    return slice_to_text(word, text, sizeof text) ? strtod(text, NULL) : -1;
+}
+
+int64_t step_minute_ms(slice word) {
+    return JOURNAL_NOW_MS + (int64_t)step_number(word) * 60000;
+}
+
+int step_choice(slice word, const char *const *words) {
+    for (int i = 0; words[i]; i++)
+        if (slice_equal_text(word, words[i])) return i;
+    return -1;
+}
+
+bool step_send_as(struct scenario *s, SreDomainIntent *intent, slice who, slice tenant, enum method_role role) {
+    if (s->message_id.size || s->claimed_tenant.size) intent->has_meta = true;
+    intent->meta.message_id = s->message_id;
+    intent->meta.tenant_id = s->claimed_tenant;
+    s->facts_before = journal_last_sequence(s->place->journal);
+    s->outcome =
+        *place_command(s->place, (struct journal_command){.caller = {.tenant = arena_copy(s->place->arena, tenant),
+                                                                     .actor = arena_copy(s->place->arena, who),
+                                                                     .role = s->has_role ? s->role : role},
+                                                          .intent = place_intent(s->place, intent),
+                                                          .expected_version = s->expected_version,
+                                                          .idempotency_key = s->idempotency_key});
+    s->expected_version = 0;
+    s->has_role = false;
+    s->idempotency_key = s->message_id = s->claimed_tenant = (slice){0};
+    const bool taken = s->outcome.result == JOURNAL_COMMITTED || s->outcome.result == JOURNAL_REPEATED;
+    if (s->given && !taken) return step_fails(s, "it is not accepted: %s", s->outcome.fault.text);
+    return true;
+}
+
+bool step_send(struct scenario *s, SreDomainIntent *intent) {
+    return step_send_as(s, intent, s->words[0], s->words[1], ROLE_RESPONDER);
+}
+
+bool step_read(struct scenario *s, const char *type, slice id, slice tenant, const struct message_desc *desc,
+               void *ret_message) {
+    struct fault fault = {0};
+    slice bytes;
+    if (journal_get(s->place->journal, tenant, slice_from_text(type), id, s->place->arena, &bytes, &fault) ||
+        codec_decode_protobuf(desc, bytes, s->place->arena, ret_message, &fault))
+        return step_fails(s, "%s", fault.text);
+    return true;
+}
+
+bool step_state_is(struct scenario *s, int64_t status, const char *const *words) {
+    const int wanted = step_choice(s->words[1], words);
+    return wanted == status || step_fails(s, "it is %s", words[status]);
+}
