@@ -14,8 +14,6 @@
 
 #include <inttypes.h>
 
-#define STREAM_MARK_KEPT_MS (INT64_C(35) * 24 * 3600 * 1000)
-
 static fault_code unreadable(struct decisions *d, slice tenant, slice agent, slice payload,
                              struct journal_batch_outcome *outcome, struct fault *reterr) {
     outcome->result = JOURNAL_REFUSED;
@@ -98,5 +96,5 @@ fault_code decide_batch(struct decisions *d, slice tenant, slice agent, slice pa
     outcome->stream_ended = next.ended;
     if (next.last_sequence == mark.last_sequence && next.ended == mark.ended && next.missing == mark.missing)
         return FAULT_NONE;
-    return mark_stream_put(&d->marks, d->txn, &key, &next, d->now_ms + STREAM_MARK_KEPT_MS, reterr);
+    return mark_stream_put(&d->marks, d->txn, &key, &next, d->now_ms, reterr);
 }

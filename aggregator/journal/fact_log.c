@@ -152,6 +152,18 @@ void fact_log_hash_two(const slice records[2], uint8_t ret_hashes[2][DIGEST_BYTE
     digest_of_two(hashed, ret_hashes);
 }
 
+uint32_t fact_log_number(slice record) {
+    if (record.size < AT_TEXTS || is_range(record)) return 0;
+    return (uint32_t)record.data[AT_NUMBER] << 8 | record.data[AT_NUMBER + 1];
+}
+
+bool fact_log_hash_before(slice record, uint8_t ret_hash[DIGEST_BYTES]) {
+    if (is_range(record)) return fact_range_hash_before(record, ret_hash);
+    if (record.size < AT_TEXTS) return false;
+    memcpy(ret_hash, record.data + AT_HASH, DIGEST_BYTES);
+    return true;
+}
+
 fault_code fact_log_read(kv_table table, struct kv_txn *txn, uint64_t after_sequence, size_t facts_max,
                          size_t bytes_max, struct arena *arena, struct fact_view **ret_facts, size_t *ret_count,
                          struct fault *reterr) {

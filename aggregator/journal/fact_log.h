@@ -37,6 +37,10 @@ bool fact_log_glance(slice key, slice record, struct fact_view *ret_fact) MUST_C
 const uint8_t *fact_log_carried_hash(slice record);
 void fact_log_hash(slice record, uint8_t ret_hash[DIGEST_BYTES]);
 void fact_log_hash_two(const slice records[2], uint8_t ret_hashes[2][DIGEST_BYTES]); /* faster than one by one */
+/* Looked at without checking the record: the fact's number (0: none, or a range), and the hash that it carries of the
+ * record before it (false: it is too short to). */
+uint32_t fact_log_number(slice record);
+bool fact_log_hash_before(slice record, uint8_t ret_hash[DIGEST_BYTES]);
 
 /* As journal_facts. */
 fault_code fact_log_read(kv_table table, struct kv_txn *txn, uint64_t after_sequence, size_t facts_max,

@@ -91,6 +91,12 @@ fault_code fact_range_open(uint64_t last_sequence, slice record, struct fact_ran
     return counts_open(slice_from(record, AT_COUNT), count, range, reterr);
 }
 
+bool fact_range_hash_before(slice record, uint8_t ret_hash[DIGEST_BYTES]) {
+    if (record.size < AT_COUNT) return false;
+    memcpy(ret_hash, record.data + AT_HASH_BEFORE, DIGEST_BYTES);
+    return true;
+}
+
 size_t fact_range_write(const struct fact_range *range, uint8_t *buffer) {
     kv_store_u64(buffer + AT_FIRST, range->first_sequence);
     kv_store_u64(buffer + AT_FIRST_MS, (uint64_t)range->first_ms);

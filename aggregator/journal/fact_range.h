@@ -42,6 +42,9 @@ struct fact_range {
 fault_code fact_range_open(uint64_t last_sequence, slice record, struct fact_range *ret_range,
                            struct fault *reterr) MUST_CHECK;
 
+/* The hash before the first, from a record that was not checked; false: it is too short. */
+bool fact_range_hash_before(slice record, uint8_t ret_hash[DIGEST_BYTES]);
+
 /* Writes the record into buffer (FACT_RANGE_BYTES_MAX); returns its size. */
 size_t fact_range_write(const struct fact_range *range, uint8_t *buffer);
 

@@ -15,6 +15,7 @@ enum {
     COMMIT_INTENTS = 16384,
     REJECTIONS = 100000,
     ALERT_EXPIRY_MS = 5 * 60 * 1000,
+    NEWEST_FACTS = 10000,
     HOT_SLOS = 4096,
     READERS = 256,
     ARENA_BLOCK_BYTES = 8 * 1024 * 1024,
@@ -45,6 +46,7 @@ static fault_code decisions_open(struct journal *j, struct fault *reterr) {
     if (!code)
         code =
             rejection_list_init(&d->rejections, &j->tables, j->settings.rejections_max, REJECTIONS_BYTES, txn, reterr);
+    if (!code) code = journal_upkeep_open(j, txn, reterr);
     kv_abort(txn);
     if (code) return code;
     d->facts_before = d->facts;
@@ -67,7 +69,9 @@ fault_code journal_open(const struct journal_settings *settings, struct journal 
     if (!s->commit_intents_max) s->commit_intents_max = COMMIT_INTENTS;
     if (!s->rejections_max) s->rejections_max = REJECTIONS;
     if (!s->alert_expiry_ms) s->alert_expiry_ms = ALERT_EXPIRY_MS;
+    if (!s->retention.newest_facts) s->retention.newest_facts = NEWEST_FACTS;
     if (!s->now_ms) s->now_ms = wall;
+    j->budget = s->budget;
     const struct kv_settings kv = {.path = s->path,
                                    .map_bytes = s->map_bytes,
                                    .tables_max = JOURNAL_TABLES_COUNT,
@@ -101,6 +105,7 @@ struct journal *journal_close(struct journal *j) {
     if (j->mailbox) mailbox_close(j->mailbox);
     if (j->writer_runs) pthread_join(j->writer, NULL);
     mailbox_free(j->mailbox);
+    compaction_free(j->compaction);
     fact_log_done(&j->decisions.facts);
     hot_slos_free(j->decisions.slos);
     names_free(j->decisions.names);
@@ -266,6 +271,19 @@ fault_code journal_cursor_get(struct journal *j, const char *consumer, uint64_t 
     if (code && code != FAULT_ABSENT) return code;
     *ret_sequence = pending > stored ? pending : stored;
     return FAULT_NONE;
+}
+
+void journal_taken(struct journal *j, const char *consumer, uint64_t sequence) {
+    pthread_mutex_lock(&j->lock);
+    for (size_t i = 0; i < JOURNAL_CONSUMERS_MAX && j->settings.retention.consumers[i]; i++)
+        if (strcmp(j->settings.retention.consumers[i], consumer) == 0) j->taken[i] = sequence;
+    pthread_mutex_unlock(&j->lock);
+}
+
+void journal_budget_set(struct journal *j, struct journal_budget budget) {
+    pthread_mutex_lock(&j->lock);
+    j->budget = budget;
+    pthread_mutex_unlock(&j->lock);
 }
 
 uint64_t journal_last_sequence(struct journal *j) {

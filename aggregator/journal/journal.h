@@ -15,15 +15,27 @@
 
 struct journal;
 
+enum { JOURNAL_CONSUMERS_MAX = 8 };
+
 struct journal_settings {
-    const char *path;                       /* directory of the environment */
-    uint64_t map_bytes;                     /* refuses new commands from 95 % on, before the disk or the map does */
-    enum kv_sync sync;                      /* KV_SYNC_FULL but in tests */
-    size_t queue_commands_max;              /* submitted and not yet taken; 0: 8192 */
-    size_t queue_bytes_max;                 /* their bytes; 0: 64 MiB */
-    size_t commit_intents_max;              /* intents in one transaction; 0: 16384 */
-    uint64_t rejections_max;                /* oldest go first; 0: 100,000 */
-    int64_t alert_expiry_ms;                /* for a firing alert without endsAt; 0: 5 minutes */
+    const char *path;   /* directory of the environment */
+    uint64_t map_bytes; /* address space; the budget is not above it */
+    struct journal_budget {
+        uint64_t bytes;        /* new commands are refused from 95 % of it on; 0: map_bytes */
+        unsigned warn_percent; /* 0: 80 */
+    } budget;
+    enum kv_sync sync;          /* KV_SYNC_FULL but in tests */
+    size_t queue_commands_max;  /* submitted and not yet taken; 0: 8192 */
+    size_t queue_bytes_max;     /* their bytes; 0: 64 MiB */
+    size_t commit_intents_max;  /* intents in one transaction; 0: 16384 */
+    uint64_t rejections_max;    /* oldest go first; 0: 100,000 */
+    int64_t rejections_keep_ms; /* older ones go, too; 0: by number only */
+    int64_t alert_expiry_ms;    /* for a firing alert without endsAt; 0: 5 minutes */
+    struct {                    /* what is compacted (fact_range.h) when it is older; 0: kept for ever */
+        int64_t sli_windows_ms, health_checks_ms;
+        uint64_t newest_facts;                        /* that are never compacted; 0: 10,000 */
+        const char *consumers[JOURNAL_CONSUMERS_MAX]; /* nothing is compacted that one of these has not taken in */
+    } retention;
     int64_t (*now_ms)(void *clock_context); /* NULL: the wall clock */
     void *clock_context;
     uint64_t random_seed; /* 0: from the kernel; else message ids are repeatable (tests) */
@@ -161,6 +173,13 @@ fault_code journal_cursor_get(struct journal *journal, const char *consumer, uin
                               struct fault *reterr) MUST_CHECK; /* 0 when it has none */
 void journal_cursor_set(struct journal *journal, const char *consumer, uint64_t sequence);
 
+/* A consumer of settings.retention says how far it has taken facts in: in memory only, for compaction, and it may go
+ * back (its store was deleted). Until its first word it is at 0. Others' names are passed over. Any thread. */
+void journal_taken(struct journal *journal, const char *consumer, uint64_t sequence);
+
+/* Another budget, from now on. Any thread. */
+void journal_budget_set(struct journal *journal, struct journal_budget budget);
+
 /* Called on the writer thread after each commit that made facts; at most 8. It must not call the two functions here. */
 typedef void journal_commit_fn(void *context, uint64_t last_sequence);
 fault_code journal_on_commit(struct journal *journal, journal_commit_fn *call, void *context,
@@ -175,10 +194,19 @@ struct journal_stats {
     uint64_t definitions; /* facts since the start that changed what agents have to measure */
     uint64_t queue_commands, queue_bytes;
     uint64_t last_sequence, rejections;
-    uint64_t map_bytes, used_bytes;
-    int64_t last_commit_ms;        /* wall clock */
-    uint64_t commit_ns, decide_ns; /* summed: sync and write; decode, decide and apply */
-    bool refusing;                 /* the store is full or broken: reads work, commands fail with refusing_reason */
+    uint64_t map_bytes, file_bytes; /* the file never shrinks */
+    uint64_t used_bytes;            /* of the file, without the pages that can be used again */
+    uint64_t budget_bytes;
+    enum journal_space { JOURNAL_SPACE_GOOD, JOURNAL_SPACE_LOW, JOURNAL_SPACE_FULL } space; /* against the budget */
+    uint64_t compacted, ranges, slices; /* facts that went, ranges written, transactions, since the start */
+    uint64_t slice_ns, slice_ns_max;    /* how long the writer was at it: summed, and the longest pause */
+    uint64_t damaged;                   /* facts that should have gone but do not check, and stay */
+    struct fault damage;                /* about the last of them */
+    uint64_t compactable_sequence;      /* up to here compaction may go: the consumers have it */
+    const char *compaction_waits_for;   /* the consumer that is farthest behind; NULL: none is awaited */
+    int64_t last_commit_ms;             /* wall clock */
+    uint64_t commit_ns, decide_ns;      /* summed: sync and write; decode, decide and apply */
+    bool refusing; /* the store is full or broken: reads work, commands fail with refusing_reason */
     struct fault refusing_reason;
 };
 void journal_stats(struct journal *journal, struct journal_stats *ret_stats);

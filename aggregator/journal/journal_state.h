@@ -3,6 +3,7 @@
 #ifndef PICKET_JOURNAL_JOURNAL_STATE_H
 #define PICKET_JOURNAL_JOURNAL_STATE_H
 
+#include "aggregator/journal/compaction.h"
 #include "aggregator/journal/decision.h"
 #include "common/loop/mailbox.h"
 
@@ -47,6 +48,10 @@ struct journal {
     struct decisions decisions; /* the writer's own, as are the next three */
     struct arena *arena;
     int64_t next_try_ms, next_space_check_ms; /* monotonic */
+    uint64_t bytes_since_check;               /* of intents, since the space was last looked at */
+    struct compaction *compaction;            /* NULL: everything is kept */
+    int64_t next_upkeep_ns;                   /* monotonic */
+    size_t slice_facts;                       /* so many at most in the next slice */
 
     pthread_mutex_t tenants_lock;
     struct tenant_slot {
@@ -60,6 +65,8 @@ struct journal {
     struct cursor_slot cursors[CURSORS_MAX];
     size_t cursors_count;
     bool cursors_dirty;
+    uint64_t taken[JOURNAL_CONSUMERS_MAX]; /* by settings.retention.consumers */
+    struct journal_budget budget;
 
     pthread_mutex_t calls_lock; /* held while the calls are made */
     struct {
@@ -70,6 +77,23 @@ struct journal {
 };
 
 void *journal_writer_main(void *context);
+
+/* ---- journal_space.c, on the writer's thread ---- */
+
+/* Whether commands may be decided; when not, ret_why says why. Looks at the space once a second, and when a hundredth
+ * of the budget may have been used since. */
+bool journal_may_write(struct journal *journal, struct fault *ret_why);
+void journal_refuse_from_now(struct journal *journal, const struct fault *why);
+/* In the refusing state: what a read transaction can answer (a batch that is a repeat as a whole). False: nothing. */
+bool journal_answer_repeat(struct journal *journal, struct queued *queued);
+
+/* ---- journal_upkeep.c, on the writer's thread ---- */
+
+/* One slice of what may go, when it is due. idle: nobody waits. */
+void journal_upkeep(struct journal *journal, bool idle);
+int64_t journal_upkeep_wait_ms(const struct journal *journal); /* until it is due; 0: now */
+fault_code journal_upkeep_open(struct journal *journal, struct kv_txn *txn, struct fault *reterr) MUST_CHECK;
+
 /* internal: the aggregator itself asks, and may what nobody else may. */
 fault_code journal_submit_as(struct journal *journal, const struct journal_command *command, bool internal,
                              struct fault *reterr) MUST_CHECK;

@@ -24,6 +24,7 @@ fault_code journal_tables_open(struct kv *kv, struct journal_tables *ret_tables,
         {"links", &tables.links},
         {"expiries", &tables.expiries},
         {"cursors", &tables.cursors},
+        {"upkeep", &tables.upkeep},
     };
     static_assert(sizeof rows / sizeof *rows == JOURNAL_TABLES_COUNT, "each table is opened");
     for (size_t i = 0; i < JOURNAL_TABLES_COUNT; i++)

@@ -21,10 +21,11 @@ struct journal_tables {
     kv_table links;                /* tenant 4, kind 1, id pointed to, 0, id that points -> nothing */
     kv_table expiries;             /* time (ms) 8, tenant 4, kind 1, id -> tenant name */
     kv_table cursors;              /* consumer's name -> sequence 8 */
+    kv_table upkeep;               /* task's name -> how far it is, 8 */
 };
 
 /* Tables that an environment opened for reading does not have are KV_TABLE_NONE. */
-enum { JOURNAL_TABLES_COUNT = 14 };
+enum { JOURNAL_TABLES_COUNT = 15 };
 
 fault_code journal_tables_open(struct kv *kv, struct journal_tables *ret_tables, struct fault *reterr) MUST_CHECK;
 

@@ -3,7 +3,8 @@
  * and only then answers. While it syncs the next group gathers: the busier, the larger the groups, with no timer.
  *
  * When a transaction breaks, nothing of it has happened. If the store is full or the disk fails, all of the group is
- * told so and the journal goes into its refusing state: it says why, serves reads, and tries again once a second.
+ * told so and the journal goes into its refusing state (journal_space.c): it says why, serves reads and the acks of what
+ * is committed, and tries again once a second.
  * Otherwise each command is tried in a transaction of its own, so that one which cannot be stored (a damaged record)
  * fails alone. */
 #include "aggregator/journal/journal_state.h"
@@ -13,7 +14,7 @@
 
 #include <stdlib.h>
 
-enum { TAKE_MAX = 1024, IDLE_MS = 250, RETRY_MS = 1000, SPACE_CHECK_MS = 1000, FULL_PERCENT = 95 };
+enum { TAKE_MAX = 1024, IDLE_MS = 250, IDLE_LOOK_MS = 10000 };
 #define WINDOWS_KEPT_S (INT64_C(31) * 24 * 3600)
 
 static fault_code decide_one(struct journal *j, struct queued *q, struct fault *reterr) {
@@ -46,44 +47,6 @@ static void complete(struct journal *j, struct queued *q, const struct fault *fa
     free(q);
 }
 
-/* ---- the refusing state ---- */
-
-static void refuse_from_now(struct journal *j, const struct fault *why) {
-    pthread_mutex_lock(&j->lock);
-    j->stats.refusing = true;
-    j->stats.refusing_reason = *why;
-    pthread_mutex_unlock(&j->lock);
-    j->next_try_ms = clock_monotonic_ms() + RETRY_MS;
-}
-
-/* Whether commands may be decided; when not, ret_why says why. */
-static bool may_write(struct journal *j, struct fault *ret_why) {
-    const int64_t now_ms = clock_monotonic_ms();
-    if (j->stats.refusing && now_ms < j->next_try_ms) { /* only this thread writes it */
-        *ret_why = j->stats.refusing_reason;
-        return false;
-    }
-    if (now_ms < j->next_space_check_ms && !j->stats.refusing) return true;
-    j->next_space_check_ms = now_ms + SPACE_CHECK_MS;
-    kv_drop_dead_readers(j->kv); /* a verify or backup that was killed keeps pages */
-    struct kv_stats space;
-    if (kv_stats(j->kv, &space, ret_why)) {
-        refuse_from_now(j, ret_why);
-        return false;
-    }
-    const uint64_t used = space.used_bytes - space.free_bytes;
-    pthread_mutex_lock(&j->lock);
-    j->stats.map_bytes = space.map_bytes;
-    j->stats.used_bytes = used;
-    pthread_mutex_unlock(&j->lock);
-    if (used / 100 < space.map_bytes / 10000 * FULL_PERCENT) return true;
-    fault_set(ret_why, FAULT_LIMIT,
-              "the journal is read-only: %llu of %llu bytes are used; give it more (journal.map_bytes)",
-              (unsigned long long)used, (unsigned long long)space.map_bytes);
-    refuse_from_now(j, ret_why);
-    return false;
-}
-
 /* ---- one transaction ---- */
 
 static fault_code cursors_write(struct journal *j, struct fault *reterr) {
@@ -114,7 +77,8 @@ static fault_code cursors_write(struct journal *j, struct fault *reterr) {
 
 static fault_code upkeep(struct journal *j, slice tenant, uint64_t intents, struct fault *reterr) {
     struct decisions *d = &j->decisions;
-    if (mark_table_prune(&d->marks, d->txn, d->now_ms, 16 + 2 * intents, reterr)) return reterr->code;
+    uint64_t dropped;
+    if (mark_table_prune(&d->marks, d->txn, d->now_ms, 16 + 2 * intents, &dropped, reterr)) return reterr->code;
     if (cursors_write(j, reterr)) return reterr->code;
     if (tenant.size == 0) return FAULT_NONE;
     uint32_t number;
@@ -194,7 +158,7 @@ static void run(struct journal *j, struct queued **items, size_t count) {
         struct fault fault = {0};
         fault_code code;
         taken = count - at;
-        if (may_write(j, &fault))
+        if (journal_may_write(j, &fault))
             code = transact(j, items + at, alone ? 1 : count - at, &taken, &fault);
         else
             code = fault.code ? fault.code : FAULT_LIMIT;
@@ -202,14 +166,16 @@ static void run(struct journal *j, struct queued **items, size_t count) {
         if (code == FAULT_NONE) {
             announce(j);
         } else if (code == FAULT_LIMIT || code == FAULT_SYSTEM) {
-            if (!j->stats.refusing) refuse_from_now(j, &fault);
+            if (!j->stats.refusing) journal_refuse_from_now(j, &fault);
         } else if (taken > 1) {
             alone = taken;
             taken = 0;
             arena_reset(j->arena);
             continue;
         }
-        for (size_t i = at; i < at + taken; i++) complete(j, items[i], code ? &fault : NULL);
+        for (size_t i = at; i < at + taken; i++) j->bytes_since_check += items[i]->bytes;
+        for (size_t i = at; i < at + taken; i++)
+            complete(j, items[i], code && !journal_answer_repeat(j, items[i]) ? &fault : NULL);
         arena_reset(j->arena);
     }
 }
@@ -220,19 +186,21 @@ void *journal_writer_main(void *context) {
     struct queued *items[TAKE_MAX];
     for (;;) {
         const bool closing = mailbox_closed(j->mailbox); /* asked first: what was put before it is still taken */
-        const size_t count = mailbox_take(j->mailbox, (void **)items, TAKE_MAX, IDLE_MS);
-        if (count) {
-            run(j, items, count);
-            continue;
-        }
+        const int64_t wait_ms = journal_upkeep_wait_ms(j);
+        const size_t count = mailbox_take(j->mailbox, (void **)items, TAKE_MAX, wait_ms < IDLE_MS ? wait_ms : IDLE_MS);
+        if (count) run(j, items, count);
+        if (!closing) journal_upkeep(j, count == 0);
+        if (count) continue;
         pthread_mutex_lock(&j->lock);
         const bool cursors_dirty = j->cursors_dirty;
         pthread_mutex_unlock(&j->lock);
         size_t taken;
         struct fault fault = {0};
+        const bool stale = clock_monotonic_ms() > j->next_space_check_ms + IDLE_LOOK_MS;
         /* Who asks whether the journal is ready sends nothing until it is, so a refusing one tries by itself. */
-        if ((cursors_dirty || j->stats.refusing) && may_write(j, &fault) && transact(j, NULL, 0, &taken, &fault))
-            refuse_from_now(j, &fault);
+        if ((cursors_dirty || j->stats.refusing || stale) && journal_may_write(j, &fault) &&
+            (cursors_dirty || j->stats.refusing) && transact(j, NULL, 0, &taken, &fault))
+            journal_refuse_from_now(j, &fault);
         if (closing) return NULL;
     }
 }

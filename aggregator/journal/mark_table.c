@@ -1,20 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Keys: kind 1, tenant 4, then by kind: agent 4, epoch 16, stream 8 (a stream) or agent 4, epoch 16 (an epoch) or the
- * hash of a name (an intent). The second table lists what expires, by time, so that pruning reads nothing else. Its
+ * hash of a name (an intent). The second table lists what may expire, by time, so that pruning reads nothing else: a
+ * row is a reminder, and a mark that was used since is given a later one when its time comes, not at each use. Its
  * key carries a counter in memory only: after a restart two entries of one millisecond could fall together, and the
  * mark of one would stay for ever, so the counter starts from random bits. */
 #include "aggregator/journal/mark_table.h"
 
 #include "aggregator/journal/record.h"
 
-enum { SCHEMA = 1, KIND_STREAM = 1, KIND_EPOCH = 2, KEY_BYTES_MAX = 64, ID_BYTES_MAX = 255 };
+enum {
+    SCHEMA = 1,
+    STREAM_SCHEMA =
+        2, /* with the time of the last use; those of before have none and are looked at when they are used */
+    KIND_STREAM = 1,
+    KIND_EPOCH = 2,
+    KEY_BYTES_MAX = 64,
+    EPOCH_KEY_BYTES = 25,
+    STREAM_BYTES = 25,
+    STREAM_BYTES_1 = 17,
+    ID_BYTES_MAX = 255,
+};
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
+#define ENDED_KEPT_MS (35 * DAY_MS)
+#define UNUSED_KEPT_MS (90 * DAY_MS)
 
 static size_t stream_key_make(const struct stream_key *key, bool whole, uint8_t bytes[KEY_BYTES_MAX]) {
     bytes[0] = whole ? KIND_STREAM : KIND_EPOCH;
     kv_store_u32(bytes + 1, key->tenant);
     kv_store_u32(bytes + 5, key->agent);
     memcpy(bytes + 9, key->epoch.bytes, sizeof key->epoch.bytes);
-    if (!whole) return 25;
+    if (!whole) return EPOCH_KEY_BYTES;
     kv_store_u64(bytes + 25, key->stream);
     return 33;
 }
@@ -23,7 +38,7 @@ static fault_code get(const struct mark_table *table, struct kv_txn *txn, slice 
                       struct fault *reterr) {
     slice value;
     const fault_code code = kv_get(txn, table->marks, key, &value, reterr);
-    return code ? code : record_open(value, SCHEMA, "mark", ret_body, reterr);
+    return code ? code : record_open(value, STREAM_SCHEMA, "mark", ret_body, reterr);
 }
 
 static fault_code expire_at(struct mark_table *table, struct kv_txn *txn, slice key, int64_t expires_ms,
@@ -45,22 +60,36 @@ fault_code mark_stream_get(const struct mark_table *table, struct kv_txn *txn, c
         return FAULT_NONE;
     }
     if (code) return code;
-    if (body.size != 17) return fault_set(reterr, FAULT_CORRUPT, "stream mark has %zu bytes, not 17", body.size);
+    if (body.size != STREAM_BYTES && body.size != STREAM_BYTES_1)
+        return fault_set(reterr, FAULT_CORRUPT, "stream mark has %zu bytes, not %d", body.size, STREAM_BYTES);
     *ret_mark = (struct stream_mark){kv_load_u64(body.data), kv_load_u64(body.data + 8), body.data[16] != 0};
     return FAULT_NONE;
 }
 
+/* When a stream's mark may go; from its body. */
+static int64_t stream_due_ms(slice body) {
+    const int64_t used_ms = body.size == STREAM_BYTES ? (int64_t)kv_load_u64(body.data + STREAM_BYTES_1) : 0;
+    return used_ms + (body.data[STREAM_BYTES_1 - 1] ? ENDED_KEPT_MS : UNUSED_KEPT_MS);
+}
+
 fault_code mark_stream_put(struct mark_table *table, struct kv_txn *txn, const struct stream_key *key,
-                           const struct stream_mark *mark, int64_t expires_ms, struct fault *reterr) {
-    uint8_t bytes[KEY_BYTES_MAX], record[RECORD_HEAD_BYTES + 17];
+                           const struct stream_mark *mark, int64_t now_ms, struct fault *reterr) {
+    uint8_t bytes[KEY_BYTES_MAX], record[RECORD_HEAD_BYTES + STREAM_BYTES];
     const slice name = slice_of(bytes, stream_key_make(key, true, bytes));
-    kv_store_u64(record + RECORD_HEAD_BYTES, mark->last_sequence);
-    kv_store_u64(record + RECORD_HEAD_BYTES + 8, mark->missing);
-    record[RECORD_HEAD_BYTES + 16] = mark->ended;
-    record_seal(record, sizeof record, SCHEMA);
-    const fault_code code = kv_put(txn, table->marks, name, slice_of(record, sizeof record), reterr);
-    if (code || !mark->ended) return code;
-    return expire_at(table, txn, name, expires_ms, reterr);
+    slice before;
+    fault_code code = get(table, txn, name, &before, reterr);
+    if (code && code != FAULT_ABSENT) return code;
+    const bool reminded = !code && before.size == STREAM_BYTES;
+    const bool ends = mark->ended && (code || !before.data[STREAM_BYTES_1 - 1]);
+    uint8_t *body = record + RECORD_HEAD_BYTES;
+    kv_store_u64(body, mark->last_sequence);
+    kv_store_u64(body + 8, mark->missing);
+    body[STREAM_BYTES_1 - 1] = mark->ended;
+    kv_store_u64(body + STREAM_BYTES_1, (uint64_t)now_ms);
+    record_seal(record, sizeof record, STREAM_SCHEMA);
+    code = kv_put(txn, table->marks, name, slice_of(record, sizeof record), reterr);
+    if (code || (reminded && !ends)) return code;
+    return expire_at(table, txn, name, stream_due_ms(slice_of(body, STREAM_BYTES)), reterr);
 }
 
 fault_code mark_epoch(struct mark_table *table, struct kv_txn *txn, const struct stream_key *key, int64_t now_ms,
@@ -74,7 +103,8 @@ fault_code mark_epoch(struct mark_table *table, struct kv_txn *txn, const struct
     if (!*ret_new) return FAULT_NONE;
     kv_store_u64(record + RECORD_HEAD_BYTES, (uint64_t)now_ms);
     record_seal(record, sizeof record, SCHEMA);
-    return kv_put(txn, table->marks, name, slice_of(record, sizeof record), reterr);
+    const fault_code put = kv_put(txn, table->marks, name, slice_of(record, sizeof record), reterr);
+    return put ? put : expire_at(table, txn, name, now_ms + UNUSED_KEPT_MS, reterr);
 }
 
 static slice intent_key(enum mark_scope scope, uint32_t tenant, const uint8_t name_hash[DIGEST_BYTES],
@@ -118,13 +148,49 @@ fault_code mark_intent_put(struct mark_table *table, struct kv_txn *txn, enum ma
     return code ? code : expire_at(table, txn, key, expires_ms, reterr);
 }
 
-fault_code mark_table_prune(struct mark_table *table, struct kv_txn *txn, int64_t now_ms, size_t marks_max,
-                            struct fault *reterr) {
+/* Whether the epoch of this key has a stream with a mark. */
+static fault_code epoch_used(const struct mark_table *table, struct kv_txn *txn, slice name, bool *ret_used,
+                             struct fault *reterr) {
+    uint8_t first[EPOCH_KEY_BYTES];
+    slice key, value;
     struct kv_cursor *cursor;
+    memcpy(first, name.data, sizeof first);
+    first[0] = KIND_STREAM;
+    fault_code code = kv_cursor_open(txn, table->marks, &cursor, reterr);
+    if (code) return code;
+    code = kv_cursor_seek(cursor, slice_of(first, sizeof first), &key, &value, reterr);
+    kv_cursor_close(cursor);
+    *ret_used = !code && slice_starts_with(key, slice_of(first, sizeof first));
+    return code == FAULT_ABSENT ? FAULT_NONE : code;
+}
+
+/* The reminder of this mark has come: drops it, or sets another reminder. */
+static fault_code mark_remind(struct mark_table *table, struct kv_txn *txn, slice name, int64_t now_ms,
+                              struct fault *reterr) {
+    int64_t due_ms = now_ms;
+    fault_code code = FAULT_NONE;
+    if (name.size && name.data[0] == KIND_STREAM) {
+        slice body;
+        code = get(table, txn, name, &body, reterr);
+        if (code == FAULT_ABSENT) return FAULT_NONE; /* another reminder was first */
+        if (!code && body.size >= STREAM_BYTES_1) due_ms = stream_due_ms(body);
+    } else if (name.size == EPOCH_KEY_BYTES && name.data[0] == KIND_EPOCH) {
+        bool used;
+        code = epoch_used(table, txn, name, &used, reterr);
+        if (!code && used) due_ms = now_ms + UNUSED_KEPT_MS;
+    }
+    if (code) return code;
+    return due_ms > now_ms ? expire_at(table, txn, name, due_ms, reterr) : kv_delete(txn, table->marks, name, reterr);
+}
+
+fault_code mark_table_prune(struct mark_table *table, struct kv_txn *txn, int64_t now_ms, size_t marks_max,
+                            uint64_t *ret_taken, struct fault *reterr) {
+    struct kv_cursor *cursor;
+    *ret_taken = 0;
     if (kv_cursor_open(txn, table->by_time, &cursor, reterr)) return fault_wrap(reterr, "prune marks");
     slice key, name;
     fault_code code = kv_cursor_seek(cursor, (slice){0}, &key, &name, reterr);
-    for (size_t i = 0; i < marks_max && code == FAULT_NONE; i++) {
+    for (; *ret_taken < marks_max && code == FAULT_NONE; ++*ret_taken) {
         if (key.size != 16 || (int64_t)kv_load_u64(key.data) > now_ms) break;
         uint8_t copy[KEY_BYTES_MAX];
         if (name.size > sizeof copy) {
@@ -134,7 +200,7 @@ fault_code mark_table_prune(struct mark_table *table, struct kv_txn *txn, int64_
         const slice kept = slice_of(copy, name.size);
         memcpy(copy, name.data, name.size);
         code = kv_cursor_delete(cursor, reterr);
-        if (!code) code = kv_delete(txn, table->marks, kept, reterr);
+        if (!code) code = mark_remind(table, txn, kept, now_ms, reterr);
         if (!code) code = kv_cursor_seek(cursor, (slice){0}, &key, &name, reterr);
     }
     kv_cursor_close(cursor);

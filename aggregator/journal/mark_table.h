@@ -26,10 +26,11 @@ struct stream_mark {
 /* A zero mark when there is none. */
 fault_code mark_stream_get(const struct mark_table *table, struct kv_txn *txn, const struct stream_key *key,
                            struct stream_mark *ret_mark, struct fault *reterr) MUST_CHECK;
-/* An ended stream's mark is dropped at expires_ms. */
+/* An ended stream's mark is dropped 35 days later, one that is open 90 days after it was last used. */
 fault_code mark_stream_put(struct mark_table *table, struct kv_txn *txn, const struct stream_key *key,
-                           const struct stream_mark *mark, int64_t expires_ms, struct fault *reterr) MUST_CHECK;
-/* Notes that this epoch was seen; whether it is the first time. */
+                           const struct stream_mark *mark, int64_t now_ms, struct fault *reterr) MUST_CHECK;
+/* Notes that this epoch was seen; whether it is the first time. It is dropped when none of its streams has a mark left,
+ * which is looked at every 90 days. */
 fault_code mark_epoch(struct mark_table *table, struct kv_txn *txn, const struct stream_key *key, int64_t now_ms,
                       bool *ret_new, struct fault *reterr) MUST_CHECK;
 
@@ -49,8 +50,9 @@ fault_code mark_intent_put(struct mark_table *table, struct kv_txn *txn, enum ma
                            const uint8_t name_hash[DIGEST_BYTES], const struct intent_mark *mark, int64_t expires_ms,
                            struct fault *reterr) MUST_CHECK;
 
-/* Drops up to marks_max marks that have expired. */
+/* Takes up to marks_max marks whose time has come: drops them, or looks again later at those that were used meanwhile.
+ * ret_taken: how many those are. */
 fault_code mark_table_prune(struct mark_table *table, struct kv_txn *txn, int64_t now_ms, size_t marks_max,
-                            struct fault *reterr) MUST_CHECK;
+                            uint64_t *ret_taken, struct fault *reterr) MUST_CHECK;
 
 #endif

@@ -18,6 +18,8 @@ enum {
     TENANT_KEY_BYTES_MAX = 255 + 1 + 8,
 };
 
+#define LAST_NAME "rejections/last" /* in the table of upkeep: the last sequence, when the list is empty */
+
 static fault_code view(slice key, slice record, struct journal_rejection *ret_item, uint64_t *ret_bytes_ever,
                        struct fault *reterr) {
     slice body;
@@ -49,6 +51,7 @@ fault_code rejection_list_init(struct rejection_list *list, const struct journal
     *list = (struct rejection_list){.records = tables->rejections,
                                     .by_tenant = tables->rejections_by_tenant,
                                     .replays = tables->replays,
+                                    .upkeep = tables->upkeep,
                                     .records_max = records_max,
                                     .bytes_max = bytes_max,
                                     .first = 1};
@@ -64,6 +67,13 @@ fault_code rejection_list_init(struct rejection_list *list, const struct journal
         if (!code) list->first = kv_load_u64(key.data);
     }
     kv_cursor_close(cursor);
+    if (code != FAULT_ABSENT) return code;
+    if (list->last) return FAULT_NONE;
+    code = kv_get(txn, list->upkeep, SLICE_LIT(LAST_NAME), &record, reterr); /* a number is never given twice */
+    if (!code && record.size == 8) {
+        list->last = kv_load_u64(record.data);
+        list->first = list->last + 1;
+    }
     return code == FAULT_ABSENT ? FAULT_NONE : code;
 }
 
@@ -148,6 +158,24 @@ fault_code rejection_list_put(struct rejection_list *list, struct kv_txn *txn,
         const uint64_t records = list->last + 1 - list->first;
         if (records <= 1 || (records <= list->records_max && bytes <= list->bytes_max)) break;
         if (drop_oldest(list, txn, reterr)) return fault_wrap(reterr, "bound the rejections list");
+    }
+    return FAULT_NONE;
+}
+
+fault_code rejection_list_expire(struct rejection_list *list, struct kv_txn *txn, int64_t before_ms, size_t items_max,
+                                 uint64_t *ret_dropped, struct fault *reterr) {
+    for (*ret_dropped = 0; *ret_dropped < items_max && list->first <= list->last; ++*ret_dropped) {
+        uint8_t key[8];
+        kv_store_u64(key, list->first);
+        slice record;
+        fault_code code = kv_get(txn, list->records, slice_of(key, 8), &record, reterr);
+        if (code && code != FAULT_ABSENT) return code;
+        if (!code && record.size >= AT_TEXTS && (int64_t)kv_load_u64(record.data + AT_TIME) >= before_ms) break;
+        if (list->first == list->last) {
+            code = kv_put(txn, list->upkeep, SLICE_LIT(LAST_NAME), slice_of(key, 8), reterr);
+            if (code && code != FAULT_ABSENT) return code;
+        }
+        if (drop_oldest(list, txn, reterr)) return fault_wrap(reterr, "drop old rejections");
     }
     return FAULT_NONE;
 }

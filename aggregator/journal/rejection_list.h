@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Intents that were refused, whole, with the reason: to be looked at, and to be sent again when the cause is gone.
- * Bounded in number and in bytes, oldest first out. Owner: the writer thread; reading is for any thread. */
+ * Bounded in number, in bytes and in age, oldest first out. Owner: the writer thread; reading is for any thread. */
 #ifndef PICKET_JOURNAL_REJECTION_LIST_H
 #define PICKET_JOURNAL_REJECTION_LIST_H
 
@@ -8,7 +8,7 @@
 #include "aggregator/journal/journal_tables.h"
 
 struct rejection_list {
-    kv_table records, by_tenant, replays;
+    kv_table records, by_tenant, replays, upkeep;
     uint64_t records_max, bytes_max;
     uint64_t first, last; /* sequences; first > last: empty */
     uint64_t bytes_ever;  /* payload bytes of all that were ever put in */
@@ -19,6 +19,9 @@ fault_code rejection_list_init(struct rejection_list *list, const struct journal
 /* The sequence in `rejection` is set by the list. Texts over 255 bytes (reason: 65535) are cut. */
 fault_code rejection_list_put(struct rejection_list *list, struct kv_txn *txn,
                               const struct journal_rejection *rejection, struct fault *reterr) MUST_CHECK;
+/* Drops up to items_max that are from before that time; ret_dropped: how many. */
+fault_code rejection_list_expire(struct rejection_list *list, struct kv_txn *txn, int64_t before_ms, size_t items_max,
+                                 uint64_t *ret_dropped, struct fault *reterr) MUST_CHECK;
 /* FAULT_ABSENT: the tenant has none of that number. The slices are lent by the transaction, until the next write. */
 fault_code rejection_list_get(const struct rejection_list *list, struct kv_txn *txn, slice tenant, uint64_t sequence,
                               struct journal_rejection *ret_item, struct fault *reterr) MUST_CHECK;

@@ -32,7 +32,7 @@ enum {
     GENERATION_BITS = 15,
     SEQUENCE_BITS = 48,
 };
-static const char consumer_name[] = "fact_publisher";
+static const char consumer_name[] = FACT_PUBLISHER_NAME;
 
 struct fact_publisher {
     struct loop *loop;
@@ -79,6 +79,7 @@ fault_code fact_publisher_new(struct loop *loop, struct journal *journal, struct
         fact_publisher_free(p);
         return code;
     }
+    journal_taken(journal, consumer_name, p->cursor);
     p->next = p->cursor + 1;
     p->slot_ms = clock_monotonic_ms();
     p->slot_newest = journal_last_sequence(journal);
@@ -209,6 +210,11 @@ static bool may_publish(struct fact_publisher *p) {
     return true;
 }
 
+static void cursor_store(struct fact_publisher *p) {
+    journal_cursor_set(p->journal, consumer_name, p->cursor);
+    journal_taken(p->journal, consumer_name, p->cursor);
+}
+
 /* Facts that were compacted before they could go out (a broker was set up late) are passed over, when everything before
  * them is acknowledged: the ring of flags does not reach over them. False: not yet. */
 static bool pass_over(struct fact_publisher *p, const struct fact_view *range) {
@@ -216,7 +222,7 @@ static bool pass_over(struct fact_publisher *p, const struct fact_view *range) {
     p->cursor = range->sequence;
     p->next = p->cursor + 1;
     p->facts_at++;
-    journal_cursor_set(p->journal, consumer_name, p->cursor);
+    cursor_store(p);
     return true;
 }
 
@@ -275,7 +281,7 @@ void fact_publisher_on_published(struct fact_publisher *p, uint64_t token, const
     p->published++;
     const uint64_t before = p->cursor;
     while (p->cursor + 1 < p->next && p->acknowledged[(p->cursor + 1) % WINDOW]) p->cursor++;
-    if (p->cursor != before) journal_cursor_set(p->journal, consumer_name, p->cursor);
+    if (p->cursor != before) cursor_store(p);
     loop_wake(p->waker); /* not from here: many answers, one pump */
 }
 

@@ -12,6 +12,9 @@
 
 struct fact_publisher;
 
+/* The name of its cursor, and as a consumer that compaction waits for. */
+#define FACT_PUBLISHER_NAME "fact_publisher"
+
 /* Its tokens have this bit, so that it can share a client: give it only those callbacks. */
 #define FACT_PUBLISHER_TOKEN (UINT64_C(1) << 63)
 

@@ -134,6 +134,7 @@ static fault_code feed(struct runner *runner, struct fault *reterr) {
     const uint64_t cursor = facts[count - 1].sequence;
     note(runner, cursor, count, NULL);
     if (!consumer->load_cursor) journal_cursor_set(journal, runner->name, cursor);
+    journal_taken(journal, runner->name, cursor);
     return FAULT_NONE;
 }
 
@@ -161,7 +162,10 @@ static void *runner_main(void *context) {
                               runner->name, (unsigned long long)cursor,
                               (unsigned long long)journal_last_sequence(outbox->journal));
             loaded = code == FAULT_NONE;
-            if (loaded) note(runner, cursor, 0, NULL);
+            if (loaded) {
+                note(runner, cursor, 0, NULL);
+                journal_taken(outbox->journal, runner->name, cursor);
+            }
         }
         if (!code && !wait_for_facts(runner, 0)) break;
         if (!code) code = feed(runner, &fault);

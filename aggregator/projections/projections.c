@@ -296,7 +296,7 @@ static fault_code consume(void *context, const struct fact_view *facts, size_t c
 }
 
 struct outbox_consumer projections_consumer(struct projections *p) {
-    return (struct outbox_consumer){.name = "projections",
+    return (struct outbox_consumer){.name = PROJECTIONS_NAME,
                                     .context = p,
                                     .load_cursor = load_cursor,
                                     .consume = consume,

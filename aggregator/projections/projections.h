@@ -23,6 +23,9 @@ fault_code projections_open(const struct projections_settings *settings, struct 
                             struct fault *reterr) MUST_CHECK;
 struct projections *projections_close(struct projections *projections); /* after outbox_stop and the last reader */
 
+/* Its name as a consumer. */
+#define PROJECTIONS_NAME "projections"
+
 /* The row for outbox_add. */
 struct outbox_consumer projections_consumer(struct projections *projections);
 

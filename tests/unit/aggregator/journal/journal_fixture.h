@@ -22,7 +22,7 @@ struct place {
     struct journal_settings settings;
     struct journal *journal;
     struct arena *arena;
-    int64_t now_ms;
+    _Atomic int64_t now_ms; /* the writer reads it whenever it likes */
     pthread_mutex_t lock;
     pthread_cond_t answered;
     bool has_answer;
