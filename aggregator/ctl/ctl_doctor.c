@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * doctor: the way from here to the agents, one check a line: address, readiness, token, clock, projections,
- * agents, SLOs. A check that fails says what to do; what cannot be checked because of it is said to be so,
+ * doctor: the way from here to the agents, one check a line: address, readiness, token, clock, journal,
+ * projections, agents, SLOs. A check that fails says what to do; what cannot be checked because of it is said to be so,
  * not to be well. */
 #include "aggregator/ctl/ctl_call.h"
 #include "aggregator/ctl/ctl_table.h"
@@ -131,6 +131,26 @@ static void check_projections(struct doctor *doctor) {
         say(doctor, FINDING_OK, "projections", NULL, "are %.0f facts behind the journal", lag);
 }
 
+static void check_space(struct doctor *doctor) {
+    const struct ctl_answer answer = ctl_http(doctor->ctl, "/metrics", (slice){0}, NULL);
+    double used, budget, level;
+    if (answer.status != 200 || !metric(answer.body, "picket_journal_used_bytes", &used) ||
+        !metric(answer.body, "picket_journal_budget_bytes", &budget) ||
+        !metric(answer.body, "picket_journal_space_level", &level) || budget <= 0) {
+        say(doctor, FINDING_WARN, "journal", "look at /metrics",
+            "how much of its budget is used is not known (HTTP %d)", answer.status);
+        return;
+    }
+    const double mib = 1024 * 1024;
+    say(doctor,
+        level >= 2   ? FINDING_FAIL
+        : level >= 1 ? FINDING_WARN
+                     : FINDING_OK,
+        "journal", "raise data.budget_bytes, or keep less (retention.*)",
+        "uses %.0f %% of its budget: %.0f of %.0f MiB%s", 100 * used / budget, used / mib, budget / mib,
+        level >= 2 ? "; new intents are refused" : "");
+}
+
 static double number(const struct yaml_node *node, const char *path) {
     const slice text = ctl_tree_text(node, path);
     return text.size ? strtod((const char *)text.data, NULL) : 0;
@@ -213,11 +233,12 @@ enum ctl_exit ctl_doctor(struct ctl *ctl) {
     if (check_address(&doctor)) {
         check_ready(&doctor);
         if (check_token(&doctor)) {
+            check_space(&doctor);
             check_projections(&doctor);
             check_agents(&doctor);
             check_slos(&doctor);
         } else
-            printf("      not checked: projections, agents, slos (they need a token)\n");
+            printf("      not checked: journal, projections, agents, slos (they need a token)\n");
     } else
         printf("      not checked: all the rest\n");
     if (doctor.failures || doctor.warnings)
