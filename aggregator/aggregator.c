@@ -5,6 +5,7 @@
 
 #include "aggregator/api/api.h"
 #include "aggregator/intake/mqtt_intake.h"
+#include "aggregator/journal_watch.h"
 #include "aggregator/outbox/fact_publisher.h"
 #include "aggregator/projections/projections.h"
 #include "common/base/clock.h"
@@ -52,6 +53,7 @@ struct aggregator {
     struct loop_timer *tick_timer;
     atomic_bool connected; /* for /readyz, which runs on the API's threads */
     atomic_uint_fast64_t publisher_lag, published;
+    struct journal_watch watch;
     struct log_limit disconnects, token_faults, expiry_faults;
     char journal_path[AGGREGATOR_PATH_BYTES], projections_path[AGGREGATOR_PATH_BYTES],
         tokens_path[AGGREGATOR_PATH_BYTES];
@@ -180,7 +182,15 @@ static void set_metrics(void *context) {
     metric_set(a->table, COUNT_JOURNAL_SEQUENCE, (double)s.last_sequence);
     metric_set(a->table, COUNT_JOURNAL_REJECTIONS, (double)s.rejections);
     metric_set(a->table, COUNT_JOURNAL_USED_BYTES, (double)s.used_bytes);
+    metric_set(a->table, COUNT_JOURNAL_FILE_BYTES, (double)s.file_bytes);
+    metric_set(a->table, COUNT_JOURNAL_BUDGET_BYTES, (double)s.budget_bytes);
+    metric_set(a->table, COUNT_JOURNAL_SPACE, (double)s.space);
     metric_set(a->table, COUNT_JOURNAL_MAP_BYTES, (double)s.map_bytes);
+    metric_count_to(a->table, COUNT_JOURNAL_COMPACTED, s.compacted);
+    metric_set(a->table, COUNT_JOURNAL_COMPACTABLE, (double)s.compactable_sequence);
+    metric_set(a->table, COUNT_JOURNAL_COMPACTION_SECONDS, (double)s.slice_ns * 1e-9);
+    metric_set(a->table, COUNT_JOURNAL_COMPACTION_PAUSE, (double)s.slice_ns_max * 1e-9);
+    metric_count_to(a->table, COUNT_JOURNAL_DAMAGED, s.damaged);
     metric_set(a->table, COUNT_JOURNAL_REFUSING, s.refusing);
     metric_set(a->table, COUNT_JOURNAL_DECIDE_SECONDS, (double)s.decide_ns * 1e-9);
     metric_set(a->table, COUNT_JOURNAL_COMMIT_SECONDS, (double)s.commit_ns * 1e-9);
@@ -210,10 +220,20 @@ static void tick(void *context) {
         log_limit_pass(&a->expiry_faults, clock_monotonic_ms(), 60000, &held))
         LOG_WARN("journal", "due_not_submitted", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again in a second"),
                  LOG_UINT("repeats", held));
+    journal_watch_look(&a->watch, a->journal);
     loop_timer_set(a->tick_timer, TICK_MS);
 }
 
 /* ---- life ---- */
+
+static struct journal_budget budget_of(const struct aggregator_settings *s) {
+    return (struct journal_budget){.bytes = (uint64_t)s->data.budget_bytes,
+                                   .warn_percent = (unsigned)s->data.budget_warn_percent};
+}
+
+void aggregator_reload(struct aggregator *a, const struct aggregator_settings *settings) {
+    journal_budget_set(a->journal, budget_of(settings));
+}
 
 static fault_code open_store(struct aggregator *a, struct fault *reterr) {
     const struct aggregator_settings *s = a->settings;
@@ -228,7 +248,13 @@ static fault_code open_store(struct aggregator *a, struct fault *reterr) {
         .queue_bytes_max = (size_t)s->journal.queue_bytes_max,
         .commit_intents_max = (size_t)s->journal.commit_intents_max,
         .rejections_max = (uint64_t)s->journal.rejections_max,
+        .rejections_keep_ms = s->journal.rejections_days * INT64_C(86400000),
         .alert_expiry_ms = s->journal.alert_expiry_ms,
+        .budget = budget_of(s),
+        .retention = {.sli_windows_ms = s->retention.sli_windows_ms,
+                      .health_checks_ms = s->retention.health_checks_ms,
+                      .newest_facts = (uint64_t)s->retention.newest_facts,
+                      .consumers = {PROJECTIONS_NAME, s->mqtt.disabled ? NULL : FACT_PUBLISHER_NAME}},
     };
     if (journal_open(&journal, &a->journal, reterr)) return fault_wrap(reterr, "open the journal");
     if (mqtt_intake_new(a->loop, a->journal, a->agents, a->metrics, &a->intake, reterr)) return reterr->code;
@@ -309,6 +335,11 @@ fault_code aggregator_open(struct loop *loop, const struct aggregator_settings *
         aggregator_close(a);
         return code;
     }
+    const int64_t charts_ms = settings->projections.retention_days * INT64_C(86400000);
+    if (settings->retention.sli_windows_ms && settings->retention.sli_windows_ms < charts_ms)
+        LOG_WARN("aggregator", "retention_short", LOG_INT("sli_windows_s", settings->retention.sli_windows_ms / 1000),
+                 LOG_INT("charts_days", settings->projections.retention_days),
+                 LOG_TEXT("instead", "charts that are built anew will show the windows between as unknown"));
     LOG_INFO("aggregator", "started", LOG_TEXT("address", a->http_address), LOG_UINT("port", api_port(a->api)),
              LOG_UINT("sequence", journal_last_sequence(a->journal)));
     *ret_aggregator = a;

@@ -17,6 +17,8 @@ void aggregator_tokens_path(const struct aggregator_settings *settings, char ret
  * aggregator has the data folder. */
 fault_code aggregator_open(struct loop *loop, const struct aggregator_settings *settings,
                            struct aggregator **ret_aggregator, struct fault *reterr) MUST_CHECK;
+/* Takes over those of the settings that may change while it runs: the journal's budget. They need not outlive the call. */
+void aggregator_reload(struct aggregator *aggregator, const struct aggregator_settings *settings);
 /* Takes no more in, commits what was taken, ends the threads. NULL is fine; returns NULL. */
 struct aggregator *aggregator_close(struct aggregator *aggregator);
 

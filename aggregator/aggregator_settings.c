@@ -12,6 +12,12 @@ static const struct setting_row rows[] = {
             "folder of the journal, the projections and the tokens; no network file system"),
     SETTING("data.map_bytes", BYTES, data.map_bytes, "64GiB", "64MiB", "16TiB",
             "address space of the journal and so its largest size; the disk is used as it grows"),
+    SETTING(
+        "data.budget_bytes", BYTES, data.budget_bytes, "", "4MiB", "16TiB",
+        "what the journal may use of it: from 95 % on new intents are refused, with the reason, until retention has "
+        "freed some or this is raised (SIGHUP reads it); left out, it is data.map_bytes"),
+    SETTING("data.budget_warn_percent", INT, data.budget_warn_percent, "80", "10", "94",
+            "from here on a warning is logged, picketctl doctor tells, and compaction gets more time"),
     SETTING("http.address", TEXT, http.address, "127.0.0.1", "1", "45", "where the API listens; an IP address"),
     SETTING("http.port", INT, http.port, "8420", "0", "65535", "its port; 0 takes a free one"),
     SETTING("http.threads", INT, http.threads, "2", "1", "64", "threads that answer requests"),
@@ -64,11 +70,21 @@ static const struct setting_row rows[] = {
             "intents in one transaction"),
     SETTING("journal.rejections_max", INT, journal.rejections_max, "100000", "100", "10000000",
             "refused intents that are kept; the oldest go first"),
+    SETTING("journal.rejections_days", INT, journal.rejections_days, "90", "0", "3650",
+            "refused intents that are older go, too; 0: by number only"),
     SETTING("journal.alert_expiry", DURATION, journal.alert_expiry_ms, "5m", "10s", "7d",
             "a firing alert without an end expires when it was not repeated for so long"),
     SETTING("projections.readers", INT, projections.readers, "4", "1", "64", "queries at one time"),
     SETTING("projections.retention_days", INT, projections.retention_days, "100", "31", "3650",
             "windows older than this leave the charts"),
+    SETTING("retention.sli_windows", DURATION, retention.sli_windows_ms, "100d", "0s", "3650d",
+            "facts of SLI windows that are older are compacted: counted, no longer listed; 0s: never. As long as "
+            "projections.retention_days, or charts that are built anew show what lies between as unknown"),
+    SETTING("retention.health_checks", DURATION, retention.health_checks_ms, "30d", "0s", "3650d",
+            "the same for observations of health checks, the most frequent of all facts; the one that a check's state "
+            "comes from always stays"),
+    SETTING("retention.newest_facts", INT, retention.newest_facts, "10000", "1", "1000000000",
+            "the newest facts, which are never compacted, whatever their age"),
     SETTING("ready.lag_max", INT, ready.lag_max, "50000", "1", "1000000000",
             "facts that the projections may be behind before /readyz says no"),
     SETTING_ENUM(struct aggregator_settings, "log.level", log_level, log_level_names, "info",
@@ -82,6 +98,8 @@ const struct setting_table aggregator_setting_table =
     SETTING_TABLE("picket-aggregator", struct aggregator_settings, rows);
 
 static void check(struct settings *read, const struct aggregator_settings *s) {
+    if (s->data.budget_bytes > s->data.map_bytes)
+        settings_mistake(read, &s->data.budget_bytes, "data.budget_bytes is more than data.map_bytes");
     if (!s->http.tls_certificate.size != !s->http.tls_key.size)
         settings_mistake(read, s->http.tls_certificate.size ? &s->http.tls_certificate : &s->http.tls_key,
                          "http.tls.certificate and http.tls.key go together");

@@ -9,7 +9,7 @@
 struct aggregator_settings {
     struct {
         slice path;
-        int64_t map_bytes;
+        int64_t map_bytes, budget_bytes, budget_warn_percent;
     } data;
     struct {
         slice address, tls_certificate, tls_key;
@@ -26,11 +26,15 @@ struct aggregator_settings {
         bool plain_text, disabled;
     } mqtt;
     struct {
-        int64_t queue_commands_max, queue_bytes_max, commit_intents_max, rejections_max, alert_expiry_ms;
+        int64_t queue_commands_max, queue_bytes_max, commit_intents_max, rejections_max, rejections_days,
+            alert_expiry_ms;
     } journal;
     struct {
         int64_t readers, retention_days;
     } projections;
+    struct {
+        int64_t sli_windows_ms, health_checks_ms, newest_facts;
+    } retention;
     struct {
         int64_t lag_max;
     } ready;

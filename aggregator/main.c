@@ -46,7 +46,8 @@ static const char usage[] =
     "--known\n"
     "they prove that history up to there is still the same. --messages decodes each fact's message too.\n"
     "\n"
-    "SIGHUP reads the log settings again; with a mistake in the file the old ones stay. SIGTERM commits what was taken "
+    "SIGHUP reads the log settings and the journal's budget again; with a mistake in the file the old ones stay. "
+    "SIGTERM commits what was taken "
     "in\n"
     "and ends.\n"
     "\n"
@@ -100,8 +101,11 @@ static void reload(const struct program *program) {
         setup_log(&settings, &fault))
         LOG_WARN("aggregator", "reload_refused", LOG_FAULT(&fault),
                  LOG_TEXT("instead", "the settings stay as they were"));
-    else
-        LOG_INFO("aggregator", "reloaded", LOG_TEXT("note", "log settings; the others are read at the start"));
+    else {
+        aggregator_reload(program->aggregator, &settings);
+        LOG_INFO("aggregator", "reloaded",
+                 LOG_TEXT("note", "log settings and the journal's budget; the others are read at the start"));
+    }
     arena_free(arena);
 }
 
