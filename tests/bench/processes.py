@@ -53,7 +53,7 @@ def running(command: list[str], log_path: str, **options):
             process.wait()
 
 
-def wait_http(url: str, seconds: float = 20, log_path: str = "") -> None:
+def wait_http(url: str, seconds: float = 20, log_path: str = "", every: float = 0.1) -> None:
     end = time.monotonic() + seconds
     while True:
         try:
@@ -63,7 +63,7 @@ def wait_http(url: str, seconds: float = 20, log_path: str = "") -> None:
         except OSError as problem:
             if time.monotonic() > end:
                 raise RuntimeError(f"{url} did not answer in {seconds:.0f} s ({problem}); see {log_path}") from problem
-        time.sleep(0.1)
+        time.sleep(every)
 
 
 def cost(processes: dict[str, int], seconds: float) -> dict[str, dict[str, float]]:
