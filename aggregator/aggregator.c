@@ -4,6 +4,7 @@
 #include "aggregator/aggregator.h"
 
 #include "aggregator/api/api.h"
+#include "aggregator/data_folder.h"
 #include "aggregator/intake/mqtt_intake.h"
 #include "aggregator/journal_watch.h"
 #include "aggregator/outbox/fact_publisher.h"
@@ -11,13 +12,9 @@
 #include "common/base/clock.h"
 #include "common/logging/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -66,23 +63,15 @@ static void path_in(const struct aggregator_settings *settings, const char *name
 }
 
 void aggregator_tokens_path(const struct aggregator_settings *settings, char ret_path[AGGREGATOR_PATH_BYTES]) {
-    path_in(settings, "tokens", ret_path);
+    path_in(settings, DATA_TOKENS, ret_path);
 }
 
 /* ---- the data folder ---- */
 
 static fault_code lock_folder(struct aggregator *a, struct fault *reterr) {
-    char path[AGGREGATOR_PATH_BYTES];
     const char *folder = setting_text(a->settings->data.path);
-    if (mkdir(folder, 0700) && errno != EEXIST)
-        return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make data.path '%s'", folder);
-    path_in(a->settings, "lock", path);
-    a->lock_fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    if (a->lock_fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open '%s'", path);
-    if (flock(a->lock_fd, LOCK_EX | LOCK_NB))
-        return fault_set(reterr, FAULT_CONFLICT,
-                         "data.path '%s' is in use by another picket-aggregator: a journal has one writer", folder);
-    return FAULT_NONE;
+    if (data_folder_lock(folder, &a->lock_fd, reterr)) return reterr->code;
+    return data_folder_finished(folder, reterr);
 }
 
 /* ---- MQTT ---- */
@@ -237,8 +226,8 @@ void aggregator_reload(struct aggregator *a, const struct aggregator_settings *s
 
 static fault_code open_store(struct aggregator *a, struct fault *reterr) {
     const struct aggregator_settings *s = a->settings;
-    path_in(s, "journal", a->journal_path);
-    path_in(s, "projections.sqlite", a->projections_path);
+    path_in(s, DATA_JOURNAL, a->journal_path);
+    path_in(s, DATA_PROJECTIONS, a->projections_path);
     aggregator_tokens_path(s, a->tokens_path);
     const struct journal_settings journal = {
         .path = a->journal_path,

@@ -21,6 +21,8 @@ static const char usage[] =
     "       picket-aggregator token revoke --tenant T --name N [--config FILE]\n"
     "       picket-aggregator token list [--tenant T] [--config FILE]\n"
     "       picket-aggregator verify [--messages] [--known SEQUENCE:HASH] [--config FILE | --data PATH]\n"
+    "       picket-aggregator backup --to FOLDER [--config FILE | --data PATH]\n"
+    "       picket-aggregator restore --from FOLDER [--config FILE | --data PATH]\n"
     "       picket-aggregator --help | --version | --sample-config | --reference\n"
     "\n"
     "The system of record: takes intents from agents (MQTT) and callers (HTTP), decides them in one journal, publishes "
@@ -45,6 +47,9 @@ static const char usage[] =
     "first one that is bad. Exit 0: whole, 1: not. It prints the last fact's sequence and hash; given back later by "
     "--known\n"
     "they prove that history up to there is still the same. --messages decodes each fact's message too.\n"
+    "backup copies the journal and the tokens while the aggregator runs, verifies the copy, and gives it its name when "
+    "it\n"
+    "is on the disk. restore verifies and puts it into an empty data.path; projections are built again at the start.\n"
     "\n"
     "SIGHUP reads the log settings and the journal's budget again; with a mistake in the file the old ones stay. "
     "SIGTERM commits what was taken "
@@ -164,9 +169,8 @@ struct command_row {
     int (*call)(const struct command_line *line, const struct aggregator_settings *settings);
 };
 static const struct command_row commands[] = {
-    {NULL, 0, false, run_command},
-    {"token", 1, false, token_command},
-    {"verify", 0, true, verify_command},
+    {NULL, 0, false, run_command},       {"token", 1, false, token_command},    {"verify", 0, true, verify_command},
+    {"backup", 0, true, backup_command}, {"restore", 0, true, restore_command},
 };
 
 /* NULL: said on stderr. */
@@ -192,7 +196,7 @@ int main(int argc, char **argv) {
         const char **value;
     } texts[] = {{"config", &line.config_path}, {"data", &line.data_path}, {"tenant", &line.tenant},
                  {"name", &line.name},          {"role", &line.role},      {"known", &line.known},
-                 {"expires", &line.expires}};
+                 {"expires", &line.expires},    {"to", &line.to},          {"from", &line.from}};
     enum { TEXTS = sizeof texts / sizeof *texts, FIRST_TEXT = 256 };
     struct option options[TEXTS + 7] = {
         {"check-config", no_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'},

@@ -2,13 +2,16 @@
  * Words in, words out: the work is that of the modules beside this one. */
 #include "aggregator/archive/archive_commands.h"
 
+#include "aggregator/archive/backup.h"
+#include "aggregator/archive/hash_text.h"
 #include "aggregator/archive/verify.h"
+#include "aggregator/data_folder.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PATH_BYTES = 512, FINDING_BYTES = 1024, HASH_TEXT_BYTES = 2 * DIGEST_BYTES + 1 };
+enum { ARENA_BYTES_MAX = 256 * 1024 * 1024, PATH_BYTES = 512, FINDING_BYTES = 1024 };
 
 static int fail(const struct fault *fault) {
     fprintf(stderr, "picket-aggregator: %s\n", fault->text);
@@ -21,31 +24,16 @@ static int misused(const char *what) {
 }
 
 static void journal_path(const struct aggregator_settings *settings, char ret_path[PATH_BYTES]) {
-    snprintf(ret_path, PATH_BYTES, "%.*s/journal", SLICE_ARG(settings->data.path));
-}
-
-static void hash_text(const uint8_t hash[DIGEST_BYTES], char ret_text[HASH_TEXT_BYTES]) {
-    for (size_t i = 0; i < DIGEST_BYTES; i++) snprintf(ret_text + 2 * i, 3, "%02x", hash[i]);
+    snprintf(ret_path, PATH_BYTES, "%.*s/" DATA_JOURNAL, SLICE_ARG(settings->data.path));
 }
 
 /* ---- verify ---- */
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* "1234:<64 hexadecimal digits>", as verify prints it. */
 static bool known_read(const char *text, struct verify_settings *settings) {
     char *end;
     settings->known_sequence = strtoull(text, &end, 10);
-    if (settings->known_sequence == 0 || *end != ':' || strlen(end + 1) != HASH_TEXT_BYTES - 1) return false;
-    for (size_t i = 0; i < DIGEST_BYTES; i++) {
-        const int high = hex_digit(end[1 + 2 * i]), low = hex_digit(end[2 + 2 * i]);
-        if (high < 0 || low < 0) return false;
-        settings->known_hash[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
+    return settings->known_sequence && *end == ':' && hash_text_parse(slice_from_text(end + 1), settings->known_hash);
 }
 
 static void verify_print(const struct verify_result *r) {
@@ -73,4 +61,43 @@ int verify_command(const struct command_line *line, const struct aggregator_sett
     finding_print(&result.finding, text, sizeof text);
     fprintf(stderr, "picket-aggregator: %s\n", text);
     return 1;
+}
+
+/* ---- backup, restore ---- */
+
+static void manifest_print(const char *what, const char *where, const BackupManifest *manifest) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < manifest->files.count; i++) bytes += manifest->files.items[i].size_bytes;
+    printf("%s '%s': %" PRIu64 " facts, %" PRIu64 " aggregates, %.3f GB%s\nlast fact %" PRIu64 ":%.*s\n", what, where,
+           manifest->facts_count, manifest->aggregates_count, (double)bytes / 1e9,
+           manifest->files.count > 1 ? ", tokens" : ", no tokens", manifest->last_sequence,
+           SLICE_ARG(manifest->last_hash));
+}
+
+int backup_command(const struct command_line *line, const struct aggregator_settings *settings) {
+    struct fault fault;
+    BackupManifest manifest;
+    if (!line->to) return misused("backup needs --to FOLDER");
+    struct arena *arena = arena_new(64 * 1024, ARENA_BYTES_MAX);
+    if (!arena) return 1;
+    const fault_code code = backup_make(setting_text(settings->data.path), line->to, arena, &manifest, &fault);
+    if (!code) manifest_print("backed up to", line->to, &manifest);
+    arena_free(arena);
+    return code ? fail(&fault) : 0;
+}
+
+int restore_command(const struct command_line *line, const struct aggregator_settings *settings) {
+    struct fault fault;
+    BackupManifest manifest;
+    if (!line->from) return misused("restore needs --from FOLDER");
+    struct arena *arena = arena_new(64 * 1024, ARENA_BYTES_MAX);
+    if (!arena) return 1;
+    const char *data_path = setting_text(settings->data.path);
+    const fault_code code = backup_restore(data_path, line->from, arena, &manifest, &fault);
+    if (!code) {
+        manifest_print("verified and restored into", data_path, &manifest);
+        puts("start picket-aggregator: it builds its projections again, and /readyz says when they have caught up");
+    }
+    arena_free(arena);
+    return code ? fail(&fault) : 0;
 }

@@ -8,5 +8,7 @@
 #include "aggregator/command_line.h"
 
 int verify_command(const struct command_line *line, const struct aggregator_settings *settings);
+int backup_command(const struct command_line *line, const struct aggregator_settings *settings);
+int restore_command(const struct command_line *line, const struct aggregator_settings *settings);
 
 #endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The lock is the kernel's (flock), so that it goes with the process however that ends. */
+#include "aggregator/data_folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_BYTES = 512 };
+
+fault_code data_folder_lock(const char *path, int *ret_fd, struct fault *reterr) {
+    char file[PATH_BYTES];
+    if (mkdir(path, 0700) && errno != EEXIST)
+        return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make data.path '%s'", path);
+    snprintf(file, sizeof file, "%s/" DATA_LOCK, path);
+    const int fd = open(file, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open '%s'", file);
+    if (flock(fd, LOCK_EX | LOCK_NB)) {
+        close(fd);
+        return fault_set(reterr, FAULT_CONFLICT,
+                         "data.path '%s' is in use by another picket-aggregator: a journal has one writer", path);
+    }
+    *ret_fd = fd;
+    return FAULT_NONE;
+}
+
+fault_code data_folder_finished(const char *path, struct fault *reterr) {
+    char file[PATH_BYTES];
+    struct stat found;
+    snprintf(file, sizeof file, "%s/" DATA_UNFINISHED, path);
+    if (stat(file, &found)) return FAULT_NONE;
+    return fault_set(reterr, FAULT_CONFLICT,
+                     "a restore into data.path '%s' was not finished: run it again, or remove '%s' to begin without it",
+                     path, file);
+}
