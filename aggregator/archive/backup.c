@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -33,9 +32,12 @@ static fault_code drop_all(const char *folder, const char *const names[], struct
 }
 
 static fault_code sync_parent(const char *path, struct fault *reterr) {
-    char copy[FOLDER_PATH_BYTES];
-    snprintf(copy, sizeof copy, "%s", path);
-    return folder_sync(dirname(copy), reterr);
+    char parent[FOLDER_PATH_BYTES];
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/') size--;
+    while (size && path[size - 1] != '/') size--;
+    snprintf(parent, sizeof parent, "%.*s", size ? (int)size : 1, size ? path : ".");
+    return folder_sync(parent, reterr);
 }
 
 /* FAULT_CORRUPT with the sentence when it is not whole. */
