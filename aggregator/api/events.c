@@ -2,7 +2,8 @@
  * A subscriber is a cursor in the facts log, so nothing is queued for it beyond its stream's buffer: one that reads
  * slowly falls behind and catches up from the log, and one that takes nothing for STALLED_MS is let go (it comes back
  * with Last-Event-ID). A commit wakes the thread; a heartbeat carries the position, so that a reconnect does not pass
- * over other tenants' facts again. */
+ * over other tenants' facts again. Facts that were compacted come as one event `compacted`, also when Last-Event-ID lies
+ * among them; its id is the last of them. */
 #include "aggregator/api/events.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "aggregator/api/compacted.h"
 #include "aggregator/domain/domain.h"
 #include "common/base/clock.h"
 #include "common/base/text.h"
@@ -184,12 +186,32 @@ fault_code events_subscribe(struct events *events, struct http_exchange *exchang
     return FAULT_NONE;
 }
 
-static bool wanted(const struct subscriber *subscriber, const struct fact_view *view, const char *name) {
-    if (!slice_equal_text(view->tenant, subscriber->tenant)) return false;
+static bool type_wanted(const struct subscriber *subscriber, const char *name) {
     if (!subscriber->types[0]) return true;
     char key[NAME_BYTES + 3];
     snprintf(key, sizeof key, ",%s,", name);
     return strstr(subscriber->types, key) != NULL;
+}
+
+static bool wanted(const struct subscriber *subscriber, const struct fact_view *view, const char *name) {
+    return slice_equal_text(view->tenant, subscriber->tenant) && type_wanted(subscriber, name);
+}
+
+static bool compacted_wanted(const void *context, const char *name, uint32_t fact_number) {
+    return type_wanted(context, name);
+}
+
+/* What was compacted is said, so that nobody takes it for a loss; FAULT_NONE when it is nothing to the subscriber. */
+static fault_code send_compacted(struct subscriber *subscriber, const struct fact_view *view, struct arena *arena,
+                                 bool *ret_sent) {
+    CompactedRange range;
+    slice json;
+    *ret_sent = compacted_range(view, slice_from_text(subscriber->tenant), compacted_wanted, subscriber, arena, &range);
+    if (!*ret_sent) return FAULT_NONE;
+    if (codec_encode_json(&CompactedRange_desc, &range, false, arena, &json, NULL)) json = SLICE_LIT("{}");
+    const slice event =
+        arena_format(arena, "id: %" PRIu64 "\nevent: compacted\ndata: %.*s\n\n", view->sequence, SLICE_ARG(json));
+    return http_stream_send(subscriber->stream, event, NULL);
 }
 
 static fault_code send_fact(struct subscriber *subscriber, const struct fact_view *view, const char *name,
@@ -221,9 +243,16 @@ static fault_code feed(struct events *events, struct subscriber *subscriber, int
         for (size_t i = 0; i < count; i++) {
             const char *name = fact_name(views[i].fact_number);
             if (!name) name = "fact";
-            if (wanted(subscriber, &views[i], name)) {
-                const fault_code code = send_fact(subscriber, &views[i], name, events->arena);
-                if (code) return code;
+            bool sent = true;
+            fault_code code = FAULT_NONE;
+            if (views[i].compacted)
+                code = send_compacted(subscriber, &views[i], events->arena, &sent);
+            else if (wanted(subscriber, &views[i], name))
+                code = send_fact(subscriber, &views[i], name, events->arena);
+            else
+                sent = false;
+            if (code) return code;
+            if (sent) {
                 subscriber->sent_ms = now_ms;
                 subscriber->stalled_ms = 0;
             }

@@ -3,17 +3,34 @@
  * number of others' and says how far it came. */
 #include <inttypes.h>
 
+#include "aggregator/api/compacted.h"
 #include "aggregator/api/rpc.h"
 #include "aggregator/domain/domain.h"
 #include "aggregator/projections/folds.h"
 #include "sre.pb.h"
 
-enum { FACTS = 100, SCAN_MAX = 50000, READ_FACTS = 1000, READ_BYTES = 1024 * 1024, PAGE_BYTES_MAX = 4 * 1024 * 1024 };
+enum {
+    FACTS = 100,
+    RANGES_MAX = 1000,
+    SCAN_MAX = 50000,
+    READ_FACTS = 1000,
+    READ_BYTES = 1024 * 1024,
+    PAGE_BYTES_MAX = 4 * 1024 * 1024
+};
 
 static bool fact_wanted(const struct rpc_call *call, const ListFactsRequest *request, const struct fact_view *view) {
     if (!slice_equal(view->tenant, call->caller.tenant)) return false;
     if (request->aggregate_type.size && !slice_equal(view->aggregate_type, request->aggregate_type)) return false;
     return !request->aggregate_id.size || slice_equal(view->aggregate_id, request->aggregate_id);
+}
+
+/* A range does not say which aggregates its facts were of, only of which type: asked for one, it may have been of it. */
+static bool compacted_wanted(const void *context, const char *name, uint32_t fact_number) {
+    const ListFactsRequest *request = context;
+    const char *type = fact_number == SreDomainFact_sli_window_recorded_tag
+                           ? aggregate_kind_name(AGGREGATE_SLO)
+                           : aggregate_kind_name(AGGREGATE_HEALTH_CHECK);
+    return !request->aggregate_type.size || slice_equal_text(request->aggregate_type, type);
 }
 
 static fault_code list_facts(struct rpc_call *call, void *ret_response, struct fault *reterr) {
@@ -23,6 +40,9 @@ static fault_code list_facts(struct rpc_call *call, void *ret_response, struct f
     SreDomainFact *facts = arena_alloc_array(call->arena, wanted, sizeof *facts);
     if (!facts)
         return fault_set(reterr, FAULT_LIMIT, "limit: so many facts do not fit the request's memory, ask for fewer");
+    CompactedRange *ranges = arena_alloc_array(call->arena, RANGES_MAX, sizeof *ranges);
+    if (!ranges) return fault_set(reterr, FAULT_LIMIT, "list facts: the request's memory is full");
+    response->compacted.items = ranges;
     response->facts.items = facts;
     response->newest_sequence = journal_last_sequence(call->parts->journal);
     response->last_sequence = request->after_sequence;
@@ -33,7 +53,11 @@ static fault_code list_facts(struct rpc_call *call, void *ret_response, struct f
                                         call->arena, &views, &count, reterr);
         if (code) return code;
         for (size_t i = 0; i < count; i++) {
-            if (fact_wanted(call, request, &views[i])) {
+            if (views[i].compacted) {
+                if (response->compacted.count == RANGES_MAX) return FAULT_NONE;
+                response->compacted.count += compacted_range(&views[i], call->caller.tenant, compacted_wanted, request,
+                                                             call->arena, &ranges[response->compacted.count]);
+            } else if (fact_wanted(call, request, &views[i])) {
                 if (response->facts.count == wanted) return FAULT_NONE;
                 code = codec_decode_protobuf(&SreDomainFact_desc, views[i].bytes, call->arena,
                                              &facts[response->facts.count], reterr);
