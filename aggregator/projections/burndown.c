@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A fact brings the window and, where it supersedes another, what that one said: their difference goes to the hour in
  * which the window began. A batch gathers its differences in memory first, so that thousands of windows cost some
- * rows. A window of the same SLO and hour always falls into the same row, so nothing here needs the windows.
+ * rows. A window of the same SLO and hour always falls into the same row. What a superseded window said is taken away
+ * only when it was counted: in tables that are built anew its fact may have been compacted.
  *
  * The budget at a moment T is over the hours (h - days * 24, h], where h is the hour that T ends or lies in and counts
  * up to T: the SLO aggregate reckons the same way, so the last point and GetSLO agree. In steps below an hour the
@@ -11,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "aggregator/projections/compacted_windows.h"
 #include "aggregator/projections/sli_series.h"
 #include "common/base/checksum.h"
 
@@ -59,6 +61,26 @@ static void counts_add(struct counts *sum, const SLIWindow *w, int sign) {
     sum->seconds += sign * w->window_seconds;
 }
 
+static fault_code was_counted(struct fold *fold, slice tenant, const SLIWindow *window, bool *ret_counted,
+                              struct fault *reterr) {
+    struct sql_statement *find;
+    if (sql_prepare(fold->sql,
+                    "SELECT 1 FROM sli_windows JOIN sli_series USING (series_id) WHERE tenant = $1 AND slo_id = $2"
+                    " AND cluster_id = $3 AND agent = $4 AND start_s = $5",
+                    &find, reterr))
+        return fault_wrap(reterr, "find a superseded window");
+    sql_bind_text(find, 1, tenant);
+    sql_bind_text(find, 2, window->slo_id);
+    sql_bind_text(find, 3, window->cluster_id);
+    sql_bind_text(find, 4, window->agent);
+    sql_bind_integer(find, 5, window->window_start.seconds);
+    const fault_code code = sql_step(find, reterr);
+    if (code && code != FAULT_ABSENT) return code;
+    *ret_counted = code == FAULT_NONE;
+    if (!code) sql_reset(find);
+    return FAULT_NONE;
+}
+
 fault_code burndown_fold(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
                          struct fault *reterr) {
     const SLIWindowRecorded *recorded = &fact->fact.sli_window_recorded;
@@ -78,8 +100,11 @@ fault_code burndown_fold(struct fold *fold, const struct fact_view *view, const 
         *slot = (struct burndown_slot){.used = true, .tenant = view->tenant, .slo_id = slo_id, .hour = hour};
         burndown->used_count++;
     }
+    bool replaced = false;
+    if (recorded->has_replaced && was_counted(fold, view->tenant, &recorded->window, &replaced, reterr))
+        return fault_wrap(reterr, "fold a window");
     counts_add(&slot->counts, &recorded->window, 1);
-    if (recorded->has_replaced) counts_add(&slot->counts, &recorded->replaced, -1);
+    if (replaced) counts_add(&slot->counts, &recorded->replaced, -1);
     return FAULT_NONE;
 }
 
@@ -266,6 +291,17 @@ static void points_by_windows(const struct hours *hours, const SLITimeSeriesPoin
     }
 }
 
+/* Of what began before until_s some was compacted: steps in it are unknown, and so is a budget over it. */
+static void points_forget(SLOBurndownPoint *points, size_t count, int64_t step_s, int64_t until_s, int64_t days) {
+    for (size_t i = 0; i < count && until_s; i++) {
+        SLOBurndownPoint *p = &points[i];
+        if (p->at.seconds - step_s < until_s) p->unknown = true;
+        if (p->at.seconds - days * 24 * HOUR_S >= until_s) continue;
+        p->has_budget_remaining = false;
+        p->budget_remaining = 0;
+    }
+}
+
 fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const GetSLOBurndownRequest *request,
                           int64_t now_ms, struct arena *arena, GetSLOBurndownResponse *ret_response,
                           struct fault *reterr) {
@@ -301,6 +337,9 @@ fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const G
         sli_points_finish(fine, fine_count);
         points_by_windows(&hours, fine, fine_range.from_s, range, days, slo->target, points);
     }
+    int64_t until_s;
+    if (compacted_windows_until(sql, tenant, slo, &until_s, reterr)) return fault_wrap(reterr, "read the burndown");
+    points_forget(points, count, range.step_s, until_s, days);
     *ret_response = (GetSLOBurndownResponse){.slo_id = slo->slo_id,
                                              .target = slo->target,
                                              .has_step = true,

@@ -2,7 +2,8 @@
  * The consumer takes what the outbox has (up to FACTS_MAX facts), folds it in one transaction and commits it with its
  * cursor: a burst becomes few, large transactions, and a lone fact is visible as soon as it is committed. A fact is
  * decoded only when a table wants it. A fact that cannot be folded stops the line, loudly: reading on would make
- * tables that look whole and are not. */
+ * tables that look whole and are not. Facts that were compacted before these tables were built are passed over, and the
+ * time that they were of is shown as unknown (compacted_windows.h). */
 #include "aggregator/projections/projections.h"
 
 #include <stdatomic.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "aggregator/projections/burndown.h"
+#include "aggregator/projections/compacted_windows.h"
 #include "aggregator/projections/fleet_counts.h"
 #include "aggregator/projections/fleet_health.h"
 #include "aggregator/projections/sli_series.h"
@@ -103,8 +105,12 @@ static fault_code open_writer(struct projections *p, struct fault *reterr) {
     fault_code code = sql_open(p->path, SQL_WRITER, &p->writer, reterr);
     if (code) return code;
     const char *const schemas[] = {
-        "CREATE TABLE IF NOT EXISTS projection_meta (key TEXT PRIMARY KEY, value BIGINT NOT NULL);", sli_series_schema,
-        burndown_schema, fleet_health_schema, fleet_counts_schema};
+        "CREATE TABLE IF NOT EXISTS projection_meta (key TEXT PRIMARY KEY, value BIGINT NOT NULL);",
+        sli_series_schema,
+        burndown_schema,
+        fleet_health_schema,
+        fleet_counts_schema,
+        compacted_windows_schema};
     for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++) {
         code = sql_script(p->writer, schemas[i], reterr);
         if (code) return code;
@@ -204,7 +210,8 @@ static fault_code empty_tables(struct projections *p, struct fault *reterr) {
     return sql_script(
         p->writer,
         "BEGIN IMMEDIATE; DELETE FROM sli_windows; DELETE FROM sli_series; DELETE FROM slo_hours; DELETE FROM health;"
-        " DELETE FROM health_history; DELETE FROM fleet_states; DELETE FROM fleet_counts;"
+        " DELETE FROM compacted_windows; DELETE FROM health_history; DELETE FROM fleet_states; DELETE FROM "
+        "fleet_counts;"
         " UPDATE projection_meta SET value = 0 WHERE key = 'cursor'; COMMIT;",
         reterr);
 }
@@ -225,6 +232,7 @@ static fault_code load_cursor(void *context, uint64_t *ret_sequence, struct faul
 }
 
 static fault_code fold_one(struct projections *p, const struct fact_view *view, struct fault *reterr) {
+    if (view->compacted) return compacted_windows_fold(&p->fold, view, reterr);
     if (view->fact_number >= FACT_NUMBERS || !p->folds[view->fact_number][0]) return FAULT_NONE;
     arena_reset(p->arena);
     if (codec_decode_protobuf(&SreDomainFact_desc, view->bytes, p->arena, p->fact, reterr))

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "aggregator/projections/compacted_windows.h"
 #include "common/base/checksum.h"
 
 enum { CACHE_SLOTS = 16384, KEY_BYTES_MAX = 1024 };
@@ -380,6 +381,11 @@ fault_code sli_series_query(struct sql *sql, slice tenant, const SLO *slo, const
         series[i].cluster_id = request->split ? sources[i].cluster_id : request->cluster_id;
         series[i].agent = request->split ? sources[i].agent : request->agent;
     }
+    int64_t until_s;
+    if (compacted_windows_until(sql, tenant, slo, &until_s, reterr)) return fault_wrap(reterr, "read the series");
+    for (size_t i = 0; i < series_count; i++)
+        for (size_t k = 0; k < series[i].points.count && range.from_s + (int64_t)k * range.step_s < until_s; k++)
+            series[i].points.items[k].unknown = true;
     *ret_response = (GetSLITimeSeriesResponse){.slo_id = slo->slo_id,
                                                .window_seconds = slo->sli_spec.window_seconds,
                                                .has_step = true,

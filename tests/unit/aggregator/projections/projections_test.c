@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "aggregator/journal/fact_range.h"
 #include "aggregator/projections/burndown.h"
 #include "aggregator/projections/fleet_health.h"
 #include "aggregator/projections/sli_series.h"
@@ -215,15 +216,15 @@ static void a_higher_revision_supersedes_and_a_lower_has_no_effect(void **state)
                                            .to = {.seconds = T0 + 3600},
                                            .has_step = true,
                                            .step = {.seconds = 3600}};
-    GetSLOBurndownResponse burndown;
+    GetSLOBurndownResponse burned;
     assert_int_equal(burndown_query(reader, SLICE_LIT("a"), &slo, &request, (int64_t)(T0 + 7200) * 1000, place->arena,
-                                    &burndown, NULL),
+                                    &burned, NULL),
                      FAULT_NONE);
     projections_give_reader(place->projections, reader);
-    assert_int_equal(burndown.points.count, 1);
-    assert_int_equal(burndown.points.items[0].good, 9);
-    assert_int_equal(burndown.points.items[0].total, 12);
-    assert_true(burndown.points.items[0].unknown); /* 59 windows of the hour are missing */
+    assert_int_equal(burned.points.count, 1);
+    assert_int_equal(burned.points.items[0].good, 9);
+    assert_int_equal(burned.points.items[0].total, 12);
+    assert_true(burned.points.items[0].unknown); /* 59 windows of the hour are missing */
 }
 
 /* Two hours of windows in all, good but for 12 bad ones in the second minute of the second hour; 90 % is the target. */
@@ -272,6 +273,88 @@ static void budget_burns_down_in_steps_of_minutes_and_of_hours_alike(void **stat
     assert_int_equal(r[0].points.items[0].total, 0);
     assert_false(r[0].points.items[0].has_budget_remaining); /* no data is not a full budget */
     assert_false(r[0].points.items[0].has_burn_rate);
+}
+
+/* A range in place of the next fact. */
+static void add_compacted(struct place *place, const char *tenant, uint32_t fact_number, uint64_t facts,
+                          int64_t last_s) {
+    struct fact_range range = {.first_sequence = place->facts_count + 1, .last_ms = last_s * 1000};
+    range.last_sequence = range.first_sequence + facts - 1;
+    assert_true(fact_range_count(&range, slice_from_text(tenant), fact_number, facts, place->arena));
+    uint8_t *record = arena_alloc(place->arena, FACT_RANGE_BYTES_MAX);
+    const size_t size = fact_range_write(&range, record);
+    place->facts[place->facts_count++] = (struct fact_view){.sequence = range.last_sequence,
+                                                            .first_sequence = range.first_sequence,
+                                                            .committed_ms = range.last_ms,
+                                                            .bytes = slice_of(record, size),
+                                                            .compacted = true};
+    place->newest = range.last_sequence;
+}
+
+static GetSLOBurndownResponse burndown(struct place *place, const char *tenant, const SLO *of, int64_t from_s,
+                                       int64_t to_s, int64_t step_s) {
+    const GetSLOBurndownRequest request = {.has_from = true,
+                                           .from = {.seconds = from_s},
+                                           .has_to = true,
+                                           .to = {.seconds = to_s},
+                                           .has_step = true,
+                                           .step = {.seconds = step_s}};
+    GetSLOBurndownResponse response;
+    struct fault fault;
+    struct sql *reader = projections_take_reader(place->projections);
+    if (burndown_query(reader, slice_from_text(tenant), of, &request, (int64_t)(T0 + 90 * 86400) * 1000, place->arena,
+                       &response, &fault))
+        fail_msg("%s", fault.text);
+    projections_give_reader(place->projections, reader);
+    return response;
+}
+
+/* Tables that are built anew behind a compaction: hour 0 and half of hour 1 are gone from the journal. */
+static void what_was_compacted_is_unknown_and_never_good(void **state) {
+    struct place *place = *state;
+    add_compacted(place, "a", SreDomainFact_sli_window_recorded_tag, 1, T0 + 5400 + 30);
+    for (int i = 91; i < 180; i++) add_window(place, "a", window_of("s", "one", T0 + i * 60, 20, 20, 4, 1), NULL);
+    add_window(place, "b", window_of("s", "one", T0, 20, 20, 4, 1), NULL);
+    consume_new(place);
+    const GetSLITimeSeriesResponse r = series(place, "a", T0, T0 + 3 * 3600, 60, false);
+    for (size_t i = 0; i < 180; i++) assert_int_equal(r.series.items[0].points.items[i].unknown, i < 91);
+    assert_false(series(place, "b", T0, T0 + 60, 60, false).series.items[0].points.items[0].unknown);
+    for (int step = 60; step <= 3600; step *= 60) {
+        const GetSLOBurndownResponse b = burndown(place, "a", &slo, T0, T0 + 3 * 3600, step);
+        for (size_t i = 0; i < b.points.count; i++) {
+            const int64_t begin_s = b.points.items[i].at.seconds - step;
+            assert_int_equal(b.points.items[i].unknown, begin_s < T0 + 5400 + 31);
+            assert_false(b.points.items[i].has_budget_remaining); /* its 7 days reach into what is gone */
+        }
+    }
+    SLO later = slo; /* an SLO from after it has lost nothing */
+    later.created_at.seconds = T0 + 5500;
+    assert_true(burndown(place, "a", &later, T0 + 7200, T0 + 10800, 3600).points.items[0].has_budget_remaining);
+}
+
+/* The window that a correction supersedes was compacted: there is nothing to take away. */
+static void a_correction_of_a_compacted_window_counts_as_itself(void **state) {
+    struct place *place = *state;
+    const SLIWindow first = window_of("s", "one", T0, 5, 10, 4, 1), second = window_of("s", "one", T0, 8, 12, 4, 2),
+                    third = window_of("s", "one", T0, 9, 13, 4, 3);
+    add_compacted(place, "a", SreDomainFact_sli_window_recorded_tag, 1, T0);
+    add_window(place, "a", second, &first);
+    consume_new(place);
+    assert_int_equal(burndown(place, "a", &slo, T0, T0 + 3600, 3600).points.items[0].total, 12);
+    add_window(place, "a", third, &second);
+    consume_new(place);
+    const GetSLOBurndownResponse r = burndown(place, "a", &slo, T0, T0 + 3600, 3600);
+    assert_int_equal(r.points.items[0].good, 9);
+    assert_int_equal(r.points.items[0].total, 13);
+    assert_true(r.points.items[0].unknown);
+}
+
+static void compacted_health_checks_leave_the_windows_alone(void **state) {
+    struct place *place = *state;
+    add_compacted(place, "a", SreDomainFact_health_check_recorded_tag, 1, T0 + 86400);
+    add_window(place, "a", window_of("s", "one", T0, 20, 20, 4, 1), NULL);
+    consume_new(place);
+    assert_false(series(place, "a", T0, T0 + 60, 60, false).series.items[0].points.items[0].unknown);
 }
 
 static uint64_t next_random(uint64_t *seed) {
@@ -477,6 +560,9 @@ int main(void) {
         TEST(what_was_not_seen_is_unknown),
         TEST(a_higher_revision_supersedes_and_a_lower_has_no_effect),
         TEST(budget_burns_down_in_steps_of_minutes_and_of_hours_alike),
+        TEST(what_was_compacted_is_unknown_and_never_good),
+        TEST(a_correction_of_a_compacted_window_counts_as_itself),
+        TEST(compacted_health_checks_leave_the_windows_alone),
         TEST(rebuilding_gives_the_same_rows_as_folding_bit_by_bit),
         TEST(a_failed_batch_leaves_nothing_behind),
         TEST(tables_ahead_of_the_journal_are_made_anew),
