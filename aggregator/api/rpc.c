@@ -326,7 +326,7 @@ static void run_handler(struct rpc_call *call, rpc_handler_fn *handle, slice byt
     }
     fault_code code = call->json ? codec_decode_json(call->method->request, bytes, false, call->arena, request, &fault)
                                  : codec_decode_protobuf(call->method->request, bytes, call->arena, request, &fault);
-    if (!code) code = codec_validate(call->method->request, request, &fault);
+    if (!code && call->method_index < methods_count) code = codec_validate(call->method->request, request, &fault);
     if (!code) {
         call->request = request;
         code = handle(call, response, &fault);
@@ -341,7 +341,13 @@ static void run_handler(struct rpc_call *call, rpc_handler_fn *handle, slice byt
 }
 
 fault_code rpc_serve(struct rpc *rpc, struct http_exchange *exchange) {
-    const struct method_desc *method = method_find(http_exchange_path(exchange));
+    const slice path = http_exchange_path(exchange);
+    const struct method_desc *method = method_find(path);
+    const struct rpc_route *route = NULL;
+    if (!method && slice_equal_text(path, rpc_intent_route.method.path)) {
+        route = &rpc_intent_route;
+        method = &route->method;
+    }
     if (!method) return FAULT_ABSENT;
     struct rpc_call *call = arena_alloc(http_exchange_arena(exchange), sizeof *call);
     if (!call) {
@@ -353,7 +359,7 @@ fault_code rpc_serve(struct rpc *rpc, struct http_exchange *exchange) {
                               .exchange = exchange,
                               .arena = http_exchange_arena(exchange),
                               .method = method,
-                              .method_index = (size_t)(method - methods_table),
+                              .method_index = route ? methods_count : (size_t)(method - methods_table),
                               .begun_ns = clock_monotonic_ns()};
     struct callers_refusal refusal;
     if (!callers_admit(rpc->parts.callers, exchange, method->role, &call->caller, &refusal)) {
@@ -362,7 +368,7 @@ fault_code rpc_serve(struct rpc *rpc, struct http_exchange *exchange) {
         send_error(exchange, refusal.code, status, refusal.retry_after_s, refusal.fault.text);
         return FAULT_NONE;
     }
-    rpc_handler_fn *handle = rpc->handlers[call->method_index];
+    rpc_handler_fn *handle = route ? route->handle : rpc->handlers[call->method_index];
     if (!handle) {
         struct fault fault;
         fault_set(&fault, FAULT_ABSENT,

@@ -64,8 +64,17 @@ void rpc_answer(struct rpc_call *call, const void *response);
 void rpc_answer_bytes(struct rpc_call *call, slice bytes);
 void rpc_fail(struct rpc_call *call, enum connect_code code, const char *message);
 
+enum { RPC_IDEMPOTENCY_KEY_BYTES_MAX = 255 };
+
 /* page_size as asked, within bounds. */
 size_t rpc_page_size(int32_t asked);
+
+/* A path that is served like a procedure and is none of the contract: its request is not validated as it stands. */
+struct rpc_route {
+    struct method_desc method;
+    rpc_handler_fn *handle;
+};
+extern const struct rpc_route rpc_intent_route; /* POST /v1/intents */
 
 struct rpc_handler {
     const char *path;

@@ -10,7 +10,7 @@
 #include "common/base/uuid.h"
 #include "sre.pb.h"
 
-enum { IDEMPOTENCY_KEY_BYTES_MAX = 255, TRACEPARENT_BYTES = 55 };
+enum { TRACEPARENT_BYTES = 55 };
 
 struct command_wait { /* in the exchange's arena */
     struct rpc_call *call;
@@ -99,8 +99,8 @@ static fault_code submit(struct rpc_call *call, SreDomainIntent *intent, int64_t
     const slice trace = http_exchange_header(call->exchange, "traceparent");
     if (trace.size == TRACEPARENT_BYTES) intent->meta.traceparent = trace;
     command.idempotency_key = http_exchange_header(call->exchange, "Idempotency-Key");
-    if (command.idempotency_key.size > IDEMPOTENCY_KEY_BYTES_MAX)
-        return fault_set(reterr, FAULT_INPUT, "Idempotency-Key: at most %d bytes", IDEMPOTENCY_KEY_BYTES_MAX);
+    if (command.idempotency_key.size > RPC_IDEMPOTENCY_KEY_BYTES_MAX)
+        return fault_set(reterr, FAULT_INPUT, "Idempotency-Key: at most %d bytes", RPC_IDEMPOTENCY_KEY_BYTES_MAX);
     fault_code code = expected_version(call, version, &command.expected_version, reterr);
     if (!code) code = codec_encode_protobuf(&SreDomainIntent_desc, intent, call->arena, &command.intent, reterr);
     if (code) return code;

@@ -2,13 +2,15 @@
  * In: a topic names tenant and producer, the certificate guards the topic, and the envelope must agree with it.
  * Back: the journal reports on its writer thread, which marks the agent in `agents` and wakes the loop; the loop sends
  * one ack for all that happened to an agent meanwhile. A full journal makes the loop wait, and with it the broker; a
- * batch that finds no room in the end is let go, because its agent sends it again when no ack comes.
+ * batch that finds no room in the end is let go, because its agent sends it again when no ack comes. A single intent is
+ * answered too, where its producer asks for it (bus_replies.h).
  *
  * Configurations: a change of a definition marks everything stale; a moment later each agent's configuration is made
  * anew from the journal and published when its revision is another than the last one sent. */
 #include "aggregator/intake/mqtt_intake.h"
 
 #include "aggregator/intake/agent_config.h"
+#include "aggregator/intake/bus_replies.h"
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/logging/log.h"
@@ -48,6 +50,7 @@ struct mqtt_intake {
     struct journal *journal;
     struct agents *agents;
     struct mqtt_client *client;
+    struct bus_replies *replies;
     struct metric_table *metrics;
     struct arena *arena;
     struct loop_waker *ack_waker;
@@ -57,7 +60,7 @@ struct mqtt_intake {
     atomic_bool agent_is_new;
     uint64_t *revisions; /* last sent, by the agent's index */
     size_t revisions_count;
-    struct log_limit refusals, full, config_faults;
+    struct log_limit refusals, full, config_faults, no_replies;
 };
 
 /* ---- acks ---- */
@@ -207,36 +210,51 @@ static void refuse(struct mqtt_intake *intake, slice tenant, slice producer, con
         LOG_WARN("intake", "rejection_not_kept", LOG_FAULT(&fault));
 }
 
-typedef fault_code submit_fn(struct mqtt_intake *intake, slice tenant, slice producer, slice payload,
-                             struct fault *reterr);
-
-static fault_code submit_batch(struct mqtt_intake *intake, slice tenant, slice producer, slice payload,
-                               struct fault *reterr) {
-    return journal_submit_batch(intake->journal, tenant, producer, payload, on_batch, intake, reterr);
-}
-
-static fault_code submit_intent(struct mqtt_intake *intake, slice tenant, slice producer, slice payload,
-                                struct fault *reterr) {
+/* Waits while the journal is full: this is what slows the broker down. reply: NULL for a batch. */
+static fault_code submit(struct mqtt_intake *intake, slice tenant, slice producer, const struct mqtt_message *message,
+                         bool batch, struct bus_reply *reply, struct fault *reterr) {
     const struct journal_command command = {.caller = {.tenant = tenant, .actor = producer, .role = ROLE_INTEGRATION},
-                                            .intent = payload};
-    return journal_submit(intake->journal, &command, reterr);
-}
-
-/* Waits while the journal is full: this is what slows the broker down. */
-static void submit(struct mqtt_intake *intake, slice tenant, slice producer, const struct mqtt_message *message,
-                   submit_fn *call) {
-    struct fault fault;
+                                            .intent = message->payload,
+                                            .done = reply ? bus_reply_done : NULL,
+                                            .context = reply};
     const int64_t until_ms = clock_monotonic_ms() + FULL_WAIT_MS;
     fault_code code;
-    while ((code = call(intake, tenant, producer, message->payload, &fault)) == FAULT_AGAIN &&
+    while ((code = batch ? journal_submit_batch(intake->journal, tenant, producer, message->payload, on_batch, intake,
+                                                reterr)
+                         : journal_submit(intake->journal, &command, reterr)) == FAULT_AGAIN &&
            clock_monotonic_ms() < until_ms)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    if (!code) return;
+    if (!code) return FAULT_NONE;
     uint64_t held;
     metric_count(intake->metrics, INTAKE_DEFERRED, 1);
     if (log_limit_pass(&intake->full, clock_monotonic_ms(), 10000, &held))
-        LOG_WARN("intake", "message_not_taken", LOG_SLICE("producer", producer), LOG_FAULT(&fault),
-                 LOG_TEXT("instead", "an agent sends its batch again when no ack comes"), LOG_UINT("repeats", held));
+        LOG_WARN("intake", "message_not_taken", LOG_SLICE("producer", producer), LOG_FAULT(reterr),
+                 LOG_TEXT("instead", "an agent sends its batch again when no ack comes, an integration its intent when "
+                                     "no reply says that it is committed"),
+                 LOG_UINT("repeats", held));
+    return code;
+}
+
+static void take_batch(struct mqtt_intake *intake, slice tenant, slice producer, const struct mqtt_message *message) {
+    struct fault fault;
+    (void)submit(intake, tenant, producer, message, true, NULL, &fault); /* its agent sends it again */
+}
+
+static void take_intent(struct mqtt_intake *intake, slice tenant, slice producer, const struct mqtt_message *message) {
+    struct fault fault;
+    struct bus_reply *reply = NULL;
+    slice message_id = {0};
+    uint64_t held;
+    arena_reset(intake->arena);
+    if (message->response_topic.size) { /* the journal reads it once more; here only a reply needs it */
+        SreDomainIntent *intent = arena_alloc(intake->arena, sizeof *intent);
+        if (intent && !codec_decode_protobuf(&SreDomainIntent_desc, message->payload, intake->arena, intent, NULL))
+            message_id = intent->meta.message_id;
+    }
+    if (bus_reply_owe(intake->replies, tenant, producer, message, message_id, &reply, &fault) &&
+        log_limit_pass(&intake->no_replies, clock_monotonic_ms(), 10000, &held))
+        LOG_WARN("intake", "no_reply", LOG_SLICE("producer", producer), LOG_FAULT(&fault), LOG_UINT("repeats", held));
+    if (submit(intake, tenant, producer, message, false, reply, &fault) && reply) bus_reply_failed(reply, &fault);
 }
 
 static void take_status(struct mqtt_intake *intake, slice tenant, slice producer, const struct mqtt_message *message) {
@@ -278,9 +296,9 @@ void mqtt_intake_on_message(struct mqtt_intake *intake, const struct mqtt_messag
         refuse(intake, tenant, producer, message, FAULT_INPUT,
                "intents must not be retained: each would come again on every connect");
     } else if (slice_equal_text(family, "sre.edge.intents.v1")) {
-        submit(intake, tenant, producer, message, submit_batch);
+        take_batch(intake, tenant, producer, message);
     } else {
-        submit(intake, tenant, producer, message, submit_intent);
+        take_intent(intake, tenant, producer, message);
     }
 }
 
@@ -313,6 +331,7 @@ fault_code mqtt_intake_new(struct loop *loop, struct journal *journal, struct ag
         code = fault_set(reterr, FAULT_LIMIT, "make the intake: out of memory");
     if (!code) code = loop_waker_new(loop, send_acks, intake, &intake->ack_waker, reterr);
     if (!code) code = loop_waker_new(loop, on_config_wake, intake, &intake->config_waker, reterr);
+    if (!code) code = bus_replies_new(loop, &intake->replies, reterr);
     if (!code && metrics) code = metrics_add(metrics, rows, INTAKE_METRICS_MAX_, &intake->metrics, reterr);
     if (!code) code = journal_on_commit(journal, on_commit, intake, reterr);
     if (code) {
@@ -325,6 +344,7 @@ fault_code mqtt_intake_new(struct loop *loop, struct journal *journal, struct ag
 
 struct mqtt_intake *mqtt_intake_free(struct mqtt_intake *intake) {
     if (!intake) return NULL;
+    bus_replies_free(intake->replies);
     loop_waker_free(intake->ack_waker);
     loop_waker_free(intake->config_waker);
     loop_timer_free(intake->ack_timer);
@@ -337,6 +357,7 @@ struct mqtt_intake *mqtt_intake_free(struct mqtt_intake *intake) {
 
 void mqtt_intake_use(struct mqtt_intake *intake, struct mqtt_client *client) {
     intake->client = client;
+    bus_replies_use(intake->replies, client);
 }
 
 void mqtt_intake_on_connected(struct mqtt_intake *intake) {
@@ -345,8 +366,10 @@ void mqtt_intake_on_connected(struct mqtt_intake *intake) {
     agents_all_due(intake->agents);
     loop_timer_set(intake->config_timer, CONFIG_DELAY_MS);
     send_acks(intake);
+    bus_replies_send(intake->replies);
 }
 
 void mqtt_intake_on_published(struct mqtt_intake *intake) {
     send_acks(intake);
+    bus_replies_send(intake->replies);
 }

@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PICKET_BIN", TOP / "build/dev/bin"))
@@ -194,6 +195,40 @@ class Proxy:
         self.cut()
 
 
+class Replies:
+    """What comes in on one producer's reply topic, by its correlation data."""
+
+    def __init__(self, place, who, topic):
+        self.came = {}
+        self.changed = threading.Condition()
+        self.process = subprocess.Popen(
+            ["stdbuf", "-oL", "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(place.mqtt_port), "--cafile", str(place.pki / "ca.crt"),
+             "--cert", str(place.pki / f"{who}.crt"), "--key", str(place.pki / f"{who}.key"), "-q", "1", "-d",
+             "-t", topic, "-F", "reply %D %x"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        place.closers.append(self)
+        for line in self.process.stdout:
+            if "SUBACK" in line:
+                break
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            words = line.split()
+            if len(words) == 3 and words[0] == "reply":
+                with self.changed:
+                    self.came[words[1]] = bytes.fromhex(words[2])
+                    self.changed.notify_all()
+
+    def wait(self, key, seconds):
+        with self.changed:
+            self.changed.wait_for(lambda: key in self.came, seconds)
+            return self.came.pop(key, None)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
 class Place:
     """Broker, aggregator, agents and their certificates in one folder."""
 
@@ -201,6 +236,7 @@ class Place:
         self.folder = folder
         self.pki = folder / "pki"
         self.programs, self.closers = [], []
+        self._replies, self._replies_lock = {}, threading.Lock()
         self.mqtt_port, self.http_port, self.agent_port = free_port(), free_port(), free_port()
         for words in (("server", "broker"), ("client", "aggregator", AGGREGATOR), ("client", AGENT, f"{TENANT}/{AGENT}"),
                       ("client", "reader", READER), ("client", "integration", INTEGRATION)):
@@ -253,7 +289,8 @@ class Place:
         self._fill("platforms/mosquitto/mosquitto.conf.in", "mosquitto.conf")
         self._fill("platforms/mosquitto/acl.in", "acl")
         with open(self.folder / "acl", "a", encoding="utf-8") as acl:  # as its comment says
-            acl.write(f"\nuser {INTEGRATION}\ntopic write sre.domain.intents.v1/{INTEGRATION}\n")
+            acl.write(f"\nuser {INTEGRATION}\ntopic write sre.domain.intents.v1/{INTEGRATION}\n"
+                      f"topic read sre.domain.replies.v1/{INTEGRATION}\n")
 
     def _configure_aggregator(self):
         (self.folder / "aggregator").mkdir()
@@ -416,13 +453,24 @@ class Place:
         assert not check or ran.returncode == 0, f"picketctl {words}: {ran.returncode}\n{ran.stdout}{ran.stderr}"
         return ran
 
-    def publish(self, who, topic, payload, pki=None):
-        """Publishes bytes as the owner of a certificate; what mosquitto_pub said."""
+    def publish(self, who, topic, payload, pki=None, properties=()):
+        """Publishes bytes as the owner of a certificate; what mosquitto_pub said. properties: name, value, name, value."""
         pki = pki or self.pki
+        more = [word for i in range(0, len(properties), 2) for word in ("-D", "publish", *properties[i:i + 2])]
         ran = subprocess.run(["mosquitto_pub", "-V", "5", "-h", "127.0.0.1", "-p", str(self.mqtt_port), "--cafile",
                               str(self.pki / "ca.crt"), "--cert", str(pki / f"{who}.crt"), "--key", str(pki / f"{who}.key"),
-                              "-q", "1", "-t", topic, "-s"], input=payload, capture_output=True, timeout=30, check=False)
+                              "-q", "1", "-t", topic, "-s", *more], input=payload, capture_output=True, timeout=30, check=False)
         return ran.returncode, (ran.stdout + ran.stderr).decode(errors="replace")
+
+    def request(self, who, topic, response_topic, payload, seconds=5):
+        """Publishes bytes as a request of MQTT 5; the answer's bytes, or None when there is none in time."""
+        with self._replies_lock:
+            if who not in self._replies:
+                self._replies[who] = Replies(self, who, response_topic)
+        key = uuid.uuid4().hex
+        code, said = self.publish(who, topic, payload, properties=["response-topic", response_topic, "correlation-data", key])
+        assert code == 0, said
+        return self._replies[who].wait(key, seconds)
 
     def story(self):
         """The ends of all logs: for the message of a failure."""
