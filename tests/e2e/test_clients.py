@@ -7,9 +7,10 @@ import subprocess
 
 import pytest
 
-from harness import TOP, Place
+from harness import AGENT, TOP, Place, aggregator_settings, eventually
 
 CLIENTS = TOP / "tests/clients"
+ROLES = ["viewer", "responder", "approver", "admin", "agent", "integration"]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,14 @@ def npm():
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     made = Place(tmp_path_factory.mktemp("clients"))
+    settings = aggregator_settings(made)
+    settings["limits"] = {"requests_per_second": 0, "failed_sign_ins_per_minute": 0}
+    made.write_yaml("aggregator.yaml", settings)
+    made.tokens = {role: made.make_token(f"client-{role}", role) for role in ROLES}
     made.start()
+    made.configure_agent({})
+    made.start_agent()
+    eventually("the agent is known", lambda: (made.agent_known() or {"status": {}})["status"].get("online"))
     yield made
     made.close()
 
@@ -57,3 +65,30 @@ def test_redocly_finds_what_is_wrong(npm, place, tmp_path):
     first["requestBody"]["content"]["application/json"]["schema"] = {"$ref": "#/components/schemas/nothing"}
     found = {rule for rule, _, _ in lint_openapi(npm, json.dumps(document), tmp_path)}
     assert {"operation-summary", "no-unresolved-refs"} <= found
+
+
+# -- the generated client
+
+
+@pytest.fixture(scope="module")
+def program():
+    """call.ts and the client that it calls, generated from proto/ and compiled."""
+    ran = subprocess.run([CLIENTS / "build"], capture_output=True, text=True, check=False)
+    if ran.returncode == 77:
+        pytest.skip(ran.stderr.strip().removeprefix("skipped: "))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout.strip()
+
+
+@pytest.mark.parametrize("codec", ["json", "binary"])
+def test_a_generated_client_calls_every_method(program, place, codec):
+    paths = [path for path in json.loads(place.get("/openapi.json")[1])["paths"] if "." in path]
+    setting = {"url": place.url, "codec": codec, "tokens": place.tokens, "paths": paths,
+               "words": {"id": f"{codec}-", "text": f"words-of-{codec}", "agent": AGENT}}
+    ran = subprocess.run(["node", program, CLIENTS / "examples.json"], input=json.dumps(setting), capture_output=True, text=True,
+                         check=False, timeout=300)
+    assert ran.returncode == 0, f"{ran.stdout}{ran.stderr}\n{place.story()}"
+    said = json.loads(ran.stdout)
+    print(said)
+    assert not said["failures"], "\n".join(["it went wrong:", *said["failures"]])
+    assert said["calls"]["POST"] > said["methods"] and said["calls"]["GET"] > 0
