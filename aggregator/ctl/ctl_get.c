@@ -140,6 +140,21 @@ static slice next_token(const struct ctl_resource *resource, const struct yaml_n
     return slice_equal(last, newest) ? (slice){0} : last;
 }
 
+/* Facts that are no longer there are said, but not in the table: they are none. */
+static void tell_compacted(const struct yaml_node *root) {
+    const struct yaml_node *ranges = yaml_find(root, "compacted");
+    for (const struct yaml_node *range = ranges ? ranges->first : NULL; range; range = range->next) {
+        const slice first = ctl_tree_text(range, "firstSequence"), last = ctl_tree_text(range, "lastSequence");
+        fprintf(stderr, "picketctl: facts %.*s to %.*s were compacted (retention):", SLICE_ARG(first), SLICE_ARG(last));
+        const struct yaml_node *facts = yaml_find(range, "facts");
+        for (const struct yaml_node *fact = facts ? facts->first : NULL; fact; fact = fact->next) {
+            const slice count = ctl_tree_text(fact, "count"), name = ctl_tree_text(fact, "fact");
+            fprintf(stderr, " %.*s %.*s", SLICE_ARG(count), SLICE_ARG(name));
+        }
+        fprintf(stderr, "\n");
+    }
+}
+
 enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, const char *id,
                        struct yaml_node **ret_root) {
     const int64_t limit = ctl->options.limit ? ctl->options.limit : LIST_ROWS;
@@ -157,6 +172,7 @@ enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, con
         struct fault fault;
         if (ctl_tree_read(response, "answer", ctl->arena, &root, &fault))
             return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
+        tell_compacted(root);
         struct yaml_node *items = NULL;
         for (struct yaml_node *entry = root->first; entry; entry = entry->next)
             if (slice_equal_text(entry->key, resource->list_items)) items = entry;
