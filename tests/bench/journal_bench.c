@@ -7,7 +7,10 @@
  *                                        away again, under TMPDIR
  *
  * The batches are encoded before the clock starts; at most one a stream is on its way at a time. "a core" divides by
- * the process's CPU time (all threads), so that it says the same on a busy machine. */
+ * the process's CPU time (all threads), so that it says the same on a busy machine.
+ *
+ * Then all of it but the newest facts is old, and is compacted while nobody asks: facts a second of the writer's time, and
+ * the longest pause that it made. */
 #include "aggregator/domain/slo.h"
 #include "aggregator/journal/journal.h"
 #include "common/base/clock.h"
@@ -182,6 +185,28 @@ static void folder_drop(const char *path) {
     (void)rmdir(path);
 }
 
+/* The writer alone, with nothing else to do. */
+static void compact(const struct journal_settings *before) {
+    struct journal_settings settings = *before;
+    struct journal *journal;
+    struct journal_stats stats = {0};
+    struct fault fault = {0};
+    settings.retention.sli_windows_ms = 1;
+    if (journal_open(&settings, &journal, &fault)) die("open again", &fault);
+    const uint64_t last = journal_last_sequence(journal);
+    uint64_t seen = 0;
+    for (int quiet = 0; quiet < 20; quiet = stats.compacted == seen ? quiet + 1 : 0) {
+        seen = stats.compacted;
+        usleep(100 * 1000);
+        journal_stats(journal, &stats);
+    }
+    if (stats.compacted < last / 2) die("not everything was compacted", NULL);
+    printf("%.0f facts compacted a second, in %llu slices, the longest %.1f ms\n",
+           (double)stats.compacted * 1e9 / (double)stats.slice_ns, (unsigned long long)stats.slices,
+           (double)stats.slice_ns_max / 1e6);
+    journal_close(journal);
+}
+
 int main(int argc, char **argv) {
     char folder[256];
     if (argc < 2) folder_make(folder, sizeof folder);
@@ -220,6 +245,7 @@ int main(int argc, char **argv) {
         die(bench.why[0] ? bench.why : "not every intent was applied", NULL);
     print(&before, &after, intents, seconds, cpu, (double)payloads[0].size);
     journal_close(journal);
+    compact(&settings);
     if (argc < 2) folder_drop(folder);
     arena_free(arena);
     arena_free(scratch);

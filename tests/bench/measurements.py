@@ -67,8 +67,10 @@ def journal(seconds: float) -> list[Row]:
     out = subprocess.run([BIN / "journal_bench"], capture_output=True, text=True, check=True).stdout
     say(out.strip())
     rate, core = re.search(r"([\d,.]+) intents/s", out), re.search(r"([\d,.]+) a core-second \(([\d.]+) us", out)
+    compacted = re.search(r"([\d.]+) facts compacted a second.*the longest ([\d.]+) ms", out)
     return [Row("journal: SLI windows committed, full sync", float(rate[1].replace(",", "")), "intents/s", 100_000, at_most=False,
-                note=f"{core[2]} us CPU an intent, {core[1]} a core-second")]
+                note=f"{core[2]} us CPU an intent, {core[1]} a core-second"),
+            Row("journal: facts compacted", float(compacted[1]), "facts/s", None, at_most=False, note=f"longest pause {compacted[2]} ms")]
 
 
 @contextlib.contextmanager
