@@ -38,10 +38,52 @@ const struct ctl_command ctl_commands[] = {
      ctl_get},
     {"describe", "RESOURCE ID", "show one in full, with what was measured of late",
      "picketctl describe slo checkout-availability\npicketctl describe rejection 12\n", ctl_describe},
-    {"create", "-f FILE", "create what a file holds",
+    {"create", "-f FILE | RESOURCE", "create what a file holds, or one thing by options",
      "picketctl create -f slos.yaml\nkubectl get cm slos -o jsonpath='{.data.slos}' | picketctl create -f "
-     "-\n",
+     "-\npicketctl create incident Checkout is down --severity critical --service checkout\n"
+     "picketctl create service checkout --name Checkout --owner team-shop --depends-on payments\n",
      ctl_create},
+    {"apply", "-f FILE", "make the aggregator hold what a file says: create what is missing, replace what differs",
+     "picketctl apply -f catalog.yaml\npicketctl get slo checkout-availability -o yaml > slo.yaml   # edit it, then\n"
+     "picketctl apply -f slo.yaml                                     # refused if somebody changed it meanwhile\n"
+     "picketctl apply -f catalog.yaml --dry-run\n",
+     ctl_apply},
+    {"ack", "", "say that you have seen it",
+     "picketctl ack incident inc-1\npicketctl ack alert 3f2a --note \"on it\"\n", ctl_act},
+    {"assign", "", "give an incident to a responder", "picketctl assign inc-1 anna\n", ctl_act},
+    {"unassign", "", "give an incident back to nobody", "picketctl unassign inc-1 --reason \"end of my shift\"\n",
+     ctl_act},
+    {"severity", "", "change how severe an incident is taken to be",
+     "picketctl severity inc-1 critical --reason \"payments fail too\"\n", ctl_act},
+    {"note", "", "add to an incident's timeline",
+     "picketctl note inc-1 the pool is empty since 02:10\n"
+     "picketctl note inc-1 --kind finding --link https://grafana.example/d/pool pool at its limit\n",
+     ctl_act},
+    {"move", "", "move an incident or a postmortem to another status, by the moves that its status allows",
+     "picketctl move incident inc-1 investigating\npicketctl move incident inc-1 open --reason \"it is back\"\n"
+     "picketctl move postmortem 2026-01-checkout draft\n",
+     ctl_act},
+    {"resolve", "", "say how an incident was resolved",
+     "picketctl resolve inc-1 raised the pool to 200 --root-cause \"the limit was never raised\"\n", ctl_act},
+    {"close", "", "close a resolved incident", "picketctl close inc-1\n", ctl_act},
+    {"correlate", "", "tie alerts to an incident", "picketctl correlate inc-1 3f2a 9c01\n", ctl_act},
+    {"silence", "", "silence an alert for a time: it fires on, and pages nobody",
+     "picketctl silence 3f2a --for 2h --reason \"known, fixed in the morning\"\n", ctl_act},
+    {"unsilence", "", "take a silence back", "picketctl unsilence 3f2a\n", ctl_act},
+    {"execute", "", "begin an execution of a runbook; it waits where an approval is required",
+     "picketctl execute restart-checkout --incident inc-1 --parameter region=eu\n", ctl_act},
+    {"approve", "", "let an execution run that somebody else asked for", "picketctl approve exec-1\n", ctl_act},
+    {"reject", "", "end an execution that waits for approval",
+     "picketctl reject exec-1 --reason \"not during the sale\"\n", ctl_act},
+    {"step", "", "say how a step of a running execution went",
+     "picketctl step exec-1 restart succeeded --output-text \"rolled out\"\n", ctl_act},
+    {"complete", "", "say how a running execution ended, or cancel it", "picketctl complete exec-1 succeeded\n",
+     ctl_act},
+    {"delete", "", "delete a service that no other needs", "picketctl delete service old-checkout\n", ctl_act},
+    {"review", "", "put a draft of a postmortem to review", "picketctl review 2026-01-checkout\n", ctl_act},
+    {"publish", "", "publish a postmortem; from then on it does not change", "picketctl publish 2026-01-checkout\n",
+     ctl_act},
+    {"replay", "", "try a rejected message again, after what was wrong is fixed", "picketctl replay 12\n", ctl_act},
     {"watch", "[RESOURCE [ID]]", "follow what happens; a resource is drawn again at each change",
      "picketctl watch\npicketctl watch slos\npicketctl watch windows checkout-availability\n", ctl_watch},
     {"doctor", "", "check the way from here to the agents, and say what to do", "picketctl doctor\n", ctl_doctor},
@@ -85,6 +127,21 @@ static const struct ctl_command *command_find(const char *name) {
     return NULL;
 }
 
+/* "incident/inc-1", as `get -o name` prints it, is two words. */
+static enum ctl_exit split_name(struct ctl *ctl) {
+    struct ctl_options *options = &ctl->options;
+    const char *slash = options->words_count > 1 ? strchr(options->words[1], '/') : NULL;
+    if (!slash || options->words_count == CTL_WORDS_MAX) return CTL_EXIT_OK;
+    const slice head = arena_copy(ctl->arena, slice_of(options->words[1], (size_t)(slash - options->words[1])));
+    if (!head.data) return ctl_fail(CTL_EXIT_USAGE, "out of memory");
+    if (!ctl_resource_find((const char *)head.data)) return CTL_EXIT_OK;
+    memmove(&options->words[3], &options->words[2], (options->words_count - 2) * sizeof *options->words);
+    options->words[1] = (const char *)head.data;
+    options->words[2] = slash + 1;
+    options->words_count++;
+    return CTL_EXIT_OK;
+}
+
 static enum ctl_exit run_command(struct ctl *ctl) {
     const struct ctl_options *options = &ctl->options;
     const char *name = options->version ? "version" : options->words_count ? options->words[0] : "help";
@@ -95,7 +152,8 @@ static enum ctl_exit run_command(struct ctl *ctl) {
         ctl->options.words_count = 2;
         return show_help(ctl);
     }
-    return command->run(ctl);
+    const enum ctl_exit code = split_name(ctl);
+    return code ? code : command->run(ctl);
 }
 
 int ctl_run(int argc, char *const *argv) {

@@ -48,6 +48,9 @@ int ctl_run(int argc, char *const *argv);
 enum ctl_exit ctl_get(struct ctl *ctl);
 enum ctl_exit ctl_describe(struct ctl *ctl);
 enum ctl_exit ctl_create(struct ctl *ctl);
+enum ctl_exit ctl_apply(struct ctl *ctl);
+enum ctl_exit ctl_import(struct ctl *ctl);
+enum ctl_exit ctl_act(struct ctl *ctl); /* every verb of ctl_actions */
 enum ctl_exit ctl_watch(struct ctl *ctl);
 enum ctl_exit ctl_doctor(struct ctl *ctl);
 enum ctl_exit ctl_roles(struct ctl *ctl);
@@ -61,6 +64,16 @@ enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...) __attribute_
  * errors. */
 enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, const char *id,
                        struct yaml_node **ret_root);
+/* The object of this id, out of the answer around it. Prints its own errors; with `absent_is_fine` an absent one is
+ * NULL and no error. */
+enum ctl_exit ctl_get_one(struct ctl *ctl, const struct ctl_resource *resource, const char *id, bool absent_is_fine,
+                          const struct yaml_node **ret_object);
+/* One object for people. */
+enum ctl_exit ctl_describe_print(struct ctl *ctl, const struct ctl_resource *resource, const struct yaml_node *object);
+/* What came of a command: one line, or the answer itself where JSON or YAML is asked for. kind: "incident". */
+enum ctl_exit ctl_say_outcome(struct ctl *ctl, const char *kind, const char *done, const struct yaml_node *root);
+enum ctl_exit ctl_print_answer(struct ctl *ctl, const struct yaml_node *root);
+bool ctl_output_is_tree(const struct ctl *ctl);
 /* How many of the newest points a table shows; 0: all. */
 size_t ctl_newest(const struct ctl *ctl, const struct ctl_resource *resource);
 

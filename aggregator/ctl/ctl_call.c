@@ -114,22 +114,99 @@ enum ctl_exit ctl_explain(struct ctl *ctl, const char *what, const struct ctl_an
                     advice && advice->text ? advice->text : "");
 }
 
-enum ctl_exit ctl_call(struct ctl *ctl, const char *method_path, slice request_json, slice *ret_response_json) {
-    const struct method_desc *method = method_find(slice_from_text(method_path));
-    if (!method) return ctl_fail(CTL_EXIT_USAGE, "%s: not a method of this picketctl's contract", method_path);
+/* Decoded, checked and written again, so that what goes out is the contract's. */
+static enum ctl_exit canonical(struct ctl *ctl, const char *path, slice json, const struct method_desc **ret_method,
+                               slice *ret_json) {
+    const struct method_desc *method = method_find(slice_from_text(path));
+    if (!method) return ctl_fail(CTL_EXIT_USAGE, "%s: not a method of this picketctl's contract", path);
     struct fault fault = {0};
     void *request = arena_alloc(ctl->arena, message_size(method->request));
-    void *response = arena_alloc(ctl->arena, message_size(method->response));
-    if (!request || !response) return ctl_fail(CTL_EXIT_USAGE, "%s: out of memory", method->name);
-    slice json;
-    if (codec_decode_json(method->request, request_json, false, ctl->arena, request, &fault) ||
+    if (!request) return ctl_fail(CTL_EXIT_USAGE, "%s: out of memory", method->name);
+    if (codec_decode_json(method->request, json, false, ctl->arena, request, &fault) ||
         codec_validate(method->request, request, &fault) ||
-        codec_encode_json(method->request, request, false, ctl->arena, &json, &fault))
-        return ctl_fail(CTL_EXIT_USAGE, "%s: %s", method->name, fault.text);
-    const struct ctl_answer answer = ctl_http(ctl, method->path, json, NULL);
+        codec_encode_json(method->request, request, false, ctl->arena, ret_json, &fault))
+        return ctl_fail(CTL_EXIT_USAGE, "%s: %s", method->name,
+                        strncmp(fault.text, "command.", 8) == 0 ? fault.text + 8 : fault.text);
+    *ret_method = method;
+    return CTL_EXIT_OK;
+}
+
+static bool is_absent(struct ctl *ctl, const struct ctl_answer *answer) {
+    struct yaml_node *root = NULL;
+    return answer->status == 404 && answer->body.size && answer->body.data[0] == '{' &&
+           ctl_tree_read(answer->body, "answer", ctl->arena, &root, NULL) == FAULT_NONE &&
+           slice_equal_text(ctl_tree_text(root, "code"), "not_found");
+}
+
+static enum ctl_exit call(struct ctl *ctl, const struct method_desc *method, slice json, const char *const *headers,
+                          bool absent_is_fine, slice *ret_response_json) {
+    struct fault fault = {0};
+    void *response = arena_alloc(ctl->arena, message_size(method->response));
+    if (!response) return ctl_fail(CTL_EXIT_USAGE, "%s: out of memory", method->name);
+    const struct ctl_answer answer = ctl_http(ctl, method->path, json, headers);
+    if (absent_is_fine && is_absent(ctl, &answer)) {
+        *ret_response_json = (slice){0};
+        return CTL_EXIT_OK;
+    }
     if (answer.status != 200) return ctl_explain(ctl, method->name, &answer);
     if (codec_decode_json(method->response, answer.body, true, ctl->arena, response, &fault) ||
         codec_encode_json(method->response, response, false, ctl->arena, ret_response_json, &fault))
         return ctl_fail(CTL_EXIT_REFUSED, "%s: the answer is not what the contract says: %s", method->name, fault.text);
     return CTL_EXIT_OK;
+}
+
+enum ctl_exit ctl_call(struct ctl *ctl, const char *method_path, slice request_json, slice *ret_response_json) {
+    const struct method_desc *method;
+    slice json;
+    const enum ctl_exit code = canonical(ctl, method_path, request_json, &method, &json);
+    return code ? code : call(ctl, method, json, NULL, false, ret_response_json);
+}
+
+enum ctl_exit ctl_call_or_absent(struct ctl *ctl, const char *method_path, slice request_json,
+                                 slice *ret_response_json) {
+    const struct method_desc *method;
+    slice json;
+    const enum ctl_exit code = canonical(ctl, method_path, request_json, &method, &json);
+    return code ? code : call(ctl, method, json, NULL, true, ret_response_json);
+}
+
+static enum ctl_exit print_request(struct ctl *ctl, const struct method_desc *method, slice json, const char *key) {
+    struct yaml_node *root = NULL;
+    struct fault fault;
+    if (ctl_tree_read(json, "request", ctl->arena, &root, &fault)) return ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
+    struct text text = text_begin(ctl->arena);
+    if (ctl->options.output == CTL_OUTPUT_JSON) {
+        text_format(&text, "{\n  \"method\": \"%s\",\n", method->path);
+        if (key) text_format(&text, "  \"idempotencyKey\": \"%s\",\n", key);
+        text_add_text(&text, "  \"request\": ");
+        ctl_tree_add_json(&text, root, NULL, 2);
+        text_add_text(&text, "\n}\n");
+    } else {
+        text_format(&text, "---\n# POST %s\n", method->path);
+        if (key) text_format(&text, "# Idempotency-Key: %s\n", key);
+        ctl_tree_add_yaml(&text, root, 0);
+    }
+    slice page;
+    if (text_end(&text, "request", &page, &fault)) return ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
+    fwrite(page.data, 1, page.size, stdout);
+    return CTL_EXIT_OK;
+}
+
+enum ctl_exit ctl_command(struct ctl *ctl, const char *method_path, slice request_json, size_t part,
+                          slice *ret_response_json) {
+    const struct method_desc *method;
+    slice json;
+    const enum ctl_exit code = canonical(ctl, method_path, request_json, &method, &json);
+    if (code) return code;
+    const char *key = ctl->options.idempotency_key;
+    if (key && part) key = (const char *)arena_format(ctl->arena, "%s/%zu", key, part).data;
+    const slice header = key ? arena_format(ctl->arena, "Idempotency-Key: %s", key) : (slice){0};
+    if (ctl->options.idempotency_key && !header.data) return ctl_fail(CTL_EXIT_USAGE, "out of memory");
+    if (ctl->options.dry_run) {
+        *ret_response_json = SLICE_LIT("{}");
+        return print_request(ctl, method, json, key);
+    }
+    const char *const headers[] = {"Content-Type: application/json", "Connect-Protocol-Version: 1",
+                                   (const char *)header.data, NULL};
+    return call(ctl, method, json, headers, false, ret_response_json);
 }

@@ -21,6 +21,15 @@ struct ctl_answer ctl_http(struct ctl *ctl, const char *path, slice json, const 
  * the exit code. */
 enum ctl_exit ctl_call(struct ctl *ctl, const char *method_path, slice request_json, slice *ret_response_json);
 
+/* Likewise for a method that changes something, with --idempotency-key (behind it "/<part>" when part is not 0: a file
+ * of several commands has one key for each). With --dry-run prints the request, sends nothing, and answers {}. */
+enum ctl_exit ctl_command(struct ctl *ctl, const char *method_path, slice request_json, size_t part,
+                          slice *ret_response_json);
+
+/* As ctl_call, but what does not exist is no error: *ret_response_json is empty then. */
+enum ctl_exit ctl_call_or_absent(struct ctl *ctl, const char *method_path, slice request_json,
+                                 slice *ret_response_json);
+
 /* Prints why an answer was not one of success, with advice; returns its exit code. what: the method or path.
  */
 enum ctl_exit ctl_explain(struct ctl *ctl, const char *what, const struct ctl_answer *answer);

@@ -12,28 +12,18 @@
 
 enum { PAGE_SIZE = 500, LIST_ROWS = 1000, TIME_ROWS = 30, DESCRIBE_ROWS = 10 };
 
-static void add_time(struct text *text, const char *name, int64_t at_ms) {
-    const time_t seconds = (time_t)(at_ms / 1000);
-    struct tm utc;
-    gmtime_r(&seconds, &utc);
-    char stamp[40];
-    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    text_format(text, ",\"%s\":\"%s.%03dZ\"", name, stamp, (int)(at_ms % 1000));
-}
-
 static enum ctl_exit add_bound(struct text *text, const char *name, const char *given) {
     if (!given) return CTL_EXIT_OK;
     int64_t ms;
     const slice value = slice_from_text(given);
-    if (ctl_time_parse(value, &ms))
-        add_time(text, name, ms);
-    else if (setting_parse_duration(value, &ms, NULL) == FAULT_NONE)
-        add_time(text, name, clock_wall_ms() - ms);
-    else
+    const bool at = ctl_time_parse(value, &ms);
+    if (!at && setting_parse_duration(value, &ms, NULL))
         return ctl_fail(CTL_EXIT_USAGE,
                         "--%s: '%s' is neither a time such as 2026-01-31T09:30:00Z nor how long ago, such "
                         "as 2h",
                         name, given);
+    text_format(text, ",\"%s\":", name);
+    ctl_time_add(text, at ? ms : clock_wall_ms() - ms);
     return CTL_EXIT_OK;
 }
 
@@ -213,37 +203,62 @@ size_t ctl_newest(const struct ctl *ctl, const struct ctl_resource *resource) {
     return ctl->options.limit ? (size_t)ctl->options.limit : ctl->options.from ? 0 : TIME_ROWS;
 }
 
+/* With the further columns where they are asked for. */
+static struct ctl_resource as_wide(struct ctl *ctl, const struct ctl_resource *resource) {
+    struct ctl_resource wide = *resource;
+    size_t count = 0, more = 0;
+    while (resource->columns[count].title) count++;
+    while (resource->wide && resource->wide[more].title) more++;
+    struct ctl_column *columns = arena_alloc_array(ctl->arena, count + more + 1, sizeof *columns);
+    if (!columns || ctl->options.output != CTL_OUTPUT_WIDE) return wide;
+    memcpy(columns, resource->columns, count * sizeof *columns);
+    if (more) memcpy(columns + count, resource->wide, more * sizeof *columns);
+    wide.columns = columns;
+    return wide;
+}
+
+/* "incident/inc-1", a line each, as other commands take it. */
+static void add_names(struct text *text, const struct ctl_resource *resource, const struct yaml_node *root) {
+    const struct yaml_node *list = ctl_tree_at(root, resource->list_items);
+    for (const struct yaml_node *item = list ? list->first : NULL; item; item = item->next)
+        text_format(text, "%s/%.*s\n", resource->one, SLICE_ARG(ctl_tree_text(item, resource->columns[0].path)));
+}
+
 static enum ctl_exit print_table(struct ctl *ctl, const struct ctl_resource *resource, const struct yaml_node *root) {
     struct text text = text_begin(ctl->arena);
-    const size_t rows = ctl_table_add(&text, resource, root, ctl_newest(ctl, resource), clock_wall_ms(), ctl->arena);
-    if (rows == 0) {
+    const struct ctl_resource wide = as_wide(ctl, resource);
+    if (ctl->options.output == CTL_OUTPUT_NAME)
+        add_names(&text, resource, root);
+    else if (ctl_table_add(&text, &wide, root, ctl_newest(ctl, resource), clock_wall_ms(), ctl->arena) == 0) {
         fprintf(stderr, "no %s\n", resource->name);
         return CTL_EXIT_OK;
     }
     slice page;
     struct fault fault;
     if (text_end(&text, "table", &page, &fault)) return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
-    fwrite(page.data, 1, page.size, stdout);
+    if (page.size) fwrite(page.data, 1, page.size, stdout);
     return CTL_EXIT_OK;
 }
 
-/* The object itself, out of the answer around it. */
-static enum ctl_exit get_one(struct ctl *ctl, const struct ctl_resource *resource, const char *id,
-                             const struct yaml_node **ret_object) {
+enum ctl_exit ctl_get_one(struct ctl *ctl, const struct ctl_resource *resource, const char *id, bool absent_is_fine,
+                          const struct yaml_node **ret_object) {
     struct text text = text_begin(ctl->arena);
     text_format(&text, "{\"%s\":", resource->get_field);
     text_add_json_string(&text, slice_from_text(id));
+    add_where(&text, &ctl->options);
     text_add_text(&text, "}");
     slice request, response;
     struct fault fault;
     if (text_end(&text, "request", &request, &fault)) return ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
-    const enum ctl_exit code = ctl_call(ctl, resource->get_path, request, &response);
-    if (code) return code;
+    *ret_object = NULL;
+    const enum ctl_exit code = absent_is_fine ? ctl_call_or_absent(ctl, resource->get_path, request, &response)
+                                              : ctl_call(ctl, resource->get_path, request, &response);
+    if (code || !response.size) return code;
     struct yaml_node *root = NULL;
     if (ctl_tree_read(response, "answer", ctl->arena, &root, &fault))
         return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
     *ret_object = ctl_tree_at(root, resource->get_item);
-    if (!*ret_object) return ctl_fail(CTL_EXIT_ABSENT, "no %s is called '%s'", resource->get_item, id);
+    if (!*ret_object && !absent_is_fine) return ctl_fail(CTL_EXIT_ABSENT, "no %s is called '%s'", resource->one, id);
     return CTL_EXIT_OK;
 }
 
@@ -278,6 +293,22 @@ static const struct yaml_node *as_list(struct ctl *ctl, const struct ctl_resourc
     return &nodes[0];
 }
 
+/* With its kind in front, so that what is printed can be edited and applied. */
+static enum ctl_exit print_object(struct ctl *ctl, const struct ctl_resource *resource,
+                                  const struct yaml_node *object) {
+    const struct ctl_kind *kind = ctl_kind_of(resource);
+    struct yaml_node named = *object;
+    struct yaml_node first = {.kind = YAML_KIND_SCALAR,
+                              .quoted = true,
+                              .key = SLICE_LIT("kind"),
+                              .text = slice_from_text(kind ? kind->kind : ""),
+                              .next = object->first};
+    if (!kind || object->kind != YAML_KIND_MAPPING) return print_tree(ctl, object);
+    named.first = &first;
+    named.count++;
+    return print_tree(ctl, &named);
+}
+
 enum ctl_exit ctl_get(struct ctl *ctl) {
     const struct ctl_resource *resource;
     enum ctl_exit code = resource_of(ctl, &resource);
@@ -287,15 +318,17 @@ enum ctl_exit ctl_get(struct ctl *ctl) {
         if (!resource->get_path)
             return ctl_fail(CTL_EXIT_USAGE, "%s has nothing to get by id; narrow it with --where", resource->name);
         const struct yaml_node *object;
-        code = get_one(ctl, resource, id, &object);
+        code = ctl_get_one(ctl, resource, id, false, &object);
         if (code) return code;
-        const struct yaml_node *list = ctl->options.output == CTL_OUTPUT_TABLE ? as_list(ctl, resource, object) : NULL;
-        return list ? print_table(ctl, resource, list) : print_tree(ctl, object);
+        const struct yaml_node *list = ctl_output_is_tree(ctl) ? NULL : as_list(ctl, resource, object);
+        return list ? print_table(ctl, resource, list) : print_object(ctl, resource, object);
     }
+    if (!resource->list_path)
+        return ctl_fail(CTL_EXIT_USAGE, "%s cannot be listed: picketctl get %s ID", resource->name, resource->one);
     struct yaml_node *root = NULL;
     code = ctl_list(ctl, resource, id, &root);
     if (code) return code;
-    return ctl->options.output == CTL_OUTPUT_TABLE ? print_table(ctl, resource, root) : print_tree(ctl, root);
+    return ctl_output_is_tree(ctl) ? print_tree(ctl, root) : print_table(ctl, resource, root);
 }
 
 enum ctl_exit ctl_describe(struct ctl *ctl) {
@@ -308,10 +341,11 @@ enum ctl_exit ctl_describe(struct ctl *ctl) {
         return ctl_fail(CTL_EXIT_USAGE, "which one? picketctl describe %s ID", ctl->options.words[1]);
     const char *id = ctl->options.words[2];
     const struct yaml_node *object;
-    code = get_one(ctl, resource, id, &object);
-    if (code == CTL_EXIT_OK) code = print_tree(ctl, object);
+    code = ctl_get_one(ctl, resource, id, false, &object);
+    if (code) return code;
+    code = ctl_output_is_tree(ctl) ? print_object(ctl, resource, object) : ctl_describe_print(ctl, resource, object);
     const struct ctl_resource *also = resource->describe_also ? ctl_resource_find(resource->describe_also) : NULL;
-    if (code || !also || ctl->options.output != CTL_OUTPUT_TABLE) return code;
+    if (code || !also || ctl_output_is_tree(ctl)) return code;
     struct yaml_node *root = NULL;
     if (!ctl->options.limit && !ctl->options.from) ctl->options.limit = DESCRIBE_ROWS;
     code = ctl_list(ctl, also, id, &root);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Help, completion and the reference page, all from the rows of commands, options, resources and kinds. */
+#include "aggregator/ctl/ctl_actions.h"
 #include "aggregator/ctl/ctl.h"
 
 #include <stdio.h>
@@ -15,7 +16,8 @@ static void add_indented(struct text *text, const char *lines, const char *inden
 static void add_options(struct text *text, const char *command) {
     for (size_t i = 0; i < ctl_option_rows_count; i++) {
         const struct ctl_option_row *row = &ctl_option_rows[i];
-        if (command ? !ctl_option_serves(row, command) : row->commands != NULL) continue;
+        const bool field = row->kind == CTL_OPTION_FIELD || row->kind == CTL_OPTION_FIELD_YES;
+        if (command ? !ctl_option_serves(row, command) : field || row->commands != NULL) continue;
         char name[64];
         snprintf(name, sizeof name, "%s%s%s%s%s", row->letter ? row->letter : "  ", row->letter ? ", " : "  ",
                  row->name, row->value ? " " : "", row->value ? row->value : "");
@@ -38,14 +40,60 @@ static void add_kinds(struct text *text) {
     }
 }
 
+/* A line for each thing that the verb works on. */
+static void add_usages(struct text *text, const char *verb, const char *before, const char *after) {
+    for (size_t i = 0; i < ctl_actions_count; i++) {
+        if (strcmp(ctl_actions[i].verb, verb) != 0) continue;
+        text_add_text(text, before);
+        ctl_usage_add(text, &ctl_actions[i]);
+        text_add_text(text, after);
+    }
+}
+
+/* What stands behind the verb in lists of commands: "incident|alert ID". */
+static void add_head(struct text *text, const struct ctl_command *command) {
+    text_add_text(text, command->name);
+    if (*command->arguments || !ctl_verb_is(command->name)) {
+        text_format(text, " %s", command->arguments);
+        return;
+    }
+    const struct ctl_action *first = NULL;
+    for (size_t i = 0; i < ctl_actions_count; i++) {
+        if (strcmp(ctl_actions[i].verb, command->name) != 0) continue;
+        text_format(text, "%s%s", first ? "|" : " ", ctl_resource_find(ctl_actions[i].resource)->one);
+        if (!first) first = &ctl_actions[i];
+    }
+    for (const struct ctl_argument *a = first->arguments; a->name; a++)
+        if (ctl_argument_is_word(a)) text_format(text, " %s", a->name);
+}
+
+static void add_words_of(struct text *text, const char *verb) {
+    bool said = false;
+    for (size_t i = 0; i < ctl_actions_count; i++) {
+        if (strcmp(ctl_actions[i].verb, verb) != 0) continue;
+        for (const struct ctl_argument *a = ctl_actions[i].arguments; a->name; a++) {
+            if (a->value != CTL_VALUE_WORD) continue;
+            if (!said) text_add_text(text, "\nWords:\n");
+            said = true;
+            text_format(text, "  %s %s: ", ctl_resource_find(ctl_actions[i].resource)->one, a->name);
+            ctl_words_add(text, a);
+            text_add_text(text, "\n");
+        }
+    }
+}
+
 static void add_command(struct text *text, const struct ctl_command *command) {
-    text_format(text, "%c%s.\n\n  picketctl %s %s\n\nOptions:\n", command->help[0] & ~0x20, command->help + 1,
-                command->name, command->arguments);
+    text_format(text, "%c%s.\n\n", command->help[0] & ~0x20, command->help + 1);
+    if (!ctl_verb_is(command->name) || *command->arguments)
+        text_format(text, "  picketctl %s %s\n", command->name, command->arguments);
+    add_usages(text, command->name, "  picketctl ", "\n");
+    text_add_text(text, "\nOptions:\n");
     add_options(text, command->name);
     text_add_text(text, "\nExamples:\n");
     add_indented(text, command->examples, "  ");
-    if (strstr(command->arguments, "RESOURCE")) add_resources(text);
-    if (strcmp(command->name, "create") == 0) add_kinds(text);
+    add_words_of(text, command->name);
+    if (strncmp(command->arguments, "RESOURCE", 8) == 0) add_resources(text);
+    if (strncmp(command->arguments, "-f FILE", 7) == 0) add_kinds(text);
 }
 
 void ctl_help_add(struct text *text, const char *name) {
@@ -54,9 +102,11 @@ void ctl_help_add(struct text *text, const char *name) {
     text_add_text(text, "picketctl asks a Picket aggregator, and shows what it knows.\n\n"
                         "  picketctl COMMAND [ARGUMENTS] [OPTIONS]\n\nCommands:\n");
     for (size_t i = 0; i < ctl_commands_count; i++) {
-        char head[48];
-        snprintf(head, sizeof head, "%s %s", ctl_commands[i].name, ctl_commands[i].arguments);
-        text_format(text, "  %-26s %s\n", head, ctl_commands[i].help);
+        text_add_text(text, "  ");
+        const size_t before = text->size;
+        add_head(text, &ctl_commands[i]);
+        const int padding = 38 - (int)(text->size - before);
+        text_format(text, "%*s %s\n", padding > 0 ? padding : 0, "", ctl_commands[i].help);
     }
     text_add_text(text, "\nOptions:\n");
     add_options(text, NULL);
@@ -73,10 +123,27 @@ static void reference_resources(struct text *text) {
     text_add_text(text, "## Resources\n\n| resource | also | what | columns |\n|---|---|---|---|\n");
     for (size_t i = 0; i < ctl_resources_count; i++) {
         const struct ctl_resource *resource = &ctl_resources[i];
-        text_format(text, "| `%s` | %s | %s | ", resource->name, resource->aliases, resource->help);
+        text_format(text, "| `%s` | %s%s%s | %s | ", resource->name, resource->one, *resource->aliases ? " " : "",
+                    resource->aliases, resource->help);
         for (const struct ctl_column *column = resource->columns; column->title; column++)
             text_format(text, "%s%s", column == resource->columns ? "" : ", ", column->title);
+        for (const struct ctl_column *column = resource->wide; column && column->title; column++)
+            text_format(text, "%s%s", column == resource->wide ? "; wide: " : ", ", column->title);
         text_add_text(text, " |\n");
+    }
+}
+
+/* The commands that an option belongs to. */
+static void add_served(struct text *text, const struct ctl_option_row *row) {
+    if (row->kind != CTL_OPTION_FIELD && row->kind != CTL_OPTION_FIELD_YES) {
+        text_add_text(text, row->commands ? row->commands : "all");
+        return;
+    }
+    bool first = true;
+    for (size_t i = 0; i < ctl_commands_count; i++) {
+        if (!ctl_option_serves(row, ctl_commands[i].name)) continue;
+        text_format(text, "%s%s", first ? "" : " ", ctl_commands[i].name);
+        first = false;
     }
 }
 
@@ -84,21 +151,30 @@ void ctl_reference_add(struct text *text) {
     text_add_text(text, "# picketctl\n\nMade by `picketctl help reference`; do not edit.\n\n## Commands\n");
     for (size_t i = 0; i < ctl_commands_count; i++) {
         const struct ctl_command *command = &ctl_commands[i];
-        text_format(text, "\n### %s\n\n`picketctl %s%s%s`: %s.\n\n```sh\n%s```\n", command->name, command->name,
-                    *command->arguments ? " " : "", command->arguments, command->help, command->examples);
+        text_format(text, "\n### %s\n\n%c%s.\n\n", command->name, command->help[0] & ~0x20, command->help + 1);
+        if (!ctl_verb_is(command->name) || *command->arguments)
+            text_format(text, "- `picketctl %s%s%s`\n", command->name, *command->arguments ? " " : "",
+                        command->arguments);
+        add_usages(text, command->name, "- `picketctl ", "`\n");
+        text_format(text, "\n```sh\n%s```\n", command->examples);
     }
     text_add_text(text, "\n## Options\n\n| option | value | commands | what |\n|---|---|---|---|\n");
     for (size_t i = 0; i < ctl_option_rows_count; i++) {
         const struct ctl_option_row *row = &ctl_option_rows[i];
-        text_format(text, "| `%s`%s%s%s | %s | %s | %s |\n", row->name, row->letter ? " `" : "",
-                    row->letter ? row->letter : "", row->letter ? "`" : "", row->value ? row->value : "",
-                    row->commands ? row->commands : "all", row->help);
+        text_format(text, "| `%s`%s%s%s | %s | ", row->name, row->letter ? " `" : "", row->letter ? row->letter : "",
+                    row->letter ? "`" : "", row->value ? row->value : "");
+        add_served(text, row);
+        text_format(text, " | %s |\n", row->help);
     }
     text_add_text(text, "\n");
     reference_resources(text);
-    text_add_text(text, "\n## Kinds for `create -f`\n\nA file holds one document or several (`---` between "
-                        "them), YAML or JSON. "
-                        "All are checked before the first is sent.\n");
+    text_add_text(text,
+                  "\n## Kinds for `create -f` and `apply -f`\n\nA file holds one document or several (`---` between "
+                  "them), YAML or JSON. "
+                  "All are checked before the first is sent. `id` stands for the kind's own id field. What `get ID "
+                  "-o yaml` prints can be edited and applied: the fields that the aggregator keeps itself are passed "
+                  "over, and the version is the one that is expected. `apply` replaces a definition as a whole: a "
+                  "field that the document leaves out is empty afterwards.\n");
     for (size_t i = 0; i < ctl_kinds_count; i++) text_format(text, "\n```yaml\n%s```\n", ctl_kinds[i].example);
     text_add_text(text, "\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
     for (int code = 0; code < CTL_EXIT_MAX_; code++)
@@ -121,22 +197,40 @@ static void add_option_words(struct text *text) {
     for (size_t i = 0; i < ctl_option_rows_count; i++) text_format(text, "%s%s", i ? " " : "", ctl_option_rows[i].name);
 }
 
+/* What a verb works on. */
+static void add_things(struct text *text, const char *verb) {
+    bool first = true;
+    for (size_t i = 0; i < ctl_actions_count; i++) {
+        if (strcmp(ctl_actions[i].verb, verb) != 0) continue;
+        text_format(text, "%s%s", first ? "" : " ", ctl_resource_find(ctl_actions[i].resource)->one);
+        first = false;
+    }
+}
+
 static void completion_bash(struct text *text) {
-    text_add_text(text, "# source <(picketctl completion bash)\n_picketctl() {\n  local word=${COMP_WORDS[COMP_CWORD]} "
-                        "before=${COMP_WORDS[COMP_CWORD-1]}\n  case $before in\n"
-                        "    -f|--file|--ca|--token-file) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
-                        "    -o|--output) COMPREPLY=($(compgen -W 'table json yaml' -- \"$word\")); return ;;\n"
-                        "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
-                        "    get|describe|watch) COMPREPLY=($(compgen -W '");
+    text_add_text(text,
+                  "# source <(picketctl completion bash)\n_picketctl() {\n  local word=${COMP_WORDS[COMP_CWORD]} "
+                  "before=${COMP_WORDS[COMP_CWORD-1]}\n  case $before in\n"
+                  "    -f|--file|--ca|--token-file) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
+                  "    -o|--output) COMPREPLY=($(compgen -W 'table wide name json yaml' -- \"$word\")); return ;;\n"
+                  "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
+                  "    get|describe|watch) COMPREPLY=($(compgen -W '");
     add_words(text, false);
-    text_add_text(text, "' -- \"$word\")); return ;;\n  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W '");
+    text_add_text(text, "' -- \"$word\")); return ;;\n");
+    for (size_t i = 0; i < ctl_commands_count; i++) {
+        if (!ctl_verb_is(ctl_commands[i].name)) continue;
+        text_format(text, "    %s) COMPREPLY=($(compgen -W '", ctl_commands[i].name);
+        add_things(text, ctl_commands[i].name);
+        text_add_text(text, "' -- \"$word\")); return ;;\n");
+    }
+    text_add_text(text, "  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W '");
     add_option_words(text);
     text_add_text(text, "' -- \"$word\")); return ;;\n  esac\n  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    "
                         "COMPREPLY=($(compgen -W '");
     add_words(text, true);
     text_add_text(text,
                   "' -- \"$word\"))\n  elif [ \"$COMP_CWORD\" -eq 3 ]; then\n"
-                  "    COMPREPLY=($(compgen -W \"$(picketctl get \"$before\" 2>/dev/null | awk 'NR > 1 {print $1}')\" "
+                  "    COMPREPLY=($(compgen -W \"$(picketctl get \"$before\" -o name 2>/dev/null | cut -d/ -f2-)\" "
                   "-- \"$word\"))\n  fi\n}\ncomplete -F _picketctl picketctl\n");
 }
 
@@ -152,9 +246,15 @@ static void completion_zsh(struct text *text) {
     }
     text_add_text(text, ")\n  if (( CURRENT == 2 )); then _describe command commands\n"
                         "  elif (( CURRENT == 3 )) && [[ $words[2] == (get|describe|watch) ]]; then "
-                        "_describe resource resources\n"
-                        "  elif [[ $words[CURRENT-1] == (-f|--file|--ca|--token-file) ]]; then _files\n"
-                        "  elif [[ $words[CURRENT-1] == (-o|--output) ]]; then compadd table json yaml\n"
+                        "_describe resource resources\n");
+    for (size_t i = 0; i < ctl_commands_count; i++) {
+        if (!ctl_verb_is(ctl_commands[i].name)) continue;
+        text_format(text, "  elif (( CURRENT == 3 )) && [[ $words[2] == %s ]]; then compadd ", ctl_commands[i].name);
+        add_things(text, ctl_commands[i].name);
+        text_add_text(text, "\n");
+    }
+    text_add_text(text, "  elif [[ $words[CURRENT-1] == (-f|--file|--ca|--token-file) ]]; then _files\n"
+                        "  elif [[ $words[CURRENT-1] == (-o|--output) ]]; then compadd table wide name json yaml\n"
                         "  else compadd -- ");
     add_option_words(text);
     text_add_text(text, "\n  fi\n}\ncompdef _picketctl picketctl\n");
@@ -169,6 +269,12 @@ static void completion_fish(struct text *text) {
         text_format(text, "complete -c picketctl -n '__fish_seen_subcommand_from get describe watch' -a %s -d '",
                     ctl_resources[i].name);
         add_quoted(text, ctl_resources[i].help, "\\'");
+        text_add_text(text, "'\n");
+    }
+    for (size_t i = 0; i < ctl_commands_count; i++) {
+        if (!ctl_verb_is(ctl_commands[i].name)) continue;
+        text_format(text, "complete -c picketctl -n '__fish_seen_subcommand_from %s' -a '", ctl_commands[i].name);
+        add_things(text, ctl_commands[i].name);
         text_add_text(text, "'\n");
     }
     for (size_t i = 0; i < ctl_option_rows_count; i++) {

@@ -6,8 +6,13 @@
 #include "common/base/arena.h"
 #include "common/base/fault.h"
 
-enum ctl_output { CTL_OUTPUT_TABLE, CTL_OUTPUT_JSON, CTL_OUTPUT_YAML };
-enum { CTL_WHERE_MAX = 32, CTL_WORDS_MAX = 8 };
+enum ctl_output { CTL_OUTPUT_TABLE, CTL_OUTPUT_JSON, CTL_OUTPUT_YAML, CTL_OUTPUT_NAME, CTL_OUTPUT_WIDE };
+enum { CTL_WHERE_MAX = 32, CTL_WORDS_MAX = 512, CTL_GIVEN_MAX = 256 };
+
+/* An option that fills a field of a command (ctl_actions.h), as it was given. */
+struct ctl_given {
+    const char *name, *value; /* "--reason"; value NULL for one that is only said */
+};
 
 struct ctl_options {
     const char *url;        /* --url, PICKET_URL, the default */
@@ -23,6 +28,11 @@ struct ctl_options {
     const char *where[CTL_WHERE_MAX]; /* "field=value" */
     size_t where_count;
     const char *file; /* -f */
+    bool dry_run;
+    int64_t expected_version;    /* 0: any */
+    const char *idempotency_key; /* NULL: none */
+    struct ctl_given given[CTL_GIVEN_MAX];
+    size_t given_count;
     bool help;
     bool version;
     const char *words[CTL_WORDS_MAX]; /* command and what it is to work on */
@@ -35,7 +45,10 @@ enum ctl_option_kind {
     CTL_OPTION_OUTPUT,
     CTL_OPTION_DURATION,
     CTL_OPTION_COUNT,
-    CTL_OPTION_WHERE
+    CTL_OPTION_WHERE,
+    CTL_OPTION_KEY,      /* goes into a header */
+    CTL_OPTION_FIELD,    /* with a value, of a command's message */
+    CTL_OPTION_FIELD_YES /* likewise, without one */
 };
 
 struct ctl_option_row {
@@ -44,11 +57,13 @@ struct ctl_option_row {
     enum ctl_option_kind kind;
     size_t offset;        /* in struct ctl_options */
     const char *value;    /* what its value is called; NULL for flags */
-    const char *commands; /* "get describe"; NULL: all */
+    const char *commands; /* "get describe"; NULL: all; of a field: NULL, the actions that have it */
     const char *help;
 };
 extern const struct ctl_option_row ctl_option_rows[];
 extern const size_t ctl_option_rows_count;
+/* In `commands`: whatever changes something. */
+#define CTL_WRITES "create apply import (and each verb)"
 
 /* What is not given comes from the environment or is a default. FAULT_INPUT says which argument is wrong and
  * why. Strings are those of argv and the environment. */

@@ -19,6 +19,8 @@ enum ctl_format {
     CTL_FORMAT_SEEN,    /* scrapesSeen/scrapesExpected */
     CTL_FORMAT_STATE,   /* "unknown" where unknown is true, else "ok" */
     CTL_FORMAT_YES,     /* "yes" or "no" */
+    CTL_FORMAT_LIST,    /* texts, by commas */
+    CTL_FORMAT_SIZE,    /* of a list, how many; to the right */
     CTL_FORMAT_KIND,    /* the name of the object's own oneof: what a fact says */
 };
 
@@ -30,8 +32,9 @@ struct ctl_column {
 
 struct ctl_resource {
     const char *name;          /* plural: "slos" */
-    const char *aliases;       /* "slo" */
-    const char *list_path;     /* method's path; NULL: cannot be listed */
+    const char *one;           /* of it: "slo"; also understood */
+    const char *aliases;       /* further names; may be empty */
+    const char *list_path;     /* method's path; NULL: cannot be listed, only got */
     const char *list_items;    /* where the items are in the answer; "series.points": points of each of series */
     const char *list_parent;   /* request field that the argument fills ("sloId"); NULL: the argument is an id to get */
     bool list_by_sequence;     /* paged by afterSequence and limit (facts) instead of by token */
@@ -43,6 +46,7 @@ struct ctl_resource {
     const char *describe_also; /* resource shown below a description, listed by the same id; NULL: none */
     const char *fact_types;    /* aggregate types whose facts change it, "slo"; for watch */
     const struct ctl_column *columns;
+    const struct ctl_column *wide; /* further ones for -o wide; NULL: none */
     const char *help;
 };
 extern const struct ctl_resource ctl_resources[];
@@ -51,11 +55,19 @@ extern const size_t ctl_resources_count;
 const struct ctl_resource *ctl_resource_find(const char *name);
 
 struct ctl_kind {
-    const char *kind;    /* as in `kind: SLO` */
-    const char *path;    /* method; its request holds the object in `command` */
-    const char *example; /* a document that can be created */
+    const char *kind;          /* as in `kind: SLO` */
+    const char *path;          /* method that creates; its request holds the object in `command` */
+    const char *update_path;   /* method that replaces it as a whole; NULL: it is changed by verbs only */
+    const char *resource;      /* ctl_resources' name, to read it by its id; NULL: it is not read before it is sent */
+    const char *id_field;      /* JSON name of its id; NULL: it has none that is given */
+    const char *server_fields; /* of the object, but not of the command: words, JSON names */
+    bool repeats;              /* creating what is there is an observation more, not an error */
+    const char *example;       /* a document that can be created */
 };
 extern const struct ctl_kind ctl_kinds[];
 extern const size_t ctl_kinds_count;
+/* Of a resource's objects; NULL when they are of no kind that can be created. */
+const struct ctl_kind *ctl_kind_of(const struct ctl_resource *resource);
+const struct ctl_kind *ctl_kind_find(slice kind);
 
 #endif

@@ -26,7 +26,16 @@ bool ctl_time_parse(slice text, int64_t *ret_ms) {
     return true;
 }
 
-static slice age(slice text, int64_t now_ms, struct arena *arena) {
+void ctl_time_add(struct text *text, int64_t at_ms) {
+    const time_t seconds = (time_t)(at_ms / 1000);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    char stamp[40];
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+    text_format(text, "\"%s.%03dZ\"", stamp, (int)(at_ms % 1000));
+}
+
+slice ctl_age(slice text, int64_t now_ms, struct arena *arena) {
     int64_t at_ms;
     if (!ctl_time_parse(text, &at_ms)) return text.size ? text : SLICE_LIT("-");
     const int64_t seconds = (now_ms - at_ms) / 1000;
@@ -37,15 +46,32 @@ static slice age(slice text, int64_t now_ms, struct arena *arena) {
     return arena_format(arena, "%lldd ago", (long long)(seconds / 86400));
 }
 
-/* "SEVERITY_HIGH" of the field "severity" reads "high"; the prefix is the field's name in capitals, or up to
- * the last word when the type is called otherwise. */
-static slice enum_word(slice text, const char *path, struct arena *arena) {
-    static const char *const prefixes[] = {"SEVERITY_",      "INCIDENT_STATUS_", "ALERT_STATUS_",
-                                           "HEALTH_STATUS_", "SLO_WINDOW_",      "REJECTION_SOURCE_"};
+/* "SEVERITY_HIGH" reads "high". */
+slice ctl_enum_word(slice text, struct arena *arena) {
+    static const char *const prefixes[] = {"SEVERITY_",
+                                           "INCIDENT_STATUS_",
+                                           "INCIDENT_SOURCE_",
+                                           "ALERT_STATUS_",
+                                           "ALERT_SOURCE_",
+                                           "HEALTH_STATUS_",
+                                           "HEALTH_SOURCE_",
+                                           "SLO_WINDOW_",
+                                           "BUDGETING_METHOD_",
+                                           "COMPARISON_",
+                                           "PROBE_KIND_",
+                                           "REJECTION_SOURCE_",
+                                           "AUTOMATION_LEVEL_",
+                                           "RUNBOOK_STEP_KIND_",
+                                           "RUNBOOK_EXECUTION_STATUS_",
+                                           "TIMELINE_ENTRY_KIND_",
+                                           "POSTMORTEM_STATUS_",
+                                           "SERVICE_TIER_",
+                                           "ACTION_ITEM_STATUS_"};
     slice word = text;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (slice_starts_with(text, slice_from_text(prefixes[i]))) word = slice_from(text, strlen(prefixes[i]));
     if (!word.size || slice_equal_text(word, "UNSPECIFIED")) return SLICE_LIT("-");
+    if (word.size == text.size) return text;
     const slice copy = arena_copy(arena, word);
     for (size_t i = 0; i < copy.size; i++)
         if (copy.data[i] >= 'A' && copy.data[i] <= 'Z') ((uint8_t *)copy.data)[i] |= 0x20;
@@ -70,6 +96,16 @@ static slice kind_of(const struct yaml_node *item) {
     return SLICE_LIT("-");
 }
 
+static slice list_words(const struct yaml_node *list, struct arena *arena) {
+    struct text text = text_begin(arena);
+    for (const struct yaml_node *entry = list ? list->first : NULL; entry; entry = entry->next) {
+        if (entry != list->first) text_add_text(&text, ", ");
+        text_add(&text, entry->text);
+    }
+    slice words;
+    return !text.size || text_end(&text, "list", &words, NULL) ? SLICE_LIT("-") : words;
+}
+
 static slice raw_cell(const struct ctl_column *column, const struct yaml_node *item, const struct yaml_node *parent,
                       int64_t now_ms, struct arena *arena) {
     const bool above = column->path[0] == '^';
@@ -79,8 +115,8 @@ static slice raw_cell(const struct ctl_column *column, const struct yaml_node *i
     const struct yaml_node *inner = ctl_tree_at(from, path);
     switch (column->format) {
     case CTL_FORMAT_TEXT: return text.size ? text : SLICE_LIT("-");
-    case CTL_FORMAT_ENUM: return enum_word(text, path, arena);
-    case CTL_FORMAT_AGE: return age(text, now_ms, arena);
+    case CTL_FORMAT_ENUM: return ctl_enum_word(text, arena);
+    case CTL_FORMAT_AGE: return ctl_age(text, now_ms, arena);
     case CTL_FORMAT_TIME: {
         int64_t at_ms;
         if (!ctl_time_parse(text, &at_ms)) return text.size ? text : SLICE_LIT("-");
@@ -99,6 +135,8 @@ static slice raw_cell(const struct ctl_column *column, const struct yaml_node *i
         return arena_format(arena, "%.0f/%.0f", number_at(inner, "scrapesSeen"), number_at(inner, "scrapesExpected"));
     case CTL_FORMAT_STATE: return true_at(from, path) ? SLICE_LIT("unknown") : SLICE_LIT("ok");
     case CTL_FORMAT_YES: return true_at(from, path) ? SLICE_LIT("yes") : SLICE_LIT("no");
+    case CTL_FORMAT_LIST: return list_words(inner, arena);
+    case CTL_FORMAT_SIZE: return arena_format(arena, "%zu", inner ? inner->count : 0);
     case CTL_FORMAT_KIND: return kind_of(item);
     }
     return (slice){0};
@@ -130,7 +168,8 @@ static size_t width_of(slice cell, size_t *ret_bytes) {
 
 static bool to_the_right(enum ctl_format format) {
     return format == CTL_FORMAT_NUMBER || format == CTL_FORMAT_REAL || format == CTL_FORMAT_PERCENT ||
-           format == CTL_FORMAT_RATIO || format == CTL_FORMAT_BUDGET || format == CTL_FORMAT_SEEN;
+           format == CTL_FORMAT_RATIO || format == CTL_FORMAT_SIZE || format == CTL_FORMAT_BUDGET ||
+           format == CTL_FORMAT_SEEN;
 }
 
 static void add_row(struct text *text, const struct ctl_column *columns, const slice *cells, const size_t *widths) {

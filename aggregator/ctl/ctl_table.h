@@ -13,7 +13,13 @@ size_t ctl_table_add(struct text *text, const struct ctl_resource *resource, con
 /* One cell, without padding and without control characters. */
 slice ctl_cell(const struct ctl_column *column, const struct yaml_node *item, const struct yaml_node *parent,
                int64_t now_ms, struct arena *arena);
+/* "SEVERITY_HIGH" as "high"; what is of no known enum as it is. */
+slice ctl_enum_word(slice text, struct arena *arena);
+/* A timestamp as "12s ago"; what is none as it is. */
+slice ctl_age(slice text, int64_t now_ms, struct arena *arena);
 /* RFC 3339 in UTC to milliseconds since 1970; false when it is none. */
 bool ctl_time_parse(slice text, int64_t *ret_ms);
+/* The other way, as a JSON string, with milliseconds. */
+void ctl_time_add(struct text *text, int64_t at_ms);
 
 #endif

@@ -148,7 +148,7 @@ def test_create_checks_all_before_it_sends_one(pretended):
     assert ran.returncode == 2 and pretended.requests == []
     assert "-:8: SLO: target: " in ran.stderr
     assert "kind 'Slo' is unknown; one of SLO," in ran.stderr and "'kind' is missing" in ran.stderr
-    pretended.answers["CreateSLO"] = (200, '{"outcome":{"aggregateType":"slo","aggregateId":"a","aggregateVersion":"1"}}')
+    pretended.answers["CreateSLO"] = (200, '{"outcome":{"aggregateType":"slo","aggregateId":"a","aggregateVersion":"1","sequence":"7"}}')
     ran = ctl(pretended.url, "create", "-f", "-", stdin=good + "---\n" + good)
     assert ran.stdout == "SLO a created (version 1)\n" * 2 and len(pretended.requests) == 2
     assert pretended.requests[0][1]["command"]["sliSpec"]["windowSeconds"] == 60

@@ -160,7 +160,7 @@ TEST(command_line_is_refused_with_the_reason) {
         {{"picketctl", "get", "slos", "-o", "yaml", NULL}, NULL},
         {{"picketctl", "--output=json", "get", "slos", NULL}, NULL},
         {{"picketctl", "create", "-f", "-", NULL}, NULL},
-        {{"picketctl", "get", "slos", "-o", "xml", NULL}, "--output: 'xml' is not table, json or yaml"},
+        {{"picketctl", "get", "slos", "-o", "xml", NULL}, "--output: 'xml' is not table, wide, name, json or yaml"},
         {{"picketctl", "get", "--wherever", NULL}, "unknown option '--wherever'; see picketctl --help"},
         {{"picketctl", "get", "--limit", NULL}, "--limit needs a value: N"},
         {{"picketctl", "get", "--limit=x", NULL}, "--limit: 'x' is not a count from 1 to 1000000"},
