@@ -7,6 +7,9 @@
 #include "aggregator/domain/alert.h"
 #include "aggregator/domain/health_check.h"
 #include "aggregator/domain/incident.h"
+#include "aggregator/domain/postmortem.h"
+#include "aggregator/domain/runbook.h"
+#include "aggregator/domain/service.h"
 #include "aggregator/domain/slo.h"
 
 #include <assert.h>
