@@ -52,6 +52,11 @@ void decisions_end(struct decisions *d, bool committed);
 fault_code decide_command(struct decisions *d, const struct journal_command *command, bool internal,
                           struct journal_outcome *ret_outcome, struct fault *reterr) MUST_CHECK;
 
+/* Between two transactions of the decisions' own, with one that may be read only: a command that had its effect before
+ * gets its outcome (slices in d->arena). ret_repeat false: it did not, or cannot be read; the outcome says nothing. */
+fault_code command_repeat(struct decisions *d, struct kv_txn *txn, const struct journal_command *command,
+                          bool *ret_repeat, struct journal_outcome *ret_outcome, struct fault *reterr) MUST_CHECK;
+
 /* One batch by contract.md, "Delivery". As above. */
 fault_code decide_batch(struct decisions *d, slice tenant, slice agent, slice payload,
                         struct journal_batch_outcome *ret_outcome, struct fault *reterr) MUST_CHECK;

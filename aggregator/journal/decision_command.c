@@ -78,6 +78,38 @@ static void replay_sender(const struct decisions *d, slice producer, struct deci
     sender->senders = AGENTS;
 }
 
+/* The names under which a command's effect is marked. */
+struct given_marks {
+    bool keyed, named; /* by Idempotency-Key, by message id */
+    uint8_t by_key[DIGEST_BYTES], by_message[DIGEST_BYTES], asked[DIGEST_BYTES];
+};
+
+/* What the command did when it came before. FAULT_ABSENT: it did not. FAULT_CONFLICT: its key is another request's. */
+static fault_code marks_find(struct decisions *d, const struct journal_command *command,
+                             const struct decision_sender *sender, struct given_marks *ret_marks,
+                             struct intent_mark *ret_before, struct fault *reterr) {
+    struct given_marks *marks = ret_marks;
+    marks->keyed = command->idempotency_key.size;
+    marks->named = d->intent.meta.message_id.size;
+    fault_code code = FAULT_ABSENT;
+    if (marks->keyed) {
+        code = request_hash(d, marks->asked, reterr);
+        if (code) return code;
+        name_hash(sender->actor, command->idempotency_key, marks->by_key);
+        code = mark_intent_get(&d->marks, d->txn, MARK_IDEMPOTENCY_KEY, sender->tenant_number, marks->by_key,
+                               ret_before, reterr);
+        if (code == FAULT_NONE && memcmp(ret_before->request_hash, marks->asked, DIGEST_BYTES) != 0)
+            return fault_set(reterr, FAULT_CONFLICT,
+                             "the Idempotency-Key was used for another request; give each request a key of its own");
+    }
+    if (code == FAULT_ABSENT && marks->named) {
+        name_hash(d->intent.meta.message_id, (slice){0}, marks->by_message);
+        code = mark_intent_get(&d->marks, d->txn, MARK_MESSAGE, sender->tenant_number, marks->by_message, ret_before,
+                               reterr);
+    }
+    return code;
+}
+
 /* producer: of the rejection, when it is a replay. */
 static fault_code decide_given(struct decisions *d, const struct journal_command *command, bool internal,
                                slice producer, struct journal_outcome *ret_outcome, struct fault *reterr) {
@@ -94,31 +126,21 @@ static fault_code decide_given(struct decisions *d, const struct journal_command
         return refused(d, command, outcome, reterr);
     }
     if (command->replay_of) replay_sender(d, producer, &sender);
+    struct given_marks marks;
     struct intent_mark mark = {0};
-    uint8_t by_key[DIGEST_BYTES], by_message[DIGEST_BYTES];
-    const bool keyed = command->idempotency_key.size, named = d->intent.meta.message_id.size;
-    if (keyed) {
-        uint8_t asked[DIGEST_BYTES];
-        code = request_hash(d, asked, reterr);
-        if (code) return code;
-        name_hash(sender.actor, command->idempotency_key, by_key);
-        code = mark_intent_get(&d->marks, d->txn, MARK_IDEMPOTENCY_KEY, sender.tenant_number, by_key, &mark, reterr);
-        if (code == FAULT_NONE && memcmp(mark.request_hash, asked, DIGEST_BYTES) != 0) {
-            fault_set(&outcome->fault, FAULT_CONFLICT,
-                      "the Idempotency-Key was used for another request; give each request a key of its own");
-            return refused(d, command, outcome, reterr);
-        }
-        if (code == FAULT_NONE) return repeat_show(d, sender.tenant_number, &mark, outcome, reterr);
-        if (code != FAULT_ABSENT) return code;
-        memcpy(mark.request_hash, asked, DIGEST_BYTES);
+    struct fault fault;
+    code = marks_find(d, command, &sender, &marks, &mark, &fault);
+    if (code == FAULT_NONE) return repeat_show(d, sender.tenant_number, &mark, outcome, reterr);
+    if (code == FAULT_CONFLICT) {
+        outcome->fault = fault;
+        return refused(d, command, outcome, reterr);
     }
-    if (named) {
-        struct intent_mark before;
-        name_hash(d->intent.meta.message_id, (slice){0}, by_message);
-        code = mark_intent_get(&d->marks, d->txn, MARK_MESSAGE, sender.tenant_number, by_message, &before, reterr);
-        if (code == FAULT_NONE) return repeat_show(d, sender.tenant_number, &before, outcome, reterr);
-        if (code != FAULT_ABSENT) return code;
+    if (code != FAULT_ABSENT) {
+        if (reterr) *reterr = fault;
+        return code;
     }
+    mark = (struct intent_mark){0};
+    if (marks.keyed) memcpy(mark.request_hash, marks.asked, DIGEST_BYTES);
 
     struct decision_effect effect;
     const uint64_t facts_before = d->facts.last_sequence;
@@ -140,12 +162,12 @@ static fault_code decide_given(struct decisions *d, const struct journal_command
     mark.last_sequence = outcome->last_sequence;
     mark.id = effect.id;
     const int64_t expires_ms = d->now_ms + MARK_KEPT_MS;
-    if (keyed)
-        code = mark_intent_put(&d->marks, d->txn, MARK_IDEMPOTENCY_KEY, sender.tenant_number, by_key, &mark, expires_ms,
-                               reterr);
-    if (!code && named)
-        code = mark_intent_put(&d->marks, d->txn, MARK_MESSAGE, sender.tenant_number, by_message, &mark, expires_ms,
-                               reterr);
+    if (marks.keyed)
+        code = mark_intent_put(&d->marks, d->txn, MARK_IDEMPOTENCY_KEY, sender.tenant_number, marks.by_key, &mark,
+                               expires_ms, reterr);
+    if (!code && marks.named)
+        code = mark_intent_put(&d->marks, d->txn, MARK_MESSAGE, sender.tenant_number, marks.by_message, &mark,
+                               expires_ms, reterr);
     return code;
 }
 
@@ -191,4 +213,21 @@ fault_code decide_command(struct decisions *d, const struct journal_command *com
     if (command->replay_of) return decide_replay(d, command, ret_outcome, reterr);
     const fault_code code = decide_given(d, command, internal, (slice){0}, ret_outcome, reterr);
     return code || !internal ? code : due_done(d, command, ret_outcome, reterr);
+}
+
+fault_code command_repeat(struct decisions *d, struct kv_txn *txn, const struct journal_command *command,
+                          bool *ret_repeat, struct journal_outcome *ret_outcome, struct fault *reterr) {
+    struct decision_sender sender = {.tenant = command->caller.tenant, .actor = command->caller.actor};
+    struct given_marks marks;
+    struct intent_mark mark;
+    *ret_repeat = false;
+    if (command->replay_of) return FAULT_NONE;
+    if (codec_decode_protobuf(&SreDomainIntent_desc, command->intent, d->arena, &d->intent, reterr)) return FAULT_NONE;
+    fault_code code = names_find(d->tables.names, txn, NAMES_TENANT, 0, sender.tenant, &sender.tenant_number, reterr);
+    d->txn = txn; /* read only, and so is what is called here */
+    if (!code) code = marks_find(d, command, &sender, &marks, &mark, reterr);
+    *ret_repeat = code == FAULT_NONE;
+    if (!code) code = repeat_show(d, sender.tenant_number, &mark, ret_outcome, reterr);
+    d->txn = NULL;
+    return code == FAULT_ABSENT || code == FAULT_CONFLICT ? FAULT_NONE : code;
 }

@@ -17,8 +17,8 @@ uint32_t compactable_fact_number(enum compactable kind);
 bool compactable_is(uint32_t fact_number);
 
 enum {
-    FACT_RANGE_SCHEMA = 2,       /* in the record's head; a fact has 1 */
-    FACT_RANGE_COUNTS_MAX = 256, /* pairs of tenant and fact number; a range that would have more ends there */
+    FACT_RANGE_SCHEMA = 2,        /* in the record's head; a fact has 1 */
+    FACT_RANGE_COUNTS_MAX = 1024, /* pairs of tenant and fact number; a range that would have more ends there */
     FACT_RANGE_BYTES_MAX = 128 + FACT_RANGE_COUNTS_MAX * (11 + 255),
 };
 

@@ -5,7 +5,8 @@
  * swing at the edge.
  *
  * In the refusing state nothing new is decided, but what is on the disk is still the case: reads go on, and a batch
- * that is a repeat as a whole gets its ack from the marks, by a read transaction. */
+ * that is a repeat as a whole, or a command that was committed before, is answered from the marks by a read
+ * transaction. */
 #include "aggregator/journal/journal_state.h"
 
 #include "aggregator/journal/batch_repeat.h"
@@ -80,14 +81,16 @@ bool journal_may_write(struct journal *j, struct fault *ret_why) {
 }
 
 bool journal_answer_repeat(struct journal *j, struct queued *q) {
-    if (q->kind != QUEUED_BATCH) return false;
     struct fault fault;
     struct kv_txn *txn;
     bool repeat = false;
-    if (kv_begin_read(j->kv, &txn, &fault)) return false;
-    memset(&q->outcome.batch, 0, sizeof q->outcome.batch);
-    if (batch_repeat(&j->decisions, txn, q->tenant, q->agent, q->payload, &repeat, &q->outcome.batch, &fault))
-        repeat = false;
+    fault_code code = FAULT_NONE;
+    if (q->kind == QUEUED_REJECTION || kv_begin_read(j->kv, &txn, &fault)) return false;
+    memset(&q->outcome, 0, sizeof q->outcome);
+    if (q->kind == QUEUED_BATCH)
+        code = batch_repeat(&j->decisions, txn, q->tenant, q->agent, q->payload, &repeat, &q->outcome.batch, &fault);
+    else
+        code = command_repeat(&j->decisions, txn, &q->command, &repeat, &q->outcome.command, &fault);
     kv_abort(txn);
-    return repeat;
+    return repeat && !code;
 }

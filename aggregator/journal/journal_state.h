@@ -84,7 +84,8 @@ void *journal_writer_main(void *context);
  * of the budget may have been used since. */
 bool journal_may_write(struct journal *journal, struct fault *ret_why);
 void journal_refuse_from_now(struct journal *journal, const struct fault *why);
-/* In the refusing state: what a read transaction can answer (a batch that is a repeat as a whole). False: nothing. */
+/* In the refusing state: what a read transaction can answer (a batch that is a repeat as a whole, a command that
+ * was committed before). False: nothing. */
 bool journal_answer_repeat(struct journal *journal, struct queued *queued);
 
 /* ---- journal_upkeep.c, on the writer's thread ---- */

@@ -148,6 +148,14 @@ TEST(a_journal_over_its_budget_reads_and_acks_what_is_committed) {
     place->settings.budget.bytes = 4 << 20;
     place_open(place);
     slo_make(place);
+    SreDomainIntent early = place_incident_intent("inc-early");
+    early.has_meta = true;
+    early.meta.message_id = SLICE_LIT("0190a5c0-7e1f-7000-8000-00000000aaaa");
+    struct journal_command command = {
+        .caller = {.tenant = SLICE_LIT("acme"), .actor = SLICE_LIT("anna"), .role = ROLE_RESPONDER},
+        .intent = place_intent(place, &early),
+        .idempotency_key = SLICE_LIT("key-1")};
+    assert_int_equal(place_command(place, command)->result, JOURNAL_COMMITTED);
     const uint64_t first = fill(place, 1);
     assert_true(first > PER_BATCH);
     assert_int_equal(place->batch.result, JOURNAL_FAILED);
@@ -174,6 +182,19 @@ TEST(a_journal_over_its_budget_reads_and_acks_what_is_committed) {
         assert_int_equal(place_give(place, place_intent(place, &intent))->result, JOURNAL_FAILED);
         assert_int_equal(place->outcome.fault.code, FAULT_LIMIT);
         assert_int_equal(place_slo(place, "checkout").budget.total, first - 1);
+        /* A command that was committed is answered again, by its key and by its message id; not for another caller. */
+        command.idempotency_key = SLICE_LIT("key-1");
+        for (int by_id = 0; by_id < 2; by_id++) {
+            assert_int_equal(place_command(place, command)->result, JOURNAL_REPEATED);
+            CHECK_SLICE(place->outcome.aggregate_id, "inc-early");
+            assert_int_equal(place->outcome.aggregate_version, 1);
+            assert_int_equal(place->outcome.last_sequence, 2);
+            assert_true(place->outcome.aggregate.size > 0);
+            command.idempotency_key = (slice){0};
+        }
+        command.caller.tenant = SLICE_LIT("other");
+        assert_int_equal(place_command(place, command)->result, JOURNAL_FAILED);
+        command.caller.tenant = SLICE_LIT("acme");
         usleep(400 * 1000); /* also when it looks again */
     }
     assert_int_equal(journal_last_sequence(place->journal), facts);
