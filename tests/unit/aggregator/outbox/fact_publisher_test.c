@@ -258,6 +258,40 @@ TEST(without_a_client_it_waits) {
     world_free(w);
 }
 
+/* A broker that is set up late: what was compacted meanwhile cannot go out, and holds nothing up. */
+TEST(compacted_facts_are_passed_over) {
+    struct world *w = world_new(2);
+    w->place->settings.retention.sli_windows_ms = 1000;
+    w->place->settings.retention.newest_facts = 1;
+    fact_publisher_free(w->publisher);
+    place_reopen(w->place);
+    commit(w, 3);
+    const SreDomainIntent slo = place_slo_intent("checkout");
+    assert_int_equal(place_give(w->place, place_intent(w->place, &slo))->result, JOURNAL_COMMITTED);
+    enum { WINDOWS = 2000 }; /* more than the publisher's ring has room for */
+    slice intents[WINDOWS];
+    for (int i = 0; i < WINDOWS; i++) {
+        SreDomainIntent intent = place_window_intent("checkout", i + 1, 1);
+        intent.intent.record_sli_window.good = 10;
+        intents[i] = place_intent(w->place, &intent);
+    }
+    assert_int_equal(place_batch(w->place, 0, 1, intents, WINDOWS)->applied, WINDOWS);
+    commit(w, 3);
+    w->place->now_ms += 2000;
+    for (int i = 0; i < 4000 && place_stats(w->place).compacted < WINDOWS; i++) usleep(2000);
+    assert_int_equal(place_stats(w->place).compacted, WINDOWS);
+    struct fault fault;
+    CHECK_OK(fact_publisher_new(w->loop, w->place->journal, &w->publisher, &fault));
+    fact_publisher_client(w->publisher, (struct mqtt_client *)w);
+    connect(w);
+    run_until(w, all_published);
+    static const uint64_t expected[] = {1, 2, 3, 4, WINDOWS + 5, WINDOWS + 6, WINDOWS + 7};
+    assert_int_equal(w->sent, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < w->sent; i++) assert_int_equal(w->sequences[i], expected[i]);
+    assert_int_equal(stats_of(w).cursor, WINDOWS + 7);
+    world_free(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(facts_go_out_in_order_with_their_attributes),
@@ -267,6 +301,7 @@ int main(void) {
         cmocka_unit_test(an_answer_from_inside_the_call_counts),
         cmocka_unit_test(a_full_window_waits_and_goes_on),
         cmocka_unit_test(after_a_restart_it_goes_on_behind_the_stored_cursor),
+        cmocka_unit_test(compacted_facts_are_passed_over),
         cmocka_unit_test(without_a_client_it_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

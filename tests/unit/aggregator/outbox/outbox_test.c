@@ -5,7 +5,7 @@
 
 struct reader {
     pthread_mutex_t lock;
-    uint64_t last, calls, gaps, backwards;
+    uint64_t last, calls, gaps, backwards, compacted;
     int fail; /* so many more consumes fail */
     unsigned slow_ms;
     uint64_t stored; /* its own cursor, for load_cursor */
@@ -32,7 +32,8 @@ static fault_code consume(void *context, const struct fact_view *facts, size_t c
         code = fault_set(reterr, FAULT_SYSTEM, "the disk said no");
     }
     for (size_t i = 0; i < count && !code; i++) {
-        reader->gaps += facts[i].sequence > reader->last + 1;
+        reader->gaps += facts[i].first_sequence > reader->last + 1;
+        reader->compacted += facts[i].compacted;
         reader->backwards += facts[i].sequence <= reader->last;
         reader->last = reader->stored = facts[i].sequence;
     }
@@ -200,6 +201,46 @@ TEST(there_is_a_most_of_consumers) {
     place_free(place);
 }
 
+/* What was compacted is one view that says so; compaction waits for who has not taken the facts. */
+TEST(compacted_facts_are_stated_and_never_ahead_of_a_consumer) {
+    struct place *place = place_new();
+    place->settings.retention.sli_windows_ms = 1000;
+    place->settings.retention.newest_facts = 1;
+    place->settings.retention.consumers[0] = "reader";
+    place_open(place);
+    const SreDomainIntent slo = place_slo_intent("checkout");
+    assert_int_equal(place_give(place, place_intent(place, &slo))->result, JOURNAL_COMMITTED);
+    enum { WINDOWS = 500 };
+    slice intents[WINDOWS];
+    for (int i = 0; i < WINDOWS; i++) {
+        SreDomainIntent intent = place_window_intent("checkout", i + 1, 1);
+        intent.intent.record_sli_window.good = 10;
+        intents[i] = place_intent(place, &intent);
+    }
+    assert_int_equal(place_batch(place, 0, 1, intents, WINDOWS)->applied, WINDOWS);
+    commit(place, 2);
+    place->now_ms += 2000;
+    for (int i = 0; i < 2000 && !place_stats(place).compaction_waits_for; i++) usleep(2000);
+    usleep(300 * 1000);
+    assert_int_equal(place_stats(place).compacted, 0);
+    struct reader *reader = reader_new();
+    struct outbox *outbox = started(place, reader, "reader", true);
+    wait_for(reader, WINDOWS + 3);
+    assert_int_equal(reader->gaps + reader->compacted, 0); /* all of them, as facts */
+    for (int i = 0; i < 4000 && place_stats(place).compacted < WINDOWS; i++) usleep(2000);
+    assert_int_equal(place_stats(place).compacted, WINDOWS);
+    outbox_stop(outbox);
+    struct reader *late = reader_new();
+    outbox = started(place, late, "late", true);
+    wait_for(late, WINDOWS + 3);
+    assert_int_equal(late->gaps + late->backwards, 0);
+    assert_int_equal(late->compacted, 1);
+    outbox_stop(outbox);
+    place_free(place);
+    reader_free(reader);
+    reader_free(late);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_fact_comes_once_and_in_order),
@@ -207,6 +248,7 @@ int main(void) {
         cmocka_unit_test(what_failed_comes_again_and_is_said),
         cmocka_unit_test(a_slow_consumer_holds_nobody_up),
         cmocka_unit_test(a_cursor_of_its_own_is_asked_for_and_one_of_another_journal_is_told),
+        cmocka_unit_test(compacted_facts_are_stated_and_never_ahead_of_a_consumer),
         cmocka_unit_test(there_is_a_most_of_consumers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
