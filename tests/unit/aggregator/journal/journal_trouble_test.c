@@ -65,6 +65,7 @@ static void child_run(struct place *place, int pipe, const uint64_t acked[STREAM
     for (unsigned turn = 0;; turn++) {
         const unsigned stream = turn % STREAMS;
         arena_reset(place->arena);
+        if (place->settings.retention.sli_windows_ms) place->now_ms += 10;
         fault_code code =
             journal_submit_batch(place->journal, SLICE_LIT("acme"), SLICE_LIT("edge-1"),
                                  crash_batch(place, stream, next[stream], PER_BATCH), child_on_batch, &child, &fault);
@@ -145,8 +146,7 @@ static void crash_check(struct place *place, const uint64_t acked[STREAMS], uint
     arena_reset(place->arena);
 }
 
-TEST(a_killed_journal_keeps_what_it_acknowledged_and_nothing_twice) {
-    struct place *place = place_opened();
+static void crash_rounds(struct place *place) {
     uint64_t seed = check_seed(), acked[STREAMS] = {0};
     uint32_t incidents = 0;
     const SreDomainIntent slo = place_slo_intent("crash");
@@ -154,9 +154,31 @@ TEST(a_killed_journal_keeps_what_it_acknowledged_and_nothing_twice) {
     place->journal = journal_close(place->journal);
     for (int round = 0; round < ROUNDS; round++) {
         crash_once(place, &seed, acked, &incidents);
+        place->now_ms += 10000;
         crash_check(place, acked, incidents);
     }
     assert_true(acked[0] && acked[1] && acked[2] && incidents);
+}
+
+TEST(a_killed_journal_keeps_what_it_acknowledged_and_nothing_twice) {
+    struct place *place = place_opened();
+    crash_rounds(place);
+    place_free(place);
+}
+
+TEST(a_journal_that_is_killed_while_it_compacts_does_so_too) {
+    struct place *place = place_new();
+    place->settings.retention.sli_windows_ms = 50;
+    place->settings.retention.newest_facts = 20;
+    place_open(place);
+    crash_rounds(place);
+    place_open(place);
+    size_t count, ranges = 0;
+    const struct fact_view *facts = place_facts(place, &count);
+    for (size_t i = 0; i < count; i++) ranges += facts[i].compacted;
+    print_message("%zu ranges among %zu records, %llu facts\n", ranges, count,
+                  (unsigned long long)journal_last_sequence(place->journal));
+    assert_true(ranges > 0);
     place_free(place);
 }
 
@@ -298,6 +320,7 @@ TEST(a_damaged_record_fails_alone) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_journal_keeps_what_it_acknowledged_and_nothing_twice),
+        cmocka_unit_test(a_journal_that_is_killed_while_it_compacts_does_so_too),
         cmocka_unit_test(a_full_journal_refuses_serves_reads_and_recovers_with_more_room),
         cmocka_unit_test(a_journal_that_could_not_store_one_thing_recovers_by_itself),
         cmocka_unit_test(a_full_queue_says_try_again_and_answers_each_that_it_took),
