@@ -135,6 +135,22 @@ bool text_is_http_url(slice text) {
     return true;
 }
 
+slice text_http_url_host(slice url) {
+    slice rest = slice_from(url, slice_starts_with(url, SLICE_LIT("https://")) ? 8 : 7);
+    size_t size = 0, colon;
+    while (size < rest.size && !memchr("/?#", rest.data[size], 3)) size++;
+    rest = slice_first(rest, size);
+    for (size_t i = rest.size; i > 0; i--) /* the last @: what is before it is a user and may hold others */
+        if (rest.data[i - 1] == '@') {
+            rest = slice_from(rest, i);
+            break;
+        }
+    const uint8_t *bracket = rest.size && rest.data[0] == '[' ? memchr(rest.data, ']', rest.size) : NULL;
+    if (bracket) return slice_of(rest.data + 1, (size_t)(bracket - rest.data) - 1);
+    for (colon = 0; colon < rest.size && rest.data[colon] != ':';) colon++;
+    return slice_first(rest, colon);
+}
+
 bool text_is_loopback(slice address) {
     char text[INET6_ADDRSTRLEN];
     struct in_addr four;

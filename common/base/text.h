@@ -38,6 +38,8 @@ size_t text_utf8_character(slice bytes);
 /* Begins with http:// or https:// and a host, and holds no blank or control character: what is asked of a URL before it
  * is called. */
 bool text_is_http_url(slice text) MUST_CHECK;
+/* The host of a URL that text_is_http_url takes, without user, port and brackets: a part of `url`. */
+slice text_http_url_host(slice url) MUST_CHECK;
 /* Whether an IP address is this machine's own: 127.0.0.0/8 or ::1. A name is none. */
 bool text_is_loopback(slice address) MUST_CHECK;
 /* Splits "host:port" ("[::1]:443"), port 1 to 65535; false when it is none. The host is a part of `text`. */

@@ -73,6 +73,19 @@ TEST(loopback_addresses_are_told_from_others) {
     assert_false(text_is_loopback((slice){0}) || text_is_loopback(SLICE_LIT("127.0.0.1\0")));
 }
 
+TEST(the_host_of_a_url_is_where_it_leads) {
+    static const char *const cases[][2] = {{"https://id.example/keys", "id.example"},
+                                           {"http://127.0.0.1:80?x", "127.0.0.1"},
+                                           {"http://[::1]:80/", "::1"},
+                                           {"http://127.0.0.1@evil.example/", "evil.example"},
+                                           {"http://127.0.0.1:1@evil.example:80", "evil.example"},
+                                           {"http://a@127.0.0.1@evil.example", "evil.example"},
+                                           {"http://evil.example#@127.0.0.1", "evil.example"},
+                                           {"http://localhost", "localhost"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_SLICE(text_http_url_host(slice_from_text(cases[i][0])), cases[i][1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows_and_ends_with_a_nul),
@@ -80,6 +93,7 @@ int main(void) {
         cmocka_unit_test(json_strings_are_escaped_whatever_the_bytes),
         cmocka_unit_test(an_address_is_a_host_and_a_port),
         cmocka_unit_test(loopback_addresses_are_told_from_others),
+        cmocka_unit_test(the_host_of_a_url_is_where_it_leads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
