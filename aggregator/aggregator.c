@@ -44,6 +44,7 @@ struct aggregator {
     struct projections *projections;
     struct outbox *outbox;
     struct tokens *tokens;
+    struct oidc *oidc;
     struct callers *callers;
     struct api *api;
     struct mqtt_client *mqtt;
@@ -280,8 +281,10 @@ static fault_code open_api(struct aggregator *a, struct fault *reterr) {
         .not_ready = not_ready,
         .not_ready_context = a,
     };
+    if (s->oidc.count && oidc_open(s->oidc.items, s->oidc.count, a->metrics, &a->oidc, reterr)) return reterr->code;
     const struct callers_settings callers = {
         .tokens = a->tokens,
+        .oidc = a->oidc,
         .metrics = a->metrics,
         .people = rate_of(s->limits.requests_per_second, 1000, s->limits.burst),
         .machines = rate_of(s->limits.machine_requests_per_second, 1000, s->limits.machine_burst),
@@ -347,6 +350,7 @@ struct aggregator *aggregator_close(struct aggregator *a) {
     mqtt_intake_free(a->intake);
     projections_close(a->projections);
     callers_free(a->callers);
+    oidc_close(a->oidc);
     tokens_close(a->tokens);
     loop_timer_free(a->tick_timer);
     metrics_free(a->metrics);

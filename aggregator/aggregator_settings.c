@@ -7,6 +7,35 @@
 
 #define SETTING(...) SETTING_ROW(struct aggregator_settings, __VA_ARGS__)
 
+static const struct setting_row oidc_rows[] = {
+#define OIDC(...) SETTING_ROW(struct oidc_issuer, __VA_ARGS__)
+    OIDC("name", TEXT, name, NULL, "1", "32", "what we call it: its callers are `oidc:<name>:<their name>` in facts"),
+    OIDC("issuer", TEXT, issuer, NULL, "1", "512", "`iss` of its tokens, to the letter"),
+    OIDC("audience", TEXT, audience, NULL, "1", "256", "what `aud` of its tokens must hold: us"),
+    OIDC("jwks_url", TEXT, jwks_url, "", NULL, "2048", "where its keys are: https, or http on this machine"),
+    OIDC("jwks_file", PATH, jwks_file, "", NULL, NULL, "or the file that they are in"),
+    OIDC("jwks_ca", PATH, jwks_ca, "", NULL, NULL,
+         "authority that the certificate there must be from, PEM; without it the system's"),
+    OIDC("jwks_refresh", DURATION, jwks_refresh_ms, "10m", "1s", "1d", "between two fetches of the keys"),
+    OIDC("jwks_refresh_min", DURATION, jwks_refresh_min_ms, "10s", "1s", "1h",
+         "and at least, when a token names a key that is not there, or a fetch failed"),
+    OIDC("jwks_age_max", DURATION, jwks_age_max_ms, "1d", "1s", "30d",
+         "how long keys stay in use while they cannot be fetched"),
+    OIDC("jwks_timeout", DURATION, jwks_timeout_ms, "5s", "100ms", "1m", "for one fetch"),
+    OIDC("tenant", TEXT, tenant, "", NULL, "64", "tenant of all its callers"),
+    OIDC("tenant_claim", TEXT, tenant_claim, "", NULL, "256", "or the claim that names it"),
+    OIDC("name_claim", TEXT, name_claim, "sub", "1", "256",
+         "claim that names the caller; one that the caller cannot change"),
+    OIDC("role_claim", TEXT, role_claim, "", NULL, "256",
+         "claim that gives the role, a text or a list; `realm_access.roles` is a way down"),
+    SETTING_MAP(struct oidc_issuer, "roles", roles, 64,
+                "value of role_claim to role; the first row that holds decides"),
+    OIDC("role", TEXT, role, "", NULL, "16", "role of those whom no row of `roles` names; without it they are refused"),
+    OIDC("clock_skew", DURATION, clock_skew_ms, "60s", "0s", "5m", "how far the issuer's clock and ours may differ"),
+#undef OIDC
+};
+static const struct setting_table oidc_table = SETTING_TABLE("oidc", struct oidc_issuer, oidc_rows);
+
 static const struct setting_row rows[] = {
     SETTING("data.path", PATH, data.path, "/var/lib/picket-aggregator", NULL, NULL,
             "folder of the journal, the projections and the tokens; no network file system"),
@@ -39,6 +68,8 @@ static const struct setting_row rows[] = {
     SETTING("limits.machine_burst", INT, limits.machine_burst, "10000", "1", "1000000", "and at once, after a rest"),
     SETTING("limits.failed_sign_ins_per_minute", INT, limits.failed_sign_ins_per_minute, "60", "0", "1000000",
             "tokens refused from one address (one /64 of IPv6) before it is told to wait; 0: no limit"),
+    SETTING_LIST(struct aggregator_settings, "oidc", oidc, &oidc_table, 16,
+                 "outside issuers whose tokens are taken as callers (aggregator/api/SIGN-IN.md)"),
     SETTING("mqtt.disabled", BOOL, mqtt.disabled, "false", NULL, NULL, "no broker: the API only"),
     SETTING("mqtt.host", TEXT, mqtt.host, "", NULL, "253", "the broker; required unless disabled"),
     SETTING("mqtt.port", INT, mqtt.port, "8883", "1", "65535", "its port"),
@@ -97,6 +128,21 @@ static const struct setting_row rows[] = {
 const struct setting_table aggregator_setting_table =
     SETTING_TABLE("picket-aggregator", struct aggregator_settings, rows);
 
+static void check_issuers(struct settings *read, const struct aggregator_settings *s) {
+    for (size_t i = 0; i < s->oidc.count; i++) {
+        const struct oidc_issuer *issuer = &s->oidc.items[i];
+        const void *member;
+        const char *mistake = oidc_issuer_mistake(issuer, &member);
+        if (mistake) settings_mistake(read, member, "%s", mistake);
+        for (size_t k = 0; k < i; k++) {
+            const struct oidc_issuer *other = &s->oidc.items[k];
+            if (slice_equal(issuer->name, other->name)) settings_mistake(read, &issuer->name, "another has this name");
+            if (slice_equal(issuer->issuer, other->issuer) && slice_equal(issuer->audience, other->audience))
+                settings_mistake(read, &issuer->audience, "another has this issuer and this audience");
+        }
+    }
+}
+
 static void check(struct settings *read, const struct aggregator_settings *s) {
     if (s->data.budget_bytes > s->data.map_bytes)
         settings_mistake(read, &s->data.budget_bytes, "data.budget_bytes is more than data.map_bytes");
@@ -109,6 +155,7 @@ static void check(struct settings *read, const struct aggregator_settings *s) {
                          "http.tls.certificate and http.tls.key, or listen on 127.0.0.1, or allow it by "
                          "http.plain_text: true",
                          SLICE_ARG(s->http.address));
+    check_issuers(read, s);
     if (s->mqtt.backoff_ms_min > s->mqtt.backoff_ms_max)
         settings_mistake(read, &s->mqtt.backoff_ms_min, "mqtt.backoff_min is longer than mqtt.backoff_max");
     if (s->mqtt.disabled) return;

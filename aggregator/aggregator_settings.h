@@ -4,6 +4,7 @@
 #ifndef PICKET_AGGREGATOR_AGGREGATOR_SETTINGS_H
 #define PICKET_AGGREGATOR_AGGREGATOR_SETTINGS_H
 
+#include "aggregator/api/oidc.h"
 #include "common/settings/settings.h"
 
 struct aggregator_settings {
@@ -19,6 +20,10 @@ struct aggregator_settings {
     struct {
         int64_t requests_per_second, burst, machine_requests_per_second, machine_burst, failed_sign_ins_per_minute;
     } limits;
+    struct {
+        struct oidc_issuer *items;
+        size_t count;
+    } oidc;
     struct {
         slice host, ca, certificate, key, server_name, client_id;
         int64_t port, keep_alive_ms, connect_timeout_ms, backoff_ms_min, backoff_ms_max, inflight_max,

@@ -2,7 +2,7 @@
  * Authentication, rate, role, in this order: a caller's refused requests count against its rate, and nobody learns from
  * the answer what role a stranger would need. Failures are counted by address. A token that we made is looked up even
  * when its address has failed too often: it has 256 random bits, so there is nothing to guess, and behind one proxy all
- * callers share one address. */
+ * callers share one address. An issuer's token that is new costs a signature, so that one waits. */
 #include "aggregator/api/callers.h"
 
 #include <arpa/inet.h>
@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#include "aggregator/api/jwt.h"
 #include "common/base/clock.h"
 
 enum {
@@ -88,16 +89,21 @@ static bool refuse(struct callers *callers, size_t metric, enum connect_code cod
     return false;
 }
 
-/* A failure is counted; beyond the rate it is answered as one too many. */
-static bool refuse_token(struct callers *callers, struct http_exchange *exchange, struct callers_refusal *ret_refusal) {
-    const int64_t wait_ns = rate_limit_take(callers->failures, peer_key(callers, exchange), callers->settings.failures,
-                                            clock_monotonic_ns());
-    if (!wait_ns) return refuse(callers, CALLERS_BAD_TOKEN, CONNECT_UNAUTHENTICATED, 0, ret_refusal);
+static bool refuse_too_many(struct callers *callers, struct http_exchange *exchange, int64_t wait_ns,
+                            struct callers_refusal *ret_refusal) {
     const slice peer = http_exchange_peer(exchange);
     fault_set(&ret_refusal->fault, FAULT_LIMIT,
               "too many tokens from %.*s were refused (limits.failed_sign_ins_per_minute); again in %" PRId64 " s",
               SLICE_ARG(peer), seconds_up(wait_ns));
     return refuse(callers, CALLERS_TOO_MANY_BAD, CONNECT_RESOURCE_EXHAUSTED, wait_ns, ret_refusal);
+}
+
+/* A failure is counted; beyond the rate it is answered as one too many. */
+static bool refuse_token(struct callers *callers, struct http_exchange *exchange, struct callers_refusal *ret_refusal) {
+    const int64_t wait_ns = rate_limit_take(callers->failures, peer_key(callers, exchange), callers->settings.failures,
+                                            clock_monotonic_ns());
+    if (wait_ns) return refuse_too_many(callers, exchange, wait_ns, ret_refusal);
+    return refuse(callers, CALLERS_BAD_TOKEN, CONNECT_UNAUTHENTICATED, 0, ret_refusal);
 }
 
 static bool within_rate(struct callers *callers, const struct token_owner *owner, struct callers_refusal *ret_refusal) {
@@ -114,6 +120,38 @@ static bool within_rate(struct callers *callers, const struct token_owner *owner
     return refuse(callers, CALLERS_TOO_MANY, CONNECT_RESOURCE_EXHAUSTED, wait_ns, ret_refusal);
 }
 
+/* The owner of an issuer's token. */
+static bool vouched(struct callers *callers, struct http_exchange *exchange, slice token, struct token_owner *ret_owner,
+                    struct callers_refusal *ret_refusal) {
+    struct oidc *oidc = callers->settings.oidc;
+    struct arena *arena = http_exchange_arena(exchange);
+    const int64_t now_ms = clock_wall_ms();
+    if (!oidc) {
+        fault_set(&ret_refusal->fault, FAULT_ABSENT,
+                  "the token is an issuer's (three parts with dots), and no issuer is configured here (oidc)");
+        return refuse_token(callers, exchange, ret_refusal);
+    }
+    if (oidc_recall(oidc, token, now_ms, arena, ret_owner)) return true;
+    const int64_t wait_ns = rate_limit_wait(callers->failures, peer_key(callers, exchange), callers->settings.failures,
+                                            clock_monotonic_ns());
+    if (wait_ns) return refuse_too_many(callers, exchange, wait_ns, ret_refusal);
+    switch (oidc_find(oidc, token, now_ms, arena, ret_owner, &ret_refusal->fault)) {
+    case FAULT_NONE: return true;
+    case FAULT_AGAIN: return refuse(callers, CALLERS_KEYS_AWAITED, CONNECT_UNAVAILABLE, 1, ret_refusal);
+    case FAULT_CONFLICT: return refuse(callers, CALLERS_ROLE, CONNECT_PERMISSION_DENIED, 0, ret_refusal);
+    default: return refuse_token(callers, exchange, ret_refusal);
+    }
+}
+
+/* The owner of a token of ours. */
+static bool known(struct callers *callers, struct http_exchange *exchange, slice token, struct token_owner *ret_owner,
+                  struct callers_refusal *ret_refusal) {
+    if (!tokens_find(callers->settings.tokens, token, clock_wall_ms(), http_exchange_arena(exchange), ret_owner,
+                     &ret_refusal->fault))
+        return true;
+    return refuse_token(callers, exchange, ret_refusal);
+}
+
 bool callers_admit(struct callers *callers, struct http_exchange *exchange, enum method_role role,
                    struct token_owner *ret_owner, struct callers_refusal *ret_refusal) {
     struct fault *fault = &ret_refusal->fault;
@@ -124,8 +162,7 @@ bool callers_admit(struct callers *callers, struct http_exchange *exchange, enum
                   "create')");
         return refuse(callers, CALLERS_NO_TOKEN, CONNECT_UNAUTHENTICATED, 0, ret_refusal);
     }
-    if (tokens_find(callers->settings.tokens, token, clock_wall_ms(), http_exchange_arena(exchange), ret_owner, fault))
-        return refuse_token(callers, exchange, ret_refusal);
+    if (!(jwt_is(token) ? vouched : known)(callers, exchange, token, ret_owner, ret_refusal)) return false;
     if (!within_rate(callers, ret_owner, ret_refusal)) return false;
     if (token_role_allows(ret_owner->role, role)) return true;
     fault_set(fault, FAULT_DENIED, "'%.*s' has the role %s, this needs %s", SLICE_ARG(ret_owner->name),

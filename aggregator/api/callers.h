@@ -5,6 +5,7 @@
 #define PICKET_API_CALLERS_H
 
 #include "aggregator/api/connect.h"
+#include "aggregator/api/oidc.h"
 #include "aggregator/api/rate_limit.h"
 #include "aggregator/api/tokens.h"
 #include "common/metrics/metrics.h"
@@ -13,7 +14,8 @@
 struct callers;
 
 struct callers_settings {
-    struct tokens *tokens;        /* outlives the callers */
+    struct tokens *tokens;        /* outlives the callers, as oidc does */
+    struct oidc *oidc;            /* NULL: no outside issuer */
     struct metrics *metrics;      /* NULL: nothing is counted */
     struct rate people, machines; /* requests of one caller, by its role (token_role_is_machine) */
     struct rate failures;         /* tokens refused, of one address; of one /64 where it is IPv6 */
@@ -29,7 +31,8 @@ struct callers_refusal {
     struct fault fault;    /* a sentence for the caller */
 };
 /* The caller of this exchange when it may do what asks for `role`, its slices in the exchange's arena; else false, and
- * why. A good token is never refused for the failures of others from the same address. */
+ * why. A good token of ours, and one of an issuer that was
+ * taken before, is never refused for the failures of others from the same address. */
 bool callers_admit(struct callers *callers, struct http_exchange *exchange, enum method_role role,
                    struct token_owner *ret_owner, struct callers_refusal *ret_refusal) MUST_CHECK;
 

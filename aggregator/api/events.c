@@ -35,6 +35,7 @@ struct subscriber {
     char tenant[NAME_BYTES + 1];
     char types[TYPES_BYTES]; /* ",a,b,"; empty: all */
     uint64_t cursor;
+    int64_t expires_ms;          /* wall clock: the end of the right to read; 0: none */
     int64_t sent_ms, stalled_ms; /* monotonic; stalled since, 0: not */
 };
 
@@ -155,6 +156,7 @@ fault_code events_subscribe(struct events *events, struct http_exchange *exchang
         subscriber->types[1 + types.size] = ',';
     }
     subscriber->cursor = cursor;
+    subscriber->expires_ms = owner->expires_ms;
     subscriber->sent_ms = clock_monotonic_ms();
     pthread_mutex_lock(&events->lock);
     const bool full = events->count >= events->subscribers_max;
@@ -264,6 +266,7 @@ static fault_code feed(struct events *events, struct subscriber *subscriber, int
 
 /* Whether the subscriber stays; *ret_soon: its buffer is full, look again soon. */
 static bool serve(struct events *events, struct subscriber *subscriber, int64_t now_ms, bool *ret_soon) {
+    if (subscriber->expires_ms && clock_wall_ms() >= subscriber->expires_ms) return false;
     fault_code code = feed(events, subscriber, now_ms);
     if (!code && now_ms - subscriber->sent_ms >= events->heartbeat_ms) {
         arena_reset(events->arena);

@@ -114,7 +114,8 @@ fault_code jwt_read(slice token, struct arena *arena, struct jwt *ret_jwt, struc
 }
 
 /* RFC 7519 section 4.1.3: one text or a list of texts, compared as they are. */
-static bool audience_holds(const struct json_value *claim, slice audience) {
+bool jwt_is_for(const struct jwt *jwt, slice audience) {
+    const struct json_value *claim = json_tree_member(jwt->claims, SLICE_LIT("aud"));
     slice text;
     if (json_tree_text(claim, &text)) return slice_equal(text, audience);
     const size_t count = json_tree_count(claim);
@@ -146,7 +147,7 @@ fault_code jwt_check_claims(const struct jwt *jwt, const struct jwt_rules *rules
     bool expires, begins, issued;
     if (!slice_equal(jwt->issuer, rules->issuer))
         return fault_set(reterr, FAULT_DENIED, "the token is of another issuer ('iss')");
-    if (!audience_holds(json_tree_member(jwt->claims, SLICE_LIT("aud")), rules->audience))
+    if (!jwt_is_for(jwt, rules->audience))
         return fault_set(reterr, FAULT_DENIED, "the token is not for '%.*s' ('aud'): it was made for another program",
                          SLICE_ARG(rules->audience));
     if (date_read(jwt, "exp", &expires, &expires_ms, reterr) || date_read(jwt, "nbf", &begins, &begins_ms, reterr) ||

@@ -23,6 +23,9 @@ bool jwt_is(slice token);
  * taken: `none`, HS256 and all other algorithms but two, critical headers, another `typ` than JWT and at+jwt. */
 fault_code jwt_read(slice token, struct arena *arena, struct jwt *ret_jwt, struct fault *reterr) MUST_CHECK;
 
+/* Whether `aud` holds this one. */
+bool jwt_is_for(const struct jwt *jwt, slice audience);
+
 struct jwt_rules {
     slice issuer, audience;
     int64_t skew_ms; /* how far the issuer's clock and ours may differ */

@@ -187,7 +187,6 @@ fault_code tokens_find(struct tokens *tokens, slice token, int64_t now_ms, struc
     uint8_t hash[DIGEST_BYTES];
     digest_of(token, hash);
     fault_code code = FAULT_ABSENT;
-    int64_t expires_ms = 0;
     pthread_rwlock_rdlock(&tokens->lock);
     for (size_t at = hash_slot(hash); tokens->table.slots[at]; at = (at + 1) % SLOTS) {
         const struct token_row *row = &tokens->table.rows[tokens->table.slots[at] - 1];
@@ -195,13 +194,14 @@ fault_code tokens_find(struct tokens *tokens, slice token, int64_t now_ms, struc
         ret_owner->tenant = arena_copy(arena, slice_from_text(row->tenant));
         ret_owner->name = arena_copy(arena, slice_from_text(row->name));
         ret_owner->role = row->role;
-        expires_ms = row->expires_ms;
+        ret_owner->expires_ms = row->expires_ms;
         code = ret_owner->tenant.data && ret_owner->name.data ? FAULT_NONE : FAULT_LIMIT;
         break;
     }
     pthread_rwlock_unlock(&tokens->lock);
     if (code == FAULT_LIMIT) return fault_set(reterr, code, "check the token: the request's memory is full");
     if (code) return fault_set(reterr, code, "the token is not known; it may have been revoked");
+    const int64_t expires_ms = ret_owner->expires_ms;
     if (expires_ms && now_ms >= expires_ms)
         return fault_set(reterr, FAULT_DENIED, "the token '%.*s' expired %" PRId64 " s ago: ask for a new one",
                          SLICE_ARG(ret_owner->name), (now_ms - expires_ms) / 1000);

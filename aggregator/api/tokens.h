@@ -16,6 +16,7 @@ struct tokens;
 struct token_owner {
     slice tenant, name;
     enum method_role role;
+    int64_t expires_ms; /* since 1970; 0: never */
 };
 
 /* [a-z0-9.-]{1,64} */

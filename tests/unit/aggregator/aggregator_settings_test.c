@@ -34,6 +34,54 @@ TEST(plain_text_beyond_this_machine_is_a_mistake_unless_it_is_allowed) {
     says(GOOD "http: {address: '0.0.0.0', tls: {certificate: /c.pem, key: /k.pem}}\n", "");
 }
 
+#define ISSUER "name: corp, issuer: 'https://id.example', audience: picket"
+#define KEYS "jwks_url: 'https://id.example/keys'"
+#define MEANING "tenant: acme, role: viewer"
+
+static void issuer_says(const char *members, const char *words) {
+    struct arena *arena = arena_new(65536, 1 << 24);
+    const slice yaml = arena_format(arena, GOOD "oidc: [{%s}]\n", members);
+    says((const char *)yaml.data, words);
+    arena_free(arena);
+}
+
+TEST(issuers_are_checked_before_the_start) {
+    issuer_says(ISSUER ", " KEYS ", " MEANING, "");
+    issuer_says(ISSUER ", jwks_file: /keys.json, tenant_claim: org, role_claim: groups, roles: {sre: admin}", "");
+    issuer_says(ISSUER ", " MEANING, "one of jwks_url and jwks_file is needed");
+    issuer_says(ISSUER ", " KEYS ", jwks_file: /k, " MEANING, "one of jwks_url and jwks_file is needed");
+    issuer_says(ISSUER ", jwks_url: 'http://id.example/keys', " MEANING, "jwks_url: https:// is needed");
+    issuer_says(ISSUER ", jwks_url: 'http://localhost@id.example/keys', " MEANING, "jwks_url: https:// is needed");
+    issuer_says(ISSUER ", jwks_url: 'ftp://127.0.0.1/keys', " MEANING, "jwks_url: https:// is needed");
+    issuer_says(ISSUER ", jwks_url: 'http://localhost:80/keys', " MEANING, "");
+    issuer_says(ISSUER ", jwks_url: 'http://[::1]/keys', " MEANING, "");
+    issuer_says(ISSUER ", " KEYS ", role: viewer", "one of tenant and tenant_claim is needed");
+    issuer_says(ISSUER ", " KEYS ", tenant: acme, tenant_claim: org, role: viewer", "one of tenant and tenant_claim");
+    issuer_says(ISSUER ", " KEYS ", tenant: ACME, role: viewer", "tenant: 1 to 64 of a-z 0-9 . - are needed");
+    issuer_says(ISSUER ", " KEYS ", tenant: acme", "nobody could sign in");
+    issuer_says(ISSUER ", " KEYS ", tenant: acme, role: root", "role: one of viewer,");
+    issuer_says(ISSUER ", " KEYS ", tenant: acme, roles: {a: admin}", "role_claim: is needed");
+    issuer_says(ISSUER ", " KEYS ", tenant: acme, role_claim: g, roles: {a: boss}", "each value is one of viewer,");
+    issuer_says(ISSUER ", " KEYS ", " MEANING ", clock_skew: 6m", "clock_skew");
+    issuer_says(ISSUER ", " KEYS ", " MEANING ", jwks_refresh: 1m, jwks_refresh_min: 2m",
+                "is longer than jwks_refresh");
+    issuer_says(ISSUER ", " KEYS ", " MEANING ", jwks_refresh: 1h, jwks_age_max: 1m", "is shorter than jwks_refresh");
+    issuer_says("name: 'A b', issuer: x, audience: y, " KEYS ", " MEANING, "name: 1 to 32 of a-z 0-9 - are needed");
+    issuer_says("name: a, issuer: x, " KEYS ", " MEANING, "audience");
+}
+
+TEST(two_issuers_differ_in_name_and_in_issuer_or_audience) {
+    issuer_says("name: a, issuer: x, audience: y, " KEYS ", " MEANING "}, {name: b, issuer: x, audience: z, " KEYS
+                ", " MEANING,
+                "");
+    issuer_says("name: a, issuer: x, audience: y, " KEYS ", " MEANING "}, {name: a, issuer: z, audience: y, " KEYS
+                ", " MEANING,
+                "another has this name");
+    issuer_says("name: a, issuer: x, audience: y, " KEYS ", " MEANING "}, {name: b, issuer: x, audience: y, " KEYS
+                ", " MEANING,
+                "another has this issuer and this audience");
+}
+
 TEST(reference_page_is_what_the_rows_say) {
     struct fault fault;
     struct arena *arena = arena_new(4096, 1 << 24);
@@ -52,6 +100,8 @@ TEST(reference_page_is_what_the_rows_say) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_text_beyond_this_machine_is_a_mistake_unless_it_is_allowed),
+        cmocka_unit_test(issuers_are_checked_before_the_start),
+        cmocka_unit_test(two_issuers_differ_in_name_and_in_issuer_or_audience),
         cmocka_unit_test(reference_page_is_what_the_rows_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
