@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One row for each alert and incident that counts; what no longer counts loses its row, so the table stays as small as
- * what is wrong at the moment. */
+ * One row for each alert that fires; one that no longer does loses its row, so that these stay as few as what is wrong at
+ * the moment. An incident keeps its row, marked as over: only the fact that created it says where it is, and it may come
+ * back. */
 #include "aggregator/projections/fleet_counts.h"
 
 const char fleet_counts_schema[] =
     "CREATE TABLE IF NOT EXISTS fleet_counts (tenant TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,"
-    " environment TEXT NOT NULL, cluster TEXT NOT NULL, PRIMARY KEY (tenant, kind, id)) WITHOUT ROWID;";
+    " environment TEXT NOT NULL, cluster TEXT NOT NULL, counts INTEGER NOT NULL, PRIMARY KEY (tenant, kind, id))"
+    " WITHOUT ROWID;";
 
 static fault_code counts_add(struct fold *fold, const struct fact_view *view, slice environment, slice cluster,
                              struct fault *reterr) {
     struct sql_statement *put;
     if (sql_prepare(fold->sql,
-                    "INSERT INTO fleet_counts (tenant, kind, id, environment, cluster) VALUES ($1, $2, $3, $4, $5)"
-                    " ON CONFLICT (tenant, kind, id) DO UPDATE SET environment = excluded.environment, cluster = "
-                    "excluded.cluster",
+                    "INSERT INTO fleet_counts (tenant, kind, id, environment, cluster, counts)"
+                    " VALUES ($1, $2, $3, $4, $5, 1) ON CONFLICT (tenant, kind, id)"
+                    " DO UPDATE SET environment = excluded.environment, cluster = excluded.cluster, counts = 1",
                     &put, reterr))
         return fault_wrap(reterr, "count an alert or incident");
     sql_bind_text(put, 1, view->tenant);
@@ -27,7 +29,7 @@ static fault_code counts_add(struct fold *fold, const struct fact_view *view, sl
 static fault_code counts_remove(struct fold *fold, const struct fact_view *view, struct fault *reterr) {
     struct sql_statement *drop;
     if (sql_prepare(fold->sql, "DELETE FROM fleet_counts WHERE tenant = $1 AND kind = $2 AND id = $3", &drop, reterr))
-        return fault_wrap(reterr, "uncount an alert or incident");
+        return fault_wrap(reterr, "uncount an alert");
     sql_bind_text(drop, 1, view->tenant);
     sql_bind_text(drop, 2, view->aggregate_type);
     sql_bind_text(drop, 3, view->aggregate_id);
@@ -41,31 +43,38 @@ fault_code fleet_counts_incident_created(struct fold *fold, const struct fact_vi
                       incident->cluster_id.size ? incident->cluster_id : fact->meta.cluster_id, reterr);
 }
 
+static fault_code incident_counts(struct fold *fold, const struct fact_view *view, bool counts, struct fault *reterr) {
+    struct sql_statement *mark;
+    if (sql_prepare(fold->sql, "UPDATE fleet_counts SET counts = $4 WHERE tenant = $1 AND kind = $2 AND id = $3", &mark,
+                    reterr))
+        return fault_wrap(reterr, "count an incident or not");
+    sql_bind_text(mark, 1, view->tenant);
+    sql_bind_text(mark, 2, view->aggregate_type);
+    sql_bind_text(mark, 3, view->aggregate_id);
+    sql_bind_integer(mark, 4, counts);
+    return sql_run(mark, reterr);
+}
+
 fault_code fleet_counts_incident_resolved(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
                                           struct fault *reterr) {
-    return counts_remove(fold, view, reterr);
+    return incident_counts(fold, view, false, reterr);
 }
 
 fault_code fleet_counts_incident_closed(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
                                         struct fault *reterr) {
-    return counts_remove(fold, view, reterr);
+    return incident_counts(fold, view, false, reterr);
 }
 
 fault_code fleet_counts_incident_status(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
                                         struct fault *reterr) {
-    const IncidentStatusChanged *changed = &fact->fact.incident_status_changed;
-    const bool open_before = changed->from < INCIDENT_STATUS_RESOLVED, open = changed->to < INCIDENT_STATUS_RESOLVED;
-    if (open == open_before) return FAULT_NONE;
-    return open ? counts_add(fold, view, fact->meta.environment_id, fact->meta.cluster_id, reterr)
-                : counts_remove(fold, view, reterr);
+    return incident_counts(fold, view, fact->fact.incident_status_changed.to < INCIDENT_STATUS_RESOLVED, reterr);
 }
 
 fault_code fleet_counts_alert_ingested(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
                                        struct fault *reterr) {
-    const Alert *alert =
-        &fact->fact.alert_ingested.alert; /* as it stands after this, also when the observation was late */
-    if (alert->status != ALERT_STATUS_FIRING && alert->status != ALERT_STATUS_ACKNOWLEDGED)
-        return counts_remove(fold, view, reterr);
+    const Alert *alert = &fact->fact.alert_ingested.alert;
+    if (fact->fact.alert_ingested.late) return FAULT_NONE; /* says what was, not what is */
+    if (alert->status == ALERT_STATUS_RESOLVED) return counts_remove(fold, view, reterr);
     return counts_add(fold, view, alert->environment_id.size ? alert->environment_id : fact->meta.environment_id,
                       alert->cluster_id.size ? alert->cluster_id : fact->meta.cluster_id, reterr);
 }
@@ -80,7 +89,7 @@ fault_code fleet_counts_query(struct sql *sql, slice tenant, slice environment, 
     struct sql_statement *find;
     if (sql_prepare(sql,
                     "SELECT sum(kind = 'alert'), sum(kind = 'incident') FROM fleet_counts"
-                    " WHERE tenant = $1 AND environment = $2 AND cluster = $3",
+                    " WHERE tenant = $1 AND environment = $2 AND cluster = $3 AND counts = 1",
                     &find, reterr))
         return fault_wrap(reterr, "count alerts and incidents");
     sql_bind_text(find, 1, tenant);

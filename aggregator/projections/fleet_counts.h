@@ -13,7 +13,7 @@ fold_fn fleet_counts_incident_created, fleet_counts_incident_resolved, fleet_cou
     fleet_counts_incident_status;
 fold_fn fleet_counts_alert_ingested, fleet_counts_alert_expired;
 
-/* Alerts that fire (acknowledged ones too) and incidents that are neither resolved nor closed. */
+/* Alerts that fire (acknowledged and silenced ones too) and incidents that are neither resolved nor closed. */
 fault_code fleet_counts_query(struct sql *sql, slice tenant, slice environment, slice cluster, int32_t *ret_alerts,
                               int32_t *ret_incidents, struct fault *reterr) MUST_CHECK;
 

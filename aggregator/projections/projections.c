@@ -21,7 +21,7 @@
 #include "common/logging/log.h"
 
 enum {
-    SCHEMA_VERSION = 1, /* raise it when a table or a fold changes: files of another version are made anew */
+    SCHEMA_VERSION = 2, /* raise it when a table or a fold changes: files of another version are made anew */
     FACTS_MAX = 8192,
     BATCH_BYTES_MAX = 8 * 1024 * 1024,
     FACT_ARENA_BYTES = 4 * 1024 * 1024,
