@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a source says about an alert is compared with the state, never with a time window: (starts_at, status,
  * ends_at) equal to what is stored is a repeat. A later starts_at is a new firing, an earlier one is history. Within
- * one firing the newer observation counts, so that a "resolved" which overtook its "firing" is not undone by it.
+ * one firing the newer observation counts (of two at the same time, the end), so that a "resolved" which overtook its
+ * "firing" is not undone by it, and a source that was cut off and comes back is believed when it says that it still
+ * fires. The order in which observations come in makes no difference to what the alert is in the end.
  *
  * A repeated "firing" has no effect but one: it moves the expiry, and only when that gains at least half of the
  * configured time, so that a source which repeats every few seconds does not make a fact each time. */
@@ -39,11 +41,18 @@ slice alert_id_from(AlertSource source, slice fingerprint, struct arena *arena) 
     return arena_format(arena, "%s.%.*s-%s", name, 64, (const char *)fingerprint.data, hex);
 }
 
+/* Whether it fires, acknowledged and silenced included. */
+static bool active(const Alert *alert) {
+    return alert->status != ALERT_STATUS_RESOLVED;
+}
+
 void alert_index(const struct aggregate *aggregate, struct arena *arena, struct aggregate_index *ret_index) {
     const Alert *alert = &aggregate->state.alert;
-    ret_index->open = alert->status != ALERT_STATUS_RESOLVED;
+    ret_index->open = active(alert);
     ret_index->open_since_ms = domain_ms(alert->starts_at);
     ret_index->due_ms = alert->has_expires_at ? domain_ms(alert->expires_at) : 0;
+    const int64_t silence_ms = alert->has_silenced_until ? domain_ms(alert->silenced_until) : 0;
+    if (silence_ms && (!ret_index->due_ms || silence_ms < ret_index->due_ms)) ret_index->due_ms = silence_ms;
 }
 
 void alert_due(slice id, int64_t due_ms, SreDomainIntent *ret_intent) {
@@ -70,40 +79,67 @@ static enum judgement judge(const Alert *state, const IngestAlertRequested *requ
     const int64_t starts = domain_ms(request->starts_at), starts_before = domain_ms(state->starts_at);
     if (starts > starts_before) return CHANGE;
     if (starts < starts_before) return LATE;
-    const bool newer = observed_ms > domain_ms(state->observed_at);
-    const bool firing_before = state->status != ALERT_STATUS_RESOLVED;
+    const int64_t observed_before_ms = domain_ms(state->observed_at);
+    const bool newer = observed_ms > observed_before_ms;
     if (request->status == ALERT_STATUS_FIRING) {
-        if (!firing_before) return newer ? CHANGE : LATE;
+        if (!active(state)) return newer ? CHANGE : LATE;
         const int64_t gained = expiry_of(request, observed_ms, expiry_ms) - domain_ms(state->expires_at);
         return newer && gained >= expiry_ms / 2 ? CHANGE : REPEAT;
     }
-    if (firing_before) return CHANGE; /* a firing ends once, however the two were observed */
-    if (request->has_ends_at == state->has_ends_at && domain_ms(request->ends_at) == domain_ms(state->ends_at))
-        return REPEAT;
+    if (active(state)) return observed_ms >= observed_before_ms ? CHANGE : LATE;
+    const int64_t ends = request->has_ends_at ? domain_ms(request->ends_at) : observed_ms;
+    const int64_t ends_before = domain_ms(state->ends_at);
+    if (ends == ends_before && state->end_reason.size == 0) return REPEAT;
+    if (observed_ms == observed_before_ms) return state->end_reason.size || ends > ends_before ? CHANGE : LATE;
     return newer ? CHANGE : LATE;
 }
 
-fault_code alert_decide_ingest(const struct aggregate *aggregate, const SreDomainIntent *intent,
-                               struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
-    const IngestAlertRequested *request = &intent->intent.ingest_alert;
-    const Alert *state = &aggregate->state.alert;
+/* A firing that begins (or begins anew after its end) is not swallowed by an incident that is over. */
+static fault_code incident_of_new_firing(const Alert *state, const struct domain_call *call, slice *ret_incident_id,
+                                         struct fault *reterr) {
+    const struct aggregate *incident;
+    *ret_incident_id = state->incident_id;
+    if (state->incident_id.size == 0) return FAULT_NONE;
+    const fault_code code = domain_find(call, AGGREGATE_INCIDENT, state->incident_id, &incident, reterr);
+    if (code) return code;
+    if (!aggregate_exists(incident) || incident->state.incident.status >= INCIDENT_STATUS_RESOLVED)
+        *ret_incident_id = (slice){0};
+    return FAULT_NONE;
+}
+
+static fault_code ingest_check(const IngestAlertRequested *request, int64_t now_ms, struct fault *reterr) {
+    const int64_t starts_ms = domain_ms(request->starts_at);
     if (request->status != ALERT_STATUS_FIRING && request->status != ALERT_STATUS_RESOLVED)
         return fault_set(reterr, FAULT_INPUT, "status: an alert is ingested as firing or resolved");
-    const bool resolved = request->status == ALERT_STATUS_RESOLVED;
-    if (resolved && request->has_ends_at && domain_ms(request->ends_at) < domain_ms(request->starts_at))
+    if (request->status == ALERT_STATUS_RESOLVED && request->has_ends_at && domain_ms(request->ends_at) < starts_ms)
         return fault_set(reterr, FAULT_INPUT, "ends_at is before starts_at");
-    const int64_t observed_ms = domain_ms(request->has_observed_at ? request->observed_at : intent->meta.occurred_at);
-    enum judgement judgement = CHANGE;
-    if (aggregate->version) judgement = judge(state, request, observed_ms, call->alert_expiry_ms);
-    if (judgement == REPEAT) return FAULT_NONE;
+    if (starts_ms - now_ms > ALERT_AHEAD_MS_MAX)
+        return fault_set(reterr, FAULT_INPUT, "starts_at is %lld s ahead of the aggregator's clock, the most is %d",
+                         (long long)(starts_ms - now_ms) / 1000, ALERT_AHEAD_MS_MAX / 1000);
+    return FAULT_NONE;
+}
 
-    const bool same_firing = aggregate->version && domain_ms(request->starts_at) == domain_ms(state->starts_at);
-    SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_alert_ingested_tag);
-    AlertIngested *ingested = &fact->fact.alert_ingested;
-    ingested->late = judgement == LATE;
-    ingested->from = aggregate->version ? state->status : ALERT_STATUS_UNSPECIFIED;
-    ingested->has_alert = true;
-    Alert *alert = &ingested->alert;
+/* What persons said stays as long as it is about this. */
+static void keep_words(const Alert *state, bool same_firing, int64_t now_ms, Alert *alert) {
+    if (same_firing && active(state)) {
+        alert->acknowledged_by = state->acknowledged_by;
+        alert->has_acknowledged_at = state->has_acknowledged_at;
+        alert->acknowledged_at = state->acknowledged_at;
+    }
+    alert->has_silenced_until = state->has_silenced_until;
+    alert->silenced_until = state->silenced_until;
+    alert->silenced_by = state->silenced_by;
+    alert->silence_reason = state->silence_reason;
+    if (alert->status != ALERT_STATUS_FIRING) return;
+    if (same_firing && active(state))
+        alert->status = state->status;
+    else if (state->has_silenced_until && domain_ms(state->silenced_until) > now_ms)
+        alert->status = ALERT_STATUS_SILENCED;
+}
+
+static void take_observation(const struct aggregate *aggregate, const SreDomainIntent *intent, int64_t observed_ms,
+                             const struct domain_call *call, Alert *alert) {
+    const IngestAlertRequested *request = &intent->intent.ingest_alert;
     alert->alert_id = aggregate->id;
     alert->fingerprint = request->fingerprint;
     alert->name = request->name;
@@ -114,7 +150,7 @@ fault_code alert_decide_ingest(const struct aggregate *aggregate, const SreDomai
     alert->has_starts_at = true;
     alert->starts_at = request->starts_at;
     alert->status = request->status;
-    if (resolved) {
+    if (request->status == ALERT_STATUS_RESOLVED) {
         alert->has_ends_at = true;
         alert->ends_at = request->has_ends_at ? request->ends_at : domain_time(observed_ms);
     } else {
@@ -126,23 +162,56 @@ fault_code alert_decide_ingest(const struct aggregate *aggregate, const SreDomai
     alert->observed_at = domain_time(observed_ms);
     alert->environment_id = intent->meta.environment_id;
     alert->cluster_id = intent->meta.cluster_id;
-    alert->incident_id = aggregate->version ? state->incident_id : (slice){0};
-    alert->occurrences = aggregate->version ? state->occurrences + 1 : 1;
-    if (same_firing && state->status == ALERT_STATUS_ACKNOWLEDGED) {
-        alert->acknowledged_by = state->acknowledged_by;
-        alert->has_acknowledged_at = state->has_acknowledged_at;
-        alert->acknowledged_at = state->acknowledged_at;
-        if (!resolved) alert->status = ALERT_STATUS_ACKNOWLEDGED;
-    }
+    alert->occurrences = aggregate->version ? aggregate->state.alert.occurrences + 1 : 1;
     alert->version = (int64_t)aggregate->version + 1;
+}
+
+fault_code alert_decide_ingest(const struct aggregate *aggregate, const SreDomainIntent *intent,
+                               struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
+    const IngestAlertRequested *request = &intent->intent.ingest_alert;
+    const Alert *state = &aggregate->state.alert;
+    fault_code code = ingest_check(request, call->now_ms, reterr);
+    if (code) return code;
+    int64_t observed_ms = domain_ms(request->has_observed_at ? request->observed_at : intent->meta.occurred_at);
+    if (observed_ms > call->now_ms) observed_ms = call->now_ms; /* a clock that is ahead: nothing else would be newer */
+    enum judgement judgement = CHANGE;
+    if (aggregate->version) judgement = judge(state, request, observed_ms, call->alert_expiry_ms);
+    if (judgement == REPEAT) return FAULT_NONE;
+
+    slice incident_id = {0};
+    const bool same_firing = aggregate->version && domain_ms(request->starts_at) == domain_ms(state->starts_at);
+    if (aggregate->version) {
+        incident_id = state->incident_id;
+        const bool begins = !same_firing || (!active(state) && request->status == ALERT_STATUS_FIRING);
+        if (judgement == CHANGE && begins) code = incident_of_new_firing(state, call, &incident_id, reterr);
+        if (code) return code;
+    }
+    AlertIngested *ingested = &fact_list_add(ret_facts, SreDomainFact_alert_ingested_tag)->fact.alert_ingested;
+    ingested->late = judgement == LATE;
+    ingested->from = aggregate->version ? state->status : ALERT_STATUS_UNSPECIFIED;
+    ingested->has_alert = true;
+    take_observation(aggregate, intent, observed_ms, call, &ingested->alert);
+    ingested->alert.incident_id = incident_id;
+    if (judgement == CHANGE && aggregate->version) keep_words(state, same_firing, call->now_ms, &ingested->alert);
     return FAULT_NONE;
 }
 
+static fault_code exists(const struct aggregate *aggregate, struct fault *reterr) {
+    if (aggregate->version) return FAULT_NONE;
+    return fault_set(reterr, FAULT_ABSENT, "alert '%.*s' does not exist", SLICE_ARG(aggregate->id));
+}
+
+/* Said again by the same person it is a repeat; another one is told who has it. */
 fault_code alert_decide_acknowledge(const struct aggregate *aggregate, const SreDomainIntent *intent,
                                     struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
-    if (!aggregate->version)
-        return fault_set(reterr, FAULT_ABSENT, "alert '%.*s' does not exist", SLICE_ARG(aggregate->id));
+    if (exists(aggregate, reterr)) return FAULT_ABSENT;
     const Alert *state = &aggregate->state.alert;
+    if (state->status == ALERT_STATUS_ACKNOWLEDGED) {
+        if (slice_equal(state->acknowledged_by, call->actor)) return FAULT_NONE;
+        return fault_set(reterr, FAULT_CONFLICT,
+                         "alert '%.*s' cannot go from acknowledged to acknowledged: %.*s has it",
+                         SLICE_ARG(aggregate->id), SLICE_ARG(state->acknowledged_by));
+    }
     if (state->status != ALERT_STATUS_FIRING)
         return fault_set(reterr, FAULT_CONFLICT, "alert '%.*s' cannot go from %s to acknowledged",
                          SLICE_ARG(aggregate->id), status_names[state->status]);
@@ -157,25 +226,73 @@ fault_code alert_decide_acknowledge(const struct aggregate *aggregate, const Sre
     return FAULT_NONE;
 }
 
+/* A silence that there is may be made longer or shorter at any time, also between two firings. */
+fault_code alert_decide_silence(const struct aggregate *aggregate, const SreDomainIntent *intent,
+                                struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
+    const SilenceAlertRequested *request = &intent->intent.silence_alert;
+    if (exists(aggregate, reterr)) return FAULT_ABSENT;
+    const Alert *state = &aggregate->state.alert;
+    const int64_t until_ms = domain_ms(request->until), day_ms = INT64_C(24) * 3600 * 1000;
+    if (until_ms <= call->now_ms) return fault_set(reterr, FAULT_INPUT, "until: a silence ends in the future");
+    if (until_ms - call->now_ms > ALERT_SILENCE_DAYS_MAX * day_ms)
+        return fault_set(reterr, FAULT_INPUT, "until: a silence ends in %d days at most", ALERT_SILENCE_DAYS_MAX);
+    if (!active(state) && !state->has_silenced_until)
+        return fault_set(reterr, FAULT_CONFLICT, "alert '%.*s' cannot go from %s to silenced", SLICE_ARG(aggregate->id),
+                         status_names[state->status]);
+    if (state->has_silenced_until && domain_ms(state->silenced_until) == until_ms &&
+        slice_equal(state->silence_reason, request->reason))
+        return FAULT_NONE;
+    fact_list_add(ret_facts, SreDomainFact_alert_silenced_tag)->fact.alert_silenced =
+        (AlertSilenced){.alert_id = aggregate->id,
+                        .from = state->status,
+                        .has_until = true,
+                        .until = request->until,
+                        .silenced_by = call->actor,
+                        .reason = request->reason};
+    return FAULT_NONE;
+}
+
+static void unsilence(const struct aggregate *aggregate, AlertStatus status, AlertSilenceEndReason why, slice by,
+                      slice reason, struct fact_list *facts) {
+    if (status == ALERT_STATUS_SILENCED)
+        status = aggregate->state.alert.has_acknowledged_at ? ALERT_STATUS_ACKNOWLEDGED : ALERT_STATUS_FIRING;
+    fact_list_add(facts, SreDomainFact_alert_unsilenced_tag)->fact.alert_unsilenced = (AlertUnsilenced){
+        .alert_id = aggregate->id, .to = status, .end_reason = why, .unsilenced_by = by, .reason = reason};
+}
+
+/* Without a silence (its time may just have been over) there is nothing to do, and that is what was asked for. */
+fault_code alert_decide_unsilence(const struct aggregate *aggregate, const SreDomainIntent *intent,
+                                  struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
+    if (exists(aggregate, reterr)) return FAULT_ABSENT;
+    const Alert *state = &aggregate->state.alert;
+    if (state->has_silenced_until)
+        unsilence(aggregate, state->status, ALERT_SILENCE_END_REASON_TAKEN_BACK, call->actor,
+                  intent->intent.unsilence_alert.reason, ret_facts);
+    return FAULT_NONE;
+}
+
+/* The clock's word: that the expiry or the silence, or both, end at that time. */
 fault_code alert_decide_expire(const struct aggregate *aggregate, const SreDomainIntent *intent,
                                struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
-    if (!aggregate->version)
-        return fault_set(reterr, FAULT_ABSENT, "alert '%.*s' does not exist", SLICE_ARG(aggregate->id));
+    if (exists(aggregate, reterr)) return FAULT_ABSENT;
     const Alert *state = &aggregate->state.alert;
-    const int64_t expires_ms = domain_ms(intent->intent.expire_alert.expires_at);
-    if (state->status == ALERT_STATUS_RESOLVED || !state->has_expires_at || domain_ms(state->expires_at) != expires_ms)
-        return FAULT_NONE; /* resolved or repeated meanwhile */
-    if (expires_ms > call->now_ms)
+    const int64_t due_ms = domain_ms(intent->intent.expire_alert.expires_at);
+    const bool expires = active(state) && state->has_expires_at && domain_ms(state->expires_at) == due_ms;
+    const bool sounds = state->has_silenced_until && domain_ms(state->silenced_until) == due_ms;
+    if (!expires && !sounds) return FAULT_NONE; /* resolved, repeated, or silenced otherwise meanwhile */
+    if (due_ms > call->now_ms)
         return fault_set(reterr, FAULT_CONFLICT, "alert '%.*s' does not expire for another %lld ms",
-                         SLICE_ARG(aggregate->id), (long long)(expires_ms - call->now_ms));
-    SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_alert_expired_tag);
-    fact->fact.alert_expired = (AlertExpired){
-        .alert_id = aggregate->id,
-        .from = state->status,
-        .has_expired_at = true,
-        .expired_at = state->expires_at,
-        .reason = ALERT_END_REASON_EXPIRED,
-    };
+                         SLICE_ARG(aggregate->id), (long long)(due_ms - call->now_ms));
+    if (expires)
+        fact_list_add(ret_facts, SreDomainFact_alert_expired_tag)->fact.alert_expired =
+            (AlertExpired){.alert_id = aggregate->id,
+                           .from = state->status,
+                           .has_expired_at = true,
+                           .expired_at = state->expires_at,
+                           .reason = ALERT_END_REASON_EXPIRED};
+    if (sounds)
+        unsilence(aggregate, expires ? ALERT_STATUS_RESOLVED : state->status, ALERT_SILENCE_END_REASON_OVER,
+                  call->actor, (slice){0}, ret_facts);
     return FAULT_NONE;
 }
 
@@ -194,6 +311,25 @@ void alert_apply_acknowledged(struct aggregate *aggregate, const SreDomainFact *
     alert->acknowledged_by = fact->fact.alert_acknowledged.acknowledged_by;
     alert->has_acknowledged_at = true;
     alert->acknowledged_at = fact->fact.alert_acknowledged.acknowledged_at;
+}
+
+void alert_apply_silenced(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena) {
+    Alert *alert = &aggregate->state.alert;
+    const AlertSilenced *silenced = &fact->fact.alert_silenced;
+    if (active(alert)) alert->status = ALERT_STATUS_SILENCED;
+    alert->has_silenced_until = true;
+    alert->silenced_until = silenced->until;
+    alert->silenced_by = silenced->silenced_by;
+    alert->silence_reason = silenced->reason;
+}
+
+void alert_apply_unsilenced(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
+                            struct arena *arena) {
+    Alert *alert = &aggregate->state.alert;
+    alert->status = fact->fact.alert_unsilenced.to;
+    alert->has_silenced_until = false;
+    alert->silenced_until = (Timestamp){0};
+    alert->silenced_by = alert->silence_reason = (slice){0};
 }
 
 void alert_apply_expired(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena) {

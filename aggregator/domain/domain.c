@@ -5,6 +5,7 @@
 #include "aggregator/domain/domain.h"
 
 #include "aggregator/domain/alert.h"
+#include "aggregator/domain/correlation.h"
 #include "aggregator/domain/health_check.h"
 #include "aggregator/domain/incident.h"
 #include "aggregator/domain/postmortem.h"

@@ -1,23 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0
- * All changes of status pass one function and one matrix. The way is the specification's chain; besides, an incident
- * can be resolved from any status before (a false alarm needs no investigation), mitigation may turn out to need
- * more investigation, and a resolved incident that comes back is investigated again. Closed is the end.
- * Each intent that moves the status gives the fact of its own name, whichever intent asked for the move. */
+ * All changes of status pass one function and one table. The way is the specification's chain, and each step forward may
+ * skip some: who is paged may begin to work, or to mitigate, without acknowledging first, and a false alarm is resolved
+ * from anywhere. Closing alone skips nothing: what is closed was resolved by somebody who said how. Back there are three
+ * ways: a mitigation that does not hold needs more investigation, a resolved incident that comes back is investigated
+ * again, and so is a closed one, when somebody says why.
+ * Each move gives the fact of its own name, whichever intent asked for it, and apply writes it in the timeline. */
 #include "aggregator/domain/incident.h"
 
+#include "aggregator/domain/correlation.h"
 #include "aggregator/domain/domain_list.h"
+#include "aggregator/domain/incident_timeline.h"
+
+#include <stdio.h>
 
 enum { STATUSES = INCIDENT_STATUS_CLOSED + 1 };
 
-#define TO(status) (1u << INCIDENT_STATUS_##status)
-static const unsigned may_move[STATUSES] = {
-    [INCIDENT_STATUS_OPEN] = TO(ACKNOWLEDGED) | TO(RESOLVED),
-    [INCIDENT_STATUS_ACKNOWLEDGED] = TO(INVESTIGATING) | TO(RESOLVED),
-    [INCIDENT_STATUS_INVESTIGATING] = TO(MITIGATING) | TO(RESOLVED),
-    [INCIDENT_STATUS_MITIGATING] = TO(INVESTIGATING) | TO(RESOLVED),
-    [INCIDENT_STATUS_RESOLVED] = TO(INVESTIGATING) | TO(CLOSED),
-    [INCIDENT_STATUS_CLOSED] = 0,
+/* Every move there is. Each may be asked for by transition_incident_status; besides, acknowledge_incident moves to
+ * acknowledged, resolve_incident to resolved and close_incident to closed. */
+enum reason_rule { REASON_FREE = 1, REASON_NEEDED };
+#define FROM(status) [INCIDENT_STATUS_##status]
+#define TO(status, rule) [INCIDENT_STATUS_##status] = REASON_##rule
+static const uint8_t moves[STATUSES][STATUSES] = {
+    /* clang-format off */
+    FROM(OPEN) = {
+        TO(ACKNOWLEDGED,  FREE),   /* somebody has seen it */
+        TO(INVESTIGATING, FREE),
+        TO(MITIGATING,    FREE),   /* what helps is known at once */
+        TO(RESOLVED,      NEEDED), /* the resolution */
+    },
+    FROM(ACKNOWLEDGED) = {
+        TO(INVESTIGATING, FREE),
+        TO(MITIGATING,    FREE),
+        TO(RESOLVED,      NEEDED),
+    },
+    FROM(INVESTIGATING) = {
+        TO(MITIGATING,    FREE),
+        TO(RESOLVED,      NEEDED),
+    },
+    FROM(MITIGATING) = {
+        TO(INVESTIGATING, FREE),   /* it does not help */
+        TO(RESOLVED,      NEEDED),
+    },
+    FROM(RESOLVED) = {
+        TO(INVESTIGATING, FREE),   /* it came back */
+        TO(CLOSED,        FREE),
+    },
+    FROM(CLOSED) = {
+        TO(INVESTIGATING, NEEDED), /* it was closed too early, or came back much later */
+    },
+    /* clang-format on */
 };
+#undef FROM
 #undef TO
 static const char *const status_names[STATUSES] = {
     [INCIDENT_STATUS_UNSPECIFIED] = "unspecified",
@@ -32,9 +65,18 @@ static const char *const severity_names[] = {
     [SEVERITY_UNSPECIFIED] = "unspecified", [SEVERITY_CRITICAL] = "critical", [SEVERITY_HIGH] = "high",
     [SEVERITY_MEDIUM] = "medium",           [SEVERITY_LOW] = "low",
 };
+static const char *severity_name(Severity severity) {
+    return (size_t)severity < sizeof severity_names / sizeof *severity_names ? severity_names[severity] : "unknown";
+}
 
-bool incident_may_move(IncidentStatus from, IncidentStatus to) {
-    return (unsigned)from < STATUSES && (unsigned)to < STATUSES && (may_move[from] & 1u << to);
+bool incident_may_move(IncidentStatus from, IncidentStatus to, bool *ret_reason) {
+    const unsigned rule = (unsigned)from < STATUSES && (unsigned)to < STATUSES ? moves[from][to] : 0;
+    if (ret_reason) *ret_reason = rule == REASON_NEEDED;
+    return rule;
+}
+
+const char *incident_status_name(IncidentStatus status) {
+    return (unsigned)status < STATUSES ? status_names[status] : "unknown";
 }
 
 void incident_index(const struct aggregate *aggregate, struct arena *arena, struct aggregate_index *ret_index) {
@@ -59,6 +101,11 @@ fault_code incident_decide_create(const struct aggregate *aggregate, const SreDo
     if (aggregate->version)
         return fault_set(reterr, FAULT_EXISTS, "incident '%.*s' exists already, and is %s", SLICE_ARG(aggregate->id),
                          status_names[aggregate->state.incident.status]);
+    struct correlation ties;
+    const fault_code code =
+        correlation_find(aggregate, request->alert_ids.items, request->alert_ids.count, call, &ties, reterr);
+    if (code) return code;
+    if (fact_list_reserve(ret_facts, 1 + ties.count, call->arena, reterr)) return FAULT_LIMIT;
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_incident_created_tag);
     fact->fact.incident_created.has_incident = true;
     Incident *incident = &fact->fact.incident_created.incident;
@@ -70,7 +117,8 @@ fault_code incident_decide_create(const struct aggregate *aggregate, const SreDo
     incident->source = request->source ? request->source : INCIDENT_SOURCE_MANUAL;
     LIST_SHARE(incident->affected_resources, request->affected_resources);
     incident->assigned_to = request->assigned_to;
-    LIST_SHARE(incident->alert_ids, request->alert_ids);
+    incident->alert_ids.items = ties.ids;
+    incident->alert_ids.count = ties.count;
     incident->service_id = request->service_id;
     MAP_COPY(incident->labels, request->labels, call->arena);
     incident->environment_id = request->environment_id;
@@ -78,6 +126,7 @@ fault_code incident_decide_create(const struct aggregate *aggregate, const SreDo
     incident->has_created_at = incident->has_updated_at = true;
     incident->created_at = incident->updated_at = domain_time(call->now_ms);
     incident->version = 1;
+    correlation_tell_alerts(&ties, aggregate->id, SLICE_LIT("the incident was opened for it"), call, ret_facts);
     return FAULT_NONE;
 }
 
@@ -86,9 +135,7 @@ fault_code incident_decide_reclassify(const struct aggregate *aggregate, const S
     const ReclassifyIncidentSeverityRequested *request = &intent->intent.reclassify_incident_severity;
     if (not_closed(aggregate, "its severity stays", reterr)) return reterr ? reterr->code : FAULT_CONFLICT;
     const Severity from = aggregate->state.incident.severity;
-    if (from == request->severity)
-        return fault_set(reterr, FAULT_CONFLICT, "incident '%.*s' cannot go from severity %s to %s: it has it already",
-                         SLICE_ARG(aggregate->id), severity_names[from], severity_names[request->severity]);
+    if (from == request->severity) return FAULT_NONE;
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_incident_severity_changed_tag);
     fact->fact.incident_severity_changed = (IncidentSeverityChanged){.incident_id = aggregate->id,
                                                                      .from = from,
@@ -112,31 +159,20 @@ fault_code incident_decide_assign(const struct aggregate *aggregate, const SreDo
     return FAULT_NONE;
 }
 
-static size_t entry_bytes(slice text, const slice *links, size_t links_count) {
-    size_t bytes = text.size;
-    for (size_t i = 0; i < links_count; i++) bytes += links[i].size;
-    return bytes;
-}
-
 fault_code incident_decide_entry(const struct aggregate *aggregate, const SreDomainIntent *intent,
                                  struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
     const AddIncidentTimelineEntryRequested *request = &intent->intent.add_timeline_entry;
     if (exists(aggregate, reterr)) return FAULT_ABSENT; /* what is learned after closing still belongs to it */
-    const Incident *incident = &aggregate->state.incident;
-    if (incident->timeline.count >= INCIDENT_TIMELINE_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "incident '%.*s' has %d timeline entries, the most there can be",
-                         SLICE_ARG(aggregate->id), INCIDENT_TIMELINE_MAX);
-    for (size_t i = 0; request->entry_id.size && i < incident->timeline.count; i++)
-        if (slice_equal(incident->timeline.items[i].entry_id, request->entry_id)) return FAULT_NONE; /* a repeat */
-    size_t bytes = entry_bytes(request->text, request->links.items, request->links.count);
-    for (size_t i = 0; i < incident->timeline.count; i++) {
-        const TimelineEntry *before = &incident->timeline.items[i];
-        bytes += entry_bytes(before->text, before->links.items, before->links.count);
-    }
-    if (bytes > INCIDENT_TIMELINE_BYTES_MAX)
-        return fault_set(reterr, FAULT_LIMIT,
-                         "with this entry the timeline of incident '%.*s' would hold %zu bytes, the most is %d",
-                         SLICE_ARG(aggregate->id), bytes, INCIDENT_TIMELINE_BYTES_MAX);
+    if (incident_timeline_automatic(request->kind))
+        return fault_set(
+            reterr, FAULT_INPUT,
+            "kind: the aggregator itself writes of status, severity, assignment and alerts; what people add "
+            "is a note, an action or a finding");
+    if (request->entry_id.size && incident_timeline_has(&aggregate->state.incident, request->entry_id))
+        return FAULT_NONE;
+    const fault_code code =
+        incident_timeline_check(aggregate, request->text, request->links.items, request->links.count, reterr);
+    if (code) return code;
     slice entry_id = request->entry_id;
     if (entry_id.size == 0) {
         char text[UUID_TEXT_SIZE + 1];
@@ -158,14 +194,36 @@ fault_code incident_decide_entry(const struct aggregate *aggregate, const SreDom
     return FAULT_NONE;
 }
 
+/* Acknowledging is a person's word that they have it. Said again by the same person it is a repeat; another one is told
+ * who it is, and not that all is well: two who both believe that it is theirs is what acknowledging is to prevent. */
+static fault_code acknowledged_again(const struct aggregate *aggregate, const struct domain_call *call,
+                                     struct fault *reterr) {
+    const slice by = aggregate->state.incident.acknowledged_by;
+    if (by.size && slice_equal(by, call->actor)) return FAULT_NONE;
+    return fault_set(reterr, FAULT_CONFLICT, "incident '%.*s' cannot go from acknowledged to acknowledged: %.*s has it",
+                     SLICE_ARG(aggregate->id), SLICE_ARG(by.size ? by : SLICE_LIT("somebody")));
+}
+
+static fault_code refuse_move(slice id, IncidentStatus from, IncidentStatus to, struct fault *reterr) {
+    char ways[80] = "";
+    for (int way = 0; way < STATUSES; way++)
+        if (incident_may_move(from, (IncidentStatus)way, NULL))
+            snprintf(ways + strlen(ways), sizeof ways - strlen(ways), "%s%s", ways[0] ? ", " : "", status_names[way]);
+    return fault_set(reterr, FAULT_CONFLICT, "incident '%.*s' cannot go from %s to %s, only to %s", SLICE_ARG(id),
+                     incident_status_name(from), incident_status_name(to), ways);
+}
+
 /* The one way to another status. note: reason, resolution or note of the intent. */
 static fault_code move(const struct aggregate *aggregate, IncidentStatus to, slice note, slice root_cause,
                        struct domain_call *call, struct fact_list *facts, struct fault *reterr) {
     if (exists(aggregate, reterr)) return FAULT_ABSENT;
     const IncidentStatus from = aggregate->state.incident.status;
-    if (!incident_may_move(from, to))
-        return fault_set(reterr, FAULT_CONFLICT, "incident '%.*s' cannot go from %s to %s", SLICE_ARG(aggregate->id),
-                         status_names[from], (unsigned)to < STATUSES ? status_names[to] : "an unknown status");
+    if (from == INCIDENT_STATUS_ACKNOWLEDGED && to == from) return acknowledged_again(aggregate, call, reterr);
+    bool reason;
+    if (!incident_may_move(from, to, &reason)) return refuse_move(aggregate->id, from, to, reterr);
+    if (reason && note.size == 0)
+        return fault_set(reterr, FAULT_INPUT, "incident '%.*s' goes from %s to %s only with a reason",
+                         SLICE_ARG(aggregate->id), status_names[from], status_names[to]);
     const Timestamp now = domain_time(call->now_ms);
     switch (to) {
     case INCIDENT_STATUS_ACKNOWLEDGED:
@@ -240,75 +298,99 @@ static Incident *updated(struct aggregate *aggregate, int64_t now_ms) {
     return &aggregate->state.incident;
 }
 
+/* The one way to another status here: what belongs to the one before is taken back, and the timeline has it. */
+static void moved(Incident *incident, IncidentStatus to, const SreDomainFact *fact, Timestamp at, slice by, slice note,
+                  struct arena *arena) {
+    const IncidentStatus from = incident->status;
+    incident->status = to;
+    if (from >= INCIDENT_STATUS_RESOLVED && to < INCIDENT_STATUS_RESOLVED) { /* it came back */
+        incident->has_resolved_at = incident->has_closed_at = false;
+        incident->resolved_at = incident->closed_at = (Timestamp){0};
+        incident->resolution = (slice){0};
+    }
+    incident_timeline_tell(incident, fact, TIMELINE_ENTRY_KIND_STATUS, domain_ms(at), by,
+                           arena_format(arena, "%s -> %s", incident_status_name(from), incident_status_name(to)), note,
+                           arena);
+}
+
 void incident_apply_created(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
                             struct arena *arena) {
-    aggregate->state.incident = fact->fact.incident_created.incident;
+    Incident *incident = &aggregate->state.incident;
+    *incident = fact->fact.incident_created.incident;
+    incident_timeline_tell(
+        incident, fact, TIMELINE_ENTRY_KIND_STATUS, domain_ms(incident->created_at), fact->meta.producer,
+        arena_format(arena, "opened with severity %s", severity_name(incident->severity)),
+        incident->alert_ids.count ? correlation_text(incident->alert_ids.items, incident->alert_ids.count, arena)
+                                  : (slice){0},
+        arena);
 }
 
 void incident_apply_severity(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
                              struct arena *arena) {
-    updated(aggregate, now_ms)->severity = fact->fact.incident_severity_changed.to;
+    Incident *incident = updated(aggregate, now_ms);
+    const IncidentSeverityChanged *changed = &fact->fact.incident_severity_changed;
+    incident->severity = changed->to;
+    incident_timeline_tell(
+        incident, fact, TIMELINE_ENTRY_KIND_SEVERITY, now_ms, changed->changed_by,
+        arena_format(arena, "severity %s -> %s", severity_name(changed->from), severity_name(changed->to)),
+        changed->reason, arena);
 }
 
 void incident_apply_assigned(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
                              struct arena *arena) {
-    updated(aggregate, now_ms)->assigned_to = fact->fact.incident_assigned.to;
+    Incident *incident = updated(aggregate, now_ms);
+    const IncidentAssigned *assigned = &fact->fact.incident_assigned;
+    const slice nobody = SLICE_LIT("nobody");
+    incident->assigned_to = assigned->to;
+    incident_timeline_tell(incident, fact, TIMELINE_ENTRY_KIND_ASSIGNMENT, now_ms, assigned->assigned_by,
+                           arena_format(arena, "%.*s -> %.*s", SLICE_ARG(assigned->from.size ? assigned->from : nobody),
+                                        SLICE_ARG(assigned->to.size ? assigned->to : nobody)),
+                           assigned->reason, arena);
 }
 
 void incident_apply_entry(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena) {
-    Incident *incident = updated(aggregate, now_ms);
-    const TimelineEntry *entry = &fact->fact.incident_timeline_entry_added.entry;
-    const size_t count = incident->timeline.count, item = sizeof *incident->timeline.items;
-    TimelineEntry *items = arena_alloc_array(arena, count + 1, item);
-    if (!items) return; /* the fact holds it; decisions are made in arenas far larger than the largest timeline */
-    size_t at = count;  /* oldest first by when it happened */
-    while (at > 0 && domain_ms(incident->timeline.items[at - 1].at) > domain_ms(entry->at)) at--;
-    if (at) memcpy(items, incident->timeline.items, at * item);
-    items[at] = *entry;
-    if (count > at) memcpy(items + at + 1, incident->timeline.items + at, (count - at) * item);
-    incident->timeline.items = items;
-    incident->timeline.count = count + 1;
+    incident_timeline_put(updated(aggregate, now_ms), &fact->fact.incident_timeline_entry_added.entry, arena);
 }
 
 void incident_apply_resolved(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
                              struct arena *arena) {
     Incident *incident = updated(aggregate, now_ms);
     const IncidentResolved *resolved = &fact->fact.incident_resolved;
-    incident->status = INCIDENT_STATUS_RESOLVED;
     incident->resolution = resolved->resolution;
     if (resolved->root_cause.size) incident->root_cause = resolved->root_cause;
     incident->has_resolved_at = true;
     incident->resolved_at = resolved->resolved_at;
+    moved(incident, INCIDENT_STATUS_RESOLVED, fact, resolved->resolved_at, resolved->resolved_by, resolved->resolution,
+          arena);
 }
 
 void incident_apply_closed(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
                            struct arena *arena) {
     Incident *incident = updated(aggregate, now_ms);
-    incident->status = INCIDENT_STATUS_CLOSED;
+    const IncidentClosed *closed = &fact->fact.incident_closed;
     incident->has_closed_at = true;
-    incident->closed_at = fact->fact.incident_closed.closed_at;
+    incident->closed_at = closed->closed_at;
+    moved(incident, INCIDENT_STATUS_CLOSED, fact, closed->closed_at, closed->closed_by, closed->reason, arena);
 }
 
 void incident_apply_acknowledged(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
                                  struct arena *arena) {
     Incident *incident = updated(aggregate, now_ms);
-    incident->status = INCIDENT_STATUS_ACKNOWLEDGED;
+    const IncidentAcknowledged *acknowledged = &fact->fact.incident_acknowledged;
+    incident->acknowledged_by = acknowledged->acknowledged_by;
     incident->has_acknowledged_at = true;
-    incident->acknowledged_at = fact->fact.incident_acknowledged.acknowledged_at;
+    incident->acknowledged_at = acknowledged->acknowledged_at;
+    moved(incident, INCIDENT_STATUS_ACKNOWLEDGED, fact, acknowledged->acknowledged_at, acknowledged->acknowledged_by,
+          acknowledged->note, arena);
 }
 
 void incident_apply_status(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
                            struct arena *arena) {
     Incident *incident = updated(aggregate, now_ms);
     const IncidentStatusChanged *changed = &fact->fact.incident_status_changed;
-    if (incident->status == INCIDENT_STATUS_RESOLVED) { /* it came back */
-        incident->has_resolved_at = false;
-        incident->resolved_at = (Timestamp){0};
-        incident->resolution = (slice){0};
-    }
-    incident->status = changed->to;
     if (changed->to == INCIDENT_STATUS_MITIGATING) {
         incident->has_mitigated_at = true;
         incident->mitigated_at = changed->changed_at;
     }
+    moved(incident, changed->to, fact, changed->changed_at, changed->changed_by, changed->reason, arena);
 }

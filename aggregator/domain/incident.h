@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Incidents: open -> acknowledged -> investigating -> mitigating -> resolved -> closed, and who has them. */
+ * Incidents: open -> acknowledged -> investigating -> mitigating -> resolved -> closed, and who has them. Its timeline:
+ * incident_timeline.h; its alerts: correlation.h. */
 #ifndef PICKET_DOMAIN_INCIDENT_H
 #define PICKET_DOMAIN_INCIDENT_H
 
 #include "aggregator/domain/domain.h"
 
-/* Of one incident. The bytes of all texts and links stay well below what the journal stores of one aggregate, which is
- * what makes that bound no one's to meet. */
-enum { INCIDENT_TIMELINE_MAX = 2000, INCIDENT_TIMELINE_BYTES_MAX = 1024 * 1024 };
-
-/* Whether an incident may go from one status to another. */
-bool incident_may_move(IncidentStatus from, IncidentStatus to);
+/* Whether an incident may go from one status to another. ret_reason (may be NULL): only with a reason. */
+bool incident_may_move(IncidentStatus from, IncidentStatus to, bool *ret_reason);
+const char *incident_status_name(IncidentStatus status); /* "open"; "unknown" for what the contract does not have */
 
 index_fn incident_index; /* open: neither resolved nor closed */
 

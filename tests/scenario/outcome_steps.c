@@ -89,6 +89,11 @@ static bool facts_made(struct scenario *s) {
     return step_fails(s, "what happened is: %s", said);
 }
 
+static bool nothing_made(struct scenario *s) {
+    s->words[0] = (slice){0};
+    return facts_made(s);
+}
+
 const struct step_row outcome_steps[] = {
     {"the next one expects version {n}", next_version},
     {"the next one has the key {key}", next_key},
@@ -96,10 +101,12 @@ const struct step_row outcome_steps[] = {
     {"the next one claims to be of {tenant}", next_tenant},
     {"the next one is sent by {a} {role}", next_role},
     {"it is minute {m}", time_is},
+    {"the aggregator looks at its clock", step_clock},
     {"the journal is restarted", restart},
     {"it is accepted", accepted},
     {"it is a repeat", repeated},
     {"it is refused : {reason}", refused},
     {"what happened is {facts}", facts_made},
+    {"nothing happened", nothing_made},
     {NULL, NULL},
 };

@@ -53,6 +53,37 @@ bool step_send(struct scenario *s, SreDomainIntent *intent) {
     return step_send_as(s, intent, s->words[0], s->words[1], ROLE_RESPONDER);
 }
 
+/* Commands are decided in the order in which they come: when one behind them is answered, they are. */
+static void all_decided(struct scenario *s) {
+    SreDomainIntent nothing = {.which_intent = SreDomainIntent_acknowledge_incident_tag};
+    nothing.intent.acknowledge_incident.incident_id = SLICE_LIT("none");
+    place_command(s->place,
+                  (struct journal_command){
+                      .caller = {.tenant = SLICE_LIT("clock"), .actor = SLICE_LIT("clock"), .role = ROLE_RESPONDER},
+                      .intent = place_intent(s->place, &nothing)});
+}
+
+bool step_clock(struct scenario *s) {
+    struct fault fault;
+    size_t submitted;
+    s->facts_before = journal_last_sequence(s->place->journal);
+    for (int round = 0; round < 100; round++) { /* what one ends may leave another to end */
+        if (journal_submit_due(s->place->journal, 100, &submitted, &fault)) return step_fails(s, "%s", fault.text);
+        if (!submitted) return true;
+        all_decided(s);
+    }
+    return step_fails(s, "something is due again and again");
+}
+
+bool step_item(slice *words, slice *ret_word) {
+    while (words->size && words->data[0] == ' ') *words = slice_from(*words, 1);
+    size_t size = 0;
+    while (size < words->size && words->data[size] != ' ') size++;
+    *ret_word = slice_first(*words, size);
+    *words = slice_from(*words, size);
+    return size > 0;
+}
+
 bool step_read(struct scenario *s, const char *type, slice id, slice tenant, const struct message_desc *desc,
                void *ret_message) {
     struct fault fault = {0};

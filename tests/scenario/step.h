@@ -43,6 +43,14 @@ int step_choice(slice word, const char *const *words);
 bool step_send(struct scenario *s, SreDomainIntent *intent);
 bool step_send_as(struct scenario *s, SreDomainIntent *intent, slice who, slice tenant, enum method_role role);
 
+/* The aggregator's own intents for all that is due at this minute, decided when it returns. */
+bool step_clock(struct scenario *s);
+/* The words of a word in quotes, one by one; false when there is none left. */
+bool step_item(slice *words, slice *ret_word);
+
+/* The id of the alert with that fingerprint. */
+slice alert_steps_id(struct scenario *s, slice fingerprint);
+
 /* Reads one aggregate as it stands. */
 bool step_read(struct scenario *s, const char *type, slice id, slice tenant, const struct message_desc *desc,
                void *ret_message);

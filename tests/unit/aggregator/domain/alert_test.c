@@ -25,6 +25,7 @@ static fault_code ingest(struct world *w, AlertStatus status, int64_t starts_ms,
     r->ends_at = domain_time(ends_ms);
     r->has_expires_at = expires_ms != 0;
     r->expires_at = domain_time(expires_ms);
+    if (observed_ms > w->call.now_ms) w->call.now_ms = observed_ms; /* nobody sees what is to come */
     return world_give(w);
 }
 
@@ -91,11 +92,28 @@ TEST(a_resolved_that_overtook_its_firing_is_not_undone) {
     world_free(w);
 }
 
-TEST(a_firing_ends_however_the_two_were_observed) {
+TEST(of_two_at_the_same_time_the_end_counts) {
+    struct world *w = alert();
+    assert_int_equal(fire(w, T, T), FAULT_NONE);
+    assert_int_equal(resolve(w, T, T, T), FAULT_NONE);
+    assert_int_equal(now(w)->status, ALERT_STATUS_RESOLVED);
+    assert_int_equal(fire(w, T, T), FAULT_NONE);
+    assert_int_equal(now(w)->status, ALERT_STATUS_RESOLVED);
+    world_free(w);
+}
+
+/* A source that was cut off is taken for over by who waits for it, and comes back with the firing that it had. */
+TEST(an_end_that_was_seen_before_the_latest_firing_is_history) {
     struct world *w = alert();
     assert_int_equal(fire(w, T, T + MINUTE_MS), FAULT_NONE);
-    assert_int_equal(resolve(w, T, T + 1000, T), FAULT_NONE);
-    assert_int_equal(now(w)->status, ALERT_STATUS_RESOLVED);
+    assert_int_equal(resolve(w, T, T + 1000, T + 1000), FAULT_NONE);
+    assert_true(w->facts.items[0].fact.alert_ingested.late);
+    assert_int_equal(now(w)->status, ALERT_STATUS_FIRING);
+    world_free(w);
+    w = alert(); /* in their order */
+    assert_int_equal(resolve(w, T, T + 1000, T + 1000), FAULT_NONE);
+    assert_int_equal(fire(w, T, T + MINUTE_MS), FAULT_NONE);
+    assert_int_equal(now(w)->status, ALERT_STATUS_FIRING);
     world_free(w);
 }
 
@@ -137,7 +155,12 @@ TEST(what_fires_can_be_acknowledged_once_and_stays_so_until_it_ends) {
     CHECK_FAULT(acknowledge(w), FAULT_ABSENT);
     assert_int_equal(fire(w, T, T), FAULT_NONE);
     assert_int_equal(acknowledge(w), FAULT_NONE);
+    assert_int_equal(acknowledge(w), FAULT_NONE);
+    assert_int_equal(w->facts.count, 0);
+    w->call.actor = SLICE_LIT("ben");
     CHECK_FAULT(acknowledge(w), FAULT_CONFLICT);
+    assert_string_equal(w->fault.text,
+                        "alert 'prometheus.f1' cannot go from acknowledged to acknowledged: anna has it");
     assert_int_equal(fire(w, T, T + 4 * MINUTE_MS), FAULT_NONE); /* moves the expiry */
     assert_int_equal(w->facts.count, 1);
     assert_int_equal(now(w)->status, ALERT_STATUS_ACKNOWLEDGED);
@@ -222,7 +245,8 @@ int main(void) {
         cmocka_unit_test(the_same_again_is_a_repeat_however_late),
         cmocka_unit_test(a_repeated_firing_moves_the_expiry_when_that_gains_half_of_it),
         cmocka_unit_test(a_resolved_that_overtook_its_firing_is_not_undone),
-        cmocka_unit_test(a_firing_ends_however_the_two_were_observed),
+        cmocka_unit_test(of_two_at_the_same_time_the_end_counts),
+        cmocka_unit_test(an_end_that_was_seen_before_the_latest_firing_is_history),
         cmocka_unit_test(an_earlier_firing_is_history),
         cmocka_unit_test(a_later_end_of_the_same_firing_corrects_it),
         cmocka_unit_test(only_firing_and_resolved_are_ingested_and_an_end_is_not_before_its_start),

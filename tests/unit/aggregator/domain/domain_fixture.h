@@ -19,7 +19,7 @@ struct world {
     struct fault fault;
     SreDomainIntent intent;
     struct domain_neighbours neighbours;
-    struct aggregate others[16]; /* what domain_find finds besides what is not there; world_other makes them */
+    struct aggregate others[1100]; /* what domain_find finds besides what is not there; world_other makes them */
     size_t others_count;
     slice dependents[4]; /* what is said to point to any aggregate */
     size_t dependents_count;
@@ -90,6 +90,10 @@ static inline fault_code world_give_at(struct world *w, uint64_t expected_versio
     for (size_t i = 0; i < w->facts.count; i++) {
         struct aggregate *about = w->facts.about[i] ? (struct aggregate *)w->facts.about[i] : &w->aggregate;
         const uint64_t before = about->version;
+        char *id = arena_alloc(w->arena, UUID_TEXT_SIZE + 1);
+        uuid_format(domain_ids_next(&w->ids, w->call.now_ms), id);
+        w->facts.items[i].meta.message_id = slice_of(id, UUID_TEXT_SIZE);
+        w->facts.items[i].meta.producer = w->call.actor;
         domain_apply(about, &w->facts.items[i], w->call.now_ms, w->arena);
         assert_int_equal(about->version, before + 1);
     }
