@@ -84,7 +84,7 @@ fault_code journal_open(const struct journal_settings *settings, struct journal 
         j->mailbox = mailbox_new(s->queue_commands_max);
         if (!j->mailbox) code = fault_set(reterr, FAULT_LIMIT, "out of memory");
     }
-    if (!code) {
+    if (!code && !s->without_thread) {
         const int rc = pthread_create(&j->writer, NULL, journal_writer_main, j);
         if (rc)
             code = fault_set_errno(reterr, FAULT_SYSTEM, rc, "start the writer thread");
@@ -100,10 +100,7 @@ fault_code journal_open(const struct journal_settings *settings, struct journal 
     return FAULT_NONE;
 }
 
-struct journal *journal_close(struct journal *j) {
-    if (!j) return NULL;
-    if (j->mailbox) mailbox_close(j->mailbox);
-    if (j->writer_runs) pthread_join(j->writer, NULL);
+static struct journal *let_go(struct journal *j) {
     mailbox_free(j->mailbox);
     compaction_free(j->compaction);
     fact_log_done(&j->decisions.facts);
@@ -117,6 +114,20 @@ struct journal *journal_close(struct journal *j) {
     pthread_mutex_destroy(&j->lock);
     free(j);
     return NULL;
+}
+
+struct journal *journal_close(struct journal *j) {
+    if (!j) return NULL;
+    if (j->mailbox) mailbox_close(j->mailbox);
+    if (j->writer_runs) pthread_join(j->writer, NULL);
+    while (j->mailbox && j->settings.without_thread && mailbox_count(j->mailbox)) journal_turn(j);
+    return let_go(j);
+}
+
+struct journal *journal_abandon(struct journal *j) {
+    void *item;
+    while (mailbox_take(j->mailbox, &item, 1, 0)) free(item);
+    return let_go(j);
 }
 
 /* ---- submitting ---- */

@@ -39,12 +39,18 @@ struct journal_settings {
     int64_t (*now_ms)(void *clock_context); /* NULL: the wall clock */
     void *clock_context;
     uint64_t random_seed; /* 0: from the kernel; else message ids are repeatable (tests) */
+    bool without_thread;  /* the caller decides what waits, by journal_turn */
 };
 
 fault_code journal_open(const struct journal_settings *settings, struct journal **ret_journal,
                         struct fault *reterr) MUST_CHECK;
 /* Decides what was submitted, then ends the writer; NULL is fine; returns NULL. */
 struct journal *journal_close(struct journal *journal);
+
+/* For a journal without a thread: decides and commits what waits now, on this thread, and makes the callbacks. */
+void journal_turn(struct journal *journal);
+/* For a journal without a thread: lets go of it as a crash would; what waits is not decided, no callback is made. */
+struct journal *journal_abandon(struct journal *journal);
 
 /* ---- submitting ---- */
 

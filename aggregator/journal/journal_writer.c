@@ -180,27 +180,36 @@ static void run(struct journal *j, struct queued **items, size_t count) {
     }
 }
 
+/* Takes what waits, for wait_ms at most until there is some; whether the journal is closing and all is decided. */
+static bool turn(struct journal *j, int64_t wait_ms) {
+    struct queued *items[TAKE_MAX];
+    const bool closing = mailbox_closed(j->mailbox); /* asked first: what was put before it is still taken */
+    const size_t count = mailbox_take(j->mailbox, (void **)items, TAKE_MAX, wait_ms);
+    if (count) run(j, items, count);
+    if (!closing) journal_upkeep(j, count == 0);
+    if (count) return false;
+    pthread_mutex_lock(&j->lock);
+    const bool cursors_dirty = j->cursors_dirty;
+    pthread_mutex_unlock(&j->lock);
+    size_t taken;
+    struct fault fault = {0};
+    const bool stale = clock_monotonic_ms() > j->next_space_check_ms + IDLE_LOOK_MS;
+    /* Who asks whether the journal is ready sends nothing until it is, so a refusing one tries by itself. */
+    if ((cursors_dirty || j->stats.refusing || stale) && journal_may_write(j, &fault) &&
+        (cursors_dirty || j->stats.refusing) && transact(j, NULL, 0, &taken, &fault))
+        journal_refuse_from_now(j, &fault);
+    return closing;
+}
+
 void *journal_writer_main(void *context) {
     struct journal *j = context;
     pthread_setname_np(pthread_self(), "journal");
-    struct queued *items[TAKE_MAX];
     for (;;) {
-        const bool closing = mailbox_closed(j->mailbox); /* asked first: what was put before it is still taken */
         const int64_t wait_ms = journal_upkeep_wait_ms(j);
-        const size_t count = mailbox_take(j->mailbox, (void **)items, TAKE_MAX, wait_ms < IDLE_MS ? wait_ms : IDLE_MS);
-        if (count) run(j, items, count);
-        if (!closing) journal_upkeep(j, count == 0);
-        if (count) continue;
-        pthread_mutex_lock(&j->lock);
-        const bool cursors_dirty = j->cursors_dirty;
-        pthread_mutex_unlock(&j->lock);
-        size_t taken;
-        struct fault fault = {0};
-        const bool stale = clock_monotonic_ms() > j->next_space_check_ms + IDLE_LOOK_MS;
-        /* Who asks whether the journal is ready sends nothing until it is, so a refusing one tries by itself. */
-        if ((cursors_dirty || j->stats.refusing || stale) && journal_may_write(j, &fault) &&
-            (cursors_dirty || j->stats.refusing) && transact(j, NULL, 0, &taken, &fault))
-            journal_refuse_from_now(j, &fault);
-        if (closing) return NULL;
+        if (turn(j, wait_ms < IDLE_MS ? wait_ms : IDLE_MS)) return NULL;
     }
+}
+
+void journal_turn(struct journal *j) {
+    (void)turn(j, 0);
 }

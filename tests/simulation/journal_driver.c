@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A journal that does what it is told on its standard input and says on its standard output what came of it, so that the
+ * simulation (simulate.py) can be producers, network, clock and fate. The journal is the real one, without its thread:
+ * the same words give the same bytes. A frame is a length (4, little-endian), a letter, and what the letter needs.
+ *
+ * A crash is planned for the next commit: before it (nothing of the transaction has happened) or behind it (all has, and
+ * nobody was told). The journal is then abandoned as it stands and opened again, as after a kill. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aggregator/journal/fact_log.h"
+#include "aggregator/journal/journal.h"
+#include "common/base/arena.h"
+
+enum { FRAME_BYTES_MAX = 4 * 1024 * 1024, READ_FACTS = 1000, FATE_NONE = 0, FATE_BEFORE = 1, FATE_BEHIND = 2 };
+
+struct driver {
+    struct journal *journal;
+    struct journal_settings settings;
+    int64_t now_ms;
+    struct arena *arena;
+    uint8_t *frame;
+    size_t frame_bytes, at;
+    uint8_t *out;
+    size_t out_bytes, out_room;
+};
+
+static int fate; /* of the next commit; a global, because the linker's wrap has no context */
+static bool struck;
+
+fault_code __real_kv_commit(struct kv_txn *txn, struct fault *reterr);
+fault_code __wrap_kv_commit(struct kv_txn *txn, struct fault *reterr);
+fault_code __wrap_kv_commit(struct kv_txn *txn, struct fault *reterr) {
+    if (struck || fate == FATE_BEFORE) {
+        struck = true;
+        kv_abort(txn);
+        return fault_set(reterr, FAULT_SYSTEM, "killed before the commit");
+    }
+    const fault_code code = __real_kv_commit(txn, reterr);
+    if (fate == FATE_BEHIND) struck = true;
+    return code;
+}
+
+/* ---- frames ---- */
+
+static void die(const char *why) {
+    fprintf(stderr, "journal_driver: %s\n", why);
+    exit(2);
+}
+
+static void must(fault_code code, const struct fault *fault) {
+    if (code) die(fault->text);
+}
+
+static uint64_t take_number(struct driver *d, size_t bytes) {
+    uint64_t value = 0;
+    if (d->at + bytes > d->frame_bytes) die("a frame ends too early");
+    for (size_t i = 0; i < bytes; i++) value |= (uint64_t)d->frame[d->at + i] << 8 * i;
+    d->at += bytes;
+    return value;
+}
+
+static slice take_bytes(struct driver *d) {
+    const size_t size = take_number(d, 4);
+    if (d->at + size > d->frame_bytes) die("a frame ends too early");
+    d->at += size;
+    return slice_of(d->frame + d->at - size, size);
+}
+
+static void put(struct driver *d, const void *bytes, size_t size) {
+    if (d->out_bytes + size > d->out_room) {
+        d->out_room = 2 * (d->out_bytes + size);
+        d->out = realloc(d->out, d->out_room);
+        if (!d->out) die("out of memory");
+    }
+    if (size) memcpy(d->out + d->out_bytes, bytes, size);
+    d->out_bytes += size;
+}
+
+static void put_number(struct driver *d, uint64_t value, size_t bytes) {
+    uint8_t text[8];
+    for (size_t i = 0; i < bytes; i++) text[i] = (uint8_t)(value >> 8 * i);
+    put(d, text, bytes);
+}
+
+static void put_bytes(struct driver *d, slice bytes) {
+    put_number(d, bytes.size, 4);
+    put(d, bytes.data, bytes.size);
+}
+
+static void flush(struct driver *d) {
+    uint8_t size[4];
+    for (int i = 0; i < 4; i++) size[i] = (uint8_t)(d->out_bytes >> 8 * i);
+    if (fwrite(size, 1, 4, stdout) != 4 || fwrite(d->out, 1, d->out_bytes, stdout) != d->out_bytes || fflush(stdout))
+        die("nobody listens");
+    d->out_bytes = 0;
+}
+
+/* ---- what the journal says ---- */
+
+static void on_command(void *context, const struct journal_outcome *outcome) {
+    struct driver *d = context;
+    if (struck) return; /* killed: the answer was never sent */
+    put_number(d, 'c', 1);
+    put_number(d, outcome->result, 1);
+    put_number(d, outcome->fault.code, 1);
+    put_number(d, outcome->aggregate_version, 8);
+    put_number(d, outcome->last_sequence, 8);
+    put_bytes(d, outcome->aggregate_type);
+    put_bytes(d, outcome->aggregate_id);
+    put_bytes(d, slice_from_text(outcome->fault.code ? outcome->fault.text : ""));
+}
+
+static void on_batch(void *context, const struct journal_batch_outcome *outcome) {
+    struct driver *d = context;
+    if (struck) return;
+    put_number(d, 'b', 1);
+    put_number(d, outcome->result, 1);
+    put_number(d, outcome->committed_sequence, 8);
+    put_number(d, outcome->wanted_sequence, 8);
+    put_number(d, outcome->applied, 8);
+    put_number(d, outcome->repeated, 8);
+    put_number(d, outcome->refused, 8);
+    put_number(d, outcome->missing, 8);
+}
+
+static int64_t now(void *context) {
+    return ((const struct driver *)context)->now_ms;
+}
+
+static void open_journal(struct driver *d) {
+    struct fault fault;
+    must(journal_open(&d->settings, &d->journal, &fault), &fault);
+}
+
+/* ---- letters ---- */
+
+static void submit_command(struct driver *d) {
+    struct fault fault;
+    struct journal_command command = {.done = on_command, .context = d};
+    command.caller.role = (enum method_role)take_number(d, 1);
+    command.expected_version = take_number(d, 8);
+    command.replay_of = take_number(d, 8);
+    command.caller.tenant = take_bytes(d);
+    command.caller.actor = take_bytes(d);
+    command.idempotency_key = take_bytes(d);
+    command.intent = take_bytes(d);
+    must(journal_submit(d->journal, &command, &fault), &fault);
+}
+
+static void submit_batch(struct driver *d) {
+    struct fault fault;
+    const slice tenant = take_bytes(d), agent = take_bytes(d), payload = take_bytes(d);
+    must(journal_submit_batch(d->journal, tenant, agent, payload, on_batch, d, &fault), &fault);
+}
+
+/* Decides what waits; answers with the outcomes, and whether it was killed meanwhile. */
+static void turn(struct driver *d) {
+    fate = (int)take_number(d, 1);
+    struck = false;
+    journal_turn(d->journal);
+    put_number(d, struck ? 'k' : '.', 1);
+    fate = FATE_NONE;
+    if (struck) {
+        d->journal = journal_abandon(d->journal);
+        struck = false;
+        open_journal(d);
+    }
+    flush(d);
+}
+
+static void get(struct driver *d) {
+    struct fault fault;
+    const slice tenant = take_bytes(d), type = take_bytes(d), id = take_bytes(d);
+    slice aggregate = {0};
+    const fault_code code = journal_get(d->journal, tenant, type, id, d->arena, &aggregate, &fault);
+    if (code && code != FAULT_ABSENT) die(fault.text);
+    put_bytes(d, aggregate);
+    flush(d);
+}
+
+static void facts(struct driver *d) {
+    struct fault fault;
+    struct fact_view *views;
+    size_t count;
+    const uint64_t after = take_number(d, 8);
+    must(journal_facts(d->journal, after, READ_FACTS, FRAME_BYTES_MAX, d->arena, &views, &count, &fault), &fault);
+    put_number(d, count, 4);
+    for (size_t i = 0; i < count; i++) {
+        put_number(d, views[i].sequence, 8);
+        put_number(d, views[i].fact_number, 2);
+        put_number(d, views[i].version, 8);
+        put_bytes(d, views[i].tenant);
+        put_bytes(d, views[i].aggregate_type);
+        put_bytes(d, views[i].aggregate_id);
+        put_bytes(d, views[i].bytes);
+    }
+    flush(d);
+}
+
+static void list_open(struct driver *d) {
+    struct fault fault;
+    const slice tenant = take_bytes(d), type = take_bytes(d);
+    struct journal_place place;
+    bool more = true, begun = false;
+    while (more) {
+        struct journal_item *items;
+        size_t count;
+        must(journal_list_open(d->journal, tenant, type, begun ? &place : NULL, 100, d->arena, &items, &count, &place,
+                               &more, &fault),
+             &fault);
+        for (size_t i = 0; i < count; i++) put_bytes(d, items[i].id);
+        begun = true;
+    }
+    flush(d);
+}
+
+static void due(struct driver *d) {
+    struct fault fault;
+    size_t submitted;
+    must(journal_submit_due(d->journal, take_number(d, 4), &submitted, &fault), &fault);
+    put_number(d, submitted, 4);
+    flush(d);
+}
+
+static bool obey(struct driver *d) {
+    switch (take_number(d, 1)) {
+    case 'C': submit_command(d); return true;
+    case 'B': submit_batch(d); return true;
+    case 'T': turn(d); return true;
+    case 'N': d->now_ms = (int64_t)take_number(d, 8); return true;
+    case 'D': due(d); return true;
+    case 'G': get(d); return true;
+    case 'F': facts(d); return true;
+    case 'O': list_open(d); return true;
+    case 'R':
+        d->journal = journal_close(d->journal);
+        open_journal(d);
+        return true;
+    case 'Q': return false;
+    default: die("an unknown letter"); return false;
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) {
+        fprintf(stderr, "usage: journal_driver FOLDER SEED    (driven by simulate.py)\n");
+        return 2;
+    }
+    struct driver d = {.arena = arena_new(1 << 20, SIZE_MAX / 2), .frame = malloc(FRAME_BYTES_MAX)};
+    if (!d.arena || !d.frame) die("out of memory");
+    d.settings = (struct journal_settings){.path = argv[1],
+                                           .map_bytes = UINT64_C(64) << 30,
+                                           .sync = KV_SYNC_NONE,
+                                           .now_ms = now,
+                                           .clock_context = &d,
+                                           .random_seed = strtoull(argv[2], NULL, 10),
+                                           .without_thread = true};
+    open_journal(&d);
+    uint8_t size[4];
+    bool on = true;
+    while (on && fread(size, 1, 4, stdin) == 4) {
+        d.frame_bytes = (size_t)size[0] | (size_t)size[1] << 8 | (size_t)size[2] << 16 | (size_t)size[3] << 24;
+        if (d.frame_bytes > FRAME_BYTES_MAX || fread(d.frame, 1, d.frame_bytes, stdin) != d.frame_bytes)
+            die("a frame is cut off");
+        d.at = 0;
+        on = obey(&d);
+        arena_reset(d.arena);
+    }
+    journal_close(d.journal);
+    arena_free(d.arena);
+    free(d.frame);
+    free(d.out);
+    return 0;
+}
