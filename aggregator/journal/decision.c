@@ -193,6 +193,10 @@ static fault_code facts_write(struct decisions *d, const struct decision_sender 
 
 static fault_code slo_write(struct decisions *d, struct target *target, struct fault *reterr) {
     hot_slos_touch(d->slos, target->slo);
+    if (target->slo->number == 0 && /* just made; windows in the same transaction are stored by it already */
+        names_number(d->names, d->txn, NAMES_SLO, target->slo->tenant, target->aggregate->id, &target->slo->number,
+                     reterr))
+        return fault_wrap(reterr, "store SLO '%.*s'", SLICE_ARG(target->aggregate->id));
     if (d->intent.which_intent == SreDomainIntent_record_sli_window_tag) {
         const RecordSLIWindowRequested *w = &d->intent.intent.record_sli_window;
         const struct sli_window_stored stored = {w->good,         w->total,    w->scrapes_expected,
@@ -203,23 +207,27 @@ static fault_code slo_write(struct decisions *d, struct target *target, struct f
     return FAULT_NONE;
 }
 
-static fault_code slo_encode(struct decisions *d, const struct target *target, slice *ret_bytes, struct fault *reterr) {
+static fault_code slo_encode(struct decisions *d, const struct aggregate *aggregate, slice *ret_bytes,
+                             struct fault *reterr) {
     SLOBudgetWindow windows[SLO_ROLLING];
     SLO whole;
-    slo_whole(target->aggregate->state.slo, target->aggregate->version, d->now_ms, windows, &whole);
+    slo_whole(aggregate->state.slo, aggregate->version, d->now_ms, windows, &whole);
     return codec_encode_protobuf(&SLO_desc, &whole, d->arena, ret_bytes, reterr);
 }
 
-/* The state's bytes when nothing was written, for the answer to a repeat. */
-static fault_code aggregate_show(struct decisions *d, const struct decision_sender *sender, struct target *target,
-                                 struct decision_effect *effect, struct fault *reterr) {
-    if (target->slo) return slo_encode(d, target, &effect->aggregate, reterr);
+fault_code decide_show(struct decisions *d, uint32_t tenant, enum aggregate_kind kind, slice id, uint64_t *ret_version,
+                       slice *ret_aggregate, struct fault *reterr) {
+    if (kind == AGGREGATE_SLO) { /* what the table holds is older than this transaction */
+        struct hot_slo *slo;
+        const fault_code code = hot_slos_get(d->slos, d->txn, tenant, id, false, d->now_ms, &slo, reterr);
+        if (code || slo->aggregate.version == 0) return code == FAULT_ABSENT ? FAULT_NONE : code;
+        *ret_version = slo->aggregate.version;
+        return slo_encode(d, &slo->aggregate, ret_aggregate, reterr);
+    }
     slice stored;
-    uint64_t version;
-    const fault_code code = aggregate_get(d->tables.aggregates, d->txn, sender->tenant_number, target->aggregate->kind,
-                                          target->aggregate->id, &version, &stored, reterr);
+    const fault_code code = aggregate_get(d->tables.aggregates, d->txn, tenant, kind, id, ret_version, &stored, reterr);
     if (code == FAULT_ABSENT) return FAULT_NONE;
-    if (!code) effect->aggregate = arena_copy(d->arena, stored);
+    if (!code) *ret_aggregate = arena_copy(d->arena, stored);
     return code;
 }
 
@@ -285,12 +293,14 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
         effect->repeated = true;
         d->counts.repeated++;
         if (d->intent.which_intent == SreDomainIntent_record_sli_window_tag) d->counts.window_repeats++;
-        return want_aggregate ? aggregate_show(d, sender, &target, effect, reterr) : FAULT_NONE;
+        if (!want_aggregate) return FAULT_NONE;
+        return decide_show(d, sender->tenant_number, row->kind, effect->id, &effect->version, &effect->aggregate,
+                           reterr);
     }
     code = facts_write(d, sender, target.aggregate, reterr);
     if (!code) code = touched_write(&touched, target.aggregate, want_aggregate ? &effect->aggregate : NULL, reterr);
     if (!code && target.slo) code = slo_write(d, &target, reterr);
-    if (!code && target.slo && want_aggregate) code = slo_encode(d, &target, &effect->aggregate, reterr);
+    if (!code && target.slo && want_aggregate) code = slo_encode(d, target.aggregate, &effect->aggregate, reterr);
     effect->version = target.aggregate->version;
     return code;
 }

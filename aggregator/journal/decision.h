@@ -64,6 +64,10 @@ fault_code decide_batch(struct decisions *d, slice tenant, slice agent, slice pa
 fault_code decide_rejection(struct decisions *d, slice tenant, slice producer, fault_code code, slice reason,
                             slice payload, struct fault *reterr) MUST_CHECK;
 
+/* An aggregate as it stands now, for the answer to a repeat; both outputs stay when there is none. */
+fault_code decide_show(struct decisions *d, uint32_t tenant, enum aggregate_kind kind, slice id, uint64_t *ret_version,
+                       slice *ret_aggregate, struct fault *reterr) MUST_CHECK;
+
 /* ---- between decision.c and batch.c ---- */
 struct decision_sender {
     slice tenant, actor;

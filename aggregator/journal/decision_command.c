@@ -4,7 +4,6 @@
  * its cause is gone it may be sent again as it is. */
 #include "aggregator/journal/decision.h"
 
-#include "aggregator/journal/aggregate_table.h"
 #include "aggregator/journal/expiry_table.h"
 #include "common/codec/codec.h"
 
@@ -51,12 +50,8 @@ static fault_code repeat_show(struct decisions *d, uint32_t tenant, const struct
     outcome->aggregate_id = arena_copy(d->arena, mark->id);
     outcome->aggregate_version = mark->version;
     outcome->last_sequence = mark->last_sequence;
-    slice stored;
-    const fault_code code = aggregate_get(d->tables.aggregates, d->txn, tenant, (enum aggregate_kind)mark->kind,
-                                          outcome->aggregate_id, &outcome->aggregate_version, &stored, reterr);
-    if (code == FAULT_ABSENT) return FAULT_NONE;
-    if (!code) outcome->aggregate = arena_copy(d->arena, stored);
-    return code;
+    return decide_show(d, tenant, (enum aggregate_kind)mark->kind, outcome->aggregate_id, &outcome->aggregate_version,
+                       &outcome->aggregate, reterr);
 }
 
 static fault_code refused(struct decisions *d, const struct journal_command *command, struct journal_outcome *outcome,
