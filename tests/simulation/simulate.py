@@ -1,0 +1,123 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Intents from many producers against the real journal and a small model of it: duplicated, reordered, lost, damaged, with
+crashes before and behind a commit, and restarts. The same seed gives the same run.
+
+    simulate.py --driver build/dev/bin/journal_driver [--intents 20000] [--seed N]
+
+Ends with what was checked, or with the first difference and the command that shows it again."""
+import argparse
+import collections
+import os
+import pathlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+try:
+    import contract
+except ImportError:
+    print("skipped: python3-protobuf is not installed (apt-get install python3-protobuf)")
+    sys.exit(77)
+import audit
+import model
+import traffic
+from driver import COMMITTED, REFUSED, REPEATED, Driver
+
+START_MS = 500000 * 3600 * 1000
+
+
+class Simulation:
+    def __init__(self, options, folder):
+        self.chance = random.Random(options.seed)
+        self.intents_max = options.intents
+        self.messages = contract.load(options.proto)
+        self.driver = Driver(options.driver, folder, options.seed)
+        self.tenants = {name: model.Tenant() for name in ("acme", "other")}
+        self.now_ms = START_MS
+        self.traffic = traffic.Traffic(self)
+        self.counts = collections.Counter()
+        self.story = collections.deque(maxlen=30)
+        self.committed = collections.defaultdict(int)  # facts by message id, as the model has it
+
+    # -- one round: some messages go out, the journal decides them, and perhaps dies
+
+    def round(self):
+        self.now_ms += self.chance.choice((0, 1, 50, 1000, 60000))
+        if self.chance.random() < 0.002:
+            self.now_ms += self.chance.randrange(3 * 3600 * 1000)
+        self.driver.clock(self.now_ms)
+        sent = self.traffic.send()
+        fate = self.chance.choices((0, 1, 2), (94, 3, 3))[0]
+        outcomes, killed = self.driver.turn(fate)
+        self.counts["rounds"] += 1
+        if killed:
+            self.counts["crashes before a commit" if fate == 1 else "crashes behind a commit"] += 1
+            for message in sent:
+                if fate == 2:
+                    message.happened()
+                message.unheard()
+            assert not outcomes, "an answer came before its commit"
+        else:
+            assert len(outcomes) == len(sent), f"{len(sent)} were submitted, {len(outcomes)} answered"
+            for message, outcome in zip(sent, outcomes):
+                self.story.append(f"{message} -> {outcome}")
+                message.answered(outcome)
+        if self.chance.random() < 0.005:
+            self.driver.restart()
+            self.counts["restarts"] += 1
+
+    def run(self):
+        began, told = time.monotonic(), time.monotonic()
+        while self.counts["intents"] < self.intents_max:
+            self.round()
+            if self.counts["rounds"] % 2000 == 0:
+                audit.states(self)
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
+                print(f"  {self.counts['intents']} intents, {self.counts['rounds']} rounds, {told - began:.0f} s", flush=True)
+        while self.traffic.waiting():  # what nobody has heard of yet
+            self.round()
+        audit.states(self)
+        audit.facts(self)
+        if self.driver.close():
+            raise AssertionError("the journal's process did not end well")
+        seconds = time.monotonic() - began
+        print(", ".join(f"{count} {name}" for name, count in sorted(self.counts.items())) + f"; {seconds:.0f} s")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--driver", required=True)
+    parser.add_argument("--proto", default=str(TOP / "proto"))
+    parser.add_argument("--intents", type=int, default=20000)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--expect-difference", action="store_true", help="the driver carries a bug: it must be found")
+    options = parser.parse_args()
+    if options.seed is None:
+        options.seed = random.SystemRandom().randrange(1 << 31)
+    print(f"seed {options.seed}", flush=True)
+    folder = tempfile.mkdtemp(prefix="picket-simulation-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+    simulation = Simulation(options, folder)
+    try:
+        simulation.run()
+    except AssertionError as difference:
+        print("\n".join(f"    {line}" for line in simulation.story))
+        print(f"DIFFERENCE after {simulation.counts['intents']} intents: {difference}")
+        print(f"again: {sys.argv[0]} --driver {options.driver} --intents {options.intents} --seed {options.seed}")
+        return 0 if options.expect_difference else 1
+    finally:
+        simulation.driver.process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+    if options.expect_difference:
+        print("the planted bug was not found: what this simulation does not say means nothing")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
