@@ -248,7 +248,7 @@ class Traffic:
     def send(self):
         chance, drain = self.chance, self.simulation.counts["intents"] >= self.simulation.intents_max
         if not drain:
-            while len(self.singles) < 60:
+            while len(self.singles) < 200:
                 self.singles.append(self.ask())
             for stream in self.streams:
                 if chance.random() < 0.3 and len(stream.kept) < 500:
