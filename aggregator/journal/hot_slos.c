@@ -6,13 +6,13 @@
 #include "aggregator/journal/hot_slos.h"
 
 #include "aggregator/journal/aggregate_table.h"
-#include "aggregator/journal/record.h"
+#include "aggregator/journal/hour_table.h"
 #include "common/base/checksum.h"
 #include "common/codec/codec.h"
 
 #include <stdlib.h>
 
-enum { BUCKETS = 8192, SCHEMA = 1, HOUR_KEY_BYTES = 12, HOUR_BODY_BYTES = 32, HOUR_MS = 3600 * 1000 };
+enum { BUCKETS = 8192, HOUR_MS = 3600 * 1000 };
 
 struct entry {
     struct hot_slo hot; /* first: the two are one object */
@@ -71,31 +71,22 @@ struct hot_slos *hot_slos_free(struct hot_slos *slos) {
     return NULL;
 }
 
-static size_t hour_key(uint32_t tenant, uint32_t number, int64_t hour, uint8_t key[HOUR_KEY_BYTES]) {
-    kv_store_u32(key, tenant);
-    kv_store_u32(key + 4, number);
-    kv_store_u32(key + 8, (uint32_t)hour);
-    return HOUR_KEY_BYTES;
-}
-
 static fault_code hours_load(struct hot_slos *slos, struct kv_txn *txn, struct entry *entry, int64_t now_ms,
                              struct fault *reterr) {
-    uint8_t first[HOUR_KEY_BYTES];
+    uint8_t bytes[HOUR_KEY_BYTES];
     const int64_t now_hour = now_ms / HOUR_MS, oldest = now_hour > SLO_HOURS ? now_hour - SLO_HOURS + 1 : 0;
-    hour_key(entry->hot.tenant, entry->hot.number, oldest, first);
+    const slice first = hour_key_make(&(struct hour_key){entry->hot.tenant, entry->hot.number, oldest}, bytes);
     struct kv_cursor *cursor;
     if (kv_cursor_open(txn, slos->tables.hours, &cursor, reterr)) return fault_wrap(reterr, "read an SLO's hours");
-    slice key, value, body;
-    fault_code code = kv_cursor_seek(cursor, slice_of(first, HOUR_KEY_BYTES), &key, &value, reterr);
-    for (; code == FAULT_NONE; code = kv_cursor_next(cursor, &key, &value, reterr)) {
-        if (key.size != HOUR_KEY_BYTES || memcmp(key.data, first, 8) != 0) break;
-        code = record_open(value, SCHEMA, "hour", &body, reterr);
-        if (!code && body.size != HOUR_BODY_BYTES)
-            code = fault_set(reterr, FAULT_CORRUPT, "hour record has %zu bytes, not %d", body.size, HOUR_BODY_BYTES);
+    slice key, record;
+    fault_code code = kv_cursor_seek(cursor, first, &key, &record, reterr);
+    for (; code == FAULT_NONE; code = kv_cursor_next(cursor, &key, &record, reterr)) {
+        struct hour_key hour;
+        struct slo_counts counts;
+        if (!slice_starts_with(key, slice_first(first, 8))) break;
+        code = hour_table_open(key, record, &hour, &counts, reterr);
         if (code) break;
-        const struct slo_counts counts = {(int64_t)kv_load_u64(body.data), (int64_t)kv_load_u64(body.data + 8),
-                                          (int64_t)kv_load_u64(body.data + 16), (int64_t)kv_load_u64(body.data + 24)};
-        slo_budget_add(&entry->state.budget, kv_load_u32(key.data + 8), &counts);
+        slo_budget_add(&entry->state.budget, hour.hour, &counts);
     }
     kv_cursor_close(cursor);
     memset(entry->state.budget.touched, 0, sizeof entry->state.budget.touched);
@@ -175,21 +166,12 @@ static fault_code hours_write(struct hot_slos *slos, struct kv_txn *txn, struct 
         }
         const int64_t newest_slot = budget->hour % SLO_HOURS;
         const int64_t hour = budget->hour - (newest_slot - (int64_t)slot + SLO_HOURS) % SLO_HOURS;
-        const struct slo_counts *counts = &budget->hours[slot];
-        uint8_t key[HOUR_KEY_BYTES], record[RECORD_HEAD_BYTES + HOUR_BODY_BYTES], *body = record + RECORD_HEAD_BYTES;
-        kv_store_u64(body, (uint64_t)counts->good);
-        kv_store_u64(body + 8, (uint64_t)counts->total);
-        kv_store_u64(body + 16, (uint64_t)counts->scrapes_expected);
-        kv_store_u64(body + 24, (uint64_t)counts->scrapes_seen);
-        record_seal(record, sizeof record, SCHEMA);
-        hour_key(entry->hot.tenant, entry->hot.number, hour, key);
-        if (kv_put(txn, slos->tables.hours, slice_of(key, sizeof key), slice_of(record, sizeof record), reterr))
+        struct hour_key key = {entry->hot.tenant, entry->hot.number, hour};
+        if (hour_table_put(slos->tables.hours, txn, &key, &budget->hours[slot], reterr))
             return fault_wrap(reterr, "store the hours of SLO '%.*s'", SLICE_ARG(entry->hot.aggregate.id));
-        if (hour > SLO_HOURS) { /* the hour whose place this one took */
-            hour_key(entry->hot.tenant, entry->hot.number, hour - SLO_HOURS, key);
-            if (kv_delete(txn, slos->tables.hours, slice_of(key, sizeof key), reterr))
-                return fault_wrap(reterr, "drop an old hour of SLO '%.*s'", SLICE_ARG(entry->hot.aggregate.id));
-        }
+        key.hour = hour - SLO_HOURS; /* the hour whose place this one took */
+        if (hour > SLO_HOURS && hour_table_delete(slos->tables.hours, txn, &key, reterr))
+            return fault_wrap(reterr, "drop an old hour of SLO '%.*s'", SLICE_ARG(entry->hot.aggregate.id));
     }
     memset(budget->touched, 0, sizeof budget->touched);
     return FAULT_NONE;

@@ -115,12 +115,7 @@ static slice intent_key(enum mark_scope scope, uint32_t tenant, const uint8_t na
     return slice_of(bytes, 5 + DIGEST_BYTES);
 }
 
-fault_code mark_intent_get(const struct mark_table *table, struct kv_txn *txn, enum mark_scope scope, uint32_t tenant,
-                           const uint8_t name_hash[DIGEST_BYTES], struct intent_mark *ret_mark, struct fault *reterr) {
-    uint8_t bytes[KEY_BYTES_MAX];
-    slice body;
-    const fault_code code = get(table, txn, intent_key(scope, tenant, name_hash, bytes), &body, reterr);
-    if (code) return code;
+static fault_code intent_open(slice body, struct intent_mark *ret_mark, struct fault *reterr) {
     if (body.size < 17 + DIGEST_BYTES)
         return fault_set(reterr, FAULT_CORRUPT, "intent mark has %zu bytes, too few", body.size);
     *ret_mark = (struct intent_mark){
@@ -128,6 +123,14 @@ fault_code mark_intent_get(const struct mark_table *table, struct kv_txn *txn, e
     memcpy(ret_mark->request_hash, body.data + 17, DIGEST_BYTES);
     ret_mark->id = slice_from(body, 17 + DIGEST_BYTES);
     return FAULT_NONE;
+}
+
+fault_code mark_intent_get(const struct mark_table *table, struct kv_txn *txn, enum mark_scope scope, uint32_t tenant,
+                           const uint8_t name_hash[DIGEST_BYTES], struct intent_mark *ret_mark, struct fault *reterr) {
+    uint8_t bytes[KEY_BYTES_MAX];
+    slice body;
+    const fault_code code = get(table, txn, intent_key(scope, tenant, name_hash, bytes), &body, reterr);
+    return code ? code : intent_open(body, ret_mark, reterr);
 }
 
 fault_code mark_intent_put(struct mark_table *table, struct kv_txn *txn, enum mark_scope scope, uint32_t tenant,
@@ -146,6 +149,44 @@ fault_code mark_intent_put(struct mark_table *table, struct kv_txn *txn, enum ma
     const slice key = intent_key(scope, tenant, name_hash, bytes);
     const fault_code code = kv_put(txn, table->marks, key, slice_of(record, size), reterr);
     return code ? code : expire_at(table, txn, key, expires_ms, reterr);
+}
+
+slice mark_prefix(enum mark_kind kind, uint32_t tenant, uint8_t bytes[MARK_PREFIX_BYTES]) {
+    bytes[0] = (uint8_t)kind;
+    kv_store_u32(bytes + 1, tenant);
+    return slice_of(bytes, MARK_PREFIX_BYTES);
+}
+
+fault_code mark_row_open(slice key, slice record, struct mark_row *ret_row, struct fault *reterr) {
+    static const size_t key_bytes[] = {[MARK_ROW_STREAM] = EPOCH_KEY_BYTES + 8,
+                                       [MARK_ROW_EPOCH] = EPOCH_KEY_BYTES,
+                                       [MARK_ROW_MESSAGE] = MARK_PREFIX_BYTES + DIGEST_BYTES,
+                                       [MARK_ROW_KEY] = MARK_PREFIX_BYTES + DIGEST_BYTES};
+    slice body;
+    if (record_open(record, STREAM_SCHEMA, "mark", &body, reterr)) return FAULT_CORRUPT;
+    const unsigned kind = key.size ? key.data[0] : 0;
+    if (kind < MARK_ROW_STREAM || kind > MARK_ROW_KEY || key.size != key_bytes[kind])
+        return fault_set(reterr, FAULT_CORRUPT, "a mark of kind %u has a name of %zu bytes", kind, key.size);
+    *ret_row = (struct mark_row){.kind = (enum mark_kind)kind};
+    if (kind >= MARK_ROW_MESSAGE) {
+        ret_row->name_hash = key.data + MARK_PREFIX_BYTES;
+        return intent_open(body, &ret_row->intent, reterr);
+    }
+    struct stream_key *stream = &ret_row->stream;
+    stream->tenant = kv_load_u32(key.data + 1);
+    stream->agent = kv_load_u32(key.data + 5);
+    memcpy(stream->epoch.bytes, key.data + 9, sizeof stream->epoch.bytes);
+    const bool whole = kind == MARK_ROW_STREAM;
+    if (whole ? body.size != STREAM_BYTES && body.size != STREAM_BYTES_1 : body.size != 8)
+        return fault_set(reterr, FAULT_CORRUPT, "a mark of kind %u has %zu bytes", kind, body.size);
+    if (!whole) {
+        ret_row->at_ms = (int64_t)kv_load_u64(body.data);
+        return FAULT_NONE;
+    }
+    stream->stream = kv_load_u64(key.data + EPOCH_KEY_BYTES);
+    ret_row->mark = (struct stream_mark){kv_load_u64(body.data), kv_load_u64(body.data + 8), body.data[16] != 0};
+    if (body.size == STREAM_BYTES) ret_row->at_ms = (int64_t)kv_load_u64(body.data + STREAM_BYTES_1);
+    return FAULT_NONE;
 }
 
 /* Whether the epoch of this key has a stream with a mark. */

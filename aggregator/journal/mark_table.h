@@ -50,6 +50,20 @@ fault_code mark_intent_put(struct mark_table *table, struct kv_txn *txn, enum ma
                            const uint8_t name_hash[DIGEST_BYTES], const struct intent_mark *mark, int64_t expires_ms,
                            struct fault *reterr) MUST_CHECK;
 
+/* A mark as it is stored, for those who read all of them; lent by the transaction. */
+struct mark_row {
+    enum mark_kind { MARK_ROW_STREAM = 1, MARK_ROW_EPOCH = 2, MARK_ROW_MESSAGE = 3, MARK_ROW_KEY = 4 } kind;
+    struct stream_key stream; /* a stream, or an epoch (stream 0) */
+    struct stream_mark mark;
+    int64_t at_ms; /* of a stream: its last use (0: not known); of an epoch: when it was seen first */
+    const uint8_t *name_hash;
+    struct intent_mark intent;
+};
+fault_code mark_row_open(slice key, slice record, struct mark_row *ret_row, struct fault *reterr) MUST_CHECK;
+/* All marks of a kind and tenant begin with it. */
+enum { MARK_PREFIX_BYTES = 5 };
+slice mark_prefix(enum mark_kind kind, uint32_t tenant, uint8_t bytes[MARK_PREFIX_BYTES]);
+
 /* Takes up to marks_max marks whose time has come: drops them, or looks again later at those that were used meanwhile.
  * ret_taken: how many those are. */
 fault_code mark_table_prune(struct mark_table *table, struct kv_txn *txn, int64_t now_ms, size_t marks_max,
