@@ -23,6 +23,8 @@ static const char usage[] =
     "       picket-aggregator verify [--messages] [--known SEQUENCE:HASH] [--config FILE | --data PATH]\n"
     "       picket-aggregator backup --to FOLDER [--config FILE | --data PATH]\n"
     "       picket-aggregator restore --from FOLDER [--config FILE | --data PATH]\n"
+    "       picket-aggregator export --tenant T [--to FILE] [--config FILE | --data PATH]\n"
+    "       picket-aggregator import --tenant T --from FILE [--config FILE | --data PATH]\n"
     "       picket-aggregator --help | --version | --sample-config | --reference\n"
     "\n"
     "The system of record: takes intents from agents (MQTT) and callers (HTTP), decides them in one journal, publishes "
@@ -50,6 +52,9 @@ static const char usage[] =
     "backup copies the journal and the tokens while the aggregator runs, verifies the copy, and gives it its name when "
     "it\n"
     "is on the disk. restore verifies and puts it into an empty data.path; projections are built again at the start.\n"
+    "export writes everything of one tenant as lines of JSON (to stdout without --to), while the aggregator runs. "
+    "import\n"
+    "takes such a file (- is stdin) into a journal that has nothing of that tenant, all or nothing, while none runs.\n"
     "\n"
     "SIGHUP reads the log settings and the journal's budget again; with a mistake in the file the old ones stay. "
     "SIGTERM commits what was taken "
@@ -170,7 +175,8 @@ struct command_row {
 };
 static const struct command_row commands[] = {
     {NULL, 0, false, run_command},       {"token", 1, false, token_command},    {"verify", 0, true, verify_command},
-    {"backup", 0, true, backup_command}, {"restore", 0, true, restore_command},
+    {"backup", 0, true, backup_command}, {"restore", 0, true, restore_command}, {"export", 0, true, export_command},
+    {"import", 0, true, import_command},
 };
 
 /* NULL: said on stderr. */

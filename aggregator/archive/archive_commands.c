@@ -3,13 +3,18 @@
 #include "aggregator/archive/archive_commands.h"
 
 #include "aggregator/archive/backup.h"
+#include "aggregator/archive/folder_files.h"
 #include "aggregator/archive/hash_text.h"
+#include "aggregator/archive/tenant_import.h"
 #include "aggregator/archive/verify.h"
 #include "aggregator/data_folder.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { ARENA_BYTES_MAX = 256 * 1024 * 1024, PATH_BYTES = 512, FINDING_BYTES = 1024 };
 
@@ -100,4 +105,86 @@ int restore_command(const struct command_line *line, const struct aggregator_set
     }
     arena_free(arena);
     return code ? fail(&fault) : 0;
+}
+
+/* ---- export, import ---- */
+
+static void counts_print(FILE *to, const char *what, const char *tenant, const struct export_counts *counts) {
+    fprintf(to,
+            "%s tenant %s: %" PRIu64 " facts and %" PRIu64 " compacted ones, %" PRIu64 " aggregates, %" PRIu64
+            " windows, %" PRIu64 " hours, %" PRIu64 " marks of what is done, %" PRIu64 " rejections; %" PRIu64
+            " lines\n",
+            what, tenant, counts->facts, counts->compacted, counts->aggregates, counts->windows, counts->hours,
+            counts->marks, counts->rejections, counts->lines);
+}
+
+/* The file gets its name when it is whole and on the disk. */
+static fault_code export_to_file(const char *path, const char *tenant, const char *to, struct export_counts *ret_counts,
+                                 struct fault *reterr) {
+    char partial[FOLDER_PATH_BYTES];
+    if (access(to, F_OK) == 0)
+        return fault_set(reterr, FAULT_CONFLICT, "'%s' is there already; nothing was changed", to);
+    if (snprintf(partial, sizeof partial, "%s.partial", to) >= FOLDER_PATH_BYTES)
+        return fault_set(reterr, FAULT_LIMIT, "the path '%.80s...' is too long", to);
+    const int fd = open(partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
+    if (!file) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make '%s'", partial);
+    fault_code code = tenant_export(path, slice_from_text(tenant), file, false, ret_counts, reterr);
+    if (!code && fsync(fileno(file)))
+        code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "write '%s' to the disk", partial);
+    if (fclose(file) && !code) code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "write '%s'", partial);
+    if (!code && rename(partial, to)) code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "make '%s'", to);
+    if (code) (void)unlink(partial);
+    return code;
+}
+
+int export_command(const struct command_line *line, const struct aggregator_settings *settings) {
+    char path[PATH_BYTES];
+    struct fault fault;
+    struct export_counts counts;
+    if (!line->tenant) return misused("export needs --tenant T");
+    journal_path(settings, path);
+    const fault_code code = line->to
+                                ? export_to_file(path, line->tenant, line->to, &counts, &fault)
+                                : tenant_export(path, slice_from_text(line->tenant), stdout, false, &counts, &fault);
+    if (code) return fail(&fault);
+    counts_print(line->to ? stdout : stderr, "exported", line->tenant, &counts);
+    return 0;
+}
+
+static fault_code import_from(const struct import_settings *import, const char *data_path, FILE *from,
+                              struct import_result *ret_result, struct fault *reterr) {
+    int lock;
+    fault_code code = data_folder_lock(data_path, &lock, reterr);
+    if (code) return code;
+    code = data_folder_finished(data_path, reterr);
+    if (!code) code = tenant_import(import, from, ret_result, reterr);
+    close(lock);
+    return code;
+}
+
+int import_command(const struct command_line *line, const struct aggregator_settings *settings) {
+    char path[PATH_BYTES];
+    struct fault fault;
+    struct import_result result;
+    if (!line->tenant || !line->from) return misused("import needs --tenant T and --from FILE (- for stdin)");
+    journal_path(settings, path);
+    const struct import_settings import = {.path = path,
+                                           .map_bytes = (uint64_t)settings->data.map_bytes,
+                                           .rejections_max = (uint64_t)settings->journal.rejections_max,
+                                           .tenant = slice_from_text(line->tenant)};
+    FILE *from = strcmp(line->from, "-") == 0 ? stdin : fopen(line->from, "rbe");
+    if (!from) {
+        fault_set_errno(&fault, FAULT_SYSTEM, errno, "open '%s'", line->from);
+        return fail(&fault);
+    }
+    const fault_code code = import_from(&import, setting_text(settings->data.path), from, &result, &fault);
+    if (from != stdin) fclose(from);
+    if (code) return fail(&fault);
+    counts_print(stdout, "imported", line->tenant, &result.counts);
+    if (result.last_sequence)
+        printf("its facts are %" PRIu64 " to %" PRIu64
+               " of this journal; make its tokens and start picket-aggregator\n",
+               result.first_sequence, result.last_sequence);
+    return 0;
 }

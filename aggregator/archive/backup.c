@@ -155,10 +155,15 @@ static fault_code partial_fill(const char *data_path, const char *partial, struc
     return code ? code : folder_sync(partial, reterr);
 }
 
-fault_code backup_make(const char *data_path, const char *to, struct arena *arena, BackupManifest *ret_manifest,
+fault_code backup_make(const char *data_path, const char *target, struct arena *arena, BackupManifest *ret_manifest,
                        struct fault *reterr) {
-    char partial[FOLDER_PATH_BYTES];
+    char to[FOLDER_PATH_BYTES], partial[FOLDER_PATH_BYTES];
     int fd = -1;
+    size_t size = strlen(target);
+    while (size > 1 && target[size - 1] == '/') size--; /* "backup/" is "backup" */
+    if (size >= sizeof to) return fault_set(reterr, FAULT_LIMIT, "the path '%.80s...' is too long", target);
+    memcpy(to, target, size);
+    to[size] = '\0';
     fault_code code = partial_open(to, partial, &fd, reterr);
     if (code) return fault_wrap(reterr, "back up to '%s'", to);
     code = partial_fill(data_path, partial, arena, ret_manifest, reterr);

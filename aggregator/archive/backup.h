@@ -9,9 +9,9 @@
 #include "common/base/fault.h"
 #include "sre.pb.h"
 
-/* ret_manifest: in the arena. FAULT_CONFLICT: `to` is not empty, or another backup is at it. FAULT_CORRUPT: what was
- * copied is not whole; nothing is kept. `to` is there as a whole, on the disk, or not at all. */
-fault_code backup_make(const char *data_path, const char *to, struct arena *arena, BackupManifest *ret_manifest,
+/* ret_manifest: in the arena. FAULT_CONFLICT: the target is not empty, or another backup is at it. FAULT_CORRUPT: what was
+ * copied is not whole; nothing is kept. The target is there as a whole, on the disk, or not at all. */
+fault_code backup_make(const char *data_path, const char *target, struct arena *arena, BackupManifest *ret_manifest,
                        struct fault *reterr) MUST_CHECK;
 
 /* Digests and the journal are checked before the journal is put in its place. FAULT_CONFLICT: the data folder is in use

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""verify, backup and restore by the real binary: beside a running aggregator under load, and on a journal that was
-tampered with."""
+"""verify, backup, restore, export and import by the real binary: beside a running aggregator under load, on a journal that
+was tampered with, and from one aggregator to another."""
 import json
 import pathlib
 import random
@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from harness import BIN, CORE, Place, eventually, seed
+from harness import BIN, CORE, ApiError, Place, eventually, seed
 
 CRC32C_POLYNOMIAL = 0x82F63B78
 
@@ -168,3 +168,81 @@ def test_random_changes_of_the_file_never_end_verify_without_an_answer(place):
                              timeout=60, check=False)
         assert ran.returncode in (0, 1), f"{ran.returncode}: {ran.stdout}{ran.stderr}"
         assert ran.returncode == 0 or ran.stderr.startswith("picket-aggregator: "), ran.stderr
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def without_journal(lines):
+    """Without what belongs to the journal that it came from: the header, sequences, the digest."""
+    kept = [line for line in lines if "header" not in line and "end" not in line]
+    for line in kept:
+        if "fact" in line:
+            del line["fact"]["fact"]["sequence"]
+    return kept
+
+
+@pytest.fixture
+def other_place(tmp_path_factory):
+    made = Place(tmp_path_factory.mktemp("other"))
+    made.start()
+    yield made
+    made.close()
+
+
+def test_tenant_moves_from_one_aggregator_to_another(place, other_place, tmp_path):
+    stranger = place.make_token("stranger", "admin", tenant="umbrella")
+    eventually("the token is known", lambda: declare(place, "secret-first", token=stranger))
+    for number in range(25):
+        declare(place, f"inc-{number}")
+        declare(place, f"secret-{number}", token=stranger)
+    place.create_slo("checkout", {"counterRatio": {"goodSelector": "ok", "totalSelector": "all"}}, 60)
+    keyed = {"Idempotency-Key": "the-only-one"}
+    command = {"command": {"incidentId": "inc-keyed", "title": "Once", "severity": "SEVERITY_LOW"}}
+    place.call(CORE + "IncidentService/CreateIncident", command, headers=keyed)
+    with pytest.raises(ApiError):
+        declare(place, "inc-3")
+    facts, rejections = place.facts(), place.rejections()
+    config, other_config = place.folder / "aggregator.yaml", other_place.folder / "aggregator.yaml"
+
+    export = tmp_path / "demo.jsonl"
+    assert "exported tenant demo: 27 facts" in run("export", "--tenant", "demo", "--to", export, "--config", config).stdout
+    assert "is there already" in run("export", "--tenant", "demo", "--to", export, "--config", config, expect=1).stderr
+    text = export.read_bytes()
+    assert b"umbrella" not in text and b"secret" not in text
+    assert run("export", "--tenant", "demo", "--config", config).stdout.count("\n") == text.count(b"\n")
+    assert "knows no tenant 'nobody'" in run("export", "--tenant", "nobody", "--config", config, expect=1).stderr
+
+    # While the other aggregator runs its journal has a writer.
+    assert "in use" in run("import", "--tenant", "demo", "--from", export, "--config", other_config, expect=1).stderr
+    elsewhere = other_place.make_token("somebody", "admin", tenant="zeta")
+    eventually("the token is known", lambda: declare(other_place, "z-first", token=elsewhere))
+    for number in range(9):
+        declare(other_place, f"z-{number}", token=elsewhere)
+    assert other_place.aggregator.terminate() == 0
+    half = tmp_path / "half.jsonl"
+    half.write_bytes(text[:len(text) // 2])
+    assert "nothing was changed" in run("import", "--tenant", "demo", "--from", half, "--config", other_config, expect=1).stderr
+    said = run("import", "--tenant", "demo", "--from", export, "--config", other_config).stdout
+    assert "imported tenant demo: 27 facts" in said and "11 to 37 of this journal" in said
+    assert "the tenant already" in run("import", "--tenant", "demo", "--from", export, "--config", other_config, expect=1).stderr
+    assert "whole: 37 facts" in run("verify", "--messages", "--config", other_config).stdout
+    again = tmp_path / "again.jsonl"
+    run("export", "--tenant", "demo", "--to", again, "--config", other_config)
+    assert without_journal(lines_of(again)) == without_journal(lines_of(export))
+
+    other_place.start_aggregator()
+    moved = other_place.facts()
+    assert [fact["sequence"] for fact in moved] == [str(n) for n in range(11, 38)]
+    for fact in facts + moved:
+        del fact["sequence"]
+    assert moved == facts
+    said = [{key: value for key, value in one.items() if key != "sequence"} for one in rejections]
+    assert len(said) == 1 and said == [{key: value for key, value in one.items() if key != "sequence"} for one in other_place.rejections()]
+    # The same request again is a repeat here, too; what is new goes on.
+    other_place.call(CORE + "IncidentService/CreateIncident", command, headers=keyed)
+    assert len(other_place.facts()) == 27
+    declare(other_place, "inc-new")
+    assert len(other_place.facts()) == 28
+    assert len(other_place.call(CORE + "FactService/ListFacts", {"limit": 1000}, token=elsewhere)["facts"]) == 10

@@ -94,8 +94,10 @@ TEST(backup_refuses_a_target_that_is_not_empty) {
     struct data d = data_new(1);
     struct fault fault;
     BackupManifest made;
+    char with_slash[160];
+    snprintf(with_slash, sizeof with_slash, "%s/", d.backup);
     assert_int_equal(mkdir(d.backup, 0700), 0); /* an empty one is fine */
-    CHECK_OK(backup_make(d.path, d.backup, d.arena, &made, &fault));
+    CHECK_OK(backup_make(d.path, with_slash, d.arena, &made, &fault));
     CHECK_FAULT(backup_make(d.path, d.backup, d.arena, &made, &fault), FAULT_CONFLICT);
     assert_non_null(strstr(fault.text, "is not empty"));
     data_free(&d);
