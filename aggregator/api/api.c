@@ -40,7 +40,7 @@ fault_code api_open(const struct api_settings *settings, const struct rpc_parts 
     fault_code code = FAULT_NONE;
     api->openapi_arena = arena_new(64 * 1024, OPENAPI_BYTES_MAX);
     if (!api->openapi_arena) code = fault_set(reterr, FAULT_SYSTEM, "start the API: no memory");
-    if (!code) code = openapi_write(api->openapi_arena, &api->openapi, reterr);
+    if (!code) code = openapi_write(&rpc_intent_route.method, 1, api->openapi_arena, &api->openapi, reterr);
     if (!code) code = rpc_new(parts, &api->rpc, reterr);
     const struct events_settings events = {.journal = parts->journal,
                                            .subscribers_max = settings->event_streams_max,

@@ -56,6 +56,6 @@ const struct rpc_route rpc_intent_route = {
                .request = &SreDomainIntent_desc,
                .response = &IntentReply_desc,
                .role = ROLE_NONE,
-               .comment = "One intent, as on the bus."},
+               .comment = "One intent, as on the bus. What is left out of meta and subject is filled in."},
     .handle = submit_intent,
 };

@@ -11,13 +11,15 @@
 #include "common/codec/json.h"
 #include "common/codec/tables.h"
 
-static void write_service_tags(struct text *out);
+static void write_service_tags(struct text *out, size_t more_count);
 static void write_error_responses(struct text *out);
-static bool *find_used_messages(struct arena *arena);
+static bool *find_used_messages(const struct method_desc *more, size_t more_count, struct arena *arena);
 static bool enum_is_used(const struct enum_desc *desc, const bool *used);
 static void write_method(struct text *out, const struct method_desc *method);
 static void write_message_schema(struct text *out, const struct message_doc *doc);
 static void write_enum_schema(struct text *out, const struct enum_desc *desc);
+
+#define OTHER_TAG "HTTP"
 
 static const char error_schema[] =
     "\"connect.error\":{\"type\":\"object\",\"description\":\"What went wrong, as the Connect protocol says it.\","
@@ -65,8 +67,9 @@ static const struct error_response {
 };
 enum { ERROR_RESPONSES = sizeof error_responses / sizeof *error_responses };
 
-fault_code openapi_write(struct arena *arena, slice *ret_json, struct fault *reterr) {
-    const bool *used = find_used_messages(arena);
+fault_code openapi_write(const struct method_desc *more, size_t more_count, struct arena *arena, slice *ret_json,
+                         struct fault *reterr) {
+    const bool *used = find_used_messages(more, more_count, arena);
     if (!used) return fault_set(reterr, FAULT_LIMIT, "the OpenAPI document: no memory");
     struct text text = text_begin(arena);
     struct text *const out = &text;
@@ -76,11 +79,15 @@ fault_code openapi_write(struct arena *arena, slice *ret_json, struct fault *ret
                   "effects also answer GET.\",\"license\":{\"name\":\"Apache-2.0\",\"identifier\":\"Apache-2.0\"}},"
                   "\"servers\":[{\"url\":\"/\",\"description\":\"Where this document came from.\"}],"
                   "\"security\":[{\"bearer\":[]}],\"tags\":[");
-    write_service_tags(out);
+    write_service_tags(out, more_count);
     text_add_text(out, "],\"paths\":{");
     for (size_t i = 0; i < methods_count; i++) {
         if (i > 0) text_add_text(out, ",");
         write_method(out, &methods_table[i]);
+    }
+    for (size_t i = 0; i < more_count; i++) {
+        text_add_text(out, ",");
+        write_method(out, &more[i]);
     }
     text_add_text(out, "},\"components\":{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\","
                        "\"description\":\"The token that 'picket-aggregator token create' printed.\"}},");
@@ -113,11 +120,12 @@ static void mark_used(const struct message_desc *desc, bool *used) {
 }
 
 /* One flag for each of message_docs, in the arena; NULL when that is full. */
-static bool *find_used_messages(struct arena *arena) {
+static bool *find_used_messages(const struct method_desc *more, size_t more_count, struct arena *arena) {
     bool *used = arena_alloc_array(arena, message_docs_count, sizeof *used);
-    for (size_t i = 0; used && i < methods_count; i++) {
-        mark_used(methods_table[i].request, used);
-        mark_used(methods_table[i].response, used);
+    for (size_t i = 0; used && i < methods_count + more_count; i++) {
+        const struct method_desc *method = i < methods_count ? &methods_table[i] : &more[i - methods_count];
+        mark_used(method->request, used);
+        mark_used(method->response, used);
     }
     return used;
 }
@@ -151,12 +159,14 @@ static const char *last_part(const char *full_name) {
     return dot ? dot + 1 : full_name;
 }
 
-static void write_service_tags(struct text *out) {
+static void write_service_tags(struct text *out, size_t more_count) {
     for (size_t i = 0; i < service_docs_count; i++) {
         text_format(out, "%s{\"name\":\"%s\"", i ? "," : "", last_part(service_docs[i].full_name));
         write_description(out, service_docs[i].comment);
         text_add_text(out, "}");
     }
+    if (more_count)
+        text_add_text(out, ",{\"name\":\"" OTHER_TAG "\",\"description\":\"Paths that are no method of a service.\"}");
 }
 
 /* The first sentence, without its dot, as the summary; all of it as the description. */
@@ -178,9 +188,12 @@ static void write_operation(struct text *out, const struct method_desc *method, 
                                         [ROLE_ADMIN] = "admin",
                                         [ROLE_AGENT] = "agent",
                                         [ROLE_INTEGRATION] = "integration"};
-    const char *service = last_part(method->service);
-    text_format(out, "{\"operationId\":\"%s_%s%s\",\"tags\":[\"%s\"],\"x-picket-role\":\"%s\"", service, method->name,
-                suffix, service, roles[method->role]);
+    const char *service = method->service[0] ? last_part(method->service) : OTHER_TAG;
+    text_format(out, "{\"operationId\":\"%s_", service);
+    for (const char *c = method->name; *c; c++) /* of a path: a slash fits no generator's name */
+        text_format(out, "%c", *c == '/' ? '_' : *c);
+    text_format(out, "%s\",\"tags\":[\"%s\"]", suffix, service);
+    if (method->role != ROLE_NONE) text_format(out, ",\"x-picket-role\":\"%s\"", roles[method->role]);
     write_words(out, method);
 }
 

@@ -6,8 +6,11 @@
 
 #include "common/base/arena.h"
 #include "common/base/fault.h"
+#include "common/codec/services.h"
 
-/* The whole document as JSON, in the arena (some 300 KB; made once, at start). FAULT_LIMIT when the arena is full. */
-fault_code openapi_write(struct arena *arena, slice *ret_json, struct fault *reterr) MUST_CHECK;
+/* The whole document as JSON, in the arena (some 300 KB; made once, at start). more: paths beside the contract's methods,
+ * without a service. FAULT_LIMIT when the arena is full. */
+fault_code openapi_write(const struct method_desc *more, size_t more_count, struct arena *arena, slice *ret_json,
+                         struct fault *reterr) MUST_CHECK;
 
 #endif

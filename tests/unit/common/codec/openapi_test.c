@@ -10,6 +10,7 @@
 
 #include "common/codec/openapi.h"
 #include "common/codec/services.h"
+#include "sre.pb.h"
 
 enum { ARENA_BYTES = 16 * 1024 * 1024 };
 
@@ -34,7 +35,7 @@ static void the_document_holds_together(void **state) {
     struct fault fault = {0};
     struct arena *arena = arena_new(1024 * 1024, ARENA_BYTES);
     slice json;
-    assert_int_equal(openapi_write(arena, &json, &fault), FAULT_NONE);
+    assert_int_equal(openapi_write(NULL, 0, arena, &json, &fault), FAULT_NONE);
     yyjson_doc *doc = yyjson_read((const char *)json.data, json.size, 0);
     assert_non_null(doc);
     yyjson_val *root = yyjson_doc_get_root(doc);
@@ -70,7 +71,7 @@ static void only_commands_take_a_key_and_a_version(void **state) {
     struct fault fault = {0};
     struct arena *arena = arena_new(1024 * 1024, ARENA_BYTES);
     slice json;
-    assert_int_equal(openapi_write(arena, &json, &fault), FAULT_NONE);
+    assert_int_equal(openapi_write(NULL, 0, arena, &json, &fault), FAULT_NONE);
     yyjson_doc *doc = yyjson_read((const char *)json.data, json.size, 0);
     yyjson_val *paths = yyjson_obj_get(yyjson_doc_get_root(doc), "paths");
     yyjson_val *update = yyjson_obj_get(paths, "/ameide_core_proto.sre.core.v1.SLOService/UpdateSLO");
@@ -83,11 +84,34 @@ static void only_commands_take_a_key_and_a_version(void **state) {
     assert_null(arena_free(arena));
 }
 
+static void a_path_beside_the_methods_brings_its_messages(void **state) {
+    const struct method_desc more = {.service = "",
+                                     .name = "/v1/intents",
+                                     .path = "/v1/intents",
+                                     .request = &SreDomainIntent_desc,
+                                     .response = &IntentReply_desc,
+                                     .comment = "One intent."};
+    struct fault fault = {0};
+    struct arena *arena = arena_new(1024 * 1024, ARENA_BYTES);
+    slice json;
+    assert_int_equal(openapi_write(&more, 1, arena, &json, &fault), FAULT_NONE);
+    yyjson_doc *doc = yyjson_read((const char *)json.data, json.size, 0);
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    assert_references_lead(root, root);
+    yyjson_val *post = yyjson_obj_get(yyjson_obj_get(yyjson_obj_get(root, "paths"), "/v1/intents"), "post");
+    assert_string_equal(yyjson_get_str(yyjson_obj_get(post, "operationId")), "HTTP__v1_intents");
+    assert_null(yyjson_obj_get(post, "x-picket-role"));
+    assert_non_null(
+        yyjson_obj_get(yyjson_ptr_get(root, "/components/schemas"), "ameide_core_proto.sre.core.v1.SreDomainIntent"));
+    yyjson_doc_free(doc);
+    assert_null(arena_free(arena));
+}
+
 static void a_small_arena_is_said(void **state) {
     struct fault fault = {0};
     struct arena *arena = arena_new(1024, 64 * 1024);
     slice json;
-    assert_int_equal(openapi_write(arena, &json, &fault), FAULT_LIMIT);
+    assert_int_equal(openapi_write(NULL, 0, arena, &json, &fault), FAULT_LIMIT);
     assert_null(arena_free(arena));
 }
 
@@ -95,6 +119,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_document_holds_together),
         cmocka_unit_test(only_commands_take_a_key_and_a_version),
+        cmocka_unit_test(a_path_beside_the_methods_brings_its_messages),
         cmocka_unit_test(a_small_arena_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
