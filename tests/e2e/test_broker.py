@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The broker's shipped configuration keeps strangers out and neighbours apart: real Mosquitto, real certificates."""
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -30,7 +31,8 @@ class Broker:
         self.port = free_port()
         for kind, *names in (("server", "broker"), ("client", "aggregator", AGGREGATOR), ("client", "edge-1", "demo/edge-1"),
                              ("client", "edge-2", "demo/edge-2"), ("client", "other", "other/edge-1"),
-                             ("client", "reader", "demo/reader")):
+                             ("client", "reader", "demo/reader"), ("client", "integration", "demo/integration"),
+                             ("client", "other-integration", "other/integration")):
             self.certify(folder / "pki", kind, *names)
         values = {"PORT": self.port, "ADDRESS": "127.0.0.1", "ACL_FILE": folder / "acl", "DATA_DIR": folder,
                   "CA_FILE": folder / "pki/ca.crt", "CERT_FILE": folder / "pki/broker.crt", "KEY_FILE": folder / "pki/broker.key",
@@ -40,6 +42,9 @@ class Broker:
             for key, value in values.items():
                 text = text.replace(f"@{key}@", str(value))
             (folder / target).write_text(text, encoding="utf-8")
+        with open(folder / "acl", "a", encoding="utf-8") as acl:  # as its comment says
+            for one in ("demo/integration", "other/integration"):
+                acl.write(f"\nuser {one}\ntopic write sre.domain.intents.v1/{one}\ntopic read sre.domain.replies.v1/{one}\n")
         self.log = open(folder / "log", "w", encoding="utf-8")
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         self.process = subprocess.Popen([program, "-c", folder / "mosquitto.conf"], stdout=self.log, stderr=self.log)
@@ -133,6 +138,55 @@ def test_only_the_aggregator_speaks_for_the_centre(broker, topic):
 def test_a_reader_sees_the_facts_of_its_tenant_only(broker):
     assert broker.receives("reader", "sre.domain.facts.v1/demo/#", "aggregator", "sre.domain.facts.v1/demo/slo/checkout")
     assert not broker.receives("reader", "sre.domain.facts.v1/#", "aggregator", "sre.domain.facts.v1/other/slo/checkout")
+
+
+# Every topic of the contract, as one of demo's own; who publishes there, who reads there.
+EVERY_TOPIC = {
+    "sre.domain.intents.v1/demo/integration": ("integration", "aggregator"),
+    "sre.domain.replies.v1/demo/integration": ("aggregator", "integration"),
+    "sre.domain.facts.v1/demo/slo/checkout": ("aggregator", "reader"),
+    "sre.process.facts.v1/demo/triage/t1": ("aggregator", "reader"),
+    "sre.edge.intents.v1/demo/edge-1": ("edge-1", "aggregator"),
+    "sre.edge.replies.v1/demo/edge-1": ("edge-1", "aggregator"),
+    "sre.edge.status.v1/demo/edge-1": ("edge-1", "aggregator"),
+    "sre.edge.acks.v1/demo/edge-1": ("aggregator", "edge-1"),
+    "sre.edge.config.v1/demo/edge-1": ("aggregator", "edge-1"),
+    "sre.edge.requests.v1/demo/edge-1": ("aggregator", "edge-1"),
+}
+STRANGERS = ["other", "other-integration"]
+
+
+def test_the_acl_and_these_tests_know_the_same_topics(broker):
+    families = set(re.findall(r"sre\.\w+\.\w+\.v1", (broker.folder / "acl").read_text()))
+    assert families == {topic.split("/")[0] for topic in EVERY_TOPIC}, "a topic family is new: say in EVERY_TOPIC who uses it"
+
+
+@pytest.mark.parametrize("who", ["edge-1", "edge-2", "integration", "reader", *STRANGERS])
+def test_nobody_publishes_but_where_it_is_theirs(broker, who):
+    for topic, (writer, _) in EVERY_TOPIC.items():
+        said = broker.publish(who, topic, "forged")
+        assert ("Not authorized" in said.stdout + said.stderr) == (who != writer), (who, topic, said.stdout + said.stderr)
+
+
+def test_who_listens_to_everything_hears_nothing_of_others(broker):
+    """All that is published while they have subscribed to #, which each of them may ask for."""
+    listeners = {}
+    for who in ["edge-1", "edge-2", "integration", "reader", *STRANGERS]:
+        words = ["stdbuf", "-oL", "mosquitto_sub", *map(str, broker.arguments(who)), "-q", "1", "-W", "3", "-d", "-t", "#", "-t", "$SYS/#"]
+        listeners[who] = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = dict.fromkeys(listeners, "")
+    for who, listener in listeners.items():
+        while "SUBACK" not in said[who]:
+            line = listener.stdout.readline()
+            assert line, said[who]
+            said[who] += line
+    for topic, (writer, _) in EVERY_TOPIC.items():
+        assert broker.publish(writer, topic, f"the message to {topic}").returncode == 0
+    for who, listener in listeners.items():
+        said[who] += listener.communicate()[0]
+        heard = {topic for topic in EVERY_TOPIC if f"the message to {topic}" in said[who]}
+        assert heard == {topic for topic, (_, reader) in EVERY_TOPIC.items() if reader == who}, (who, said[who])
+        assert "$SYS/broker" not in said[who], who
 
 
 def test_without_a_certificate_nobody_comes_in(broker):
