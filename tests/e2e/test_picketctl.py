@@ -193,7 +193,8 @@ def test_watch_ends_where_it_is_refused(pretended):
 def test_doctor_finds_a_wrong_clock_and_a_silent_agent(pretended):
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 900))
     pretended.answers.update({
-        "/healthz": (200, "ok"), "/readyz": (503, "journal: opening"), "/metrics": (200, 'picket_outbox_lag_facts{consumer="mqtt"} 9\npicket_outbox_lag_facts{consumer="projections"} 3\n'),
+        "/healthz": (200, "ok"), "/readyz": (503, "journal: opening"), "/metrics": (200, 'picket_outbox_lag_facts{consumer="mqtt"} 9\npicket_outbox_lag_facts{consumer="projections"} 3\n'
+                                                                                     'picket_journal_used_bytes 900\npicket_journal_budget_bytes 1000\npicket_journal_space_level 1\n'),
         "ListSLOs": (200, json.dumps({"slos": [dict(SLO, sliSpec={"windowSeconds": 60}, budget={"lastWindowAt": now})]})),
         "ListAgents": (200, json.dumps({"agents": [{"status": {"agent": "edge-1", "online": True, "targets": [{"name": "n", "error": "refused"}]},
                                                     "lastSeenAt": now, "intentsLost": "5"}]}))})
@@ -201,11 +202,12 @@ def test_doctor_finds_a_wrong_clock_and_a_silent_agent(pretended):
     ran = ctl(pretended.url, "doctor")
     assert ran.returncode == 1
     for part in ("ok    address", "warn  clock", "later than this machine's", "FAIL  ready        journal: opening", "ok    token",
-                 "FAIL  agent edge-1 has sent nothing for 9", "shed 5 intents", "cannot scrape n: refused", "warn  slo a"):
+                 "FAIL  agent edge-1 has sent nothing for 9", "shed 5 intents", "cannot scrape n: refused", "warn  slo a",
+                 "warn  journal      uses 90 % of its budget"):
         assert part in ran.stdout, ran.stdout
     pretended.date = None
     ran = ctl(pretended.url, "doctor", token=None)
-    assert "FAIL  token        there is none" in ran.stdout and "not checked: projections, agents, slos" in ran.stdout
+    assert "FAIL  token        there is none" in ran.stdout and "not checked: journal, projections, agents, slos" in ran.stdout
 
 
 @pytest.mark.parametrize("shell, check", [("bash", ["bash", "-n"]), ("zsh", None), ("fish", None)])
