@@ -74,8 +74,10 @@ bool journal_may_write(struct journal *j, struct fault *ret_why) {
     if (s->space != JOURNAL_SPACE_FULL) return true;
     fault_set(ret_why, FAULT_LIMIT,
               "the journal is read-only: %llu of the %llu bytes of its budget are used; it takes commands again when "
-              "retention has freed some (retention.*), or with a larger data.budget_bytes (SIGHUP reads it)",
-              (unsigned long long)s->used_bytes, (unsigned long long)s->budget_bytes);
+              "retention has freed some (retention.*%s%s), or with a larger data.budget_bytes (SIGHUP reads it)",
+              (unsigned long long)s->used_bytes, (unsigned long long)s->budget_bytes,
+              s->compaction_waits_for ? "; it waits for the consumer " : "",
+              s->compaction_waits_for ? s->compaction_waits_for : "");
     journal_refuse_from_now(j, ret_why);
     return false;
 }

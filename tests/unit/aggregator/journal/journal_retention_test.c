@@ -220,6 +220,25 @@ TEST(compaction_gets_a_full_journal_out_of_it) {
     place_free(place);
 }
 
+/* Old facts are there, but a consumer is away: nothing can be freed, and the reason names who is waited for. */
+TEST(a_full_journal_says_which_consumer_holds_it_up) {
+    struct place *place = place_with_retention(KEEP_MS, 1);
+    place->settings.budget.bytes = 4 << 20;
+    place->settings.retention.consumers[0] = "away";
+    place_open(place);
+    slo_make(place);
+    const uint64_t first = fill(place, 1);
+    place->now_ms += 2 * KEEP_MS;
+    for (int i = 0; i < 200 && !strstr(place_stats(place).refusing_reason.text, "consumer away"); i++)
+        usleep(20 * 1000);
+    assert_non_null(strstr(place_stats(place).refusing_reason.text, "waits for the consumer away"));
+    assert_int_equal(place_stats(place).compacted, 0);
+    journal_taken(place->journal, "away", journal_last_sequence(place->journal));
+    assert_true(wait_refusing(place, false));
+    assert_int_equal(windows_send(place, first, PER_BATCH)->result, JOURNAL_COMMITTED);
+    place_free(place);
+}
+
 /* The smallest case: the map itself is the budget, and deleting needs pages of it. */
 TEST(compaction_works_in_a_map_that_is_full) {
     struct place *place = place_with_retention(KEEP_MS, 1);
@@ -317,6 +336,7 @@ int main(void) {
         cmocka_unit_test(room_that_is_freed_is_used_again),
         cmocka_unit_test(a_journal_over_its_budget_reads_and_acks_what_is_committed),
         cmocka_unit_test(compaction_gets_a_full_journal_out_of_it),
+        cmocka_unit_test(a_full_journal_says_which_consumer_holds_it_up),
         cmocka_unit_test(compaction_works_in_a_map_that_is_full),
         cmocka_unit_test(low_space_is_said_before_it_is_full),
         cmocka_unit_test(rejections_go_by_age_and_numbers_are_never_given_twice),
