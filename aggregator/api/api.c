@@ -43,6 +43,7 @@ fault_code api_open(const struct api_settings *settings, const struct rpc_parts 
     if (!code) code = openapi_write(&rpc_intent_route.method, 1, api->openapi_arena, &api->openapi, reterr);
     if (!code) code = rpc_new(parts, &api->rpc, reterr);
     const struct events_settings events = {.journal = parts->journal,
+                                           .callers = parts->callers,
                                            .subscribers_max = settings->event_streams_max,
                                            .heartbeat_ms = settings->heartbeat_ms};
     if (!code) code = events_open(&events, &api->events, reterr);

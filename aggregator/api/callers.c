@@ -169,3 +169,12 @@ bool callers_admit(struct callers *callers, struct http_exchange *exchange, enum
               token_role_name(ret_owner->role), token_role_name(role));
     return refuse(callers, CALLERS_ROLE, CONNECT_PERMISSION_DENIED, 0, ret_refusal);
 }
+
+uint64_t callers_version(const struct callers *callers) {
+    return tokens_version(callers->settings.tokens);
+}
+
+/* What an issuer has vouched for holds until it expires. */
+bool callers_stay(struct callers *callers, const struct token_owner *owner) {
+    return slice_starts_with(owner->name, SLICE_LIT(OIDC_NAME_PREFIX)) || tokens_hold(callers->settings.tokens, owner);
+}

@@ -36,4 +36,9 @@ struct callers_refusal {
 bool callers_admit(struct callers *callers, struct http_exchange *exchange, enum method_role role,
                    struct token_owner *ret_owner, struct callers_refusal *ret_refusal) MUST_CHECK;
 
+/* For those who let a caller in for long: when the number has moved, whether it may still stay (its token may have been
+ * revoked). Its expires_ms is to be looked at besides. */
+uint64_t callers_version(const struct callers *callers);
+bool callers_stay(struct callers *callers, const struct token_owner *owner) MUST_CHECK;
+
 #endif

@@ -35,12 +35,15 @@ struct subscriber {
     char tenant[NAME_BYTES + 1];
     char types[TYPES_BYTES]; /* ",a,b,"; empty: all */
     uint64_t cursor;
-    int64_t expires_ms;          /* wall clock: the end of the right to read; 0: none */
+    char name[OIDC_NAME_BYTES_MAX + 1];
+    struct token_owner owner; /* its texts are the two above */
+    uint64_t callers_version;
     int64_t sent_ms, stalled_ms; /* monotonic; stalled since, 0: not */
 };
 
 struct events {
     struct journal *journal;
+    struct callers *callers;
     size_t subscribers_max;
     int64_t heartbeat_ms;
     pthread_t thread;
@@ -70,6 +73,7 @@ fault_code events_open(const struct events_settings *settings, struct events **r
         return fault_set(reterr, FAULT_SYSTEM, "start the event streams: no memory");
     }
     events->journal = settings->journal;
+    events->callers = settings->callers;
     events->subscribers_max = settings->subscribers_max;
     events->heartbeat_ms = settings->heartbeat_ms;
     pthread_mutex_init(&events->lock, NULL);
@@ -146,7 +150,8 @@ fault_code events_subscribe(struct events *events, struct http_exchange *exchang
     const slice types = http_exchange_query(exchange, "types");
     if (types.size + 3 > TYPES_BYTES) return fault_set(reterr, FAULT_INPUT, "types: at most %d bytes", TYPES_BYTES - 3);
     struct subscriber *subscriber = calloc(1, sizeof *subscriber);
-    if (!subscriber || !slice_to_text(owner->tenant, subscriber->tenant, sizeof subscriber->tenant)) {
+    if (!subscriber || !slice_to_text(owner->tenant, subscriber->tenant, sizeof subscriber->tenant) ||
+        !slice_to_text(owner->name, subscriber->name, sizeof subscriber->name)) {
         free(subscriber);
         return fault_set(reterr, FAULT_SYSTEM, "begin an event stream: no memory");
     }
@@ -156,7 +161,12 @@ fault_code events_subscribe(struct events *events, struct http_exchange *exchang
         subscriber->types[1 + types.size] = ',';
     }
     subscriber->cursor = cursor;
-    subscriber->expires_ms = owner->expires_ms;
+    subscriber->callers_version =
+        UINT64_MAX; /* asked once at the beginning: it may have been revoked since it was admitted */
+    subscriber->owner = (struct token_owner){.tenant = slice_from_text(subscriber->tenant),
+                                             .name = slice_from_text(subscriber->name),
+                                             .role = owner->role,
+                                             .expires_ms = owner->expires_ms};
     subscriber->sent_ms = clock_monotonic_ms();
     pthread_mutex_lock(&events->lock);
     const bool full = events->count >= events->subscribers_max;
@@ -264,9 +274,18 @@ static fault_code feed(struct events *events, struct subscriber *subscriber, int
     return FAULT_NONE;
 }
 
+static bool may_stay(struct events *events, struct subscriber *subscriber) {
+    const int64_t expires_ms = subscriber->owner.expires_ms;
+    if (expires_ms && clock_wall_ms() >= expires_ms) return false;
+    const uint64_t version = callers_version(events->callers);
+    if (version == subscriber->callers_version) return true;
+    subscriber->callers_version = version;
+    return callers_stay(events->callers, &subscriber->owner);
+}
+
 /* Whether the subscriber stays; *ret_soon: its buffer is full, look again soon. */
 static bool serve(struct events *events, struct subscriber *subscriber, int64_t now_ms, bool *ret_soon) {
-    if (subscriber->expires_ms && clock_wall_ms() >= subscriber->expires_ms) return false;
+    if (!may_stay(events, subscriber)) return false;
     fault_code code = feed(events, subscriber, now_ms);
     if (!code && now_ms - subscriber->sent_ms >= events->heartbeat_ms) {
         arena_reset(events->arena);

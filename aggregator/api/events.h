@@ -4,7 +4,7 @@
 #ifndef PICKET_API_EVENTS_H
 #define PICKET_API_EVENTS_H
 
-#include "aggregator/api/tokens.h"
+#include "aggregator/api/callers.h"
 #include "aggregator/journal/journal.h"
 #include "common/net/http_server.h"
 
@@ -12,6 +12,7 @@ struct events;
 
 struct events_settings {
     struct journal *journal;
+    struct callers *callers; /* a stream ends when its caller may no longer stay */
     size_t subscribers_max;
     int64_t heartbeat_ms; /* a comment is sent after so long without an event, so that both sides notice a dead peer */
 };

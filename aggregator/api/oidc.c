@@ -143,11 +143,11 @@ static fault_code name_of(const struct oidc_issuer *issuer, const struct jwt *jw
     if (!json_tree_text(jwt_claim(jwt, issuer->name_claim), &claim) || !line_ok(claim))
         return fault_set(reterr, FAULT_CONFLICT, "the token's '%.*s' names no caller (a text of one line)",
                          SLICE_ARG(issuer->name_claim));
-    const size_t room = OIDC_NAME_BYTES_MAX - sizeof "oidc::" + 1 - issuer->name.size;
+    const size_t room = OIDC_NAME_BYTES_MAX - sizeof OIDC_NAME_PREFIX - issuer->name.size;
     if (claim.size > room)
         return fault_set(reterr, FAULT_CONFLICT, "the token's '%.*s' has %zu bytes, names of at most %zu are kept",
                          SLICE_ARG(issuer->name_claim), claim.size, room);
-    *ret_name = arena_format(arena, "oidc:%.*s:%.*s", SLICE_ARG(issuer->name), SLICE_ARG(claim));
+    *ret_name = arena_format(arena, OIDC_NAME_PREFIX "%.*s:%.*s", SLICE_ARG(issuer->name), SLICE_ARG(claim));
     if (!ret_name->data) return fault_set(reterr, FAULT_LIMIT, "check the token: the request's memory is full");
     return FAULT_NONE;
 }

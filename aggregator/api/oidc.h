@@ -11,6 +11,8 @@
 
 enum { OIDC_ISSUERS_MAX = 16, OIDC_NAME_BYTES_MAX = 128 /* as the contract's meta.producer */ };
 
+#define OIDC_NAME_PREFIX "oidc:"
+
 struct oidc;
 
 struct oidc_issuer {

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -47,6 +48,7 @@ struct tokens {
     char *path;
     struct token_table table;
     struct stat seen; /* st_ino 0: no file */
+    atomic_uint_fast64_t version;
 };
 
 static bool hash_equal(const uint8_t *a, const uint8_t *b) {
@@ -171,6 +173,7 @@ fault_code tokens_refresh(struct tokens *tokens, bool *ret_changed, struct fault
     tokens->table = fresh;
     tokens->seen = now;
     pthread_rwlock_unlock(&tokens->lock);
+    atomic_fetch_add(&tokens->version, 1);
     table_free(&old);
     return FAULT_NONE;
 }
@@ -180,6 +183,22 @@ size_t tokens_count(struct tokens *tokens) {
     const size_t count = tokens->table.count;
     pthread_rwlock_unlock(&tokens->lock);
     return count;
+}
+
+uint64_t tokens_version(const struct tokens *tokens) {
+    return atomic_load(&tokens->version);
+}
+
+bool tokens_hold(struct tokens *tokens, const struct token_owner *owner) {
+    bool found = false;
+    pthread_rwlock_rdlock(&tokens->lock);
+    for (size_t i = 0; i < tokens->table.count && !found; i++) {
+        const struct token_row *row = &tokens->table.rows[i];
+        found = row->role == owner->role && slice_equal_text(owner->tenant, row->tenant) &&
+                slice_equal_text(owner->name, row->name);
+    }
+    pthread_rwlock_unlock(&tokens->lock);
+    return found;
 }
 
 fault_code tokens_find(struct tokens *tokens, slice token, int64_t now_ms, struct arena *arena,

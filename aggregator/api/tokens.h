@@ -28,6 +28,10 @@ struct tokens *tokens_close(struct tokens *tokens); /* NULL is fine; returns NUL
 /* Reads the file again when it is another than the one read last; on a fault the tokens stay as they were. */
 fault_code tokens_refresh(struct tokens *tokens, bool *ret_changed, struct fault *reterr) MUST_CHECK;
 size_t tokens_count(struct tokens *tokens);
+/* Moves each time that the tokens have changed, and whether there is still one of this tenant, name and role: for those
+ * who let somebody in for long. */
+uint64_t tokens_version(const struct tokens *tokens);
+bool tokens_hold(struct tokens *tokens, const struct token_owner *owner) MUST_CHECK;
 /* The owner, copied into the arena. FAULT_ABSENT: unknown or revoked token; FAULT_DENIED: it has expired. Compares
  * hashes in constant time. */
 fault_code tokens_find(struct tokens *tokens, slice token, int64_t now_ms, struct arena *arena,

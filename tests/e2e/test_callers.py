@@ -389,6 +389,25 @@ def test_a_stream_ends_with_its_token(alone, keys):
     assert ask(alone, token)[0] == 401
 
 
+def test_a_stream_ends_when_its_token_is_revoked_and_others_go_on(limited):
+    streams = {}
+    for name in ("leaver", "stayer"):
+        token = limited.make_token(name, "integration")
+        eventually("the token is known", lambda: ask(limited, token)[0] == 200)
+        streams[name] = http.client.HTTPConnection("127.0.0.1", limited.http_port, timeout=3)
+        streams[name].request("GET", "/events", headers={"Authorization": f"Bearer {token}"})
+    answers = {name: stream.getresponse() for name, stream in streams.items()}
+    subprocess.run([BIN / "picket-aggregator", "token", "revoke", "--config", limited.folder / "aggregator.yaml", "--tenant", "demo",
+                    "--name", "leaver"], check=True, timeout=30)
+    began = time.monotonic()
+    answers["leaver"].read()  # to the end of the stream
+    assert time.monotonic() - began < 3
+    with pytest.raises(TimeoutError):
+        answers["stayer"].read()
+    for stream in streams.values():
+        stream.close()
+
+
 def test_a_token_of_an_issuer_where_none_is_configured(limited, keys, tmp_path):
     issuer = Issuer(tmp_path, [keys["ec-1"]])
     try:
