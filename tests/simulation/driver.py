@@ -8,6 +8,7 @@ Outcome = collections.namedtuple("Outcome", "result code version sequence type i
 BatchOutcome = collections.namedtuple("BatchOutcome", "result committed wanted applied repeated refused missing")
 Fact = collections.namedtuple("Fact", "sequence number version tenant type id bytes")
 COMMITTED, REPEATED, REFUSED, FAILED = range(4)
+NOTHING, DEATH_BEFORE, DEATH_BEHIND, STORE_SYSTEM, STORE_FULL, NO_MEMORY = range(6)
 CODES = ("none", "again", "absent", "conflict", "input", "limit", "corrupt", "denied", "timeout", "system", "exists")
 
 
@@ -63,9 +64,9 @@ class Driver:
     def due(self, at_most):
         return self._ask(b"D" + struct.pack("<I", at_most)).number(4)
 
-    def turn(self, fate=0):
-        """(outcomes, whether it was killed)"""
-        frame = self._ask(b"T" + bytes([fate]))
+    def turn(self, fate=0, call=1):
+        """(outcomes, whether it was killed, whether what was ordered came to pass); call: the n-th."""
+        frame = self._ask(b"T" + struct.pack("<BI", fate, call))
         outcomes = []
         while True:
             letter = frame.number(1)
@@ -75,7 +76,7 @@ class Driver:
             elif letter == ord("b"):
                 outcomes.append(BatchOutcome(frame.number(1), *(frame.number(8) for _ in range(6))))
             else:
-                return outcomes, letter == ord("k")
+                return outcomes, letter == ord("k"), letter != ord(".")
 
     def get(self, tenant, kind, id_):
         return self._ask(b"G" + _text(tenant) + _text(kind) + _text(id_)).bytes()
@@ -98,8 +99,8 @@ class Driver:
                 after = fact.sequence
                 yield fact
 
-    def restart(self):
-        self._send(b"R")
+    def restart(self, fate=0, call=1):
+        return self._ask(b"R" + struct.pack("<BI", fate, call)).number(1)
 
     def close(self):
         self._send(b"Q")

@@ -3,8 +3,8 @@
  * simulation (simulate.py) can be producers, network, clock and fate. The journal is the real one, without its thread:
  * the same words give the same bytes. A frame is a length (4, little-endian), a letter, and what the letter needs.
  *
- * A crash is planned for the next commit: before it (nothing of the transaction has happened) or behind it (all has, and
- * nobody was told). The journal is then abandoned as it stands and opened again, as after a kill. */
+ * A failure or a death can be ordered for a turn (injection.h). A journal that died is abandoned as it stands and opened
+ * again, as after a kill. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +12,9 @@
 #include "aggregator/journal/fact_log.h"
 #include "aggregator/journal/journal.h"
 #include "common/base/arena.h"
+#include "tests/simulation/injection.h"
 
-enum { FRAME_BYTES_MAX = 4 * 1024 * 1024, READ_FACTS = 1000, FATE_NONE = 0, FATE_BEFORE = 1, FATE_BEHIND = 2 };
+enum { FRAME_BYTES_MAX = 4 * 1024 * 1024, READ_FACTS = 1000 };
 
 struct driver {
     struct journal *journal;
@@ -25,22 +26,6 @@ struct driver {
     uint8_t *out;
     size_t out_bytes, out_room;
 };
-
-static int fate; /* of the next commit; a global, because the linker's wrap has no context */
-static bool struck;
-
-fault_code __real_kv_commit(struct kv_txn *txn, struct fault *reterr);
-fault_code __wrap_kv_commit(struct kv_txn *txn, struct fault *reterr);
-fault_code __wrap_kv_commit(struct kv_txn *txn, struct fault *reterr) {
-    if (struck || fate == FATE_BEFORE) {
-        struck = true;
-        kv_abort(txn);
-        return fault_set(reterr, FAULT_SYSTEM, "killed before the commit");
-    }
-    const fault_code code = __real_kv_commit(txn, reterr);
-    if (fate == FATE_BEHIND) struck = true;
-    return code;
-}
 
 /* ---- frames ---- */
 
@@ -101,7 +86,7 @@ static void flush(struct driver *d) {
 
 static void on_command(void *context, const struct journal_outcome *outcome) {
     struct driver *d = context;
-    if (struck) return; /* killed: the answer was never sent */
+    if (injection_dead()) return; /* killed: the answer was never sent */
     put_number(d, 'c', 1);
     put_number(d, outcome->result, 1);
     put_number(d, outcome->fault.code, 1);
@@ -114,7 +99,7 @@ static void on_command(void *context, const struct journal_outcome *outcome) {
 
 static void on_batch(void *context, const struct journal_batch_outcome *outcome) {
     struct driver *d = context;
-    if (struck) return;
+    if (injection_dead()) return;
     put_number(d, 'b', 1);
     put_number(d, outcome->result, 1);
     put_number(d, outcome->committed_sequence, 8);
@@ -157,14 +142,13 @@ static void submit_batch(struct driver *d) {
 
 /* Decides what waits; answers with the outcomes, and whether it was killed meanwhile. */
 static void turn(struct driver *d) {
-    fate = (int)take_number(d, 1);
-    struck = false;
+    const enum injection what = (enum injection)take_number(d, 1);
+    injection_begin(what, (unsigned)take_number(d, 4));
     journal_turn(d->journal);
-    put_number(d, struck ? 'k' : '.', 1);
-    fate = FATE_NONE;
-    if (struck) {
+    const bool dead = injection_dead(), struck = injection_end();
+    put_number(d, dead ? 'k' : struck ? 'f' : '.', 1);
+    if (dead) {
         d->journal = journal_abandon(d->journal);
-        struck = false;
         open_journal(d);
     }
     flush(d);
@@ -224,20 +208,36 @@ static void due(struct driver *d) {
     flush(d);
 }
 
+/* Opens with a failure ordered; when it comes to pass, the journal says so and opens the next time. */
+static void restart(struct driver *d) {
+    struct fault fault = {0};
+    d->journal = journal_close(d->journal);
+    const enum injection what = (enum injection)take_number(d, 1);
+    injection_begin(what, (unsigned)take_number(d, 4));
+    const fault_code code = journal_open(&d->settings, &d->journal, &fault);
+    const bool struck = injection_end();
+    if (code) {
+        if (!struck || !fault.text[0]) die(fault.text[0] ? fault.text : "it does not open, and says nothing");
+        open_journal(d);
+    }
+    put_number(d, struck, 1);
+    flush(d);
+}
+
 static bool obey(struct driver *d) {
     switch (take_number(d, 1)) {
     case 'C': submit_command(d); return true;
     case 'B': submit_batch(d); return true;
     case 'T': turn(d); return true;
-    case 'N': d->now_ms = (int64_t)take_number(d, 8); return true;
+    case 'N':
+        d->now_ms = (int64_t)take_number(d, 8);
+        injection_clock(d->now_ms);
+        return true;
     case 'D': due(d); return true;
     case 'G': get(d); return true;
     case 'F': facts(d); return true;
     case 'O': list_open(d); return true;
-    case 'R':
-        d->journal = journal_close(d->journal);
-        open_journal(d);
-        return true;
+    case 'R': restart(d); return true;
     case 'Q': return false;
     default: die("an unknown letter"); return false;
     }

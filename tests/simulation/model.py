@@ -58,16 +58,18 @@ MOVES = {(OPEN, ACKNOWLEDGED): False, (OPEN, INVESTIGATING): False, (OPEN, MITIG
          (RESOLVED, INVESTIGATING): False, (RESOLVED, CLOSED): False, (CLOSED, INVESTIGATING): True}
 
 
-def move(tenant, id_, to, reason):
+def move(tenant, id_, to, reason, who):
     state = tenant.state("incident", id_)
     if state is None:
         return ABSENT
+    if state["status"] == to == ACKNOWLEDGED:  # a repeat by who has it; somebody else is told who that is
+        return [] if state["acknowledged_by"] == who.actor else CONFLICT
     needed = MOVES.get((state["status"], to))
     if needed is None:
         return CONFLICT
     if needed and not reason:
         return INPUT
-    return [("incident", id_, {"status": to})]
+    return [("incident", id_, {"status": to, **({"acknowledged_by": who.actor} if to == ACKNOWLEDGED else {})})]
 
 
 @rule("incident", "incident_id", PERSONS | {INTEGRATION, SELF})
@@ -80,22 +82,22 @@ def create_incident(tenant, f, who):
 
 @rule("incident", "incident_id", PERSONS | {INTEGRATION, SELF})
 def acknowledge_incident(tenant, f, who):
-    return move(tenant, f["incident_id"], ACKNOWLEDGED, f.get("note"))
+    return move(tenant, f["incident_id"], ACKNOWLEDGED, f.get("note"), who)
 
 
 @rule("incident", "incident_id", PERSONS | {INTEGRATION, SELF})
 def transition_incident_status(tenant, f, who):
-    return move(tenant, f["incident_id"], f["status"], f.get("reason"))
+    return move(tenant, f["incident_id"], f["status"], f.get("reason"), who)
 
 
 @rule("incident", "incident_id", PERSONS | {INTEGRATION, SELF})
 def resolve_incident(tenant, f, who):
-    return move(tenant, f["incident_id"], RESOLVED, f.get("resolution"))
+    return move(tenant, f["incident_id"], RESOLVED, f.get("resolution"), who)
 
 
 @rule("incident", "incident_id", PERSONS | {INTEGRATION, SELF})
 def close_incident(tenant, f, who):
-    return move(tenant, f["incident_id"], CLOSED, f.get("reason"))
+    return move(tenant, f["incident_id"], CLOSED, f.get("reason"), who)
 
 
 @rule("incident", "incident_id", PERSONS | {INTEGRATION, SELF})

@@ -26,8 +26,10 @@ except ImportError:
 import audit
 import model
 import traffic
-from driver import COMMITTED, REFUSED, REPEATED, Driver
+from driver import DEATH_BEHIND, FAILED, NO_MEMORY, NOTHING, STORE_FULL, STORE_SYSTEM, Driver
 
+FATES = ("", "deaths before a commit", "deaths behind a commit", "failed calls of the store", "calls of a full store",
+         "failed allocations")
 START_MS = 500000 * 3600 * 1000
 
 
@@ -41,6 +43,7 @@ class Simulation:
         self.now_ms = START_MS
         self.traffic = traffic.Traffic(self)
         self.counts = collections.Counter()
+        self.failing = False  # the journal takes nothing for a second after the disk said no
         self.story = collections.deque(maxlen=30)
         self.committed = collections.defaultdict(int)  # facts by message id, as the model has it
 
@@ -52,13 +55,16 @@ class Simulation:
             self.now_ms += self.chance.randrange(3 * 3600 * 1000)
         self.driver.clock(self.now_ms)
         sent = self.traffic.send()
-        fate = self.chance.choices((0, 1, 2), (94, 3, 3))[0]
-        outcomes, killed = self.driver.turn(fate)
+        fate = self.chance.choices(range(6), (92, 2, 2, 1.5, 1, 1.5))[0]
+        call = 1 + int(self.chance.paretovariate(0.35)) % (4 if fate == NO_MEMORY else 5000)
+        outcomes, killed, struck = self.driver.turn(fate, call)
         self.counts["rounds"] += 1
+        if struck:
+            self.counts[FATES[fate]] += 1
+            self.story.append(f"({FATES[fate]}, call {call})")
         if killed:
-            self.counts["crashes before a commit" if fate == 1 else "crashes behind a commit"] += 1
             for message in sent:
-                if fate == 2:
+                if fate == DEATH_BEHIND:
                     message.happened()
                 message.unheard()
             assert not outcomes, "an answer came before its commit"
@@ -66,10 +72,21 @@ class Simulation:
             assert len(outcomes) == len(sent), f"{len(sent)} were submitted, {len(outcomes)} answered"
             for message, outcome in zip(sent, outcomes):
                 self.story.append(f"{message} -> {outcome}")
-                message.answered(outcome)
-        if self.chance.random() < 0.005:
-            self.driver.restart()
+                if outcome.result == FAILED:
+                    assert struck or self.failing, f"{message}: failed, and nothing was wrong"
+                    self.counts["answers that it failed"] += 1
+                    message.unheard()
+                else:
+                    message.answered(outcome)
+            self.failing = struck and any(outcome.result == FAILED for outcome in outcomes)
+        if self.failing:
+            self.now_ms += 2000  # the journal tries again after a second
+        if self.chance.random() < 0.01:
+            fate = self.chance.choices((NOTHING, STORE_SYSTEM, STORE_FULL, NO_MEMORY), (4, 1, 1, 2))[0]
             self.counts["restarts"] += 1
+            if self.driver.restart(fate, self.chance.randrange(1, 40)):
+                self.counts["restarts with a failure"] += 1
+            self.failing = False
 
     def run(self):
         began, told = time.monotonic(), time.monotonic()
