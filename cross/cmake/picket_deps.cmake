@@ -2,7 +2,7 @@
 # Where outside libraries are found. One imported target per library, linked only by its door (architecture.md).
 #
 #   dep::nanopb  dep::mbedtls  dep::yyjson  dep::lmdb  dep::curl  dep::microhttpd_plain      built by cross/deps
-#   dep::microhttpd  dep::paho  dep::yaml  dep::sqlite3                                    Debian's -dev packages
+#   dep::microhttpd  dep::paho  dep::yaml  dep::sqlite3  dep::md4c                         Debian's -dev packages
 #
 # cross/deps runs here when its cache is empty, so that `cmake --preset dev` on a new machine is one command.
 # Third-party code needs no sanitizer: it is linked as it is, except nanopb's runtime, which we compile.
@@ -77,3 +77,4 @@ debian_dep(microhttpd microhttpd.h LIBRARY microhttpd)
 debian_dep(paho MQTTAsync.h LIBRARY libpaho-mqtt3a.a DEPS Threads::Threads)
 debian_dep(yaml yaml.h LIBRARY libyaml.a)
 debian_dep(sqlite3 sqlite3.h LIBRARY sqlite3)
+debian_dep(md4c md4c.h LIBRARY md4c)

@@ -121,6 +121,7 @@ DOORS = [
     (r"microhttpd\.h", "libmicrohttpd", r"common/net/http_server\.c"),
     (r"lmdb\.h", "LMDB", r"common/store/kv\.c"),
     (r"sqlite3\.h", "SQLite", r"common/store/sql\.c"),
+    (r"md4c(-\w+)?\.h", "md4c", r"aggregator/ctl/import/markdown\.c"),
     (r"yyjson\.h", "yyjson", r"common/codec/json\w*\.c"),
     (r"yaml\.h", "libyaml", r"common/settings/yaml\w*\.c"),
     (r"pb(_\w+)?\.h", "nanopb", r"common/codec/\w+\.[ch]"),
