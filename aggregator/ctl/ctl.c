@@ -48,6 +48,11 @@ const struct ctl_command ctl_commands[] = {
      "picketctl apply -f slo.yaml                                     # refused if somebody changed it meanwhile\n"
      "picketctl apply -f catalog.yaml --dry-run\n",
      ctl_apply},
+    {"import", "FORMAT FILE...",
+     "read what other programs keep (openslo, backstage, prometheus-rules, runbooks) and apply it",
+     "picketctl import openslo slos.yaml --dry-run\npicketctl import backstage catalog-info.yaml\n"
+     "picketctl import prometheus-rules rules/*.yaml --owner team-platform\npicketctl import runbooks runbooks/*.md\n",
+     ctl_import},
     {"ack", "", "say that you have seen it",
      "picketctl ack incident inc-1\npicketctl ack alert 3f2a --note \"on it\"\n", ctl_act},
     {"assign", "", "give an incident to a responder", "picketctl assign inc-1 anna\n", ctl_act},

@@ -136,8 +136,12 @@ fault_code ctl_document_check(struct ctl_document *document, struct arena *arena
     document->command = slice_of(json.data + strlen("{\"command\":"), json.size - strlen("{\"command\":}"));
     struct yaml_node *root = NULL;
     code = ctl_tree_read(document->command, "document", arena, &root, reterr);
-    if (!code && document->kind->id_field) document->id = ctl_tree_text(root, document->kind->id_field);
-    return code;
+    if (code) return code;
+    if (document->kind->id_field) document->id = ctl_tree_text(root, document->kind->id_field);
+    if (!document->kind->needs || !yaml_find(root, document->kind->needs)) return FAULT_NONE;
+    struct text before = text_begin(arena);
+    ctl_tree_add_json(&before, root, document->kind->needs, -1);
+    return text_end(&before, "document", &document->command_before, reterr);
 }
 
 enum ctl_exit ctl_documents_read(struct ctl *ctl, const char *file, struct ctl_document **ret_documents,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Help, completion and the reference page, all from the rows of commands, options, resources and kinds. */
 #include "aggregator/ctl/ctl_actions.h"
+#include "aggregator/ctl/import/import.h"
 #include "aggregator/ctl/ctl.h"
 
 #include <stdio.h>
@@ -30,6 +31,12 @@ static void add_resources(struct text *text) {
     for (size_t i = 0; i < ctl_resources_count; i++)
         text_format(text, "  %-11s %s%s\n", ctl_resources[i].name, ctl_resources[i].help,
                     ctl_resources[i].list_parent ? " (needs the SLO's id)" : "");
+}
+
+static void add_formats(struct text *text) {
+    text_add_text(text, "\nFormats:\n");
+    for (size_t i = 0; i < import_formats_count; i++)
+        text_format(text, "  %-17s %s\n", import_formats[i].name, import_formats[i].help);
 }
 
 static void add_kinds(struct text *text) {
@@ -94,6 +101,7 @@ static void add_command(struct text *text, const struct ctl_command *command) {
     add_words_of(text, command->name);
     if (strncmp(command->arguments, "RESOURCE", 8) == 0) add_resources(text);
     if (strncmp(command->arguments, "-f FILE", 7) == 0) add_kinds(text);
+    if (strncmp(command->arguments, "FORMAT", 6) == 0) add_formats(text);
 }
 
 void ctl_help_add(struct text *text, const char *name) {
@@ -176,6 +184,10 @@ void ctl_reference_add(struct text *text) {
                   "over, and the version is the one that is expected. `apply` replaces a definition as a whole: a "
                   "field that the document leaves out is empty afterwards.\n");
     for (size_t i = 0; i < ctl_kinds_count; i++) text_format(text, "\n```yaml\n%s```\n", ctl_kinds[i].example);
+    text_add_text(text, "\n## Formats for `import`\n\n| format | what | such as |\n|---|---|---|\n");
+    for (size_t i = 0; i < import_formats_count; i++)
+        text_format(text, "| `%s` | %s | `%s` |\n", import_formats[i].name, import_formats[i].help,
+                    import_formats[i].example);
     text_add_text(text, "\n## Exit codes\n\n| code | meaning |\n|---|---|\n");
     for (int code = 0; code < CTL_EXIT_MAX_; code++)
         text_format(text, "| %d | %s |\n", code, ctl_exit_text((enum ctl_exit)code));
@@ -197,6 +209,10 @@ static void add_option_words(struct text *text) {
     for (size_t i = 0; i < ctl_option_rows_count; i++) text_format(text, "%s%s", i ? " " : "", ctl_option_rows[i].name);
 }
 
+static void add_format_words(struct text *text) {
+    for (size_t i = 0; i < import_formats_count; i++) text_format(text, "%s%s", i ? " " : "", import_formats[i].name);
+}
+
 /* What a verb works on. */
 static void add_things(struct text *text, const char *verb) {
     bool first = true;
@@ -214,7 +230,10 @@ static void completion_bash(struct text *text) {
                   "    -f|--file|--ca|--token-file) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
                   "    -o|--output) COMPREPLY=($(compgen -W 'table wide name json yaml' -- \"$word\")); return ;;\n"
                   "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
-                  "    get|describe|watch) COMPREPLY=($(compgen -W '");
+                  "    import) COMPREPLY=($(compgen -W '");
+    add_format_words(text);
+    text_add_text(text, "' -- \"$word\")); return ;;\n"
+                        "    get|describe|watch) COMPREPLY=($(compgen -W '");
     add_words(text, false);
     text_add_text(text, "' -- \"$word\")); return ;;\n");
     for (size_t i = 0; i < ctl_commands_count; i++) {
@@ -228,10 +247,12 @@ static void completion_bash(struct text *text) {
     text_add_text(text, "' -- \"$word\")); return ;;\n  esac\n  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    "
                         "COMPREPLY=($(compgen -W '");
     add_words(text, true);
-    text_add_text(text,
-                  "' -- \"$word\"))\n  elif [ \"$COMP_CWORD\" -eq 3 ]; then\n"
-                  "    COMPREPLY=($(compgen -W \"$(picketctl get \"$before\" -o name 2>/dev/null | cut -d/ -f2-)\" "
-                  "-- \"$word\"))\n  fi\n}\ncomplete -F _picketctl picketctl\n");
+    text_add_text(
+        text,
+        "' -- \"$word\"))\n  elif [ \"${COMP_WORDS[1]}\" = import ]; then COMPREPLY=($(compgen -f -- \"$word\"))\n"
+        "  elif [ \"$COMP_CWORD\" -eq 3 ]; then\n"
+        "    COMPREPLY=($(compgen -W \"$(picketctl get \"$before\" -o name 2>/dev/null | cut -d/ -f2-)\" "
+        "-- \"$word\"))\n  fi\n}\ncomplete -F _picketctl picketctl\n");
 }
 
 static void completion_zsh(struct text *text) {
@@ -253,7 +274,11 @@ static void completion_zsh(struct text *text) {
         add_things(text, ctl_commands[i].name);
         text_add_text(text, "\n");
     }
-    text_add_text(text, "  elif [[ $words[CURRENT-1] == (-f|--file|--ca|--token-file) ]]; then _files\n"
+    text_add_text(text, "  elif [[ $words[2] == import ]] && (( CURRENT > 3 )); then _files\n"
+                        "  elif (( CURRENT == 3 )) && [[ $words[2] == import ]]; then compadd ");
+    add_format_words(text);
+    text_add_text(text, "\n"
+                        "  elif [[ $words[CURRENT-1] == (-f|--file|--ca|--token-file) ]]; then _files\n"
                         "  elif [[ $words[CURRENT-1] == (-o|--output) ]]; then compadd table wide name json yaml\n"
                         "  else compadd -- ");
     add_option_words(text);
@@ -261,7 +286,10 @@ static void completion_zsh(struct text *text) {
 }
 
 static void completion_fish(struct text *text) {
-    text_add_text(text, "complete -c picketctl -f\n");
+    text_add_text(text,
+                  "complete -c picketctl -f\ncomplete -c picketctl -n '__fish_seen_subcommand_from import' -F -a '");
+    add_format_words(text);
+    text_add_text(text, "'\n");
     for (size_t i = 0; i < ctl_commands_count; i++)
         text_format(text, "complete -c picketctl -n __fish_use_subcommand -a %s -d '%s'\n", ctl_commands[i].name,
                     ctl_commands[i].help);

@@ -47,7 +47,7 @@ const struct ctl_option_row ctl_option_rows[] = {
     FIELD("--severity", "WORD", "critical, high, medium or low"),
     FIELD("--status", "WORD", "state; a wrong word is answered with the right ones"),
     FIELD("--service", "ID", "the service that it belongs to"),
-    FIELD("--owner", "NAME", "who answers for it"),
+    {"--owner", NULL, CTL_OPTION_FIELD, 0, "NAME", "import", "who answers for it; of an import: for what names nobody"},
     FIELD("--team", "NAME", "whose it is"),
     FIELD("--tier", "WORD", "critical, high, medium or low"),
     FIELD("--assign", "WHO", "responder"),
@@ -97,7 +97,8 @@ const size_t ctl_option_rows_count = sizeof ctl_option_rows / sizeof *ctl_option
 
 bool ctl_option_serves(const struct ctl_option_row *row, const char *command) {
     if (row->kind == CTL_OPTION_FIELD || row->kind == CTL_OPTION_FIELD_YES)
-        return command ? ctl_verb_takes(command, row->name) : false;
+        return command &&
+               (ctl_verb_takes(command, row->name) || (row->commands && strcmp(row->commands, command) == 0));
     if (!row->commands || !command) return true;
     if (strcmp(row->commands, CTL_WRITES) == 0 && ctl_verb_is(command)) return true;
     const size_t size = strlen(command);

@@ -61,6 +61,7 @@ struct ctl_kind {
     const char *resource;      /* ctl_resources' name, to read it by its id; NULL: it is not read before it is sent */
     const char *id_field;      /* JSON name of its id; NULL: it has none that is given */
     const char *server_fields; /* of the object, but not of the command: words, JSON names */
+    const char *needs;         /* field that names others, which must be there before; NULL: none */
     bool repeats;              /* creating what is there is an observation more, not an error */
     const char *example;       /* a document that can be created */
 };
