@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The text is a selector, and the expression behind its first newline (if any) a pattern. Whatever parses must match
  * alike by itself and through the index. */
-#include "agent/collect/prometheus/pattern.h"
+#include "common/base/pattern.h"
 #include "agent/collect/prometheus/selector.h"
 
 #include <stdlib.h>

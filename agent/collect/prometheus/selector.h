@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * PromQL vector selectors, name{a="b",c!="d",e=~"re",f!~"re"}, and an index that finds those which select a series.
- * An absent label is equal to an empty one, as in Prometheus. Regular expressions are anchored at both ends; their
- * syntax is in pattern.h. Made at configuration; matching allocates nothing. */
+ * What a selector (common/base/selector_syntax.h) selects, and an index that finds those which select a series. An absent
+ * label is equal to an empty one, as in Prometheus. Made at configuration; matching allocates nothing. */
 #ifndef PICKET_COLLECT_SELECTOR_H
 #define PICKET_COLLECT_SELECTOR_H
 
 #include "agent/collect/prometheus/exposition.h"
+#include "common/base/selector_syntax.h"
 
-struct selector;
-
-enum { SELECTOR_BYTES_MAX = 4096, SELECTOR_MATCHERS_MAX = 32 };
-
-/* name_suffix ("" for none) is put behind the metric's name unless it is there already: "_bucket" for a histogram.
- * FAULT_INPUT names the column, what was expected and what was found. The metric's name must be given (before the
- * braces, or as __name__="x"): a selector over all names would make every line of every target be parsed. */
-fault_code selector_parse(slice text, const char *name_suffix, struct selector **ret_selector,
-                          struct fault *reterr) MUST_CHECK;
-struct selector *selector_free(struct selector *selector); /* NULL is fine; returns NULL */
-slice selector_name(const struct selector *selector); /* the metric's name, with the suffix; lives as long as it does */
 bool selector_match(const struct selector *selector, const struct exposition_sample *sample);
 
 /* What a series is, whatever the order of its labels. Kept in stored state: changing the function means a new

@@ -4,7 +4,7 @@
  * label is the one for which the family's selectors demand the most different values. Selectors that demand none of it
  * are tried on each sample of the family. All tables are built once, by selector_index_ready, as sorted or hashed
  * runs of one array of entries. */
-#include "agent/collect/prometheus/selector_parts.h"
+#include "agent/collect/prometheus/selector.h"
 #include "common/base/checksum.h"
 
 #include <stdlib.h>

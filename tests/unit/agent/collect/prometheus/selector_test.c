@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/collect/prometheus/pattern.h"
+#include "common/base/pattern.h"
 #include "agent/collect/prometheus/selector.h"
 #include "tests/support/check.h"
 

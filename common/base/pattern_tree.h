@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The tree between pattern_parse.c and pattern.c, for these two alone. */
-#ifndef PICKET_COLLECT_PATTERN_TREE_H
-#define PICKET_COLLECT_PATTERN_TREE_H
+#ifndef PICKET_BASE_PATTERN_TREE_H
+#define PICKET_BASE_PATTERN_TREE_H
 
-#include "agent/collect/prometheus/pattern.h"
+#include "common/base/pattern.h"
 
 enum pattern_node_kind { NODE_EMPTY, NODE_CLASS, NODE_THEN, NODE_OR, NODE_REPEAT, NODE_BEGIN, NODE_END };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * RE2's grammar by recursive descent: alternatives of sequences of repeated atoms. Depth, nodes and ranges are
  * bounded by the source's length and PATTERN_DEPTH_MAX. */
-#include "agent/collect/prometheus/pattern_tree.h"
+#include "common/base/pattern_tree.h"
 
 #include <stdlib.h>
 

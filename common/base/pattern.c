@@ -3,7 +3,7 @@
  * carries the set of steps that are alive from one character to the next. Nothing ever backtracks, so no pattern of a
  * user can hang the agent. The set lives on the stack: two lists of at most PATTERN_STEPS_MAX numbers.
  * The parser is in pattern_parse.c. */
-#include "agent/collect/prometheus/pattern_tree.h"
+#include "common/base/pattern_tree.h"
 
 #include <stdlib.h>
 

@@ -5,8 +5,8 @@
  * (..) (?:..) (?P<name>..) (?i) (?s) and both as (?i:..), ^ $ \A \z, \t \n \r \f \v \a \xHH \x{H..}, \Q..\E.
  * Refused by name: \b \B \p{..} \P{..} \C, (?m), look-around and back references (RE2 has not got the last two).
  * (?i) folds ASCII letters only. Text that is not UTF-8 is matched byte by byte. */
-#ifndef PICKET_COLLECT_PATTERN_H
-#define PICKET_COLLECT_PATTERN_H
+#ifndef PICKET_BASE_PATTERN_H
+#define PICKET_BASE_PATTERN_H
 
 #include "common/base/fault.h"
 
