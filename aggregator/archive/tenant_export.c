@@ -15,6 +15,7 @@
 #include "aggregator/journal/names.h"
 #include "aggregator/journal/record.h"
 #include "aggregator/journal/rejection_list.h"
+#include "aggregator/journal/slo_rest.h"
 #include "aggregator/journal/window_table.h"
 #include "common/base/clock.h"
 #include "common/base/text.h"
@@ -28,10 +29,10 @@ enum { READERS = 16, NEWEST_SCHEMA = 255, NAMES_ARENA_BLOCK_BYTES = 64 * 1024, H
 #define NAMES_BYTES_MAX (UINT64_C(8) * 1024 * 1024 * 1024)
 
 /* A table that is new here needs a place in this list, in tenant_export, and in tenant_import. By the order of struct
- * journal_tables: names, aggregates, windows, hours, facts, marks with marks_by_time, rejections with
+ * journal_tables: names, aggregates (with budgets), windows, hours, facts, marks with marks_by_time, rejections with
  * rejections_by_tenant and replays are exported; open, links and expiries follow from aggregates; cursors and upkeep
  * belong to the journal. */
-static_assert(JOURNAL_TABLES_COUNT == 15, "say what of a new table belongs to a tenant");
+static_assert(JOURNAL_TABLES_COUNT == 16, "say what of a new table belongs to a tenant");
 
 struct name_number {
     uint32_t number;
@@ -210,6 +211,14 @@ static fault_code fact_write(struct exporter *e, slice key, slice record) {
 
 /* ---- aggregates, windows, hours ---- */
 
+static fault_code budget_add(struct exporter *e, ExportAggregate *aggregate) {
+    uint32_t number;
+    const fault_code code =
+        names_find(e->tables.names, e->txn, NAMES_SLO, e->tenant_number, aggregate->aggregate_id, &number, e->reterr);
+    if (code) return code == FAULT_ABSENT ? FAULT_NONE : code;
+    return slo_rest_bytes_get(e->tables.budgets, e->txn, e->tenant_number, number, &aggregate->budget, e->reterr);
+}
+
 static fault_code aggregate_write(struct exporter *e, slice key, slice record) {
     const enum aggregate_kind kind = (enum aggregate_kind)key.data[4];
     const struct message_desc *desc = aggregate_message(kind);
@@ -228,6 +237,7 @@ static fault_code aggregate_write(struct exporter *e, slice key, slice record) {
         fault_code code = codec_decode_protobuf(desc, bytes, e->arena, &aggregate->state, e->reterr);
         if (code) return fault_wrap(e->reterr, "%s", what);
         code = nothing_lost(e, desc, &aggregate->state, bytes, what);
+        if (!code && kind == AGGREGATE_SLO) code = budget_add(e, aggregate);
         if (code) return code;
     }
     return line_write(e);

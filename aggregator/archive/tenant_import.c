@@ -15,6 +15,7 @@
 #include "aggregator/journal/fact_log.h"
 #include "aggregator/journal/fact_range.h"
 #include "aggregator/journal/hour_table.h"
+#include "aggregator/journal/slo_rest.h"
 #include "aggregator/journal/mark_table.h"
 #include "aggregator/journal/names.h"
 #include "aggregator/journal/rejection_list.h"
@@ -257,6 +258,15 @@ static fault_code version_stands(struct importer *m, enum aggregate_kind kind, s
     return FAULT_NONE;
 }
 
+static fault_code slo_take(struct importer *m, const ExportAggregate *line) {
+    uint32_t number;
+    fault_code code = aggregate_put(m->tables.aggregates, m->txn, m->tenant, AGGREGATE_SLO, line->aggregate_id,
+                                    line->version, line->which_state ? &line->state : NULL, m->buffer, NULL, m->reterr);
+    if (code || !line->budget.size) return code;
+    code = names_number(m->names, m->txn, NAMES_SLO, m->tenant, line->aggregate_id, &number, m->reterr);
+    return code ? code : slo_rest_bytes_put(m->tables.budgets, m->txn, m->tenant, number, line->budget, m->reterr);
+}
+
 static fault_code aggregate_take(struct importer *m) {
     ExportAggregate *line = &m->line->line.aggregate;
     const enum aggregate_kind kind = aggregate_kind_find(line->aggregate_type);
@@ -268,9 +278,7 @@ static fault_code aggregate_take(struct importer *m) {
     fault_code code = version_stands(m, kind, id, line->version);
     if (code) return code;
     m->result.counts.aggregates++;
-    if (kind == AGGREGATE_SLO)
-        return aggregate_put(m->tables.aggregates, m->txn, m->tenant, kind, id, line->version,
-                             line->which_state ? &line->state : NULL, m->buffer, NULL, m->reterr);
+    if (kind == AGGREGATE_SLO) return slo_take(m, line);
     struct touched *touched = arena_alloc(m->arena, sizeof *touched);
     struct aggregate *aggregate;
     if (!touched) return fault_set(m->reterr, FAULT_LIMIT, "out of memory");

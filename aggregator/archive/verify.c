@@ -183,11 +183,8 @@ static fault_code others_check(struct verifier *v, struct fault *reterr) {
     const struct {
         const char *name;
         kv_table table;
-    } sealed[] = {{"names", v->tables.names},
-                  {"windows", v->tables.windows},
-                  {"hours", v->tables.hours},
-                  {"marks", v->tables.marks},
-                  {"rejections", v->tables.rejections}};
+    } sealed[] = {{"names", v->tables.names},     {"windows", v->tables.windows}, {"hours", v->tables.hours},
+                  {"budgets", v->tables.budgets}, {"marks", v->tables.marks},     {"rejections", v->tables.rejections}};
     fault_code code = FAULT_NONE;
     for (size_t i = 0; !code && i < sizeof sealed / sizeof *sealed; i++)
         code = records_check(v, sealed[i].name, sealed[i].table, reterr);

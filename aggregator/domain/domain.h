@@ -64,6 +64,12 @@ struct sli_window_stored {
     int32_t window_seconds;
 };
 
+/* A stored window that another one shares moments with. */
+struct sli_window_overlap {
+    int64_t start_s;
+    int32_t window_seconds; /* 0: there is none */
+};
+
 /* Who may send an intent; bits. A person is a responder, an approver or an admin. */
 enum domain_senders {
     AGENTS = 1,
@@ -94,6 +100,7 @@ struct domain_call {
     struct arena *arena;
     int64_t alert_expiry_ms;                /* for a firing alert that brings no expiry */
     const struct sli_window_stored *window; /* for record_sli_window: what is stored for this window */
+    struct sli_window_overlap overlap;      /* the same: one of another length, of the same agent and cluster */
     const struct domain_neighbours *neighbours;
 };
 fault_code domain_find(const struct domain_call *call, enum aggregate_kind kind, slice id,

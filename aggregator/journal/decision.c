@@ -20,6 +20,7 @@ struct target {
     struct hot_slo *slo;      /* an SLO */
     struct window_key window; /* record_sli_window */
     struct sli_window_stored stored;
+    struct sli_window_overlap overlap;
 };
 
 void decisions_begin(struct decisions *d, struct kv_txn *txn, int64_t now_ms) {
@@ -127,10 +128,24 @@ static fault_code source_number(struct decisions *d, struct decision_sender *sen
     return FAULT_NONE;
 }
 
+/* What is stored for the window, or, when there is nothing, beside it. */
+static fault_code window_load(struct decisions *d, const RecordSLIWindowRequested *w, struct target *target,
+                              struct fault *reterr) {
+    fault_code code = window_table_get(d->tables.windows, d->txn, &target->window, &target->stored, reterr);
+    if (code || target->stored.revision || target->window.start_s < 0) return code;
+    int32_t lengths[SLO_LENGTHS_MAX + 1];
+    const size_t count = slo_other_lengths(target->aggregate->state.slo, w->window_seconds, d->now_ms, lengths);
+    for (size_t i = 0; i < count && !code && !target->overlap.window_seconds; i++)
+        code = window_table_overlap(d->tables.windows, d->txn, &target->window, w->window_seconds, lengths[i],
+                                    &target->overlap, reterr);
+    return code;
+}
+
 static fault_code target_load(struct decisions *d, struct decision_sender *sender, const struct intent_row *row,
                               slice id, struct touched *touched, struct target *ret_target, struct fault *reterr) {
     struct target *target = ret_target;
     target->slo = NULL;
+    target->overlap = (struct sli_window_overlap){0};
     target->aggregate = &target->none;
     if (row->kind == AGGREGATE_SLO) {
         const fault_code code =
@@ -146,7 +161,7 @@ static fault_code target_load(struct decisions *d, struct decision_sender *sende
             .tenant = sender->tenant_number, .slo = target->slo->number, .start_s = w->window_start.seconds};
         const fault_code source = source_number(d, sender, w->cluster_id, &target->window.source, reterr);
         if (source) return source;
-        return window_table_get(d->tables.windows, d->txn, &target->window, &target->stored, reterr);
+        return window_load(d, w, target, reterr);
     }
     return touched_get(touched, row->kind, id, &target->aggregate, reterr);
 }
@@ -280,6 +295,7 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
         if (reterr) *reterr = effect->why;
         return code;
     }
+    call.overlap = target.overlap;
     effect->version = target.aggregate->version;
     if (expected_version == 0) expected_version = (uint64_t)d->intent.subject.aggregate_version;
     code =

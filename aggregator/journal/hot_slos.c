@@ -7,12 +7,13 @@
 
 #include "aggregator/journal/aggregate_table.h"
 #include "aggregator/journal/hour_table.h"
+#include "aggregator/journal/slo_rest.h"
 #include "common/base/checksum.h"
 #include "common/codec/codec.h"
 
 #include <stdlib.h>
 
-enum { BUCKETS = 8192, HOUR_MS = 3600 * 1000 };
+enum { BUCKETS = 8192 };
 
 struct entry {
     struct hot_slo hot; /* first: the two are one object */
@@ -74,8 +75,11 @@ struct hot_slos *hot_slos_free(struct hot_slos *slos) {
 static fault_code hours_load(struct hot_slos *slos, struct kv_txn *txn, struct entry *entry, int64_t now_ms,
                              struct fault *reterr) {
     uint8_t bytes[HOUR_KEY_BYTES];
-    const int64_t now_hour = now_ms / HOUR_MS, oldest = now_hour > SLO_HOURS ? now_hour - SLO_HOURS + 1 : 0;
+    const int64_t now_hour = now_ms / SLO_HOUR_MS, oldest = now_hour > SLO_HOURS ? now_hour - SLO_HOURS + 1 : 0;
     const slice first = hour_key_make(&(struct hour_key){entry->hot.tenant, entry->hot.number, oldest}, bytes);
+    /* Missing only in a journal from before there were calendar windows: its periods begin with what its hours hold. */
+    const bool rest_known = entry->state.budget.periods[0].span.ends_hour != 0;
+    if (!rest_known) slo_periods_advance(&entry->state.budget, now_hour);
     struct kv_cursor *cursor;
     if (kv_cursor_open(txn, slos->tables.hours, &cursor, reterr)) return fault_wrap(reterr, "read an SLO's hours");
     slice key, record;
@@ -87,6 +91,7 @@ static fault_code hours_load(struct hot_slos *slos, struct kv_txn *txn, struct e
         code = hour_table_open(key, record, &hour, &counts, reterr);
         if (code) break;
         slo_budget_add(&entry->state.budget, hour.hour, &counts);
+        if (!rest_known) slo_periods_add(&entry->state.budget, hour.hour, &counts);
     }
     kv_cursor_close(cursor);
     memset(entry->state.budget.touched, 0, sizeof entry->state.budget.touched);
@@ -112,6 +117,8 @@ static fault_code entry_load(struct hot_slos *slos, struct kv_txn *txn, struct e
     }
     slo_state_init(&entry->state, slo);
     if (names_number(slos->names, txn, NAMES_SLO, entry->hot.tenant, id, &entry->hot.number, reterr))
+        return fault_wrap(reterr, "load SLO '%.*s'", SLICE_ARG(id));
+    if (slo_rest_get(slos->tables.budgets, txn, entry->hot.tenant, entry->hot.number, &entry->state, reterr))
         return fault_wrap(reterr, "load SLO '%.*s'", SLICE_ARG(id));
     return hours_load(slos, txn, entry, now_ms, reterr);
 }
@@ -190,6 +197,8 @@ fault_code hot_slos_flush(struct hot_slos *slos, struct kv_txn *txn, int64_t now
         fault_code code = aggregate_put(slos->tables.aggregates, txn, entry->hot.tenant, AGGREGATE_SLO, aggregate->id,
                                         aggregate->version, &whole, slos->buffer, NULL, reterr);
         if (!code) code = hours_write(slos, txn, entry, reterr);
+        if (!code)
+            code = slo_rest_put(slos->tables.budgets, txn, entry->hot.tenant, entry->hot.number, &entry->state, reterr);
         if (code) return code;
     }
     return FAULT_NONE;

@@ -10,21 +10,14 @@ fault_code journal_tables_open(struct kv *kv, struct journal_tables *ret_tables,
         const char *name;
         kv_table *table;
     } rows[] = {
-        {"names", &tables.names},
-        {"aggregates", &tables.aggregates},
-        {"windows", &tables.windows},
-        {"hours", &tables.hours},
-        {"facts", &tables.facts},
-        {"marks", &tables.marks},
-        {"marks_by_time", &tables.marks_by_time},
-        {"rejections", &tables.rejections},
-        {"rejections_by_tenant", &tables.rejections_by_tenant},
-        {"replays", &tables.replays},
-        {"open", &tables.open},
-        {"links", &tables.links},
-        {"expiries", &tables.expiries},
-        {"cursors", &tables.cursors},
-        {"upkeep", &tables.upkeep},
+        {"names", &tables.names},           {"aggregates", &tables.aggregates},
+        {"windows", &tables.windows},       {"hours", &tables.hours},
+        {"budgets", &tables.budgets},       {"facts", &tables.facts},
+        {"marks", &tables.marks},           {"marks_by_time", &tables.marks_by_time},
+        {"rejections", &tables.rejections}, {"rejections_by_tenant", &tables.rejections_by_tenant},
+        {"replays", &tables.replays},       {"open", &tables.open},
+        {"links", &tables.links},           {"expiries", &tables.expiries},
+        {"cursors", &tables.cursors},       {"upkeep", &tables.upkeep},
     };
     static_assert(sizeof rows / sizeof *rows == JOURNAL_TABLES_COUNT, "each table is opened");
     for (size_t i = 0; i < JOURNAL_TABLES_COUNT; i++)

@@ -11,6 +11,7 @@ struct journal_tables {
     kv_table aggregates;           /* tenant 4, kind 1, id -> version 8, encoded message */
     kv_table windows;              /* tenant 4, window start (s) 8, slo 4, source 4 -> what was counted */
     kv_table hours;                /* tenant 4, slo 4, hour 4 -> counts of that hour */
+    kv_table budgets;              /* tenant 4, slo 4 -> see slo_rest.c */
     kv_table facts;                /* sequence 8 -> see fact_log.c */
     kv_table marks;                /* kind 1, ... -> see mark_table.c */
     kv_table marks_by_time;        /* time (ms) 8, counter 8 -> key in marks */
@@ -25,7 +26,7 @@ struct journal_tables {
 };
 
 /* Tables that an environment opened for reading does not have are KV_TABLE_NONE. */
-enum { JOURNAL_TABLES_COUNT = 15 };
+enum { JOURNAL_TABLES_COUNT = 16 };
 
 fault_code journal_tables_open(struct kv *kv, struct journal_tables *ret_tables, struct fault *reterr) MUST_CHECK;
 

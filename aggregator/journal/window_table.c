@@ -39,6 +39,23 @@ fault_code window_table_get(kv_table table, struct kv_txn *txn, const struct win
     return FAULT_NONE;
 }
 
+fault_code window_table_overlap(kv_table table, struct kv_txn *txn, const struct window_key *key, int32_t seconds,
+                                int32_t seconds_other, struct sli_window_overlap *ret_overlap, struct fault *reterr) {
+    *ret_overlap = (struct sli_window_overlap){0};
+    struct window_key at = *key;
+    at.start_s = key->start_s - key->start_s % seconds_other;
+    for (; at.start_s < key->start_s + seconds; at.start_s += seconds_other) {
+        if (at.start_s == key->start_s) continue;
+        struct sli_window_stored stored;
+        const fault_code code = window_table_get(table, txn, &at, &stored, reterr);
+        if (code) return code;
+        if (!stored.revision || stored.window_seconds != seconds_other) continue;
+        *ret_overlap = (struct sli_window_overlap){at.start_s, seconds_other};
+        break;
+    }
+    return FAULT_NONE;
+}
+
 fault_code window_table_put(kv_table table, struct kv_txn *txn, const struct window_key *key,
                             const struct sli_window_stored *window, struct fault *reterr) {
     uint8_t bytes[KEY_BYTES], record[RECORD_HEAD_BYTES + BODY_BYTES], *body = record + RECORD_HEAD_BYTES;

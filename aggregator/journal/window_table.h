@@ -15,6 +15,11 @@ struct window_key {
 /* revision 0 when there is none. */
 fault_code window_table_get(kv_table table, struct kv_txn *txn, const struct window_key *key,
                             struct sli_window_stored *ret_window, struct fault *reterr) MUST_CHECK;
+/* A window of the same source and SLO, seconds_other long, that shares moments with one of `seconds` at key, but does not
+ * start with it; window_seconds 0 when there is none. Costs a look-up for each that could stand there. */
+fault_code window_table_overlap(kv_table table, struct kv_txn *txn, const struct window_key *key, int32_t seconds,
+                                int32_t seconds_other, struct sli_window_overlap *ret_overlap,
+                                struct fault *reterr) MUST_CHECK;
 fault_code window_table_put(kv_table table, struct kv_txn *txn, const struct window_key *key,
                             const struct sli_window_stored *window, struct fault *reterr) MUST_CHECK;
 /* Deletes up to records_max windows of the tenant that start before that second: no window so old is taken any more. */

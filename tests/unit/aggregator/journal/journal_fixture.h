@@ -232,8 +232,10 @@ static inline uint64_t place_verify_chain(struct place *place) {
     struct journal_tables tables;
     uint64_t facts;
     place->journal = journal_close(place->journal);
-    const struct kv_settings settings = {
-        .path = place->folder, .map_bytes = place->settings.map_bytes, .tables_max = 16, .readers_max = 8};
+    const struct kv_settings settings = {.path = place->folder,
+                                         .map_bytes = place->settings.map_bytes,
+                                         .tables_max = JOURNAL_TABLES_COUNT,
+                                         .readers_max = 8};
     CHECK_OK(kv_open(&settings, &kv, &fault));
     CHECK_OK(journal_tables_open(kv, &tables, &fault));
     CHECK_OK(kv_begin_read(kv, &txn, &fault));

@@ -286,8 +286,10 @@ TEST(a_damaged_record_fails_alone) {
     struct journal_tables tables;
     struct kv_cursor *cursor;
     slice key, value;
-    const struct kv_settings settings = {
-        .path = place->folder, .map_bytes = place->settings.map_bytes, .tables_max = 16, .readers_max = 8};
+    const struct kv_settings settings = {.path = place->folder,
+                                         .map_bytes = place->settings.map_bytes,
+                                         .tables_max = JOURNAL_TABLES_COUNT,
+                                         .readers_max = 8};
     CHECK_OK(kv_open(&settings, &kv, &fault));
     CHECK_OK(journal_tables_open(kv, &tables, &fault));
     CHECK_OK(kv_begin_write(kv, &txn, &fault));
