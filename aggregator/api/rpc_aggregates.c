@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Aggregates as they stand, straight from the journal: what a command has just answered is there. */
 #include "aggregator/api/rpc.h"
+#include "aggregator/domain/slo.h"
+#include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "sre.pb.h"
 
@@ -27,7 +29,21 @@ static fault_code get_aggregate(struct rpc_call *call, const char *type, slice i
         response->has_##field = true;                                                                                  \
         return get_aggregate(call, type, request->id_field, &message##_desc, &response->field, reterr);                \
     }
-GETTER(GetSLO, GetSLORequest, GetSLOResponse, "slo", slo_id, slo, SLO)
+
+/* A budget was stored with the last window; its calendar period may have ended since. */
+static void slo_renew(void *item) {
+    slo_budget_read(item, clock_wall_ms());
+}
+
+static fault_code get_SLO(struct rpc_call *call, void *ret_response, struct fault *reterr) {
+    const GetSLORequest *request = call->request;
+    GetSLOResponse *response = ret_response;
+    response->has_slo = true;
+    const fault_code code = get_aggregate(call, "slo", request->slo_id, &SLO_desc, &response->slo, reterr);
+    if (!code) slo_renew(&response->slo);
+    return code;
+}
+
 GETTER(GetAlert, GetAlertRequest, GetAlertResponse, "alert", alert_id, alert, Alert)
 GETTER(GetIncident, GetIncidentRequest, GetIncidentResponse, "incident", incident_id, incident, Incident)
 GETTER(GetRunbook, GetRunbookRequest, GetRunbookResponse, "runbook", runbook_id, runbook, Runbook)
@@ -42,7 +58,7 @@ struct id_list {
     const char *type;
     const struct message_desc *desc;
     bool (*wanted)(const void *request, const void *item);
-    void (*shorten)(void *item); /* NULL: shown whole */
+    void (*shorten)(void *item); /* or renews it; NULL: shown whole, as stored */
 };
 
 static fault_code list_by_id(struct rpc_call *call, const struct id_list *list, int32_t page_size, slice token,
@@ -125,7 +141,7 @@ static void postmortem_shorten(void *item) {
         if (!code) response->field.items = (message *)(void *)items;                                                   \
         return code;                                                                                                   \
     }
-LISTER(list_slos, ListSLOs, "slo", SLO, slos, slo_wanted, NULL)
+LISTER(list_slos, ListSLOs, "slo", SLO, slos, slo_wanted, slo_renew)
 LISTER(list_runbooks, ListRunbooks, "runbook", Runbook, runbooks, runbook_wanted, runbook_shorten)
 LISTER(list_services, ListServices, "service", Service, services, service_wanted, NULL)
 LISTER(list_postmortems, ListPostmortems, "postmortem", Postmortem, postmortems, postmortem_wanted, postmortem_shorten)

@@ -2,6 +2,7 @@
  * Questions to the read tables. Each takes a reader for as long as its statements run and gives it back before the
  * answer is written. */
 #include "aggregator/api/rpc.h"
+#include "aggregator/domain/slo.h"
 #include "aggregator/projections/burndown.h"
 #include "aggregator/projections/fleet_health.h"
 #include "aggregator/projections/sli_series.h"
@@ -17,6 +18,7 @@ static fault_code find_slo(struct rpc_call *call, slice slo_id, SLO **ret_slo, s
         journal_get(call->parts->journal, call->caller.tenant, SLICE_LIT("slo"), slo_id, call->arena, &bytes, reterr);
     if (code == FAULT_ABSENT) return fault_set(reterr, FAULT_ABSENT, "there is no slo '%.*s'", SLICE_ARG(slo_id));
     if (!code) code = codec_decode_protobuf(&SLO_desc, bytes, call->arena, slo, reterr);
+    if (!code) slo_budget_read(slo, clock_wall_ms());
     *ret_slo = slo;
     return code;
 }
