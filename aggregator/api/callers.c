@@ -12,6 +12,7 @@
 
 #include "aggregator/api/jwt.h"
 #include "common/base/clock.h"
+#include "common/logging/log.h"
 
 enum {
 #define METRIC(id, kind, name, labels, help) id,
@@ -19,6 +20,7 @@ enum {
 #undef METRIC
     CALLERS_METRICS_MAX_
 };
+enum { FAILURES_LOG_MS = 10000 };
 static const struct metric_row metric_rows[] = {
 #define METRIC(id, kind, name, labels, help) METRIC_ROW(kind, name, labels, help),
 #include "aggregator/api/callers_metrics.def"
@@ -29,6 +31,7 @@ struct callers {
     struct callers_settings settings;
     struct rate_limit *requests, *failures;
     struct metric_table *counts;
+    struct log_limit failures_log;
 };
 
 fault_code callers_new(const struct callers_settings *settings, struct callers **ret_callers, struct fault *reterr) {
@@ -100,8 +103,13 @@ static bool refuse_too_many(struct callers *callers, struct http_exchange *excha
 
 /* A failure is counted; beyond the rate it is answered as one too many. */
 static bool refuse_token(struct callers *callers, struct http_exchange *exchange, struct callers_refusal *ret_refusal) {
-    const int64_t wait_ns = rate_limit_take(callers->failures, peer_key(callers, exchange), callers->settings.failures,
-                                            clock_monotonic_ns());
+    const int64_t now_ns = clock_monotonic_ns();
+    const int64_t wait_ns =
+        rate_limit_take(callers->failures, peer_key(callers, exchange), callers->settings.failures, now_ns);
+    uint64_t held;
+    if (log_limit_pass(&callers->failures_log, now_ns / 1000000, FAILURES_LOG_MS, &held))
+        LOG_WARN("api", "token_refused", LOG_SLICE("peer", http_exchange_peer(exchange)),
+                 LOG_FAULT(&ret_refusal->fault), LOG_UINT("repeats", held));
     if (wait_ns) return refuse_too_many(callers, exchange, wait_ns, ret_refusal);
     return refuse(callers, CALLERS_BAD_TOKEN, CONNECT_UNAUTHENTICATED, 0, ret_refusal);
 }

@@ -2,12 +2,13 @@
 """Who may ask, and how often: tokens that end, rates, failures from one address, roles, by the real binary."""
 import http.client
 import json
+import re
 import subprocess
 import time
 
 import pytest
 
-from harness import BIN, CORE, Place, aggregator_settings, eventually
+from harness import BIN, CORE, TOP, Place, aggregator_settings, eventually
 from issuer import Issuer, Key
 
 LIST = CORE + "SLOService/ListSLOs"
@@ -97,6 +98,15 @@ def test_guessing_is_slowed_and_a_good_token_from_there_still_works(limited):
     assert limited.metric("picket_caller_refused_total", reason="too_many_failures") >= len(late)
 
 
+def test_the_log_says_whose_tokens_are_refused_without_repeating_them(limited):
+    secret = "picket_" + "s" * 43
+    ask(limited, secret)
+    line = eventually("the log has a line", lambda: next(
+        (line for line in limited.aggregator.log().splitlines() if "token_refused" in line), None))
+    assert "peer=127.0.0.1" in line and "not known" in line, line
+    assert secret not in limited.aggregator.log()
+
+
 def test_no_token_at_all_says_how_to_get_one(limited):
     status, headers, said = ask(limited, None)
     assert status == 401 and "Bearer" in headers["www-authenticate"] and "token create" in said["message"]
@@ -156,6 +166,16 @@ def test_picketctl_prints_the_rights(limited):
 
 
 # -- what is checked before the start
+
+
+def test_the_page_on_signing_in_shows_what_is_accepted(tmp_path):
+    page = (TOP / "aggregator/api/SIGN-IN.md").read_text(encoding="utf-8")
+    example = re.search(r"```yaml\n(.*?)```", page, re.S).group(1)
+    config = tmp_path / "aggregator.yaml"
+    config.write_text(example + "mqtt: {disabled: true}\n", encoding="utf-8")
+    ran = subprocess.run([BIN / "picket-aggregator", "--config", config, "--check-config"], capture_output=True, text=True, check=False,
+                         timeout=30)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_plain_text_for_others_is_refused_by_the_check_as_by_the_start(tmp_path, limited):
@@ -231,6 +251,18 @@ def test_each_fault_of_a_token_is_refused_with_its_reason(vouched, keys):
         assert (status, said["code"]) == (401, "unauthenticated") and words in said["message"], (words, said)
         assert "www-authenticate" in headers
     assert ask(vouched, issuer.token(key, aud=["grafana", "picket"]))[0] == 200
+
+
+def test_a_token_with_many_groups_is_taken_and_a_larger_one_refused(vouched, keys):
+    def with_groups(count):
+        return vouched.issuer.token(keys["rsa-1"], groups=["sre"] + [f"/departments/of/the/company/{n:06d}" for n in range(count)])
+    large = with_groups(130)
+    assert 6500 < len(large) < 8192, len(large)
+    assert ask(vouched, large)[0] == 200
+    larger = with_groups(160)
+    assert 8192 < len(larger) < 9000, len(larger)
+    status, _, said = ask(vouched, larger)
+    assert status == 401 and "at most 8192 are taken" in said["message"], said
 
 
 def test_clocks_may_differ_by_the_skew(vouched, keys):
