@@ -74,6 +74,11 @@ static int64_t expiry_of(const IngestAlertRequested *request, int64_t observed_m
     return expires_ms > 0 ? expires_ms : 0;
 }
 
+static int64_t ends_of(const IngestAlertRequested *request, int64_t observed_ms) {
+    if (request->status != ALERT_STATUS_RESOLVED) return 0;
+    return request->has_ends_at ? domain_ms(request->ends_at) : observed_ms;
+}
+
 static enum judgement judge(const Alert *state, const IngestAlertRequested *request, int64_t observed_ms,
                             int64_t expiry_ms) {
     const int64_t starts = domain_ms(request->starts_at), starts_before = domain_ms(state->starts_at);
@@ -87,11 +92,17 @@ static enum judgement judge(const Alert *state, const IngestAlertRequested *requ
         return newer && gained >= expiry_ms / 2 ? CHANGE : REPEAT;
     }
     if (active(state)) return observed_ms >= observed_before_ms ? CHANGE : LATE;
-    const int64_t ends = request->has_ends_at ? domain_ms(request->ends_at) : observed_ms;
-    const int64_t ends_before = domain_ms(state->ends_at);
-    if (ends == ends_before && state->end_reason.size == 0) return REPEAT;
-    if (observed_ms == observed_before_ms) return state->end_reason.size || ends > ends_before ? CHANGE : LATE;
+    if (state->end_reason.size) return observed_ms >= observed_before_ms ? CHANGE : LATE; /* it had expired */
+    const int64_t ends = ends_of(request, observed_ms), ends_before = domain_ms(state->ends_at);
+    if (!request->has_ends_at || ends == ends_before) return REPEAT;
+    if (observed_ms == observed_before_ms) return ends > ends_before ? CHANGE : LATE;
     return newer ? CHANGE : LATE;
+}
+
+/* A source whose clock is behind is late with every repeat; its history is not to grow with each. */
+static bool late_before(const Alert *state, const IngestAlertRequested *request, int64_t observed_ms) {
+    return state->has_late_starts_at && domain_ms(state->late_starts_at) == domain_ms(request->starts_at) &&
+           state->late_status == request->status && domain_ms(state->late_ends_at) == ends_of(request, observed_ms);
 }
 
 /* A firing that begins (or begins anew after its end) is not swallowed by an incident that is over. */
@@ -152,7 +163,7 @@ static void take_observation(const struct aggregate *aggregate, const SreDomainI
     alert->status = request->status;
     if (request->status == ALERT_STATUS_RESOLVED) {
         alert->has_ends_at = true;
-        alert->ends_at = request->has_ends_at ? request->ends_at : domain_time(observed_ms);
+        alert->ends_at = domain_time(ends_of(request, observed_ms));
     } else {
         alert->has_expires_at = true;
         alert->expires_at = domain_time(expiry_of(request, observed_ms, call->alert_expiry_ms));
@@ -176,7 +187,7 @@ fault_code alert_decide_ingest(const struct aggregate *aggregate, const SreDomai
     if (observed_ms > call->now_ms) observed_ms = call->now_ms; /* a clock that is ahead: nothing else would be newer */
     enum judgement judgement = CHANGE;
     if (aggregate->version) judgement = judge(state, request, observed_ms, call->alert_expiry_ms);
-    if (judgement == REPEAT) return FAULT_NONE;
+    if (judgement == REPEAT || (judgement == LATE && late_before(state, request, observed_ms))) return FAULT_NONE;
 
     slice incident_id = {0};
     const bool same_firing = aggregate->version && domain_ms(request->starts_at) == domain_ms(state->starts_at);
@@ -298,10 +309,17 @@ fault_code alert_decide_expire(const struct aggregate *aggregate, const SreDomai
 
 void alert_apply_ingested(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena) {
     const AlertIngested *ingested = &fact->fact.alert_ingested;
-    if (ingested->late)
-        aggregate->state.alert.occurrences = ingested->alert.occurrences;
-    else
-        aggregate->state.alert = ingested->alert;
+    Alert *alert = &aggregate->state.alert;
+    if (!ingested->late) {
+        *alert = ingested->alert;
+        return;
+    }
+    alert->occurrences = ingested->alert.occurrences;
+    alert->has_late_starts_at = true;
+    alert->late_starts_at = ingested->alert.starts_at;
+    alert->late_status = ingested->alert.status;
+    alert->has_late_ends_at = ingested->alert.has_ends_at;
+    alert->late_ends_at = ingested->alert.ends_at;
 }
 
 void alert_apply_acknowledged(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms,
