@@ -353,24 +353,25 @@ static void *worker_main(void *context) {
 
 /* ---- all ---- */
 
+/* The caller's thread is the first of them. */
 static fault_code threads_run(struct follower *f, struct fault *reterr) {
     struct worker workers[CHAIN_THREADS_MAX] = {0};
-    const unsigned wanted = f->settings->threads;
-    unsigned started = 0;
-    for (; started < wanted; started++) {
-        struct worker *w = &workers[started];
-        *w = (struct worker){.follower = f, .txn = f->settings->txns[started]};
+    unsigned ready = 0;
+    for (; ready < f->settings->threads; ready++) {
+        struct worker *w = &workers[ready];
+        *w = (struct worker){.follower = f, .txn = f->settings->txns[ready]};
         w->arena = arena_new(ARENA_BLOCK_BYTES, ARENA_BYTES_MAX);
-        if (!w->arena || pthread_create(&w->thread, NULL, worker_main, w)) {
+        if (!w->arena || (ready && pthread_create(&w->thread, NULL, worker_main, w))) {
             arena_free(w->arena);
-            break;
+            break; /* the others do it */
         }
     }
-    for (unsigned i = 0; i < started; i++) {
-        pthread_join(workers[i].thread, NULL);
+    if (ready) worker_main(&workers[0]);
+    for (unsigned i = 0; i < ready; i++) {
+        if (i) pthread_join(workers[i].thread, NULL);
         arena_free(workers[i].arena);
     }
-    return started ? FAULT_NONE : fault_set(reterr, FAULT_SYSTEM, "cannot start a thread to follow facts");
+    return ready ? FAULT_NONE : fault_set(reterr, FAULT_LIMIT, "follow the facts: out of memory");
 }
 
 static fault_code last_of(const struct chain_check_settings *s, uint64_t *ret_last, struct finding *finding,

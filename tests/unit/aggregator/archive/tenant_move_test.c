@@ -82,6 +82,8 @@ static fault_code export_to(struct place *place, const char *tenant, struct text
     FILE *file = open_memstream(&ret_file->data, &ret_file->size);
     const fault_code code = tenant_export(place->folder, slice_from_text(tenant), file, true, &counts, fault);
     fclose(file);
+    if (code) free(ret_file->data);
+    if (code) *ret_file = (struct text_file){0};
     return code;
 }
 
