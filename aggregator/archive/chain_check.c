@@ -78,19 +78,18 @@ static const char *const compactable_types[] = {
     [COMPACTABLE_SLI_WINDOWS] = "slo", [COMPACTABLE_HEALTH_CHECKS] = "health_check"};
 
 static fault_code version_check(struct chunk *chunk, const struct fact_view *fact) {
+    if (fact->version == 0 || fact->version > INT64_MAX)
+        return finding_set(&chunk->finding, FINDING_VERSION, fact->sequence, fact, "version %" PRIu64 " is none",
+                           fact->version);
     struct version_entry *entry =
         version_map_at(chunk->versions, version_key_of(fact->tenant, fact->aggregate_type, fact->aggregate_id));
     if (!entry) return fault_set(&chunk->fault, FAULT_LIMIT, "follow versions: out of memory");
-    if (fact->version == 0 || fact->version > INT64_MAX || (entry->version && fact->version <= entry->version))
-        return finding_set(&chunk->finding, FINDING_VERSION, fact->sequence, fact,
-                           "version %" PRIu64 " follows version %" PRIu64, fact->version, (uint64_t)entry->version);
     if (!entry->version) {
         entry->first = fact->version;
         entry->first_sequence = fact->sequence;
     } else if (fact->version != entry->version + 1) {
-        struct version_entry *range =
-            version_map_find(chunk->ranges, version_key_of(fact->tenant, fact->aggregate_type, (slice){0}));
-        if (!range)
+        if (fact->version <= entry->version ||
+            !version_map_find(chunk->ranges, version_key_of(fact->tenant, fact->aggregate_type, (slice){0})))
             return finding_set(&chunk->finding, FINDING_VERSION, fact->sequence, fact,
                                "version %" PRIu64 " follows version %" PRIu64, fact->version, (uint64_t)entry->version);
         entry->missing += fact->version - entry->version - 1;

@@ -185,6 +185,24 @@ TEST(changed_fact_with_its_checksum_made_good_breaks_the_chain) {
     place_free(place);
 }
 
+TEST(fact_whose_version_is_none_is_found_by_itself) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    fact_change(place, facts, 54, SEALED); /* version 1 of the last incident becomes 0 */
+    struct fault fault;
+    struct verify_result result;
+    const struct verify_settings settings = {.path = place->folder, .quiet = true};
+    CHECK_OK(verify_journal(&settings, NULL, &result, &fault));
+    assert_int_equal(result.finding.kind, FINDING_READ); /* the last fact's message is always looked at */
+    assert_int_equal(result.finding.sequence, facts);
+    fact_change(place, facts, 54, SEALED);
+    fact_change(place, facts - 1, 54, SEALED);
+    CHECK_OK(verify_journal(&settings, NULL, &result, &fault));
+    assert_int_equal(result.finding.kind, FINDING_VERSION);
+    assert_int_equal(result.finding.sequence, facts - 1);
+    place_free(place);
+}
+
 TEST(changed_last_fact_is_found_by_its_known_hash) {
     uint64_t facts;
     struct place *place = made_place(&facts);
@@ -442,6 +460,7 @@ int main(void) {
         cmocka_unit_test(journal_that_is_open_for_writing_is_verified_beside_it),
         cmocka_unit_test(changed_byte_is_a_bad_checksum_of_that_fact),
         cmocka_unit_test(changed_fact_with_its_checksum_made_good_breaks_the_chain),
+        cmocka_unit_test(fact_whose_version_is_none_is_found_by_itself),
         cmocka_unit_test(changed_last_fact_is_found_by_its_known_hash),
         cmocka_unit_test(missing_facts_are_named),
         cmocka_unit_test(facts_that_are_known_and_gone_from_the_end_are_missing),
