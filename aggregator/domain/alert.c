@@ -41,6 +41,17 @@ slice alert_id_from(AlertSource source, slice fingerprint, struct arena *arena) 
     return arena_format(arena, "%s.%.*s-%s", name, 64, (const char *)fingerprint.data, hex);
 }
 
+fault_code alert_derive_id(const SreDomainIntent *intent, struct arena *arena, slice *ret_id, struct fault *reterr) {
+    const IngestAlertRequested *request = &intent->intent.ingest_alert;
+    const slice derived = alert_id_from(request->source, request->fingerprint, arena);
+    if (!derived.data) return fault_set(reterr, FAULT_LIMIT, "no memory left to decide in");
+    if (request->alert_id.size && !slice_equal(request->alert_id, derived))
+        return fault_set(reterr, FAULT_INPUT, "alert_id '%.*s' is not what source and fingerprint give: '%.*s'",
+                         SLICE_ARG(request->alert_id), SLICE_ARG(derived));
+    *ret_id = derived;
+    return FAULT_NONE;
+}
+
 /* Whether it fires, acknowledged and silenced included. */
 static bool active(const Alert *alert) {
     return alert->status != ALERT_STATUS_RESOLVED;

@@ -20,8 +20,9 @@ enum {
  * data is NULL when the arena is full. */
 slice alert_id_from(AlertSource source, slice fingerprint, struct arena *arena);
 
-index_fn alert_index; /* open: not resolved; due: its expiry or the end of its silence, whichever is first */
-due_fn alert_due;     /* expire_alert, for both */
+derive_fn alert_derive_id; /* refuses another id than that */
+index_fn alert_index;      /* open: not resolved; due: its expiry or the end of its silence, whichever is first */
+due_fn alert_due;          /* expire_alert, for both */
 
 decide_fn alert_decide_ingest, alert_decide_acknowledge, alert_decide_silence, alert_decide_unsilence,
     alert_decide_expire;

@@ -6,10 +6,12 @@
 
 #include "aggregator/domain/alert.h"
 #include "aggregator/domain/correlation.h"
+#include "aggregator/domain/fleet_state.h"
 #include "aggregator/domain/health_check.h"
 #include "aggregator/domain/incident.h"
 #include "aggregator/domain/postmortem.h"
 #include "aggregator/domain/runbook.h"
+#include "aggregator/domain/runbook_execution.h"
 #include "aggregator/domain/service.h"
 #include "aggregator/domain/slo.h"
 
@@ -18,19 +20,16 @@
 enum { ROWS = 128 };
 
 /* The id of an intent that brings none. */
-enum id_rule { ID_GIVEN, ID_MADE, ID_DERIVED };
+#define ID_GIVEN .creates = false
+#define ID_MADE .creates = true
+#define ID_DERIVED(function) .derive = function
 
 static const struct intent_row intent_rows[ROWS] = {
 #define INTENT(field, aggregate, id_field, id_rule, decider, who)                                                      \
-    [SreDomainIntent_##field##_tag] = {.name = #field,                                                                 \
-                                       .kind = AGGREGATE_##aggregate,                                                  \
-                                       .decide = decider,                                                              \
-                                       .senders = who,                                                                 \
-                                       .creates = id_rule == ID_MADE},
-#define LATER(field, aggregate) [SreDomainIntent_##field##_tag] = {.name = #field, .kind = AGGREGATE_##aggregate},
+    [SreDomainIntent_##field##                                                                                         \
+        _tag] = {.name = #field, .kind = AGGREGATE_##aggregate, .decide = decider, .senders = who, id_rule},
 #include "aggregator/domain/intents.def"
 #undef INTENT
-#undef LATER
 };
 
 /* One fact may belong to the histories of two kinds: an apply for each. */
@@ -146,10 +145,8 @@ slice intent_id_given(const SreDomainIntent *intent) {
 #define INTENT(field, aggregate, id_field, id_rule, decider, who)                                                      \
     case SreDomainIntent_##field##_tag:                                                                                \
         return intent->intent.field.id_field;
-#define LATER(field, aggregate)
 #include "aggregator/domain/intents.def"
 #undef INTENT
-#undef LATER
     default: return (slice){0};
     }
 }
@@ -158,14 +155,9 @@ fault_code intent_aggregate_id(const SreDomainIntent *intent, struct domain_call
                                struct fault *reterr) {
     const struct intent_row *row = intent_row_find(intent->which_intent);
     slice id = intent_id_given(intent);
-    if (intent->which_intent == SreDomainIntent_ingest_alert_tag) {
-        const IngestAlertRequested *request = &intent->intent.ingest_alert;
-        const slice derived = alert_id_from(request->source, request->fingerprint, call->arena);
-        if (!derived.data) return fault_set(reterr, FAULT_LIMIT, "no memory left to decide in");
-        if (id.size && !slice_equal(id, derived))
-            return fault_set(reterr, FAULT_INPUT, "alert_id '%.*s' is not what source and fingerprint give: '%.*s'",
-                             SLICE_ARG(id), SLICE_ARG(derived));
-        id = derived;
+    if (row && row->derive) {
+        const fault_code code = row->derive(intent, call->arena, &id, reterr);
+        if (code) return code;
     }
     if (id.size == 0 && row && row->creates) {
         char text[UUID_TEXT_SIZE + 1];
@@ -184,8 +176,8 @@ fault_code domain_decide(const struct aggregate *aggregate, const SreDomainInten
                          unsigned sender, struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
     const struct intent_row *row = intent_row_find(intent->which_intent);
     fact_list_begin(ret_facts);
+    call->sender = sender;
     if (!row) return fault_set(reterr, FAULT_INPUT, "the message holds no intent that the contract has");
-    if (!row->decide) return fault_set(reterr, FAULT_INPUT, "%s: not handled by this version", row->name);
     if (!(row->senders & sender))
         return fault_set(reterr, FAULT_DENIED, "%s: '%.*s' may not send it", row->name, SLICE_ARG(call->actor));
     if (expected_version && aggregate->deleted)

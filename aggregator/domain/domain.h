@@ -96,6 +96,7 @@ struct domain_neighbours {
 struct domain_call {
     int64_t now_ms;
     slice tenant, actor; /* actor: agent, person or integration */
+    unsigned sender;     /* enum domain_senders: what the actor is; domain_decide writes it here for the deciders */
     struct domain_ids *ids;
     struct arena *arena;
     int64_t alert_expiry_ms;                /* for a firing alert that brings no expiry */
@@ -132,12 +133,16 @@ typedef fault_code decide_fn(const struct aggregate *aggregate, const SreDomainI
 /* now_ms: when the fact was decided. The arena holds what grows (lists). */
 typedef void apply_fn(struct aggregate *aggregate, const SreDomainFact *fact, int64_t now_ms, struct arena *arena);
 
+/* For rows with ID_DERIVED: the id that follows from what the intent says. */
+typedef fault_code derive_fn(const SreDomainIntent *intent, struct arena *arena, slice *ret_id, struct fault *reterr);
+
 struct intent_row {
     const char *name; /* the oneof's field: "create_slo" */
     enum aggregate_kind kind;
-    decide_fn *decide; /* NULL: not decided by this version */
+    decide_fn *decide;
     unsigned senders;  /* enum domain_senders */
     bool creates;      /* a missing id is made */
+    derive_fn *derive; /* NULL: the id is given or made */
 };
 
 /* What an aggregate is found by, besides its id; follows from its state alone. */

@@ -279,9 +279,8 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
                                .neighbours = &touched.neighbours};
     const struct intent_row *row = intent_row_find(d->intent.which_intent);
     fault_code code;
-    if (!row || !row->decide) {
-        code = fault_set(&effect->why, FAULT_INPUT, "%s: not handled by this version",
-                         row ? row->name : "an intent that this version does not know");
+    if (!row) {
+        code = fault_set(&effect->why, FAULT_INPUT, "an intent that this version does not know");
         return refuse(d, sender, bytes, code, effect, reterr);
     }
     effect->kind = row->kind;

@@ -115,7 +115,10 @@ static SreDomainIntent alert(const char *fingerprint, AlertStatus status, int64_
 static void ingest(struct place *place, const char *fingerprint, AlertStatus status, int64_t expires_ms) {
     SreDomainIntent intent = alert(fingerprint, status, expires_ms);
     intent.intent.ingest_alert.observed_at = domain_time(place->now_ms);
-    assert_int_equal(place_give(place, place_intent(place, &intent))->result, JOURNAL_COMMITTED);
+    const struct journal_command command = {
+        .caller = {.tenant = SLICE_LIT("acme"), .actor = SLICE_LIT("alertmanager"), .role = ROLE_INTEGRATION},
+        .intent = place_intent(place, &intent)};
+    assert_int_equal(place_command(place, command)->result, JOURNAL_COMMITTED);
 }
 
 /* All that is submitted has been decided when a command behind it is answered. */

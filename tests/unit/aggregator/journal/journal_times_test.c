@@ -21,7 +21,7 @@ TEST(times_that_no_calendar_has_are_refused) {
         r->status = HEALTH_STATUS_HEALTHY;
         r->source = HEALTH_SOURCE_PROBE;
         r->timestamp.seconds = seconds[i];
-        assert_int_equal(place_give(place, place_intent(place, &check))->result, JOURNAL_REFUSED);
+        assert_int_equal(place_give(place, place_intent(place, &check))->fault.code, FAULT_INPUT);
         SreDomainIntent fires = {.which_intent = SreDomainIntent_ingest_alert_tag};
         IngestAlertRequested *a = &fires.intent.ingest_alert;
         a->fingerprint = SLICE_LIT("f1");
@@ -30,7 +30,7 @@ TEST(times_that_no_calendar_has_are_refused) {
         a->status = ALERT_STATUS_FIRING;
         a->has_starts_at = true;
         a->starts_at.seconds = seconds[i];
-        assert_int_equal(place_give(place, place_intent(place, &fires))->result, JOURNAL_REFUSED);
+        assert_int_equal(place_give(place, place_intent(place, &fires))->fault.code, FAULT_INPUT);
     }
     place_free(place);
 }
