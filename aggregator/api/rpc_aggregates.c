@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Aggregates as they stand, straight from the journal: what a command has just answered is there. */
 #include "aggregator/api/rpc.h"
+#include "aggregator/domain/fleet_state.h"
 #include "aggregator/domain/slo.h"
 #include "common/base/clock.h"
 #include "common/base/limits.h"
@@ -257,6 +258,59 @@ static fault_code get_timeline(struct rpc_call *call, void *ret_response, struct
     return FAULT_NONE;
 }
 
+/* ---- fleet states ---- */
+
+/* Adds the clusters of an environment whose ids begin with that. */
+static fault_code add_clusters(struct rpc_call *call, slice environment, slice prefix,
+                               GetCurrentFleetStateResponse *response, struct fault *reterr) {
+    slice after = prefix;
+    bool more = true;
+    size_t scanned = 0;
+    while (more) {
+        struct journal_item *items;
+        size_t count;
+        if (scanned >= SCAN_MAX || arena_used(call->arena) >= PAGE_BYTES_MAX)
+            return fault_set(reterr, FAULT_LIMIT,
+                             "cluster_id: the environment has too many clusters to sum, ask for one");
+        fault_code code = journal_list(call->parts->journal, call->caller.tenant, SLICE_LIT("fleet_state"), after,
+                                       LIMIT_PAGE_SIZE, call->arena, &items, &count, &more, reterr);
+        for (size_t i = 0; !code && i < count; i++) {
+            FleetState part;
+            if (!slice_starts_with(items[i].id, prefix)) return FAULT_NONE;
+            code = codec_decode_protobuf(&FleetState_desc, items[i].aggregate, call->arena, &part, reterr);
+            if (code || !slice_equal(part.environment_id, environment)) continue;
+            fleet_state_add(&response->fleet_state, &part);
+            response->summed_clusters_count++;
+        }
+        if (code || !count) return code;
+        after = items[count - 1].id;
+        scanned += count;
+    }
+    return FAULT_NONE;
+}
+
+/* The environment's own snapshot goes before a sum: its source saw all clusters at one time. */
+static fault_code get_fleet_state(struct rpc_call *call, void *ret_response, struct fault *reterr) {
+    const GetCurrentFleetStateRequest *request = call->request;
+    GetCurrentFleetStateResponse *response = ret_response;
+    const slice environment = request->environment_id;
+    const slice id = fleet_state_id_from(environment, request->cluster_id, call->arena);
+    const slice prefix = fleet_state_id_prefix(environment, call->arena);
+    if (!id.data || !prefix.data) return fault_set(reterr, FAULT_LIMIT, "the request's memory is full");
+    FleetState *state = &response->fleet_state;
+    response->has_fleet_state = true;
+    fault_code code = get_aggregate(call, "fleet_state", id, &FleetState_desc, state, reterr);
+    if (code != FAULT_ABSENT) return code;
+    if (request->cluster_id.size)
+        return fault_set(reterr, FAULT_ABSENT, "no fleet state of environment '%.*s' and cluster '%.*s' was recorded",
+                         SLICE_ARG(environment), SLICE_ARG(request->cluster_id));
+    *state = (FleetState){.fleetstate_id = id, .environment_id = environment};
+    code = add_clusters(call, environment, prefix, response, reterr);
+    if (!code) code = add_clusters(call, environment, SLICE_LIT(FLEET_STATE_LONG_PREFIX), response, reterr);
+    if (code || response->summed_clusters_count) return code;
+    return fault_set(reterr, FAULT_ABSENT, "no fleet state of environment '%.*s' was recorded", SLICE_ARG(environment));
+}
+
 #define CORE "/ameide_core_proto.sre.core.v1."
 const struct rpc_handler rpc_aggregate_handlers[] = {
     {CORE "SLOService/GetSLO", get_SLO},
@@ -274,5 +328,6 @@ const struct rpc_handler rpc_aggregate_handlers[] = {
     {CORE "IncidentService/GetIncident", get_Incident},
     {CORE "IncidentService/ListOpenIncidents", list_open_incidents},
     {CORE "IncidentQueryService/GetIncidentTimeline", get_timeline},
+    {CORE "HealthService/GetCurrentFleetState", get_fleet_state},
 };
 const size_t rpc_aggregate_handlers_count = sizeof rpc_aggregate_handlers / sizeof *rpc_aggregate_handlers;
