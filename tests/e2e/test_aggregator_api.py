@@ -96,7 +96,7 @@ def test_unknown_procedures_are_unimplemented(place):
         assert (status, said["code"]) == (404, "unimplemented"), (status, said)
         assert headers["content-type"] == "application/json"
     # In the contract, but not served yet: another matter, said as such.
-    wrong = refused(place.call, CORE + "RunbookService/GetRunbook", {"runbookId": "r"})
+    wrong = refused(place.call, "ameide_core_proto.sre.process.v1.WorkflowService/GetWorkflow", {"workflowId": "w"})
     assert (wrong.status, wrong.code) == (501, "unimplemented") and "contract" in wrong.message
 
 
