@@ -5,13 +5,15 @@
  * only when it was counted: in tables that are built anew its fact may have been compacted.
  *
  * The budget at a moment T is over the hours (h - days * 24, h], where h is the hour that T ends or lies in and counts
- * up to T: the SLO aggregate reckons the same way, so the last point and GetSLO agree. In steps below an hour the
+ * up to T; of a calendar window, over the period that h lies in, so that it begins anew there: the SLO aggregate reckons the same way, so the last point and GetSLO agree. In steps below an hour the
  * running hour comes from the windows themselves. */
 #include "aggregator/projections/burndown.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
+#include "aggregator/domain/slo_calendar.h"
 #include "aggregator/projections/compacted_windows.h"
 #include "aggregator/projections/sli_series.h"
 #include "common/base/checksum.h"
@@ -22,7 +24,8 @@ const char burndown_schema[] =
     "CREATE TABLE IF NOT EXISTS slo_hours (tenant TEXT NOT NULL, slo_id TEXT NOT NULL, hour BIGINT NOT NULL,"
     " good BIGINT NOT NULL, total BIGINT NOT NULL, expected BIGINT NOT NULL, seen BIGINT NOT NULL, seconds BIGINT NOT "
     "NULL,"
-    " PRIMARY KEY (tenant, slo_id, hour)) WITHOUT ROWID;";
+    " PRIMARY KEY (tenant, slo_id, hour)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS slo_hours_pruned (hour BIGINT NOT NULL);";
 
 struct counts {
     int64_t good, total, expected, seen, seconds;
@@ -137,11 +140,16 @@ fault_code burndown_flush(struct burndown *burndown, struct sql *sql, struct fau
 }
 
 fault_code burndown_prune(struct sql *sql, int64_t hour, struct fault *reterr) {
-    struct sql_statement *prune;
-    if (sql_prepare(sql, "DELETE FROM slo_hours WHERE hour < $1", &prune, reterr))
-        return fault_wrap(reterr, "prune hours");
-    sql_bind_integer(prune, 1, hour);
-    return sql_run(prune, reterr);
+    static const char *const steps[] = {"DELETE FROM slo_hours WHERE hour < $1",
+                                        "DELETE FROM slo_hours_pruned WHERE hour < $1",
+                                        "INSERT INTO slo_hours_pruned (hour) VALUES ($1)"};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct sql_statement *prune;
+        if (sql_prepare(sql, steps[i], &prune, reterr)) return fault_wrap(reterr, "prune hours");
+        sql_bind_integer(prune, 1, hour);
+        if (sql_run(prune, reterr)) return fault_wrap(reterr, "prune hours");
+    }
+    return FAULT_NONE;
 }
 
 /* ---- reading ---- */
@@ -152,27 +160,47 @@ struct hours {
     struct counts *items;
 };
 
-static int64_t window_days(SLOWindow window) {
-    return window == SLO_WINDOW_7D ? 7 : window == SLO_WINDOW_28D ? 28 : 30;
+/* The first hour that a budget counts when `hour` is its last. */
+static int64_t window_first_hour(SLOWindow window, int64_t hour) {
+    const int period = slo_period_index(window);
+    if (period >= 0) return slo_period_span(period, hour).starts_hour;
+    return hour + 1 - 24 * (window == SLO_WINDOW_7D ? 7 : window == SLO_WINDOW_28D ? 28 : 30);
 }
 
-static fault_code hours_load(struct sql *sql, slice tenant, slice slo_id, int64_t first, size_t count,
+/* Of an SLO by TIMESLICES: good events per hundred million that make a slice good. 0: occurrences. */
+static int64_t slice_needed(const SLO *slo) {
+    return slo->budgeting_method == BUDGETING_METHOD_TIMESLICES ? llround(slo->time_slice_target * 1e6) : 0;
+}
+
+/* Slices are counted from the windows, which are kept as long as hours are: a fold does not know the definition. */
+static fault_code hours_find(struct sql *sql, slice tenant, const SLO *slo, int64_t first, int64_t end,
+                             struct sql_statement **ret_find, struct fault *reterr) {
+    static const char by_hour[] = "SELECT hour, good, total, expected, seen, seconds FROM slo_hours"
+                                  " WHERE tenant = $1 AND slo_id = $2 AND hour >= $3 AND hour < $4";
+    static const char by_slice[] = "SELECT start_s / 3600, sum(total > 0 AND " SLI_SLICE_GOOD(
+        "$5") "), sum(total > 0), sum(expected), sum(seen),"
+              " sum(seconds) FROM sli_windows JOIN sli_series USING (series_id) WHERE tenant = $1 AND slo_id = $2"
+              " AND start_s >= $3 * 3600 AND start_s < $4 * 3600 GROUP BY 1";
+    const int64_t needed = slice_needed(slo);
+    if (sql_prepare(sql, needed ? by_slice : by_hour, ret_find, reterr))
+        return fault_wrap(reterr, "read an SLO's hours");
+    sql_bind_text(*ret_find, 1, tenant);
+    sql_bind_text(*ret_find, 2, slo->slo_id);
+    sql_bind_integer(*ret_find, 3, first);
+    sql_bind_integer(*ret_find, 4, end);
+    if (needed) sql_bind_integer(*ret_find, 5, needed);
+    return FAULT_NONE;
+}
+
+static fault_code hours_load(struct sql *sql, slice tenant, const SLO *slo, int64_t first, size_t count,
                              struct arena *arena, struct hours *ret_hours, struct fault *reterr) {
     struct hours hours = {
         .first = first, .count = count, .items = arena_alloc_array(arena, count, sizeof *hours.items)};
     if (!hours.items)
         return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: ask for less time");
     struct sql_statement *find;
-    if (sql_prepare(sql,
-                    "SELECT hour, good, total, expected, seen, seconds FROM slo_hours"
-                    " WHERE tenant = $1 AND slo_id = $2 AND hour >= $3 AND hour < $4",
-                    &find, reterr))
-        return fault_wrap(reterr, "read an SLO's hours");
-    sql_bind_text(find, 1, tenant);
-    sql_bind_text(find, 2, slo_id);
-    sql_bind_integer(find, 3, first);
-    sql_bind_integer(find, 4, first + (int64_t)count);
-    fault_code code;
+    fault_code code = hours_find(sql, tenant, slo, first, first + (int64_t)count, &find, reterr);
+    if (code) return code;
     while ((code = sql_step(find, reterr)) == FAULT_NONE) {
         struct counts *c = &hours.items[sql_integer(find, 0) - first];
         *c = (struct counts){sql_integer(find, 1), sql_integer(find, 2), sql_integer(find, 3), sql_integer(find, 4),
@@ -195,7 +223,9 @@ static fault_code burndown_range(const SLO *slo, const GetSLOBurndownRequest *re
                                  struct sli_range *ret_range, struct fault *reterr) {
     const int64_t window_s = slo->sli_spec.window_seconds > 0 ? slo->sli_spec.window_seconds : 60;
     int64_t to_s = request->has_to && request->to.seconds < now_ms / 1000 ? request->to.seconds : now_ms / 1000;
-    int64_t from_s = request->has_from ? request->from.seconds : to_s - window_days(slo->window) * 24 * HOUR_S;
+    int64_t from_s = request->has_from                   ? request->from.seconds
+                     : slo_period_index(slo->window) < 0 ? to_s + (window_first_hour(slo->window, 0) - 1) * HOUR_S
+                                                         : window_first_hour(slo->window, to_s / HOUR_S) * HOUR_S;
     if (from_s < 0) from_s = 0;
     if (from_s > to_s) return fault_set(reterr, FAULT_INPUT, "from: must be before 'to' and not in the future");
     if (request->has_step && request->step.seconds < 1)
@@ -243,60 +273,84 @@ static void sum_add(struct counts *sum, const struct counts *part, int sign) {
     sum->seconds += sign * part->seconds;
 }
 
+/* Counts of hours [oldest, next) of those that were loaded. */
+struct running {
+    const struct hours *hours;
+    SLOWindow window;
+    int64_t oldest, next;
+    struct counts sum;
+};
+
+/* Lets go of the hours that a budget over `hour` does not count: one by one, or all of a period that has ended. */
+static void running_drop(struct running *r, int64_t hour) {
+    const int64_t first = window_first_hour(r->window, hour);
+    for (; r->oldest < first && r->oldest < r->next; r->oldest++)
+        sum_add(&r->sum, &r->hours->items[r->oldest - r->hours->first], -1);
+}
+
+static void running_take(struct running *r, int64_t until_hour) {
+    for (; r->next < until_hour; r->next++) {
+        sum_add(&r->sum, &r->hours->items[r->next - r->hours->first], 1);
+        running_drop(r, r->next);
+    }
+}
+
 /* Steps of whole hours. */
-static void points_by_hours(const struct hours *hours, struct sli_range range, int64_t days, double target,
+static void points_by_hours(const struct hours *hours, struct sli_range range, const SLO *slo,
                             const struct sli_source *sources, size_t sources_count, SLOBurndownPoint *points) {
-    struct counts sum = {0};
-    const int64_t span = days * 24;
-    const int64_t from_hour = range.from_s / HOUR_S;
-    for (int64_t h = hours->first; h < from_hour; h++)
-        if (h >= from_hour - span) sum_add(&sum, &hours->items[h - hours->first], 1);
-    int64_t hour = from_hour;
+    struct running running = {.hours = hours, .window = slo->window, .oldest = hours->first, .next = hours->first};
+    running_take(&running, range.from_s / HOUR_S);
     for (int64_t begin = range.from_s; begin < range.to_s; begin += range.step_s) {
         struct counts step = {0};
-        for (; hour < (begin + range.step_s) / HOUR_S; hour++) {
-            const struct counts *c = &hours->items[hour - hours->first];
-            sum_add(&step, c, 1);
-            sum_add(&sum, c, 1);
-            if (hour - span >= hours->first) sum_add(&sum, &hours->items[hour - span - hours->first], -1);
-        }
+        for (int64_t h = begin / HOUR_S; h < (begin + range.step_s) / HOUR_S; h++)
+            sum_add(&step, &hours->items[h - hours->first], 1);
+        running_take(&running, (begin + range.step_s) / HOUR_S);
         int64_t expected_s = 0;
         for (size_t i = 0; i < sources_count; i++)
             expected_s += sli_source_expected_s(&sources[i], begin, begin + range.step_s);
         const bool unknown = step.seconds == 0 || step.seconds < expected_s || step.seen < step.expected;
-        point_set(points++, begin + range.step_s, &step, unknown, &sum, target);
+        point_set(points++, begin + range.step_s, &step, unknown, &running.sum, slo->target);
     }
 }
 
 /* Steps within hours: fine[] begins at the hour of range.from_s. */
 static void points_by_windows(const struct hours *hours, const SLITimeSeriesPoint *fine, int64_t fine_from_s,
-                              struct sli_range range, int64_t days, double target, SLOBurndownPoint *points) {
-    const int64_t span = days * 24;
-    struct counts whole = {0}, part = {0}; /* whole hours before the present one; the present one so far */
-    int64_t hour = fine_from_s / HOUR_S;
-    for (int64_t h = hours->first; h < hour; h++)
-        if (h > hour - span) sum_add(&whole, &hours->items[h - hours->first], 1);
+                              struct sli_range range, const SLO *slo, SLOBurndownPoint *points) {
+    struct running whole = {.hours = hours, .window = slo->window, .oldest = hours->first, .next = hours->first};
+    struct counts part = {0}; /* of the present hour so far; before it there are whole ones */
     for (int64_t begin = fine_from_s; begin < range.to_s; begin += range.step_s, fine++) {
-        if (begin / HOUR_S != hour) {
-            sum_add(&whole, &hours->items[hour - hours->first], 1);
-            hour = begin / HOUR_S;
-            if (hour - span >= hours->first) sum_add(&whole, &hours->items[hour - span - hours->first], -1);
+        if (begin % HOUR_S == 0) {
+            running_take(&whole, begin / HOUR_S);
+            running_drop(&whole, begin / HOUR_S);
             part = (struct counts){0};
         }
         const struct counts step = {fine->good, fine->total, fine->scrapes_expected, fine->scrapes_seen, 0};
         sum_add(&part, &step, 1);
-        struct counts sum = whole;
+        struct counts sum = whole.sum;
         sum_add(&sum, &part, 1);
-        if (begin >= range.from_s) point_set(points++, begin + range.step_s, &step, fine->unknown, &sum, target);
+        if (begin >= range.from_s) point_set(points++, begin + range.step_s, &step, fine->unknown, &sum, slo->target);
     }
 }
 
-/* Of what began before until_s some was compacted: steps in it are unknown, and so is a budget over it. */
-static void points_forget(SLOBurndownPoint *points, size_t count, int64_t step_s, int64_t until_s, int64_t days) {
+/* Until when the hours of this SLO were let go; 0 when it is younger, and none of its were. */
+static fault_code pruned_until(struct sql *sql, const SLO *slo, int64_t *ret_until_s, struct fault *reterr) {
+    struct sql_statement *find;
+    if (sql_prepare(sql, "SELECT COALESCE(MAX(hour), 0) FROM slo_hours_pruned", &find, reterr))
+        return fault_wrap(reterr, "find what was pruned");
+    const fault_code code = sql_step(find, reterr);
+    if (code) return code;
+    const int64_t until_s = sql_integer(find, 0) * HOUR_S;
+    sql_reset(find);
+    *ret_until_s = slo->created_at.seconds < until_s ? until_s : 0;
+    return FAULT_NONE;
+}
+
+/* Of what began before until_s some was compacted, or let go for its age: steps in it are unknown, and so is a budget over it. */
+static void points_forget(SLOBurndownPoint *points, size_t count, int64_t step_s, int64_t until_s, SLOWindow window) {
     for (size_t i = 0; i < count && until_s; i++) {
         SLOBurndownPoint *p = &points[i];
         if (p->at.seconds - step_s < until_s) p->unknown = true;
-        if (p->at.seconds - days * 24 * HOUR_S >= until_s) continue;
+        if (window_first_hour(window, (p->at.seconds - 1) / HOUR_S) * HOUR_S >= until_s) continue;
         p->has_budget_remaining = false;
         p->budget_remaining = 0;
     }
@@ -308,12 +362,10 @@ fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const G
     struct sli_range range;
     fault_code code = burndown_range(slo, request, now_ms, &range, reterr);
     if (code) return code;
-    const int64_t days = window_days(slo->window);
-    int64_t first = range.from_s / HOUR_S - days * 24;
+    int64_t first = window_first_hour(slo->window, range.from_s / HOUR_S - 1);
     if (first < 0) first = 0;
     struct hours hours = {0};
-    code =
-        hours_load(sql, tenant, slo->slo_id, first, (size_t)(range.to_s / HOUR_S + 1 - first), arena, &hours, reterr);
+    code = hours_load(sql, tenant, slo, first, (size_t)(range.to_s / HOUR_S + 1 - first), arena, &hours, reterr);
     if (code) return code;
     struct sli_source *sources;
     size_t sources_count;
@@ -324,7 +376,7 @@ fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const G
     if (!points)
         return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
     if (range.step_s >= HOUR_S) {
-        points_by_hours(&hours, range, days, slo->target, sources, sources_count, points);
+        points_by_hours(&hours, range, slo, sources, sources_count, points);
     } else {
         const struct sli_range fine_range = {range.from_s - range.from_s % HOUR_S, range.to_s, range.step_s};
         size_t fine_count;
@@ -332,14 +384,16 @@ fault_code burndown_query(struct sql *sql, slice tenant, const SLO *slo, const G
         if (!fine)
             return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
         for (size_t i = 0; i < sources_count; i++)
-            if (sli_source_add(sql, &sources[i], fine_range, fine, reterr))
+            if (sli_source_add(sql, &sources[i], fine_range, slice_needed(slo), fine, reterr))
                 return fault_wrap(reterr, "read the windows");
         sli_points_finish(fine, fine_count);
-        points_by_windows(&hours, fine, fine_range.from_s, range, days, slo->target, points);
+        points_by_windows(&hours, fine, fine_range.from_s, range, slo, points);
     }
     int64_t until_s;
     if (compacted_windows_until(sql, tenant, slo, &until_s, reterr)) return fault_wrap(reterr, "read the burndown");
-    points_forget(points, count, range.step_s, until_s, days);
+    points_forget(points, count, range.step_s, until_s, slo->window);
+    if (pruned_until(sql, slo, &until_s, reterr)) return fault_wrap(reterr, "read the burndown");
+    points_forget(points, count, range.step_s, until_s, slo->window);
     *ret_response = (GetSLOBurndownResponse){.slo_id = slo->slo_id,
                                              .target = slo->target,
                                              .has_step = true,

@@ -277,20 +277,24 @@ void sli_points_finish(SLITimeSeriesPoint *points, size_t count) {
 }
 
 fault_code sli_source_add(struct sql *sql, const struct sli_source *source, struct sli_range range,
-                          SLITimeSeriesPoint *points, struct fault *reterr) {
+                          int64_t slice_needed, SLITimeSeriesPoint *points, struct fault *reterr) {
     const size_t count = (size_t)((range.to_s - range.from_s) / range.step_s);
     struct sql_statement *sums;
     if (sql_prepare(
             sql,
-            "SELECT (start_s - $2) / $4, sum(good), sum(total), sum(expected), sum(seen), sum(seconds), count(*),"
-            " sum(seen < expected) FROM sli_windows WHERE series_id = $1 AND start_s >= $2 AND start_s < $3"
-            " GROUP BY 1 ORDER BY 1",
+            "SELECT (start_s - $2) / $4, sum(CASE WHEN $5 = 0 THEN good ELSE total > 0 AND " SLI_SLICE_GOOD(
+                "$5") " END),"
+                      " sum(CASE WHEN $5 = 0 THEN total ELSE total > 0 END), sum(expected), sum(seen), sum(seconds), "
+                      "count(*),"
+                      " sum(seen < expected) FROM sli_windows WHERE series_id = $1 AND start_s >= $2 AND start_s < $3"
+                      " GROUP BY 1 ORDER BY 1",
             &sums, reterr))
         return fault_wrap(reterr, "sum windows");
     sql_bind_integer(sums, 1, source->series_id);
     sql_bind_integer(sums, 2, range.from_s);
     sql_bind_integer(sums, 3, range.to_s);
     sql_bind_integer(sums, 4, range.step_s);
+    sql_bind_integer(sums, 5, slice_needed);
     size_t next = 0;
     fault_code code = FAULT_NONE;
     while (next < count) {
@@ -347,7 +351,7 @@ static fault_code query_add_series(struct sql *sql, const struct sli_source *sou
     if (!points)
         return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: choose a longer step");
     for (size_t i = 0; i < count; i++)
-        if (sli_source_add(sql, &sources[i], range, points, reterr)) return fault_wrap(reterr, "read the series");
+        if (sli_source_add(sql, &sources[i], range, 0, points, reterr)) return fault_wrap(reterr, "read the series");
     sli_points_finish(points, points_count);
     ret_series->points.items = points;
     ret_series->points.count = points_count;

@@ -39,10 +39,15 @@ int64_t sli_source_expected_s(const struct sli_source *source, int64_t from_s, i
 struct sli_range {
     int64_t from_s, to_s, step_s; /* whole steps, aligned to step_s */
 };
-/* Adds the source's windows to points[(to_s - from_s) / step_s] and marks those as unknown where it lacks one or did
+/* In SQL over sli_windows: whether a window with events is a good slice, `needed` being good events per hundred million.
+ * Exact up to 92 thousand million good events in one window; beyond, SQLite goes over to floating point. */
+#define SLI_SLICE_GOOD(needed) "good * 100000000 >= total * " needed
+
+/* slice_needed: 0 counts events; else slices, good from so many good events per hundred million on.
+ * Adds the source's windows to points[(to_s - from_s) / step_s] and marks those as unknown where it lacks one or did
  * not see all that it should have. */
 fault_code sli_source_add(struct sql *sql, const struct sli_source *source, struct sli_range range,
-                          SLITimeSeriesPoint *points, struct fault *reterr) MUST_CHECK;
+                          int64_t slice_needed, SLITimeSeriesPoint *points, struct fault *reterr) MUST_CHECK;
 /* Points with their times, before the first source is added; and after the last: nothing measured is unknown. */
 SLITimeSeriesPoint *sli_points_new(struct sli_range range, struct arena *arena, size_t *ret_count);
 void sli_points_finish(SLITimeSeriesPoint *points, size_t count);
