@@ -70,8 +70,10 @@ enum ctl_exit ctl_get_one(struct ctl *ctl, const struct ctl_resource *resource, 
                           const struct yaml_node **ret_object);
 /* One object for people. */
 enum ctl_exit ctl_describe_print(struct ctl *ctl, const struct ctl_resource *resource, const struct yaml_node *object);
-/* What came of a command: one line, or the answer itself where JSON or YAML is asked for. kind: "incident". */
-enum ctl_exit ctl_say_outcome(struct ctl *ctl, const char *kind, const char *done, const struct yaml_node *root);
+/* What came of a command: one line, or the answer itself where JSON or YAML is asked for. kind: "incident"; done:
+ * "acknowledged"; again: what is said when it had no effect. */
+enum ctl_exit ctl_say_outcome(struct ctl *ctl, const char *kind, const char *done, const char *again,
+                              const struct yaml_node *root);
 enum ctl_exit ctl_print_answer(struct ctl *ctl, const struct yaml_node *root);
 bool ctl_output_is_tree(const struct ctl *ctl);
 /* How many of the newest points a table shows; 0: all. */

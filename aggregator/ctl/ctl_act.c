@@ -59,7 +59,8 @@ bool ctl_output_is_tree(const struct ctl *ctl) {
     return ctl->options.output == CTL_OUTPUT_JSON || ctl->options.output == CTL_OUTPUT_YAML;
 }
 
-enum ctl_exit ctl_say_outcome(struct ctl *ctl, const char *kind, const char *done, const struct yaml_node *root) {
+enum ctl_exit ctl_say_outcome(struct ctl *ctl, const char *kind, const char *done, const char *again,
+                              const struct yaml_node *root) {
     if (ctl_output_is_tree(ctl)) return ctl_print_answer(ctl, root);
     const struct yaml_node *outcome = yaml_find(root, "outcome");
     const slice id = ctl_tree_text(outcome, "aggregateId");
@@ -67,9 +68,8 @@ enum ctl_exit ctl_say_outcome(struct ctl *ctl, const char *kind, const char *don
         printf("%s/%.*s\n", kind, SLICE_ARG(id));
         return CTL_EXIT_OK;
     }
-    const char *how = slice_equal_text(ctl_tree_text(outcome, "repeated"), "true") ? "was there already"
-                      : yaml_find(outcome, "sequence")                             ? done
-                                                                                   : "unchanged";
+    const bool repeated = slice_equal_text(ctl_tree_text(outcome, "repeated"), "true");
+    const char *how = repeated || !yaml_find(outcome, "sequence") ? again : done;
     printf("%s %.*s %s (version %.*s)\n", kind, SLICE_ARG(id), how,
            SLICE_ARG(ctl_tree_text(outcome, "aggregateVersion")));
     return CTL_EXIT_OK;
@@ -114,5 +114,6 @@ enum ctl_exit ctl_act(struct ctl *ctl) {
     if (ctl_tree_read(response, "answer", ctl->arena, &root, &fault))
         return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
     if (action->bare) return say_replay(ctl, options->words[named], root);
-    return ctl_say_outcome(ctl, ctl_resource_find(action->resource)->one, action->done, root);
+    const char *again = strcmp(verb, "create") == 0 ? "was there already" : "unchanged";
+    return ctl_say_outcome(ctl, ctl_resource_find(action->resource)->one, action->done, again, root);
 }

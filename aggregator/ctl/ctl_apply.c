@@ -7,6 +7,7 @@
 #include "aggregator/ctl/ctl_documents.h"
 #include "common/codec/codec.h"
 #include "common/codec/services.h"
+#include "sre.pb.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,29 @@ static const char *const change_words[CTL_CHANGE_MAX_] = {
     [CTL_CHANGE_FAILED] = "failed",
 };
 
+/* What the contract says an unset field means, and what the aggregator writes down when it keeps the object. */
+static void slo_complete(void *message) {
+    UpdateSLORequest *request = message;
+    if (!request->command.sli_spec.window_seconds) request->command.sli_spec.window_seconds = 60;
+    if (!request->command.budgeting_method) request->command.budgeting_method = BUDGETING_METHOD_OCCURRENCES;
+}
+static void runbook_complete(void *message) {
+    UpdateRunbookRequest *request = message;
+    if (!request->command.automation_level) request->command.automation_level = AUTOMATION_LEVEL_MANUAL;
+    for (size_t i = 0; i < request->command.steps.count; i++) {
+        RunbookStep *step = &request->command.steps.items[i];
+        if (!step->timeout_seconds) step->timeout_seconds = 300;
+        if (!step->kind)
+            step->kind = step->link.size      ? RUNBOOK_STEP_KIND_LINK
+                         : step->command.size ? RUNBOOK_STEP_KIND_COMMAND
+                                              : RUNBOOK_STEP_KIND_MANUAL;
+    }
+}
+static const struct {
+    const char *kind;
+    void (*complete)(void *message);
+} completions[] = {{"SLO", slo_complete}, {"Runbook", runbook_complete}};
+
 /* A command as the updating method takes it: {"command":{...}} in the contract's one form. */
 static fault_code as_update(const struct ctl_kind *kind, slice command, bool ignore_unknown, struct arena *arena,
                             slice *ret_json, struct fault *reterr) {
@@ -26,6 +50,8 @@ static fault_code as_update(const struct ctl_kind *kind, slice command, bool ign
     const slice request = ctl_document_request(command, 0, arena);
     if (!message || !request.data) return fault_set(reterr, FAULT_LIMIT, "out of memory");
     const fault_code code = codec_decode_json(method->request, request, ignore_unknown, arena, message, reterr);
+    for (size_t i = 0; i < sizeof completions / sizeof *completions && !code; i++)
+        if (strcmp(kind->kind, completions[i].kind) == 0) completions[i].complete(message);
     return code ? code : codec_encode_json(method->request, message, false, arena, ret_json, reterr);
 }
 
@@ -76,7 +102,9 @@ static enum ctl_exit send_it(struct apply *apply, const struct ctl_document *doc
             return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
         id = ctl_tree_text(root, "outcome.aggregateId");
         version = ctl_tree_text(root, "outcome.aggregateVersion");
-        if (!ctl_tree_text(root, "outcome.sequence").size) change = CTL_CHANGE_UNCHANGED;
+        if (!ctl_tree_text(root, "outcome.sequence").size ||
+            slice_equal_text(ctl_tree_text(root, "outcome.repeated"), "true"))
+            change = CTL_CHANGE_UNCHANGED;
     }
     apply->changes->counts[change]++;
     return say(ctl, document, id, version, change);
@@ -124,8 +152,9 @@ static enum ctl_exit apply_one(struct apply *apply, struct ctl_document *documen
     if (there && before) return CTL_EXIT_OK;
     if (there && kind->update_path && !document->only_create) return update(apply, document, there, part, *was_created);
     if (there && !kind->repeats) {
-        apply->changes->counts[CTL_CHANGE_UNCHANGED]++;
-        return say(ctl, document, document->id, ctl_tree_text(there, "version"), CTL_CHANGE_UNCHANGED);
+        const enum ctl_change change = *was_created ? CTL_CHANGE_CREATED : CTL_CHANGE_UNCHANGED;
+        apply->changes->counts[change]++;
+        return say(ctl, document, document->id, ctl_tree_text(there, "version"), change);
     }
     const slice command = before ? document->command_before : document->command;
     const slice request = ctl_document_request(command, 0, ctl->arena);

@@ -138,7 +138,7 @@ fault_code ctl_document_check(struct ctl_document *document, struct arena *arena
     code = ctl_tree_read(document->command, "document", arena, &root, reterr);
     if (code) return code;
     if (document->kind->id_field) document->id = ctl_tree_text(root, document->kind->id_field);
-    if (!document->kind->needs || !yaml_find(root, document->kind->needs)) return FAULT_NONE;
+    if (!document->kind->needs) return FAULT_NONE;
     struct text before = text_begin(arena);
     ctl_tree_add_json(&before, root, document->kind->needs, -1);
     return text_end(&before, "document", &document->command_before, reterr);
@@ -188,7 +188,7 @@ enum ctl_exit ctl_create(struct ctl *ctl) {
         if (!code && !ctl->options.dry_run)
             code = ctl_tree_read(response, "answer", ctl->arena, &root, &fault)
                        ? ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text)
-                       : ctl_say_outcome(ctl, documents[i].kind->kind, "created", root);
+                       : ctl_say_outcome(ctl, documents[i].kind->kind, "created", "was there already", root);
         fflush(stdout);
         if (code == CTL_EXIT_UNREACHABLE || code == CTL_EXIT_DENIED) return code;
         if (code) worst = code;

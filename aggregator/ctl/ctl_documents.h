@@ -10,11 +10,12 @@ struct ctl_document {
     const struct ctl_kind *kind;
     const char *file; /* where it stands, for messages */
     int line;
-    slice command;        /* canonical JSON of the kind's creating command */
-    slice command_before; /* likewise, without what may not exist yet; empty: it needs nothing. See ctl_apply_all */
-    slice id;             /* empty: the aggregator makes one */
-    int64_t version;      /* the one that was read; 0: not said */
-    bool only_create;     /* what is there already is left as it is */
+    slice command; /* canonical JSON of the kind's creating command */
+    slice
+        command_before; /* likewise, without what may not exist yet; empty: its kind needs nothing. See ctl_apply_all */
+    slice id;           /* empty: the aggregator makes one */
+    int64_t version;    /* the one that was read; 0: not said */
+    bool only_create;   /* what is there already is left as it is */
 };
 
 /* At most 16 MiB; "-" is standard input. */

@@ -205,8 +205,14 @@ static void add_words(struct text *text, bool commands) {
         for (size_t i = 0; i < ctl_resources_count; i++) text_format(text, "%s%s", i ? " " : "", ctl_resources[i].name);
 }
 
-static void add_option_words(struct text *text) {
-    for (size_t i = 0; i < ctl_option_rows_count; i++) text_format(text, "%s%s", i ? " " : "", ctl_option_rows[i].name);
+/* Of a command; of all with NULL. */
+static void add_option_words(struct text *text, const char *command) {
+    const char *between = "";
+    for (size_t i = 0; i < ctl_option_rows_count; i++) {
+        if (command && !ctl_option_serves(&ctl_option_rows[i], command)) continue;
+        text_format(text, "%s%s", between, ctl_option_rows[i].name);
+        between = " ";
+    }
 }
 
 static void add_format_words(struct text *text) {
@@ -226,7 +232,14 @@ static void add_things(struct text *text, const char *verb) {
 static void completion_bash(struct text *text) {
     text_add_text(text,
                   "# source <(picketctl completion bash)\n_picketctl() {\n  local word=${COMP_WORDS[COMP_CWORD]} "
-                  "before=${COMP_WORDS[COMP_CWORD-1]}\n  case $before in\n"
+                  "before=${COMP_WORDS[COMP_CWORD-1]}\n  case $word in\n    -*)\n      case ${COMP_WORDS[1]} in\n");
+    for (size_t i = 0; i < ctl_commands_count; i++) {
+        text_format(text, "        %s) COMPREPLY=($(compgen -W '", ctl_commands[i].name);
+        add_option_words(text, ctl_commands[i].name);
+        text_add_text(text, "' -- \"$word\")) ;;\n");
+    }
+    text_add_text(text,
+                  "      esac\n      return ;;\n  esac\n  case $before in\n"
                   "    -f|--file|--ca|--token-file) COMPREPLY=($(compgen -f -- \"$word\")); return ;;\n"
                   "    -o|--output) COMPREPLY=($(compgen -W 'table wide name json yaml' -- \"$word\")); return ;;\n"
                   "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$word\")); return ;;\n"
@@ -242,9 +255,7 @@ static void completion_bash(struct text *text) {
         add_things(text, ctl_commands[i].name);
         text_add_text(text, "' -- \"$word\")); return ;;\n");
     }
-    text_add_text(text, "  esac\n  case $word in\n    -*) COMPREPLY=($(compgen -W '");
-    add_option_words(text);
-    text_add_text(text, "' -- \"$word\")); return ;;\n  esac\n  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    "
+    text_add_text(text, "  esac\n  if [ \"$COMP_CWORD\" -eq 1 ]; then\n    "
                         "COMPREPLY=($(compgen -W '");
     add_words(text, true);
     text_add_text(
@@ -257,8 +268,11 @@ static void completion_bash(struct text *text) {
 
 static void completion_zsh(struct text *text) {
     text_add_text(text, "#compdef picketctl\n_picketctl() {\n  local -a commands resources\n  commands=(");
-    for (size_t i = 0; i < ctl_commands_count; i++)
-        text_format(text, "'%s:%s' ", ctl_commands[i].name, ctl_commands[i].help);
+    for (size_t i = 0; i < ctl_commands_count; i++) {
+        text_format(text, "'%s:", ctl_commands[i].name);
+        add_quoted(text, ctl_commands[i].help, "'\\''");
+        text_add_text(text, "' ");
+    }
     text_add_text(text, ")\n  resources=(");
     for (size_t i = 0; i < ctl_resources_count; i++) {
         text_format(text, "'%s:", ctl_resources[i].name);
@@ -281,7 +295,7 @@ static void completion_zsh(struct text *text) {
                         "  elif [[ $words[CURRENT-1] == (-f|--file|--ca|--token-file) ]]; then _files\n"
                         "  elif [[ $words[CURRENT-1] == (-o|--output) ]]; then compadd table wide name json yaml\n"
                         "  else compadd -- ");
-    add_option_words(text);
+    add_option_words(text, NULL);
     text_add_text(text, "\n  fi\n}\ncompdef _picketctl picketctl\n");
 }
 
@@ -290,9 +304,11 @@ static void completion_fish(struct text *text) {
                   "complete -c picketctl -f\ncomplete -c picketctl -n '__fish_seen_subcommand_from import' -F -a '");
     add_format_words(text);
     text_add_text(text, "'\n");
-    for (size_t i = 0; i < ctl_commands_count; i++)
-        text_format(text, "complete -c picketctl -n __fish_use_subcommand -a %s -d '%s'\n", ctl_commands[i].name,
-                    ctl_commands[i].help);
+    for (size_t i = 0; i < ctl_commands_count; i++) {
+        text_format(text, "complete -c picketctl -n __fish_use_subcommand -a %s -d '", ctl_commands[i].name);
+        add_quoted(text, ctl_commands[i].help, "\\'");
+        text_add_text(text, "'\n");
+    }
     for (size_t i = 0; i < ctl_resources_count; i++) {
         text_format(text, "complete -c picketctl -n '__fish_seen_subcommand_from get describe watch' -a %s -d '",
                     ctl_resources[i].name);

@@ -3,13 +3,14 @@
 import http.server
 import json
 import os
+import shlex
 import subprocess
 import threading
 import time
 
 import pytest
 
-from harness import BIN, free_port
+from harness import BIN, TOP, free_port
 
 
 class Pretended:
@@ -222,3 +223,24 @@ def test_bash_completes_resources():
     script = (ctl("http://x", "completion", "bash").stdout +
               "COMP_WORDS=(picketctl get sl); COMP_CWORD=2; _picketctl; echo \"${COMPREPLY[@]}\"")
     assert subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "slos"
+
+
+READS = ("get", "describe", "watch", "doctor", "roles", "completion", "version", "help")
+
+
+def documented_commands():
+    """What the task pages and the help tell people to type, where it changes something and reads no file."""
+    for page in ("RESPOND-TO-AN-INCIDENT.md", "REFERENCE.md"):
+        for line in (TOP / "aggregator/ctl" / page).read_text(encoding="utf-8").splitlines():
+            if line.strip().startswith("picketctl ") and not line.startswith("- "):
+                words = shlex.split(line, comments=True)
+                if words[1] not in READS and "-f" not in words and words[1] != "import":
+                    yield words[1:]
+
+
+def test_documented_commands_are_taken():
+    commands = list(documented_commands())
+    assert len(commands) > 40
+    for words in commands:
+        ran = ctl("http://127.0.0.1:1", *words, *([] if "--dry-run" in words else ["--dry-run"]))
+        assert ran.returncode == 0 and ran.stdout.startswith("---\n# POST /"), f"{words}: {ran.stdout}{ran.stderr}"
