@@ -109,13 +109,24 @@ async function refusals(method: Method, request: Message): Promise<void> {
 
 // ---- queries
 
+// The version of an aggregate that was read: others may have changed it since.
+function noteVersion(method: Method, answer: Message): void {
+  const field = method.desc.output.fields[0];
+  if (field?.fieldKind !== "message") return;
+  const read = (answer as unknown as Record<string, Record<string, unknown> | undefined>)[field.localName];
+  const id = read?.[field.message.fields[0]?.localName ?? ""];
+  if (typeof id === "string" && typeof read?.["version"] === "bigint" && versions.has(id)) versions.set(id, read["version"]);
+}
+
 async function query(method: Method, step: Step, request: Message): Promise<void> {
   const end = Date.now() + (failures.length < 5 ? 5000 : 200); // projections are moments behind the journal
   for (const get of method.get ? [false, true] : [false]) {
     let reason: string | undefined;
     for (;;) {
       try {
-        const answer = toJson(method.desc.output, await call(method, method.role, request, { get })) as JsonObject;
+        const message = await call(method, method.role, request, { get });
+        const answer = toJson(method.desc.output, message) as JsonObject;
+        noteVersion(method, message);
         for (const [name, path] of Object.entries(step.keep ?? {})) {
           words[name] = pick(answer, path);
           kept.add(name);

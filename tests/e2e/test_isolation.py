@@ -65,7 +65,7 @@ class Tenant:
         elif isinstance(value, list):
             for one in value:
                 self.note_ids(one, name)
-        elif isinstance(value, str) and value and ID_NAMES.search(name) and not re.fullmatch(r"[0-9a-f-]{36}", value):
+        elif isinstance(value, str) and ID_NAMES.search(name) and (self.words["id"] in value or value in self.words.values()):
             self.ids.setdefault(re.sub(r"s$", "", name), set()).add(value)
 
     def tell(self, step, counts=True):
