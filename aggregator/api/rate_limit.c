@@ -8,6 +8,7 @@
  * thread may see the old moment under the new key: it errs by one request, and nothing else depends on it. */
 #include "aggregator/api/rate_limit.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -22,9 +23,10 @@ struct place {
 
 struct rate_limit {
     uint64_t secret;
+    void *memory; /* not touched where no key is: most of it is never resident */
     struct place (*sets)[WAYS];
 };
-_Static_assert(sizeof(struct place[WAYS]) == LINE_BYTES, "a set is a cache line");
+static_assert(sizeof(struct place[WAYS]) == LINE_BYTES, "a set is a cache line");
 
 struct rate rate_of(int64_t count, int64_t period_ms, int64_t burst) {
     return count ? (struct rate){period_ms * 1000000 / count, burst} : (struct rate){0};
@@ -33,16 +35,16 @@ struct rate rate_of(int64_t count, int64_t period_ms, int64_t burst) {
 struct rate_limit *rate_limit_new(void) {
     struct rate_limit *limit = calloc(1, sizeof *limit);
     if (!limit) return NULL;
-    limit->sets = aligned_alloc(LINE_BYTES, SETS * sizeof *limit->sets);
-    if (!limit->sets) return rate_limit_free(limit);
-    memset(limit->sets, 0, SETS * sizeof *limit->sets);
+    limit->memory = calloc(1, SETS * sizeof *limit->sets + LINE_BYTES);
+    if (!limit->memory) return rate_limit_free(limit);
+    limit->sets = (void *)(((uintptr_t)limit->memory + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES);
     random_bytes(&limit->secret, sizeof limit->secret);
     return limit;
 }
 
 struct rate_limit *rate_limit_free(struct rate_limit *limit) {
     if (!limit) return NULL;
-    free(limit->sets);
+    free(limit->memory);
     free(limit);
     return NULL;
 }

@@ -52,6 +52,12 @@ bool token_role_is_machine(enum method_role role) {
     return (size_t)role < ROLES && roles[role].machine;
 }
 
+/* What is no method of the contract and takes a token. */
+static const struct {
+    const char *name;
+    enum method_role role;
+} others[] = {{"GET /events", ROLE_VIEWER}, {"POST /v1/intents (each intent says who may send it)", ROLE_NONE}};
+
 static void add_callers(struct text *text, enum method_role asked) {
     const char *between = "";
     for (size_t i = 1; i < ROLES; i++) {
@@ -60,6 +66,12 @@ static void add_callers(struct text *text, enum method_role asked) {
         between = " ";
     }
     text_add_text(text, "\n");
+}
+
+static void add_row(struct text *text, const char *name, enum method_role asked) {
+    const char *role = token_role_name(asked);
+    text_format(text, "%-52s %-12s ", name, role ? role : "any");
+    add_callers(text, asked);
 }
 
 static const char *service_name(const struct method_desc *method) {
@@ -73,9 +85,8 @@ void token_role_table_add(struct text *text) {
     text_format(text, "\n%-52s %-12s %s\n", "METHOD", "ASKS FOR", "MAY CALL");
     for (size_t i = 0; i < methods_count; i++) {
         char name[128];
-        const char *asked = token_role_name(methods_table[i].role);
         snprintf(name, sizeof name, "%s/%s", service_name(&methods_table[i]), methods_table[i].name);
-        text_format(text, "%-52s %-12s ", name, asked ? asked : "none");
-        add_callers(text, methods_table[i].role);
+        add_row(text, name, methods_table[i].role);
     }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) add_row(text, others[i].name, others[i].role);
 }

@@ -16,7 +16,7 @@ bool token_role_allows(enum method_role caller, enum method_role method);
 bool token_role_is_machine(enum method_role role);
 
 /* A line for each role with what it is for, then one for each method of the contract, in its order: the role that it asks
- * for, and the roles that may call it. */
+ * for, and the roles that may call it. Then what takes a token besides. */
 void token_role_table_add(struct text *text);
 
 #endif
