@@ -64,4 +64,16 @@ static inline slice content_shortened(slice text, size_t bytes_max) {
 #define CONTENT_EQUAL(FIELDS)                                                                                          \
     FIELDS(CONTENT_EQUAL_ONE, CONTENT_EQUAL_TEXTS, CONTENT_EQUAL_LIST, CONTENT_EQUAL_MESSAGE, CONTENT_EQUAL_MAP)
 
+/* A resource is named whole: its kind, its id and where it runs. */
+#define CONTENT_OF_RESOURCE(ONE, TEXTS, LIST, MESSAGE, MAP)                                                            \
+    ONE(type)                                                                                                          \
+    ONE(id)                                                                                                            \
+    ONE(namespace)                                                                                                     \
+    ONE(cluster)                                                                                                       \
+    ONE(environment)
+static inline bool content_resource_equal(const ResourceRef *a, const ResourceRef *b) {
+    CONTENT_EQUAL(CONTENT_OF_RESOURCE)
+    return true;
+}
+
 #endif

@@ -5,17 +5,42 @@
  * say by expires_at, because it needs no decision. */
 #include "aggregator/domain/health_check.h"
 
-#include "aggregator/domain/domain_list.h"
+#include "aggregator/domain/content.h"
 
-static bool same_observation(const HealthCheck *state, const RecordHealthCheckRequested *request) {
-    if (domain_ms(state->timestamp) != domain_ms(request->timestamp) || state->status != request->status ||
-        !slice_equal(state->message, request->message) || state->conditions.count != request->conditions.count)
-        return false;
-    for (size_t i = 0; i < state->conditions.count; i++)
-        if (state->conditions.items[i].status != request->conditions.items[i].status ||
-            !slice_equal(state->conditions.items[i].type, request->conditions.items[i].type))
-            return false;
+#define CONDITION_CONTENT(ONE, TEXTS, LIST, MESSAGE, MAP)                                                              \
+    ONE(type)                                                                                                          \
+    ONE(status)                                                                                                        \
+    ONE(reason)                                                                                                        \
+    ONE(message)                                                                                                       \
+    ONE(has_last_transition_at)                                                                                        \
+    ONE(last_transition_at)
+static bool condition_equal(const HealthCondition *a, const HealthCondition *b) {
+    CONTENT_EQUAL(CONDITION_CONTENT)
     return true;
+}
+
+#define CHECK_CONTENT(ONE, TEXTS, LIST, MESSAGE, MAP)                                                                  \
+    MESSAGE(resource_ref, content_resource_equal)                                                                      \
+    ONE(has_timestamp)                                                                                                 \
+    ONE(timestamp)                                                                                                     \
+    ONE(status)                                                                                                        \
+    LIST(conditions, condition_equal)                                                                                  \
+    ONE(source)                                                                                                        \
+    ONE(message)                                                                                                       \
+    ONE(has_expires_at)                                                                                                \
+    ONE(expires_at)                                                                                                    \
+    ONE(service_id)                                                                                                    \
+    MAP(labels)
+static bool same_observation(const HealthCheck *a, const RecordHealthCheckRequested *b) {
+    CONTENT_EQUAL(CHECK_CONTENT)
+    return true;
+}
+
+/* Since when the status is what it is; one that had expired in between was unknown for a while. */
+static Timestamp status_since(const HealthCheck *before, const RecordHealthCheckRequested *request) {
+    const bool held = before->status == request->status && before->has_status_since &&
+                      !(before->has_expires_at && domain_ms(before->expires_at) <= domain_ms(request->timestamp));
+    return held ? before->status_since : request->timestamp;
 }
 
 fault_code health_check_decide_record(const struct aggregate *aggregate, const SreDomainIntent *intent,
@@ -27,6 +52,8 @@ fault_code health_check_decide_record(const struct aggregate *aggregate, const S
         return fault_set(reterr, FAULT_INPUT,
                          "the check was observed %lld s in the future: check the clock of the machine that made it",
                          (long long)(observed_ms - call->now_ms) / 1000);
+    if (request->has_expires_at && domain_ms(request->expires_at) <= observed_ms)
+        return fault_set(reterr, FAULT_INPUT, "expires_at: is not after timestamp: it would be unknown from the start");
     if (aggregate->version && same_observation(state, request)) return FAULT_NONE;
 
     const bool late = aggregate->version && observed_ms < domain_ms(state->timestamp);
@@ -35,26 +62,15 @@ fault_code health_check_decide_record(const struct aggregate *aggregate, const S
     recorded->late = late;
     recorded->from = aggregate->version ? state->status : HEALTH_STATUS_UNSPECIFIED;
     recorded->has_health_check = true;
-    HealthCheck *check = &recorded->health_check;
-    check->healthcheck_id = aggregate->id;
-    check->has_resource_ref = request->has_resource_ref;
-    check->resource_ref = request->resource_ref;
-    check->has_timestamp = true;
-    check->timestamp = request->timestamp;
-    check->status = request->status;
-    LIST_SHARE(check->conditions, request->conditions);
-    check->source = request->source;
-    check->message = request->message;
-    check->has_expires_at = request->has_expires_at;
-    check->expires_at = request->expires_at;
-    check->has_status_since = true;
-    check->status_since = aggregate->version && !late && state->status == request->status && state->has_status_since
-                              ? state->status_since
-                              : request->timestamp;
-    check->service_id = request->service_id;
-    check->agent = call->actor;
-    MAP_COPY(check->labels, request->labels, call->arena);
-    check->version = (int64_t)aggregate->version + 1;
+    HealthCheck *const to = &recorded->health_check;
+    const RecordHealthCheckRequested *const from = request;
+    struct arena *const arena = call->arena;
+    CONTENT_COPY(CHECK_CONTENT)
+    to->healthcheck_id = aggregate->id;
+    to->has_status_since = true;
+    to->status_since = aggregate->version && !late ? status_since(state, request) : request->timestamp;
+    to->agent = call->actor;
+    to->version = (int64_t)aggregate->version + 1;
     return FAULT_NONE;
 }
 

@@ -42,17 +42,6 @@ static bool dependency_equal(const ServiceDependency *a, const ServiceDependency
     return true;
 }
 
-#define RESOURCE_CONTENT(ONE, TEXTS, LIST, MESSAGE, MAP)                                                               \
-    ONE(type)                                                                                                          \
-    ONE(id)                                                                                                            \
-    ONE(namespace)                                                                                                     \
-    ONE(cluster)                                                                                                       \
-    ONE(environment)
-static bool resource_equal(const ResourceRef *a, const ResourceRef *b) {
-    CONTENT_EQUAL(RESOURCE_CONTENT)
-    return true;
-}
-
 #define SELECTOR_CONTENT(ONE, TEXTS, LIST, MESSAGE, MAP)                                                               \
     ONE(type)                                                                                                          \
     ONE(id_pattern)                                                                                                    \
@@ -73,7 +62,7 @@ static bool selector_equal(const ResourceSelector *a, const ResourceSelector *b)
     ONE(tier)                                                                                                          \
     MESSAGE(on_call, schedule_equal)                                                                                   \
     LIST(dependencies, dependency_equal)                                                                               \
-    LIST(resources, resource_equal)                                                                                    \
+    LIST(resources, content_resource_equal)                                                                            \
     TEXTS(runbook_ids)                                                                                                 \
     ONE(repository_url)                                                                                                \
     ONE(dashboard_url)                                                                                                 \

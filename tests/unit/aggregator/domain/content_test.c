@@ -78,7 +78,12 @@ static void runbook_mend(SreDomainIntent *intent) {
 
 static void postmortem_mend(SreDomainIntent *intent) {}
 
+static void check_mend(SreDomainIntent *intent) {
+    intent->intent.record_health_check.expires_at.seconds += 5000;
+}
+
 static const struct subject subjects[] = {
+    {AGGREGATE_HEALTH_CHECK, SreDomainIntent_record_health_check_tag, &RecordHealthCheckRequested_desc, check_mend},
     {AGGREGATE_SERVICE, SreDomainIntent_update_service_tag, &UpdateServiceRequested_desc, service_mend},
     {AGGREGATE_RUNBOOK, SreDomainIntent_update_runbook_tag, &UpdateRunbookRequested_desc, runbook_mend},
     {AGGREGATE_POSTMORTEM, SreDomainIntent_update_postmortem_tag, &UpdatePostmortemRequested_desc, postmortem_mend},

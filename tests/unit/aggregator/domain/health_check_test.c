@@ -67,6 +67,33 @@ TEST(a_status_is_since_when_it_began) {
     world_free(w);
 }
 
+/* Between the expiry and the next observation it was unknown, never what it had been. */
+TEST(a_status_that_had_expired_begins_again) {
+    struct world *w = world_new(AGGREGATE_HEALTH_CHECK, SLICE_LIT("node-1"));
+    observe(w, HEALTH_STATUS_HEALTHY, T, "");
+    w->aggregate.state.health_check.has_expires_at = true;
+    w->aggregate.state.health_check.expires_at = domain_time(T + 1000);
+    assert_int_equal(observe(w, HEALTH_STATUS_HEALTHY, T + 999, ""), FAULT_NONE);
+    assert_int_equal(domain_ms(now(w)->status_since), T);
+    w->aggregate.state.health_check.has_expires_at = true;
+    w->aggregate.state.health_check.expires_at = domain_time(T + 2000);
+    assert_int_equal(observe(w, HEALTH_STATUS_HEALTHY, T + 2000, ""), FAULT_NONE);
+    assert_int_equal(domain_ms(now(w)->status_since), T + 2000);
+    world_free(w);
+}
+
+TEST(what_would_have_expired_before_it_was_seen_is_refused) {
+    struct world *w = check();
+    RecordHealthCheckRequested *r =
+        &world_intent(w, SreDomainIntent_record_health_check_tag)->intent.record_health_check;
+    r->has_timestamp = r->has_expires_at = true;
+    r->timestamp = r->expires_at = domain_time(T + 1);
+    CHECK_FAULT(world_give(w), FAULT_INPUT);
+    r->expires_at = domain_time(T + 2);
+    assert_int_equal(world_give(w), FAULT_NONE);
+    world_free(w);
+}
+
 TEST(any_order_of_observations_ends_in_the_same_state) {
     static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     static const HealthStatus statuses[3] = {HEALTH_STATUS_HEALTHY, HEALTH_STATUS_DEGRADED, HEALTH_STATUS_UNHEALTHY};
@@ -95,6 +122,8 @@ int main(void) {
         cmocka_unit_test(an_older_observation_is_history_and_changes_nothing),
         cmocka_unit_test(the_same_observation_is_a_repeat_and_another_of_that_time_is_not),
         cmocka_unit_test(a_status_is_since_when_it_began),
+        cmocka_unit_test(a_status_that_had_expired_begins_again),
+        cmocka_unit_test(what_would_have_expired_before_it_was_seen_is_refused),
         cmocka_unit_test(any_order_of_observations_ends_in_the_same_state),
         cmocka_unit_test(an_observation_from_the_future_is_refused),
     };
