@@ -423,6 +423,36 @@ def test_alert_life(place):
     assert (wrong.status, wrong.code) == (400, "failed_precondition")
 
 
+def test_an_incident_and_its_alerts(place):
+    alerts = [ingest(place, unique("tied"), expiresAt=rfc3339(time.time() + 3600))["aggregateId"] for _ in range(3)]
+    incident = command(place, "IncidentService/CreateIncident",
+                       {"title": "checkout is slow", "severity": "SEVERITY_HIGH", "alertIds": alerts[:1]})["aggregateId"]
+    tie = {"incidentId": incident, "alertIds": alerts, "reason": "the same rack"}
+    assert "repeated" not in command(place, "AlertService/CorrelateToIncident", tie)
+    assert command(place, "AlertService/CorrelateToIncident", tie)["repeated"] is True
+    assert [get_alert(place, alert)["incidentId"] for alert in alerts] == [incident] * 3
+    assert place.call(CORE + "IncidentService/GetIncident", {"incidentId": incident})["incident"]["alertIds"] == alerts
+    for alert in alerts:
+        assert place.facts(aggregateType="alert", aggregateId=alert)[-1]["alertsCorrelated"]["incidentId"] == incident
+    entries = place.call(CORE + "IncidentQueryService/GetIncidentTimeline", {"incidentId": incident})["entries"]
+    assert [one["kind"] for one in entries] == ["TIMELINE_ENTRY_KIND_STATUS", "TIMELINE_ENTRY_KIND_ALERT"]
+    assert entries[1]["text"] == f"2 alerts: {alerts[1]}, {alerts[2]}: the same rack"
+    wrong = refused(command, place, "AlertService/CorrelateToIncident", {"incidentId": incident, "alertIds": ["custom.nowhere"]})
+    assert wrong.code == "not_found" and "custom.nowhere" in wrong.message
+
+
+def test_a_silence_ends_by_itself_and_is_taken_back(place):
+    alert = ingest(place, unique("quiet"), expiresAt=rfc3339(time.time() + 3600))["aggregateId"]
+    command(place, "AlertService/SilenceAlert", {"alertId": alert, "until": rfc3339(time.time() + 2), "reason": "maintenance"})
+    assert get_alert(place, alert)["status"] == "ALERT_STATUS_SILENCED"
+    eventually("it sounds", lambda: get_alert(place, alert)["status"] == "ALERT_STATUS_FIRING", 20)
+    last = place.facts(aggregateType="alert", aggregateId=alert)[-1]["alertUnsilenced"]
+    assert (last["endReason"], last["unsilencedBy"]) == ("ALERT_SILENCE_END_REASON_OVER", "picket-aggregator")
+    command(place, "AlertService/SilenceAlert", {"alertId": alert, "until": rfc3339(time.time() + 600), "reason": "maintenance"})
+    command(place, "AlertService/UnsilenceAlert", {"alertId": alert})
+    assert get_alert(place, alert)["status"] == "ALERT_STATUS_FIRING"
+
+
 def test_alerts_expire_by_themselves(place):
     soon, late = unique("soon"), unique("late")
     ends = ingest(place, soon, expiresAt=rfc3339(time.time() + 2))["aggregateId"]
