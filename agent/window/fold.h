@@ -88,7 +88,9 @@ size_t fold_snapshot_bytes_max(const struct fold *fold);
 /* On a new fold, before the first begin. whole: the last fold_snapshot (empty: none). targets: all stored
  * fold_snapshot_target, in any order. State of SLIs and targets that are no more, or were defined otherwise, is passed
  * over: this is also how a changed configuration is taken (seal what is over, then new fold, snapshot of the old one;
- * an SLI whose definition changed begins anew, its open window included). FAULT_CORRUPT: that
+ * an SLI whose definition changed begins anew, its open window included; one of which only the length of windows
+ * changed goes on counting, its first window of the new length beginning where the last of the old one ended, or as
+ * soon after it as one may begin). FAULT_CORRUPT: that
  * record does not check; the others are used nevertheless and reterr says which not. */
 fault_code fold_restore(struct fold *fold, slice whole, const slice *targets, size_t targets_count, int64_t now_ms,
                         struct fault *reterr) MUST_CHECK;

@@ -93,7 +93,7 @@ static fault_code sli_copy(struct sli *sli, const struct sli_definition *d, stru
 }
 
 static struct series_id definition_key(const struct sli_definition *d) {
-    const uint32_t numbers[] = {(uint32_t)d->kind, d->kind == SLI_GAUGE ? (uint32_t)d->operator: 0, d->window_seconds };
+    const uint32_t numbers[] = {(uint32_t)d->kind, d->kind == SLI_GAUGE ? (uint32_t)d->operator: 0 };
     const double threshold =
         d->kind == SLI_HISTOGRAM || d->kind == SLI_GAUGE ? d->threshold + 0.0 : 0; /* + 0.0: -0 is 0 */
     const int64_t latency = d->kind == SLI_PROBE ? d->latency_ms_max : 0;

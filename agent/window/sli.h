@@ -42,7 +42,8 @@ fault_code sli_new(const struct sli_definition *definition, struct sli **ret_sli
 struct sli *sli_free(struct sli *sli); /* NULL is fine; returns NULL */
 
 const struct sli_definition *sli_definition(const struct sli *sli); /* its own copy */
-/* Of slo_id and everything that decides what is counted: state of another key does not fit this definition. */
+/* Of slo_id and everything that decides what is counted, the length of windows apart: state of another key does not fit
+ * this definition. */
 struct series_id sli_key(const struct sli *sli);
 bool sli_wants_target(const struct sli *sli, slice target_name);
 /* NULL when the kind does not read that part (histogram: TOTAL only; gauge: TOTAL, and GOOD is its divisor; probe: none).

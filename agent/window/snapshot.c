@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The fold's state as bytes. Little-endian, LEB128 varints where a number is mostly small:
  *
- *   whole   "PKF1" generation:u64  slis:varint {key:16 next_ms:i64 carry:varint}  targets:varint {size:varint target} crc:u32
+ *   whole   "PKF2" generation:u64  slis:varint {key:16 window_s:varint next_ms:i64 carry:varint}  targets:varint {size:varint target} crc:u32
  *   target  "PKT1" generation:u64 commits:u64 last_slot_ms:i64  probe:u8 name_size:varint name
  *           bindings:varint {key:16 good_part:f64 total_part:f64
  *                            windows:varint {start_ms:i64 good:varint total:varint seen:varint}
@@ -20,7 +20,7 @@
 #include <stdlib.h>
 
 enum { CLOCK_AHEAD_MS_MAX = 24 * 3600 * 1000, PART_HAS_TOTAL = 0x80 };
-static const char whole_magic[4] = {'P', 'K', 'F', '1'}, target_magic[4] = {'P', 'K', 'T', '1'};
+static const char whole_magic[4] = {'P', 'K', 'F', '2'}, target_magic[4] = {'P', 'K', 'T', '1'};
 
 /* Writing: the buffer was sized by fold_snapshot_bound. */
 struct put {
@@ -113,7 +113,7 @@ static struct series_id get_id(struct get *g) {
 size_t fold_snapshot_bound(const struct fold *fold) {
     enum {
         WHOLE_BYTES = 64,
-        SLI_BYTES = 40,
+        SLI_BYTES = 48,
         TARGET_BYTES = 72,
         BINDING_BYTES = 64,
         COUNT_BYTES = 40,
@@ -211,6 +211,7 @@ slice fold_snapshot(struct fold *fold) {
     for (uint32_t s = 0; s < fold->slis_count; s++) {
         const struct fold_sli *const sli = &fold->slis[s];
         put_id(&p, sli_key(sli->sli));
+        put_varint(&p, (uint64_t)sli->window_ms / 1000);
         put_u64(&p, (uint64_t)next_after(fold, sli));
         put_varint(&p, (uint64_t)(fold->sealing ? sli->seal_carry : sli->carry));
     }
@@ -352,8 +353,10 @@ static bool restore_record(struct fold *fold, struct fold_slot *target, struct r
     return !g->bad;
 }
 
-static void restore_sli(struct fold *fold, struct series_id key, int64_t next_ms, int64_t carry, int64_t now_ms,
-                        bool *known) {
+/* Windows of another length have been sealed up to next_ms, and no moment may lie in two: the first of this length begins
+ * where one of each does. What was counted in between, and in those that were open, goes to it. */
+static void restore_sli(struct fold *fold, struct series_id key, int64_t window_ms, int64_t next_ms, int64_t carry,
+                        int64_t now_ms, bool *known) {
     for (uint32_t s = 0; s < fold->slis_count; s++) {
         struct fold_sli *const sli = &fold->slis[s];
         const struct series_id own = sli_key(sli->sli);
@@ -361,6 +364,8 @@ static void restore_sli(struct fold *fold, struct series_id key, int64_t next_ms
         sli->carry = carry;
         /* A clock that was far ahead when this was stored must not stop sealing until that time comes. */
         if (next_ms > now_ms + CLOCK_AHEAD_MS_MAX) return;
+        if (window_ms != sli->window_ms)
+            next_ms = slot_floor(next_ms + sli->window_ms - 1, sli->window_ms) * sli->window_ms;
         sli->next_ms = next_ms;
         known[s] = true;
     }
@@ -371,9 +376,10 @@ static bool restore_whole(struct fold *fold, struct get g, int64_t now_ms, bool 
     fold->generation = get_u64(&g);
     for (uint64_t slis = get_varint(&g); slis && !g.bad; slis--) {
         const struct series_id key = get_id(&g);
+        const int64_t window_ms = (int64_t)(get_varint(&g) % UINT32_MAX) * 1000;
         const int64_t next_ms = (int64_t)get_u64(&g);
         const int64_t carry = (int64_t)get_varint(&g);
-        if (!g.bad) restore_sli(fold, key, next_ms, carry, now_ms, known);
+        if (!g.bad) restore_sli(fold, key, window_ms, next_ms, carry, now_ms, known);
     }
     for (uint64_t targets = get_varint(&g); targets && !g.bad; targets--) {
         struct record record;

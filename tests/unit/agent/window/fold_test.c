@@ -340,6 +340,64 @@ TEST(a_down_time_is_stated_as_windows_that_nobody_saw) {
     bench_done(&b);
 }
 
+/* The same SLI in windows of another length, with the state of before. */
+static void lengthen(struct bench *bench, struct sli_definition definition, uint32_t seconds, int64_t now_ms) {
+    struct fault fault;
+    uint8_t kept[4096];
+    const slice whole = fold_snapshot(bench->fold);
+    memcpy(kept, whole.data, whole.size);
+    struct sli *const before = bench->sli;
+    definition.slo_id = SLICE_LIT("slo-1");
+    definition.window_seconds = seconds;
+    CHECK_OK(sli_new(&definition, &bench->sli, &fault));
+    bench_fold(bench, now_ms);
+    sli_free(before);
+    CHECK_OK(fold_restore(bench->fold, slice_of(kept, whole.size), NULL, 0, now_ms, &fault));
+}
+
+TEST(windows_of_a_new_length_begin_where_those_of_the_old_one_end_and_nothing_is_lost) {
+    static const uint32_t lengths[] = {60, 300, 20, 900, 60};
+    uint64_t seed = check_seed();
+    struct bench b;
+    bench_init(&b, ratio());
+    int64_t value = 100, sealed = 0, end_ms = 0;
+    unsigned length = 0;
+    scrape(&b, START_MS, "r{code=\"200\"} 100\n");
+    for (int i = 1; i < 2000; i++) {
+        const int64_t now_ms = START_MS + i * INT64_C(15000);
+        char text[64];
+        value += (int64_t)(check_random(&seed) % 50);
+        snprintf(text, sizeof text, "r{code=\"200\"} %lld\n", (long long)value);
+        stage(&b, now_ms, text);
+        struct fault fault; /* sealing waited too long: the next scrape counts it */
+        const fault_code code = fold_commit(b.fold, 0, now_ms, &fault);
+        if (code && code != FAULT_AGAIN) fail_msg("%s", fault.text);
+        if (check_random(&seed) % 10 == 0) {
+            length = (unsigned)(check_random(&seed) % 5);
+            lengthen(&b, ratio(), lengths[length], now_ms + 1);
+        }
+        if (check_random(&seed) % 3 && i < 1999) continue;
+        do {
+            seal(&b, now_ms + 1);
+            for (size_t w = 0; w < b.count; w++) {
+                assert_true(b.windows[w].window_start_ms >= end_ms); /* no moment is in two windows */
+                assert_int_equal(b.windows[w].window_start_ms % (b.windows[w].window_seconds * INT64_C(1000)), 0);
+                end_ms = b.windows[w].window_start_ms + b.windows[w].window_seconds * INT64_C(1000);
+                sealed += b.windows[w].total;
+            }
+        } while (b.count == WINDOWS_MAX);
+    }
+    char text[64];
+    snprintf(text, sizeof text, "r{code=\"200\"} %lld\n", (long long)value);
+    scrape(&b, START_MS + INT64_C(2000) * 15000, text);
+    do {
+        seal(&b, START_MS + INT64_C(2000) * 15000 + 3600000);
+        for (size_t w = 0; w < b.count; w++) sealed += b.windows[w].total;
+    } while (b.count == WINDOWS_MAX);
+    assert_int_equal(sealed, value - 100);
+    bench_done(&b);
+}
+
 TEST(a_seal_that_was_not_stored_is_handed_out_again) {
     struct bench b;
     bench_init(&b, ratio());
@@ -443,6 +501,7 @@ int main(void) {
         cmocka_unit_test(fractions_of_events_are_not_lost),
         cmocka_unit_test(a_full_table_is_said_and_leaves_the_scrape_unseen),
         cmocka_unit_test(a_down_time_is_stated_as_windows_that_nobody_saw),
+        cmocka_unit_test(windows_of_a_new_length_begin_where_those_of_the_old_one_end_and_nothing_is_lost),
         cmocka_unit_test(a_seal_that_was_not_stored_is_handed_out_again),
         cmocka_unit_test(damaged_state_is_refused_and_never_counted),
         cmocka_unit_test(slots_are_the_same_before_during_and_after),
