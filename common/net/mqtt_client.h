@@ -26,9 +26,10 @@ struct mqtt_message {
 
 struct mqtt_publication {
     const char *topic;
-    slice payload;            /* copied before publish returns */
-    const char *content_type; /* NULL: none */
-    slice correlation_data;   /* of the request that this answers; empty: none */
+    slice payload;              /* copied before publish returns */
+    const char *content_type;   /* NULL: none */
+    const char *response_topic; /* where an answer is wanted; NULL: none */
+    slice correlation_data;     /* given back with an answer, or of the request that this answers; empty: none */
     const struct mqtt_property *properties;
     size_t properties_count;
     int qos; /* 0 or 1; at most 32 user properties */

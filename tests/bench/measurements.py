@@ -249,5 +249,76 @@ def get_slo(seconds: float) -> list[Row]:
                 Row("GetSLO, 64 connections: p99", float(found[4]), "ms", 3, note=f"p50 {found[3]} ms")]
 
 
-ALL = {"exposition": exposition, "journal": journal, "verify": verify, "open": open_ready, "get-slo": get_slo, "spine": spine, "latency": latency,
+def wrk(here, connections: int, seconds: float, script: str, *words: str) -> re.Match:
+    out = subprocess.run(["wrk", f"-t{min(connections, 2)}", f"-c{connections}", f"-d{int(seconds)}s", "--latency", "-s",
+                          TOP / "tests/bench" / script, here.url, "--", here.token, *words], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"requests=(\d+) seconds=([\d.]+) p50_ms=([\d.]+) p99_ms=([\d.]+) errors=(\d+)", out)
+    if not found or int(found[5]):
+        raise RuntimeError(f"wrk: {out}")
+    return found
+
+
+def commands(seconds: float) -> list[Row]:
+    """A mix of commands, each answered when it is on disk (full sync), by one caller, by 64, and from the bus."""
+    rows = []
+    with place() as here:
+        for n in range(1000):
+            here.call(harness.CORE + "IncidentService/CreateIncident", {"command": {
+                "incidentId": f"pool-{n}", "title": "of the pool", "severity": "SEVERITY_LOW"}})
+        for connections in (1, 64):
+            before = cpu_seconds(here.aggregator.process.pid)
+            found = wrk(here, connections, seconds, "commands.lua", "1000", f"run{connections}")
+            spent, done = cpu_seconds(here.aggregator.process.pid) - before, int(found[1])
+            rows.append(Row(f"commands committed, {connections} caller{'s' if connections > 1 else ''}", done / float(found[2]), "commands/s",
+                            note=f"p50 {found[3]} ms, p99 {found[4]} ms, {spent / done * 1e6:.0f} us CPU a command"))
+        out = subprocess.run([BIN / "intent_load", "127.0.0.1", str(here.mqtt_port), here.pki / "ca.crt", here.pki / "integration.crt",
+                              here.pki / "integration.key", *harness.INTEGRATION.split("/"), str(int(seconds * 2000)), "400"],
+                             capture_output=True, text=True, check=False)
+        if out.returncode:
+            raise RuntimeError(f"intent_load: {out.stdout}{out.stderr}")
+        rate = re.search(r"rate (\d+)", out.stdout)
+        rows.append(Row("intents from the bus, committed and answered", float(rate[1]), "intents/s", note="400 unanswered at a time"))
+    return rows
+
+
+def large(seconds: float) -> list[Row]:
+    """A million firing alerts and a hundred thousand open incidents: memory, and reads by id and by list."""
+    with tempfile.TemporaryDirectory(prefix="picket-bench-", dir=TOP / "build") as folder:
+        here = harness.Place(pathlib.Path(folder))
+        settings = harness.aggregator_settings(here)
+        settings["data"]["map_bytes"] = "16GiB"
+        here.write_yaml("aggregator.yaml", {**settings, "limits": {"requests_per_second": 1_000_000, "burst": 1_000_000}})
+        try:
+            subprocess.run([BIN / "populate", f"{folder}/aggregator/journal", "1000000", "100000"], check=True)
+            here.start_broker()
+            here.start_aggregator(ready=False)
+            harness.eventually("the projections are built", lambda: here.get("/readyz")[0] == 200, 120, 0.5)
+            here.aggregator.kill()
+            begun = time.monotonic()
+            here.start_aggregator(ready=False)
+            harness.eventually("it is ready", lambda: here.get("/readyz")[0] == 200, 60, 0.002)
+            ready_ms = (time.monotonic() - begun) * 1000
+            pid = here.aggregator.process.pid
+            rows = [Row("1,000,000 alerts, 100,000 incidents: memory of its own", resident_mib(pid, "RssAnon"), "MiB",
+                        note=f"journal {sum(f.stat().st_size for f in pathlib.Path(folder, 'aggregator/journal').iterdir()) >> 20} MiB on disk"),
+                    Row("the same: ready after kill -9", ready_ms, "ms", 1000)]
+            for name, method, body, numbers in (
+                    ("GetIncident", "IncidentService/GetIncident", '{"incidentId":"inc-%d"}', 100_000),
+                    ("ListOpenIncidents, 50 a page", "IncidentService/ListOpenIncidents", '{"pageSize":50}', 1),
+                    ("ListActiveAlerts, 50 a page", "AlertQueryService/ListActiveAlerts", '{"pageSize":50}', 1)):
+                for connections in (1, 64):
+                    found = wrk(here, connections, max(3, seconds / 3), "read_mix.lua", method, body, str(numbers))
+                    rows.append(Row(f"{name}, {connections} caller{'s' if connections > 1 else ''}: p99", float(found[4]), "ms",
+                                    note=f"p50 {found[3]} ms, {int(found[1]) / float(found[2]):,.0f}/s"))
+            rows.append(Row("the same after the reads: memory of its own", resident_mib(pid, "RssAnon"), "MiB",
+                            note=f"{resident_mib(pid):.0f} MiB with the file's pages, which the kernel takes back"))
+            return rows
+        except BaseException:
+            print(here.story(), file=sys.stderr)
+            raise
+        finally:
+            here.close()
+
+
+ALL = {"exposition": exposition, "journal": journal, "verify": verify, "open": open_ready, "get-slo": get_slo, "commands": commands, "large": large, "spine": spine, "latency": latency,
        "scrape-small": scrape_small, "scrape-large": scrape_large}
