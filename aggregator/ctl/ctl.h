@@ -70,7 +70,8 @@ enum ctl_exit ctl_get_one(struct ctl *ctl, const struct ctl_resource *resource, 
                           const struct yaml_node **ret_object);
 /* One object for people. */
 enum ctl_exit ctl_describe_print(struct ctl *ctl, const struct ctl_resource *resource, const struct yaml_node *object);
-/* What came of a command: one line, or the answer itself where JSON or YAML is asked for. kind: "incident"; done:
+/* What came of a command: one line, or the answer itself where JSON or YAML is asked for. kind: "SLO", or NULL
+ * for the resource that the answer names; done:
  * "acknowledged"; again: what is said when it had no effect. */
 enum ctl_exit ctl_say_outcome(struct ctl *ctl, const char *kind, const char *done, const char *again,
                               const struct yaml_node *root);

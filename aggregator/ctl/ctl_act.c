@@ -63,7 +63,11 @@ enum ctl_exit ctl_say_outcome(struct ctl *ctl, const char *kind, const char *don
                               const struct yaml_node *root) {
     if (ctl_output_is_tree(ctl)) return ctl_print_answer(ctl, root);
     const struct yaml_node *outcome = yaml_find(root, "outcome");
-    const slice id = ctl_tree_text(outcome, "aggregateId");
+    const slice id = ctl_tree_text(outcome, "aggregateId"), type = ctl_tree_text(outcome, "aggregateType");
+    for (size_t i = 0; !kind && i < ctl_resources_count; i++) /* what it made or changed, not what it was asked of */
+        if (slice_equal_text(type, ctl_resources[i].fact_types ? ctl_resources[i].fact_types : ""))
+            kind = ctl_resources[i].one;
+    if (!kind) kind = "object";
     if (ctl->options.output == CTL_OUTPUT_NAME) {
         printf("%s/%.*s\n", kind, SLICE_ARG(id));
         return CTL_EXIT_OK;
@@ -115,5 +119,5 @@ enum ctl_exit ctl_act(struct ctl *ctl) {
         return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
     if (action->bare) return say_replay(ctl, options->words[named], root);
     const char *again = strcmp(verb, "create") == 0 ? "was there already" : "unchanged";
-    return ctl_say_outcome(ctl, ctl_resource_find(action->resource)->one, action->done, again, root);
+    return ctl_say_outcome(ctl, NULL, action->done, again, root);
 }

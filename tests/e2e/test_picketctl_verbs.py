@@ -7,13 +7,15 @@ import uuid
 
 import pytest
 
-from harness import BIN, Place
+from harness import BIN, Place, eventually
+from test_bad_input import TOPIC, intent
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     made = Place(tmp_path_factory.mktemp("verbs"))
     made.viewer = made.make_token("looker", "viewer")
+    made.approver = made.make_token("approver", "approver")
     made.start()
     yield made
     made.close()
@@ -216,6 +218,51 @@ def test_a_postmortem_from_draft_to_publication(place, tmp_path):
     assert said(place, "create", "postmortem", "Corrected", "--id", fixed, "--revises", name).startswith(f"postmortem {fixed} created")
     assert object_of(place, "get", "postmortem", fixed)["revision"] == 2
     assert name in said(place, "get", "postmortems")
+
+
+def test_a_runbook_is_executed_with_an_approval(place):
+    book, about, run, other = unique("book"), incident(place), unique("run"), unique("run")
+    document = (f"kind: Runbook\nid: {book}\ntitle: Restart\napproval_required: true\nsteps:\n"
+                "  - {step_id: drain, title: Drain, command: drain x}\n  - {step_id: tell, title: Tell people}\n")
+    said(place, "apply", "-f", "-", stdin=document)
+    line = said(place, "execute", book, "--id", run, "--incident", about, "--parameter", "region=eu", "--reason", "it hangs")
+    assert line == f"execution {run} asked for (version 1)\n"
+    assert re.search(rf"^{run} +{book} +awaiting_approval +{about} ", said(place, "get", "executions"), re.M)
+    assert "failed_precondition" in refused(place, 1, "step", run, "drain", "succeeded")
+    assert "permission_denied" in refused(place, 4, "approve", run)  # by who asked for it
+    assert said(place, "approve", run, "--reason", "go", token=place.approver) == f"execution {run} approved (version 2)\n"
+    assert said(place, "step", run, "drain", "succeeded", "--output-text", "drained") == f"execution {run} told of the step (version 3)\n"
+    said(place, "step", run, "tell", "succeeded")
+    assert said(place, "complete", run, "succeeded", "--reason", "well") == f"execution {run} completed (version 5)\n"
+    page = said(place, "describe", "execution", run)
+    for part in ("succeeded", "Plan:", "Drain", "drained", "Approved by:"):
+        assert part in page, page
+    said(place, "execute", book, "--id", other)
+    assert "--reason is missing" in refused(place, 2, "reject", other, token=place.approver)
+    assert said(place, "reject", other, "--reason", "not now", token=place.approver) == f"execution {other} rejected (version 2)\n"
+    assert other not in said(place, "get", "executions")
+
+
+def test_a_fleet_state_is_recorded_and_got(place):
+    environment = unique("env")
+    document = (f"kind: FleetState\nenvironment_id: {environment}\ncluster_id: c1\ntimestamp: 2026-01-31T09:30:00Z\n"
+                "total_applications: 3\nhealthy_count: 2\ndegraded_count: 1\nsource: HEALTH_SOURCE_ARGOCD\n")
+    assert said(place, "create", "-f", "-", stdin=document).startswith("FleetState ")
+    row = said(place, "get", "fleetstate", environment, "-w", "clusterId=c1").splitlines()[1].split()
+    assert row[:2] == [environment, "c1"] and row[-5:] == ["2", "1", "0", "0", "0"]
+    assert "cannot be listed" in refused(place, 2, "get", "fleetstates")
+
+
+def test_a_rejection_is_refused_again_until_what_was_wrong_is_right(place):
+    missing = unique("slo")
+    place.publish("integration", TOPIC, intent(slo_id=missing))
+    number = eventually("it is in the list", lambda: [row.split()[0] for row in said(place, "get", "rejections").splitlines() if missing in row])[0]
+    wrong = refused(place, 1, "replay", number)
+    assert "is refused again" in wrong and missing in wrong and f"picketctl describe rejection {number}" in wrong
+    said(place, "apply", "-f", "-", stdin=f"kind: SLO\nid: {missing}\nname: S\ntarget: 99\nwindow: SLO_WINDOW_7D\nsli_spec: "
+         "{counter_ratio: {good_selector: g, total_selector: t}, window_seconds: 1}\n")
+    assert said(place, "replay", f"rejection/{number}").startswith(f"rejection {number} replayed: {missing} is at version ")
+    assert "not_found" in refused(place, 5, "replay", "999999")
 
 
 def test_health_is_recorded_and_listed(place):
