@@ -156,6 +156,7 @@ static fault_code target_load(struct decisions *d, struct decision_sender *sende
             if (code == FAULT_ABSENT) target->none = (struct aggregate){.kind = row->kind, .id = id};
             return FAULT_NONE;
         }
+        if (target->aggregate->version == 0) return FAULT_NONE; /* its creation was refused in this transaction */
         const RecordSLIWindowRequested *w = &d->intent.intent.record_sli_window;
         target->window = (struct window_key){
             .tenant = sender->tenant_number, .slo = target->slo->number, .start_s = w->window_start.seconds};

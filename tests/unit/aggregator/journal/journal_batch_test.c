@@ -178,6 +178,16 @@ TEST(one_poison_intent_does_not_stop_the_line) {
     place_free(place);
 }
 
+/* Found by tests/simulation: the SLO that was not made stood in memory until the transaction's end, without a length. */
+TEST(a_window_of_an_slo_whose_creation_was_refused_in_the_same_batch_is_refused) {
+    struct place *place = place_opened();
+    const SreDomainIntent create = place_slo_intent("none"), window = place_window_intent("none", 1, 1);
+    const slice intents[] = {place_intent(place, &create), place_intent(place, &window)};
+    expect(place_batch(place, 0, 1, intents, 2), 2, 0, 0, 0, 0);
+    assert_int_equal(place->batch.refused, 2); /* agents create no SLOs */
+    place_free(place);
+}
+
 TEST(a_batch_that_cannot_be_read_is_kept_whole) {
     slice intents[N];
     struct place *place = windows(intents);
@@ -312,6 +322,7 @@ int main(void) {
         cmocka_unit_test(an_empty_batch_states_a_hole_or_an_end),
         cmocka_unit_test(streams_epochs_and_agents_have_sequences_of_their_own),
         cmocka_unit_test(one_poison_intent_does_not_stop_the_line),
+        cmocka_unit_test(a_window_of_an_slo_whose_creation_was_refused_in_the_same_batch_is_refused),
         cmocka_unit_test(a_batch_that_cannot_be_read_is_kept_whole),
         cmocka_unit_test(the_longest_names_are_taken_and_longer_ones_refused),
         cmocka_unit_test(a_higher_revision_corrects_and_a_repeat_in_another_stream_does_not_count),
