@@ -3,6 +3,9 @@
 import collections
 
 import model
+import rules_catalog
+import rules_incidents
+import rules_slos
 
 MESSAGES = {"incident": "Incident", "alert": "Alert", "slo": "SLO", "health_check": "HealthCheck", "runbook": "Runbook",
             "runbook_execution": "RunbookExecution", "service": "Service", "postmortem": "Postmortem", "fleet_state": "FleetState"}
@@ -22,31 +25,84 @@ def states(simulation):
                 continue
             assert found.version == aggregate.version, \
                 f"{name} {kind} {id_}: stored at version {found.version}, expected {aggregate.version}"
-            CHECKS.get(kind, lambda *_: None)(simulation, tenant, id_, found, aggregate.state)
-        still_open = {id_ for (kind, id_), a in tenant.aggregates.items() if kind == "incident" and a.state["status"] < model.RESOLVED}
-        listed = simulation.driver.open_ids(name, "incident")
-        assert len(listed) == len(set(listed)) and set(listed) == still_open, f"{name}: open incidents are {sorted(listed)[:5]}..."
+            for is_, expected in CHECKS[kind](simulation, tenant, id_, found, aggregate.state):
+                assert is_ == expected, f"{name} {kind} {id_}: stored is {is_}, expected {expected}"
+        for kind, is_open in OPEN.items():
+            expected = {id_ for id_, state in tenant.of(kind) if is_open(state)}
+            listed = simulation.driver.open_ids(name, kind)
+            assert len(listed) == len(set(listed)) and set(listed) == expected, \
+                f"{name}: open {kind}s differ in {sorted(set(listed) ^ expected)[:5]}"
     simulation.counts["audits"] += 1
 
 
+def time_ms(message, field):
+    return model.ms({"seconds": getattr(message, field).seconds, "nanos": getattr(message, field).nanos}) if message.HasField(field) else None
+
+
 def incident(simulation, tenant, id_, found, state):
-    assert (found.status, found.severity, found.assigned_to) == (state["status"], state["severity"], state["assigned"]), f"incident {id_}"
+    yield (found.status, found.severity, found.assigned_to), (state["status"], state["severity"], state["assigned"])
+    yield tuple(found.alert_ids), state["alerts"]
+
+
+def alert(simulation, tenant, id_, found, state):
+    yield found.status, state["status"]
+    for field in ("starts_at", "observed_at", "ends_at", "expires_at"):
+        yield time_ms(found, field), state[field[:-3]]
+    yield (found.incident_id, found.acknowledged_by), (state["incident"], state["acknowledged_by"])
+    yield found.HasField("silenced_until") and (time_ms(found, "silenced_until"), found.silence_reason) or None, state["silence"]
+    yield (found.occurrences, bool(found.end_reason)), (state["occurrences"], state["expired"])
+    if state["incident"]:  # both sides were tied in one transaction
+        yield id_ in tenant.state("incident", state["incident"])["alerts"], True
 
 
 def health_check(simulation, tenant, id_, found, state):
-    assert (found.timestamp.seconds, found.status) == (state["seen"], state["status"]), f"health check {id_}"
+    yield (time_ms(found, "timestamp"), found.status), (state["seen"], state["status"])
 
 
 def slo(simulation, tenant, id_, found, state):
     # Hours roll off as time goes by; what is stored is as of the last change.
-    computed_ms = found.budget.computed_at.seconds * 1000 + found.budget.computed_at.nanos // 1000000
-    for window, days in zip(found.budget.windows, (7, 28, 30)):
-        expected = model.budget_sums(tenant, id_, computed_ms, days)
-        assert (window.good, window.total) == expected, \
-            f"SLO {id_}: {days} days hold {window.good} of {window.total}, expected {expected[0]} of {expected[1]}"
+    now_ms = time_ms(found.budget, "computed_at")
+    for window, days in zip(found.budget.windows, (1, 2, 3)):
+        yield (window.good, window.total, window.scrapes_expected, window.scrapes_seen), rules_slos.counts(tenant, id_, days, now_ms)
+    own, budget = rules_slos.counts(tenant, id_, state["window"], now_ms), found.budget
+    yield (budget.good, budget.total, budget.scrapes_expected, budget.scrapes_seen), own
+    yield budget.exhausted, rules_slos.said(tenant, id_, state, now_ms) and rules_slos.spent(state, own)
+    yield (found.target, found.window, found.time_slice_target), (state["target"], state["window"], state["slices"])
 
 
-CHECKS = {"incident": incident, "health_check": health_check, "slo": slo}
+def service(simulation, tenant, id_, found, state):
+    yield {"name": found.name, "tier": found.tier, "on": tuple(d.service_id for d in found.dependencies)}, state
+    for other in state["on"]:  # nothing depends on what is not there
+        yield tenant.state("service", other) is not None, True
+
+
+def runbook(simulation, tenant, id_, found, state):
+    steps = tuple((s.step_id, s.kind, s.timeout_seconds, s.approval_required) for s in found.steps)
+    yield {"title": found.title, "steps": steps, "approval": found.approval_required, "level": found.automation_level}, state
+
+
+def runbook_execution(simulation, tenant, id_, found, state):
+    yield (found.status, found.requested_by, found.incident_id), (state["status"], state["by"], state["incident"])
+    yield tuple((s.step_id, s.kind, s.timeout_seconds, s.approval_required) for s in found.plan), state["plan"]
+    yield {s.step_id: (s.status, s.output) for s in found.steps}, state["results"]
+    yield time_ms(found, "deadline_at"), state["deadline"]
+
+
+def postmortem(simulation, tenant, id_, found, state):
+    yield {"status": found.status, "revision": found.revision, "revises": found.revises, "superseded_by": found.superseded_by,
+           "title": found.title, "summary": found.summary, "impact": found.impact, "root_cause": found.root_cause,
+           "incidents": tuple(found.incident_ids), "owners": tuple(a.owner for a in found.action_items)}, state
+
+
+def fleet_state(simulation, tenant, id_, found, state):
+    counts = (found.total_applications, found.healthy_count, found.degraded_count, found.out_of_sync_count)
+    yield (time_ms(found, "timestamp"), counts), (state["seen"], state["counts"])
+
+
+CHECKS = {check.__name__: check for check in (incident, alert, health_check, slo, service, runbook, runbook_execution, postmortem,
+                                              fleet_state)}
+OPEN = {"incident": lambda s: s["status"] < rules_incidents.RESOLVED, "alert": lambda s: s["status"] != rules_incidents.ENDED,
+        "runbook_execution": lambda s: s["status"] in rules_catalog.EXECUTION_MOVES}
 
 
 def facts(simulation):

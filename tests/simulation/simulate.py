@@ -25,6 +25,9 @@ except ImportError:
     sys.exit(77)
 import audit
 import model
+import rules_catalog  # noqa: F401  (rules enter themselves)
+import rules_incidents  # noqa: F401
+import rules_slos  # noqa: F401
 import traffic
 from driver import DEATH_BEHIND, FAILED, NO_MEMORY, NOTHING, STORE_FULL, STORE_SYSTEM, Driver
 

@@ -4,9 +4,10 @@ send them until they are answered, send some twice, out of order, late, or damag
 import uuid
 
 import model
+import sayings
 from driver import COMMITTED, REFUSED, REPEATED
 
-PEOPLE = {"acme": (("anna", model.RESPONDER), ("ben", model.APPROVER), ("root", model.ADMIN), ("pager", model.INTEGRATION),
+PEOPLE = {"acme": (("anna", model.RESPONDER), ("ben", model.APPROVER), ("petra", model.APPROVER), ("root", model.ADMIN), ("pager", model.INTEGRATION),
                    ("guest", model.VIEWER)),
           "other": (("olga", model.ADMIN), ("hook", model.INTEGRATION))}
 AGENTS = ("edge-1", "edge-2", "edge-3")
@@ -65,8 +66,7 @@ class Single:
             return
         model.commit(tenant, changes)
         if self.message_id not in tenant.marks:
-            kind, id_field = model.RULES[self.which][:2]
-            place = (kind, self.fields[id_field])
+            place = model.place(self.which, self.fields)
             if not (self.key and (self.actor, self.key) in tenant.keys):
                 tenant.marks[self.message_id] = place
                 if self.key:
@@ -88,10 +88,10 @@ class Single:
             f"expected {('committed', 'repeated', 'refused')[result]} {code}"
         self.commit(result, changes)
         if result != REFUSED:
-            kind, id_field = model.RULES[self.which][:2]
-            version = self.tenant().aggregates[(outcome.type, outcome.id)].version
-            assert outcome.version == version, f"{self}: answered version {outcome.version}, expected {version}"
-            assert outcome.type == kind
+            found = self.tenant().aggregates[(outcome.type, outcome.id)]
+            assert outcome.type == model.RULES[self.which].kind
+            assert outcome.version == found.version or (found.deleted and result == REPEATED), \
+                f"{self}: answered version {outcome.version}, expected {found.version}"
         self.simulation.counts[("committed", "repeated", "refused")[result]] += 1
         self.done = True
 
@@ -170,7 +170,7 @@ class Stream:
     def make(self, count):
         for _ in range(count):
             self.last += 1
-            self.kept[self.last] = self.simulation.traffic.measure(self.agent)
+            self.kept[self.last] = self.simulation.traffic.measure()
         if len(self.kept) > 400 and self.simulation.chance.random() < 0.3:  # over its quota: the oldest go
             for sequence in sorted(self.kept)[:self.simulation.chance.randrange(1, 50)]:
                 del self.kept[sequence]
@@ -204,41 +204,26 @@ class Traffic:
 
     # -- what there is to say
 
-    def name(self, kind, many):
-        return f"{kind}-{self.chance.randrange(many)}"
+    def words(self):
+        return sayings.Words(self.chance, self.simulation.counts["intents"], self.simulation.now_ms)
 
-    def measure(self, agent):
+    def measure(self):
         """(which, fields, bytes) of an agent's intent; fields None: bytes that are no intent."""
-        chance, now_s = self.chance, self.simulation.now_ms // 1000
-        roll = chance.random()
         self.simulation.counts["intents"] += 1
-        if roll < 0.01:
-            return ("garbage", None, b"\xff" + bytes(chance.randrange(256) for _ in range(5)))
-        if roll < 0.25:
-            which, fields = "record_health_check", {
-                "healthcheck_id": self.name("check", 60), "resource_ref": {"type": "pod", "id": "p"}, "source": 2,
-                "timestamp": {"seconds": now_s - chance.choice((0, 0, 1, 5, 600, -1, -1000))}, "status": chance.randrange(1, 5)}
-        else:
-            total = chance.randrange(1000)
-            start = (now_s - chance.choice((60, 60, 120, 3600, 86400, 8 * 86400, 29 * 86400, 31 * 86400, -3600))) // 60 * 60
-            which, fields = "record_sli_window", {
-                "slo_id": self.name("slo", 22), "window_start": {"seconds": start}, "window_seconds": 60, "total": total,
-                "good": chance.choice((total, total, max(0, total - chance.randrange(1, 9)), total + 1)),
-                "scrapes_expected": 4, "scrapes_seen": chance.choice((4, 4, 3, 0, 5)),
-                "revision": chance.choice((1, 1, 1, 2, 3)), "cluster_id": chance.choice(("", "c1"))}
-        payload = self.simulation.messages["SreDomainIntent"](**{which: fields}).SerializeToString()
-        return (which, fields, payload)
+        if self.chance.random() < 0.01:
+            return ("garbage", None, b"\xff" + bytes(self.chance.randrange(256) for _ in range(5)))
+        which, fields = sayings.of_an_agent(self.words())
+        return which, fields, self.simulation.messages["SreDomainIntent"](**{which: fields}).SerializeToString()
 
     def ask(self):
         """A new intent of a caller."""
         chance = self.chance
         tenant = chance.choices(("acme", "other"), (4, 1))[0]
         actor, role = chance.choice(PEOPLE[tenant])
-        which, fields = chance.choice(SAYINGS)(self)
+        which, fields = sayings.of_a_caller(self.words())
         expected = 0
         if chance.random() < 0.1:
-            kind, id_field = model.RULES[which][:2]
-            found = self.simulation.tenants[tenant].aggregates.get((kind, fields[id_field]))
+            found = self.simulation.tenants[tenant].aggregates.get(model.place(which, fields))
             expected = max(0, (found.version if found else 0) + chance.choice((0, 0, -1, 1)))
         key = f"key-{chance.randrange(3000)}".encode() if chance.random() < 0.05 else b""
         return Single(self.simulation, tenant, actor, role, which, fields, expected, key)
@@ -265,30 +250,3 @@ class Traffic:
             message.submit()
         self.singles = [single for single in self.singles if not single.done or chance.random() < 0.1]
         return sent
-
-
-def incident(function):
-    def say(traffic):
-        which, fields = function(traffic.chance)
-        return which, {"incident_id": traffic.name("inc", 300), **fields}
-    return say
-
-
-def slo(traffic):
-    return "create_slo", {"slo_id": traffic.name("slo", 22), "name": "s", "target": 99.0, "window": 3,
-                          "sli_spec": {"counter_ratio": {"good_selector": "a", "total_selector": "b"}}}
-
-
-SAYINGS = [
-    incident(lambda c: ("create_incident", {"title": "t", "severity": c.randrange(1, 5)})),
-    incident(lambda c: ("create_incident", {"title": "t", "severity": c.randrange(1, 5), "assigned_to": c.choice(("", "ben"))})),
-    incident(lambda c: ("acknowledge_incident", {})),
-    incident(lambda c: ("transition_incident_status", {"status": c.randrange(1, 7), "reason": c.choice(("", "because"))})),
-    incident(lambda c: ("transition_incident_status", {"status": c.randrange(1, 7), "reason": "because"})),
-    incident(lambda c: ("resolve_incident", {"resolution": "fixed"})),
-    incident(lambda c: ("close_incident", {})),
-    incident(lambda c: ("reclassify_incident_severity", {"severity": c.randrange(1, 5)})),
-    incident(lambda c: ("assign_incident", {"assigned_to": c.choice(("", "anna", "ben"))})),
-    incident(lambda c: ("add_timeline_entry", {"text": "seen"})),
-    slo,
-]
