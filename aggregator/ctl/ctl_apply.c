@@ -42,14 +42,15 @@ static const struct {
     void (*complete)(void *message);
 } completions[] = {{"SLO", slo_complete}, {"Runbook", runbook_complete}};
 
-/* A command as the updating method takes it: {"command":{...}} in the contract's one form. */
-static fault_code as_update(const struct ctl_kind *kind, slice command, bool ignore_unknown, struct arena *arena,
-                            slice *ret_json, struct fault *reterr) {
+/* A command or an object as the updating method takes it: {"command":{...}} in the contract's one form. What it does
+ * not know is passed over: the document was held against the creating command before. */
+static fault_code as_update(const struct ctl_kind *kind, slice command, struct arena *arena, slice *ret_json,
+                            struct fault *reterr) {
     const struct method_desc *method = method_find(slice_from_text(kind->update_path));
     void *message = method ? arena_alloc(arena, message_size(method->request)) : NULL;
     const slice request = ctl_document_request(command, 0, arena);
     if (!message || !request.data) return fault_set(reterr, FAULT_LIMIT, "out of memory");
-    const fault_code code = codec_decode_json(method->request, request, ignore_unknown, arena, message, reterr);
+    const fault_code code = codec_decode_json(method->request, request, true, arena, message, reterr);
     for (size_t i = 0; i < sizeof completions / sizeof *completions && !code; i++)
         if (strcmp(kind->kind, completions[i].kind) == 0) completions[i].complete(message);
     return code ? code : codec_encode_json(method->request, message, false, arena, ret_json, reterr);
@@ -117,9 +118,8 @@ static enum ctl_exit update(struct apply *apply, const struct ctl_document *docu
     ctl_tree_add_json(&text, there, NULL, -1);
     slice object, held, wanted;
     struct fault fault = {0};
-    if (text_end(&text, "object", &object, &fault) ||
-        as_update(document->kind, object, true, ctl->arena, &held, &fault) ||
-        as_update(document->kind, document->command, false, ctl->arena, &wanted, &fault))
+    if (text_end(&text, "object", &object, &fault) || as_update(document->kind, object, ctl->arena, &held, &fault) ||
+        as_update(document->kind, document->command, ctl->arena, &wanted, &fault))
         return ctl_fail(CTL_EXIT_USAGE, "%s:%d: %s %.*s: %s", document->file, document->line, document->kind->kind,
                         SLICE_ARG(document->id), fault.text);
     const slice version = ctl_tree_text(there, "version");

@@ -60,23 +60,34 @@ static const char *without_command(const char *message) {
     return strncmp(message, "command.", 8) == 0 ? message + 8 : message;
 }
 
-static bool is_one_of(const char *words, slice key) {
-    for (const char *at = words; *at;) {
-        const size_t size = strcspn(at, " ");
-        if (slice_equal(slice_of(at, size), key)) return true;
-        at += size + (at[size] == ' ');
-    }
-    return false;
+static bool has_field(const struct message_desc *desc, const char *inside, slice key, struct arena *arena) {
+    struct text text = text_begin(arena);
+    text_format(&text, "{\"%s\":{", inside);
+    text_add_json_string(&text, key);
+    text_add_text(&text, ":null}}");
+    slice json;
+    void *message = arena_alloc(arena, message_size(desc));
+    return message && text_end(&text, "field", &json, NULL) == FAULT_NONE &&
+           codec_decode_json(desc, json, false, arena, message, NULL) == FAULT_NONE;
+}
+
+/* The object has it, and the command that makes one does not: the aggregator's own. */
+static bool is_servers(const struct ctl_kind *kind, slice key, struct arena *arena) {
+    const struct ctl_resource *resource = kind->resource ? ctl_resource_find(kind->resource) : NULL;
+    const struct method_desc *get = resource ? method_find(slice_from_text(resource->get_path)) : NULL;
+    const struct method_desc *create = method_find(slice_from_text(kind->path));
+    return get && create && has_field(get->response, resource->get_item, key, arena) &&
+           !has_field(create->request, "command", key, arena);
 }
 
 /* The document without what is not the command's; its version, if it has one. */
-static slice without_server_fields(const struct ctl_kind *kind, struct yaml_node *document) {
+static slice without_server_fields(const struct ctl_kind *kind, struct yaml_node *document, struct arena *arena) {
     slice version = {0};
     struct yaml_node **link = &document->first;
     for (struct yaml_node *entry = document->first; entry; entry = entry->next) {
-        if (slice_equal_text(entry->key, "version") && is_one_of(kind->server_fields, entry->key))
-            version = entry->text;
-        const bool drop = slice_equal_text(entry->key, "kind") || is_one_of(kind->server_fields, entry->key);
+        const bool servers = is_servers(kind, entry->key, arena);
+        if (servers && slice_equal_text(entry->key, "version")) version = entry->text;
+        const bool drop = slice_equal_text(entry->key, "kind") || servers;
         if (slice_equal_text(entry->key, "id") && kind->id_field) entry->key = slice_from_text(kind->id_field);
         if (drop)
             document->count--;
@@ -92,7 +103,7 @@ static slice without_server_fields(const struct ctl_kind *kind, struct yaml_node
 /* Whether the contract takes it; what it will be sent as. */
 static enum ctl_exit check(struct ctl *ctl, const struct ctl_kind *kind, const char *file, struct yaml_node *node,
                            struct ctl_document *document) {
-    const slice version = without_server_fields(kind, node);
+    const slice version = without_server_fields(kind, node, ctl->arena);
     struct text text = text_begin(ctl->arena);
     ctl_tree_add_json(&text, node, NULL, -1);
     struct fault fault = {0};

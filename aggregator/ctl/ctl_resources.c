@@ -367,43 +367,40 @@ const struct ctl_resource ctl_resources[] = {
 const size_t ctl_resources_count = sizeof ctl_resources / sizeof *ctl_resources;
 
 const struct ctl_kind ctl_kinds[] = {
-    {"SLO", CORE("SLOService/CreateSLO"), CORE("SLOService/UpdateSLO"), "slos", "sloId",
-     "budget createdAt updatedAt version", NULL, false,
+    {"SLO", CORE("SLOService/CreateSLO"), CORE("SLOService/UpdateSLO"), "slos", "sloId", NULL, false,
      "kind: SLO\nslo_id: checkout-availability\nname: Checkout answers\ntarget: 99.9\nwindow: "
      "SLO_WINDOW_28D\n"
      "sli_spec:\n  counter_ratio:\n    good_selector: http_requests_total{code!~\"5..\"}\n"
      "    total_selector: http_requests_total\n  targets: [checkout]\n  window_seconds: 60\n"},
     {"Service", CORE("ServiceCatalogService/CreateService"), CORE("ServiceCatalogService/UpdateService"), "services",
-     "serviceId", "createdAt updatedAt version", "dependencies", false,
+     "serviceId", "dependencies", false,
      "kind: Service\nservice_id: checkout\nname: Checkout\nowner: team-shop\ntier: SERVICE_TIER_CRITICAL\n"
      "on_call_schedule: pagerduty:PI7DH85\ndependencies:\n  - {service_id: payments, critical: true}\n"
      "selectors:\n  - match_labels: {app: checkout}\n"},
     {"Runbook", CORE("RunbookService/CreateRunbook"), CORE("RunbookService/UpdateRunbook"), "runbooks", "runbookId",
-     "createdAt updatedAt version", NULL, false,
+     NULL, false,
      "kind: Runbook\nrunbook_id: restart-checkout\ntitle: Restart checkout\ntrigger_conditions: [CheckoutDown]\n"
      "automation_level: AUTOMATION_LEVEL_ASSISTED\napproval_required: true\nsteps:\n"
      "  - step_id: look\n    title: Look at the dashboard\n    link: https://grafana.example/d/checkout\n"
      "  - step_id: restart\n    title: Restart it\n    command: kubectl rollout restart deploy/checkout\n"
      "    timeout_seconds: 120\n    expected_result: every pod is Ready\n"},
     {"Postmortem", CORE("PostmortemService/CreatePostmortem"), CORE("PostmortemService/UpdatePostmortem"),
-     "postmortems", "postmortemId",
-     "status createdAt updatedAt publishedAt publishedBy version revision supersededBy revises", NULL, false,
+     "postmortems", "postmortemId", NULL, false,
      "kind: Postmortem\npostmortem_id: 2026-01-checkout\ntitle: Checkout was down for ten minutes\n"
      "incident_ids: [inc-1]\nseverity: SEVERITY_HIGH\nsummary: A pool ran dry.\nroot_cause: The limit was never "
      "raised.\n"
      "root_cause_category: capacity\ncontributing_factors: [no alert on the pool]\naction_items:\n"
      "  - {action_item_id: a1, title: Alert on the pool, owner: anna, status: ACTION_ITEM_STATUS_OPEN}\n"},
-    {"Incident", CORE("IncidentService/CreateIncident"), NULL, "incidents", "incidentId",
-     "status timeline createdAt acknowledgedAt mitigatedAt resolvedAt closedAt updatedAt resolution rootCause version",
-     NULL, false, "kind: Incident\ntitle: Checkout is slow\nseverity: SEVERITY_HIGH\nsource: INCIDENT_SOURCE_MANUAL\n"},
-    {"Alert", CORE("AlertService/IngestAlert"), NULL, NULL, "alertId", "", NULL, true,
+    {"Incident", CORE("IncidentService/CreateIncident"), NULL, "incidents", "incidentId", NULL, false,
+     "kind: Incident\ntitle: Checkout is slow\nseverity: SEVERITY_HIGH\nsource: INCIDENT_SOURCE_MANUAL\n"},
+    {"Alert", CORE("AlertService/IngestAlert"), NULL, NULL, "alertId", NULL, true,
      "kind: Alert\nfingerprint: 3f2a\nname: HighLatency\nseverity: SEVERITY_HIGH\nstatus: "
      "ALERT_STATUS_FIRING\n"
      "source: ALERT_SOURCE_CUSTOM\nstarts_at: 2026-01-31T09:30:00Z\n"},
-    {"HealthCheck", CORE("HealthService/RecordHealthCheck"), NULL, NULL, "healthcheckId", "", NULL, true,
+    {"HealthCheck", CORE("HealthService/RecordHealthCheck"), NULL, NULL, "healthcheckId", NULL, true,
      "kind: HealthCheck\nhealthcheck_id: edge-1-dns\nresource_ref: {type: node, id: edge-1}\n"
      "timestamp: 2026-01-31T09:30:00Z\nstatus: HEALTH_STATUS_HEALTHY\nsource: HEALTH_SOURCE_PROBE\n"},
-    {"FleetState", CORE("HealthService/RecordFleetState"), NULL, NULL, "fleetstateId", "", NULL, true,
+    {"FleetState", CORE("HealthService/RecordFleetState"), NULL, NULL, "fleetstateId", NULL, true,
      "kind: FleetState\nenvironment_id: production\ncluster_id: c1\ntimestamp: 2026-01-31T09:30:00Z\n"
      "total_applications: 12\nhealthy_count: 11\ndegraded_count: 1\nsource: HEALTH_SOURCE_ARGOCD\n"},
 };

@@ -55,15 +55,14 @@ extern const size_t ctl_resources_count;
 const struct ctl_resource *ctl_resource_find(const char *name);
 
 struct ctl_kind {
-    const char *kind;          /* as in `kind: SLO` */
-    const char *path;          /* method that creates; its request holds the object in `command` */
-    const char *update_path;   /* method that replaces it as a whole; NULL: it is changed by verbs only */
-    const char *resource;      /* ctl_resources' name, to read it by its id; NULL: it is not read before it is sent */
-    const char *id_field;      /* JSON name of its id; NULL: it has none that is given */
-    const char *server_fields; /* of the object, but not of the command: words, JSON names */
-    const char *needs;         /* field that names others, which must be there before; NULL: none */
-    bool repeats;              /* creating what is there is an observation more, not an error */
-    const char *example;       /* a document that can be created */
+    const char *kind;        /* as in `kind: SLO` */
+    const char *path;        /* method that creates; its request holds the object in `command` */
+    const char *update_path; /* method that replaces it as a whole; NULL: it is changed by verbs only */
+    const char *resource;    /* ctl_resources' name, to read it by its id; NULL: it is not read before it is sent */
+    const char *id_field;    /* JSON name of its id; NULL: it has none that is given */
+    const char *needs;       /* field that names others, which must be there before; NULL: none */
+    bool repeats;            /* creating what is there is an observation more, not an error */
+    const char *example;     /* a document that can be created */
 };
 extern const struct ctl_kind ctl_kinds[];
 extern const size_t ctl_kinds_count;

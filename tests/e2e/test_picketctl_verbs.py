@@ -185,6 +185,24 @@ def test_what_was_read_can_be_edited_and_applied_unless_it_changed_meanwhile(pla
     assert "unknown" in said(place, "describe", "slo", slo)
 
 
+def test_what_get_prints_of_each_kind_is_what_apply_takes(place):
+    name = incident(place)
+    said(place, "ack", "incident", name)
+    book, service, first, second = unique("book"), unique("svc"), unique("pm"), unique("pm")
+    said(place, "create", "runbook", book, "--title", "B")
+    said(place, "create", "service", service, "--name", "S")
+    said(place, "create", "postmortem", "P", "--id", first, "--summary", "s", "--impact", "i", "--root-cause", "r", "--incident", name)
+    said(place, "review", first)
+    said(place, "publish", first)
+    document = f"kind: Postmortem\nid: {second}\ntitle: P again\nrevises: {first}\n"
+    assert said(place, "apply", "-f", "-", stdin=document) == f"Postmortem {second} created (version 1)\n"
+    assert object_of(place, "get", "postmortem", second)["revises"] == first
+    for kind, what in (("incident", name), ("runbook", book), ("service", service), ("postmortem", second)):
+        for output in ("yaml", "json"):
+            shown = said(place, "get", kind, what, "-o", output)
+            assert " unchanged (version " in said(place, "apply", "-f", "-", stdin=shown), shown
+
+
 def test_apply_of_a_wrong_file_changes_nothing(place, tmp_path):
     good = unique("good")
     file = tmp_path / "wrong.yaml"
