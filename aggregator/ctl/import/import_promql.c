@@ -4,6 +4,7 @@
  * written again without blanks, so that it is one line whatever the file's layout. */
 #include "aggregator/ctl/import/import_promql.h"
 
+#include "common/base/selector_syntax.h"
 #include "common/base/text.h"
 
 struct query {
@@ -197,6 +198,14 @@ static fault_code begin(struct query *query, slice text, struct text *selector, 
     return FAULT_NONE;
 }
 
+/* By the words of the agent that will measure it: a pattern that it cannot match is said here already. */
+static fault_code check(slice selector, struct fault *reterr) {
+    struct selector *parsed = NULL;
+    const fault_code code = selector_parse(selector, "", &parsed, reterr);
+    selector_free(parsed);
+    return code;
+}
+
 fault_code import_promql_counter(slice text, struct arena *arena, slice *ret_selector, bool *ret_rate,
                                  struct fault *reterr) {
     struct text selector = text_begin(arena);
@@ -207,7 +216,8 @@ fault_code import_promql_counter(slice text, struct arena *arena, slice *ret_sel
     if (query.greatest || query.least) return fault_set(reterr, FAULT_INPUT, "max() and min() do not count events");
     if (peek(&query) != -1) return wrong(&query, "nothing more (one selector is counted)");
     *ret_rate = query.rate;
-    return text_end(&selector, "selector", ret_selector, reterr);
+    code = text_end(&selector, "selector", ret_selector, reterr);
+    return code ? code : check(*ret_selector, reterr);
 }
 
 fault_code import_promql_gauge(slice text, bool upper, struct arena *arena, slice *ret_selector, slice *ret_divisor,
@@ -238,6 +248,9 @@ fault_code import_promql_gauge(slice text, bool upper, struct arena *arena, slic
     if ((query.greatest && !upper) || (query.least && upper))
         return fault_set(reterr, FAULT_INPUT, "%s() beside this `op` lets one series hide the others",
                          query.greatest ? "max" : "min");
+    code = check(parts[0], reterr);
+    if (!code && quotient) code = check(parts[1], reterr);
+    if (code) return code;
     *ret_selector = parts[0];
     *ret_divisor = parts[1];
     return FAULT_NONE;
