@@ -332,6 +332,11 @@ fault_code aggregator_open(struct loop *loop, const struct aggregator_settings *
         LOG_WARN("aggregator", "retention_short", LOG_INT("sli_windows_s", settings->retention.sli_windows_ms / 1000),
                  LOG_INT("charts_days", settings->projections.retention_days),
                  LOG_TEXT("instead", "charts that are built anew will show the windows between as unknown"));
+    struct journal_stats stats;
+    journal_stats(a->journal, &stats);
+    if (stats.reindexed)
+        LOG_INFO("aggregator", "indexes_made", LOG_UINT("aggregates", stats.reindexed),
+                 LOG_TEXT("why", "the journal is of a version that kept what is open and due otherwise"));
     LOG_INFO("aggregator", "started", LOG_TEXT("address", a->http_address), LOG_UINT("port", api_port(a->api)),
              LOG_UINT("sequence", journal_last_sequence(a->journal)));
     *ret_aggregator = a;

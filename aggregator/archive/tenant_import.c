@@ -15,6 +15,7 @@
 #include "aggregator/journal/fact_log.h"
 #include "aggregator/journal/fact_range.h"
 #include "aggregator/journal/hour_table.h"
+#include "aggregator/journal/index_build.h"
 #include "aggregator/journal/slo_rest.h"
 #include "aggregator/journal/mark_table.h"
 #include "aggregator/journal/names.h"
@@ -406,6 +407,7 @@ static fault_code lines_take(struct importer *m) {
 }
 
 static fault_code importer_open(struct importer *m) {
+    uint64_t reindexed;
     const struct kv_settings settings = {.path = m->settings->path,
                                          .map_bytes = m->settings->map_bytes,
                                          .tables_max = JOURNAL_TABLES_COUNT,
@@ -413,6 +415,7 @@ static fault_code importer_open(struct importer *m) {
                                          .sync = KV_SYNC_FULL};
     fault_code code = kv_open(&settings, &m->kv, m->reterr);
     if (!code) code = journal_tables_open(m->kv, &m->tables, m->reterr);
+    if (!code) code = index_build_once(m->kv, &m->tables, &reindexed, m->reterr);
     if (code) return code;
     m->names = names_new(m->tables.names);
     m->arena = arena_new(1024 * 1024, EXPORT_ARENA_BYTES_MAX);

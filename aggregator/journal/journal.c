@@ -4,6 +4,7 @@
 #include "aggregator/journal/journal_state.h"
 
 #include "aggregator/journal/aggregate_table.h"
+#include "aggregator/journal/index_build.h"
 #include "common/base/clock.h"
 
 #include <stdlib.h>
@@ -79,6 +80,7 @@ fault_code journal_open(const struct journal_settings *settings, struct journal 
                                    .sync = s->sync};
     fault_code code = kv_open(&kv, &j->kv, reterr);
     if (!code) code = journal_tables_open(j->kv, &j->tables, reterr);
+    if (!code) code = index_build_once(j->kv, &j->tables, &j->stats.reindexed, reterr);
     if (!code) code = decisions_open(j, reterr);
     if (!code) {
         j->mailbox = mailbox_new(s->queue_commands_max);

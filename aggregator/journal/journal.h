@@ -206,6 +206,7 @@ struct journal_stats {
     enum journal_space { JOURNAL_SPACE_GOOD, JOURNAL_SPACE_LOW, JOURNAL_SPACE_FULL } space; /* against the budget */
     uint64_t compacted, ranges, slices; /* facts that went, ranges written, transactions, since the start */
     uint64_t slice_ns, slice_ns_max;    /* how long the writer was at it: summed, and the longest pause */
+    uint64_t reindexed;                 /* aggregates, when it was opened: see index_build.h; else 0 */
     uint64_t damaged;                   /* facts that should have gone but do not check, and stay */
     struct fault damage;                /* about the last of them */
     uint64_t compactable_sequence;      /* up to here compaction may go: the consumers have it */

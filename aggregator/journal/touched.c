@@ -164,3 +164,12 @@ fault_code touched_write(struct touched *touched, const struct aggregate *wanted
     }
     return FAULT_NONE;
 }
+
+fault_code touched_index(struct touched *touched, enum aggregate_kind kind, slice id, struct fault *reterr) {
+    struct aggregate *aggregate;
+    const fault_code code = touched_get(touched, kind, id, &aggregate, reterr);
+    if (code) return code;
+    struct touched_aggregate *entry = (struct touched_aggregate *)aggregate;
+    entry->before = (struct aggregate_index){0};
+    return index_write(touched, entry, reterr);
+}

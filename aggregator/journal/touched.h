@@ -35,4 +35,7 @@ fault_code touched_get(struct touched *touched, enum aggregate_kind kind, slice 
 fault_code touched_write(struct touched *touched, const struct aggregate *wanted, slice *ret_bytes,
                          struct fault *reterr) MUST_CHECK;
 
+/* Writes only what a stored aggregate is found by, where the index tables have nothing of it. No buffer is needed. */
+fault_code touched_index(struct touched *touched, enum aggregate_kind kind, slice id, struct fault *reterr) MUST_CHECK;
+
 #endif
