@@ -19,6 +19,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PICKET_BIN", TOP / "build/dev/bin"))
 TENANT, AGENT, AGGREGATOR, READER = "demo", "edge-1", "picket-aggregator", "demo/reader"
 INTEGRATION = f"{TENANT}/integration"
+_ports_given = set()
 SANITIZER = re.compile(r"\w+Sanitizer: .*|.*: runtime error: .*")
 CORE = "ameide_core_proto.sre.core.v1."
 EDGE = "ameide_core_proto.sre.edge.v1."
@@ -32,9 +33,21 @@ def seed():
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """Below those that the kernel gives to outgoing connections, and each of the test runner's processes has its own: what is
+    free now is free still when its owner listens on it."""
+    first = 10000 + 2000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    for _ in range(2000):
+        port = first + random.SystemRandom().randrange(2000)
+        if port in _ports_given:
+            continue
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _ports_given.add(port)
+        return port
+    raise AssertionError(f"no port is free from {first} on")
 
 
 def eventually(what, check, seconds=30.0, every=0.1):
