@@ -17,7 +17,7 @@ static fault_code selector_fits(slice text, const char *field, struct fault *ret
     const fault_code code = selector_parse(text, "", &selector, reterr);
     if (code) {
         fault_wrap(reterr, "sli_spec.%s '%.*s'", field, SLICE_ARG(slice_first(text, 100)));
-        return code == FAULT_SYSTEM ? FAULT_LIMIT : FAULT_INPUT;
+        return code == FAULT_SYSTEM ? FAULT_AGAIN : FAULT_INPUT; /* no memory: it could not be decided */
     }
     selector_free(selector);
     return FAULT_NONE;

@@ -300,9 +300,9 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
     if (expected_version == 0) expected_version = (uint64_t)d->intent.subject.aggregate_version;
     code =
         domain_decide(target.aggregate, &d->intent, expected_version, sender->senders, &call, &d->list, &effect->why);
-    if (touched.broken) { /* not the intent's fault */
+    if (touched.broken || code == FAULT_AGAIN) { /* not the intent's fault */
         if (reterr) *reterr = effect->why;
-        return touched.broken;
+        return touched.broken ? touched.broken : code;
     }
     if (code) return refuse(d, sender, bytes, code, effect, reterr);
     if (d->list.count == 0) {

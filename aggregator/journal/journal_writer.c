@@ -128,6 +128,10 @@ static fault_code transact(struct journal *j, struct queued **items, size_t coun
     while (!code && taken < count && d->counts.intents - intents_before < j->settings.commit_intents_max) {
         if (items[taken]->kind == QUEUED_BATCH) tenant = items[taken]->tenant;
         code = decide_one(j, items[taken++], reterr);
+        /* What it answered may be for want of memory. Alone it has the whole arena, and what is too large for that stays
+         * refused: it must not come again and again. */
+        if (!code && (arena_starved(j->arena) || (taken > 1 && arena_refused(j->arena))))
+            code = fault_set(reterr, FAULT_AGAIN, "memory ran out while it was decided; try again");
     }
     *ret_taken = taken;
     if (!code) code = upkeep(j, tenant, d->counts.intents - intents_before, reterr);

@@ -36,6 +36,7 @@ struct arena {
     size_t held_bytes; /* sum of block sizes */
     size_t bytes_max;
     size_t used_bytes;
+    bool refused, starved;
 };
 
 static struct block *block_new(size_t size, struct block *older) {
@@ -73,17 +74,25 @@ struct arena *arena_free(struct arena *arena) {
     return NULL;
 }
 
+static void *refuse(struct arena *arena) {
+    arena->refused = true;
+    return NULL;
+}
+
 void *arena_alloc(struct arena *arena, size_t bytes) {
-    if (bytes > arena->bytes_max) return NULL;
+    if (bytes > arena->bytes_max) return refuse(arena);
     const size_t rounded = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     struct block *block = arena->newest;
     if (block->size - block->used < rounded) {
         size_t size = block->size * 2;
         if (size < rounded) size = rounded;
         if (size > arena->bytes_max - arena->held_bytes) size = rounded;
-        if (arena->held_bytes > arena->bytes_max || size > arena->bytes_max - arena->held_bytes) return NULL;
+        if (arena->held_bytes > arena->bytes_max || size > arena->bytes_max - arena->held_bytes) return refuse(arena);
         block = block_new(size, arena->newest);
-        if (!block) return NULL;
+        if (!block) {
+            arena->starved = true;
+            return refuse(arena);
+        }
         arena->newest = block;
         arena->held_bytes += size;
     }
@@ -97,7 +106,7 @@ void *arena_alloc(struct arena *arena, size_t bytes) {
 
 void *arena_alloc_array(struct arena *arena, size_t count, size_t item_bytes) {
     size_t bytes;
-    if (__builtin_mul_overflow(count, item_bytes, &bytes)) return NULL;
+    if (__builtin_mul_overflow(count, item_bytes, &bytes)) return refuse(arena);
     return arena_alloc(arena, bytes);
 }
 
@@ -151,6 +160,15 @@ void arena_reset(struct arena *arena) {
     block->used = 0;
     arena->newest = block;
     arena->used_bytes = 0;
+    arena->refused = arena->starved = false;
+}
+
+bool arena_refused(const struct arena *arena) {
+    return arena->refused;
+}
+
+bool arena_starved(const struct arena *arena) {
+    return arena->starved;
 }
 
 size_t arena_used(const struct arena *arena) {

@@ -28,6 +28,11 @@ slice arena_copy(struct arena *arena, slice source) MUST_CHECK;
 /* printf into the arena; data is NULL when it failed. NUL-terminated behind size. */
 slice arena_format(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3))) MUST_CHECK;
 
+/* Whether an allocation was refused since the last reset, so that what stands on it may be incomplete: at all, and
+ * because the system had no memory (and not for bytes_max). */
+bool arena_refused(const struct arena *arena);
+bool arena_starved(const struct arena *arena);
+
 /* Gives back all but the first block. Everything allocated before is invalid. */
 void arena_reset(struct arena *arena);
 

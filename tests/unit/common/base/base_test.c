@@ -84,6 +84,22 @@ TEST(arena_format_and_copy_end_in_nul) {
     arena_free(arena);
 }
 
+TEST(arena_remembers_that_it_refused_until_it_is_reset) {
+    struct arena *arena = arena_new(64, 4096);
+    assert_non_null(arena_alloc(arena, 3000));
+    assert_false(arena_refused(arena));
+    assert_null(arena_alloc(arena, 3000));
+    assert_non_null(arena_alloc(arena, 8));
+    assert_true(arena_refused(arena));
+    assert_false(arena_starved(arena)); /* the system has memory; that it had none is tests/simulation's */
+    arena_reset(arena);
+    assert_null(arena_alloc_array(arena, SIZE_MAX / 2, 8));
+    assert_true(arena_refused(arena));
+    arena_reset(arena);
+    assert_false(arena_refused(arena));
+    arena_free(arena);
+}
+
 TEST(crc32c_matches_rfc_3720) {
     uint8_t bytes[32];
     memset(bytes, 0, sizeof bytes);
@@ -131,6 +147,7 @@ int main(void) {
         cmocka_unit_test(arena_gives_zeroed_aligned_memory_within_its_bound),
         cmocka_unit_test(arena_grow_keeps_the_bytes_in_place_or_moved),
         cmocka_unit_test(arena_format_and_copy_end_in_nul),
+        cmocka_unit_test(arena_remembers_that_it_refused_until_it_is_reset),
         cmocka_unit_test(crc32c_matches_rfc_3720),
         cmocka_unit_test(uuid_v7_orders_by_time_and_round_trips),
         cmocka_unit_test(hash_depends_on_every_byte_and_on_the_size),
