@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must hold whatever happened: the stored states against the model, and the log of facts against itself."""
 import collections
+import itertools
 
 import model
 import rules_catalog
@@ -9,6 +10,8 @@ import rules_slos
 
 MESSAGES = {"incident": "Incident", "alert": "Alert", "slo": "SLO", "health_check": "HealthCheck", "runbook": "Runbook",
             "runbook_execution": "RunbookExecution", "service": "Service", "postmortem": "Postmortem", "fleet_state": "FleetState"}
+
+REJECTIONS_READ = 20000
 
 
 def stored(simulation, tenant, kind, id_):
@@ -105,21 +108,76 @@ OPEN = {"incident": lambda s: s["status"] < rules_incidents.RESOLVED, "alert": l
         "runbook_execution": lambda s: s["status"] in rules_catalog.EXECUTION_MOVES}
 
 
+class Reader:
+    """A consumer of the log: what it has read once must stay so, but for what is compacted, which must be stated."""
+
+    def __init__(self, simulation):
+        self.simulation = simulation
+        self.read_facts = [None]  # by sequence: (tenant, fact number, hash of the bytes)
+        self.versions, self.caused = collections.defaultdict(int), collections.Counter()
+
+    def read(self):
+        decode = self.simulation.messages["SreDomainFact"].FromString
+        for fact in self.simulation.driver.facts(len(self.read_facts) - 1):
+            assert not fact.compacted, f"facts up to {fact.sequence} were compacted before they were read"
+            assert fact.sequence == fact.first == len(self.read_facts), f"fact {fact.sequence} follows {len(self.read_facts) - 1}"
+            key = (fact.tenant, fact.type, fact.id)
+            assert fact.version == self.versions[key] + 1, f"{key}: version {fact.version} follows {self.versions[key]}"
+            self.versions[key] = fact.version
+            self.caused[decode(fact.bytes).meta.causation_id] += 1
+            self.read_facts.append((fact.tenant, fact.number, hash(fact.bytes)))
+        self.simulation.driver.taken(len(self.read_facts) - 1)
+
+    def read_again(self):
+        """From the first on."""
+        last, compacted = 0, 0
+        for fact in self.simulation.driver.facts():
+            assert fact.first == last + 1, f"fact {fact.first} follows {last}"
+            last = fact.sequence
+            if fact.compacted:
+                went = collections.Counter(entry[:2] for entry in self.read_facts[fact.first:last + 1])
+                stated = self.simulation.driver.range(fact)
+                assert stated == went, f"the range {fact.first}..{last} states {stated}, gone are {dict(went)}"
+                compacted += last + 1 - fact.first
+            else:
+                found = (fact.tenant, fact.number, hash(fact.bytes))
+                assert found == self.read_facts[last], f"fact {last} is not what it was"
+        assert last == len(self.read_facts) - 1, f"facts behind {last} are gone"
+        self.simulation.counts["facts"], self.simulation.counts["compacted"] = last, compacted
+
+
 def facts(simulation):
-    """No gap in the sequence, none in any aggregate's versions, and as many facts a message as it was to have."""
-    last, versions, caused = 0, collections.defaultdict(int), collections.Counter()
-    reader = simulation.messages["SreDomainFact"]
-    for fact in simulation.driver.facts():
-        assert fact.sequence == last + 1, f"fact {fact.sequence} follows {last}"
-        last = fact.sequence
-        key = (fact.tenant, fact.type, fact.id)
-        assert fact.version == versions[key] + 1, f"{key}: version {fact.version} follows {versions[key]}"
-        versions[key] = fact.version
-        caused[reader.FromString(fact.bytes).meta.causation_id] += 1
+    """As many facts an aggregate and a message as it was to have."""
+    versions = dict(simulation.reader.versions)
     for name, tenant in simulation.tenants.items():
         for (kind, id_), aggregate in tenant.aggregates.items():
             assert versions.pop((name, kind, id_), 0) == aggregate.version, f"{name} {kind} {id_}"
     assert not versions, f"facts about what the model does not know: {sorted(versions)[:3]}"
-    for message_id, count in simulation.committed.items():
-        assert caused[message_id] == count, f"message {message_id} made {caused[message_id]} facts, expected {count}"
-    simulation.counts["facts"] = last
+    for message_id, count in simulation.facts_of.items():
+        caused = simulation.reader.caused[message_id]
+        assert caused == count, f"message {message_id} made {caused} facts, expected {count}"
+
+
+def rejections(simulation):
+    """Each refusal is in the list once, with who, why, and whether it was tried again with success."""
+    expected = {name: [] for name in simulation.tenants}
+    for i, entry in enumerate(simulation.rejections):
+        expected[entry.tenant].append((i + 1, entry.code, entry.producer, bool(entry.replayed_by), entry.replayed_by))
+    for name in simulation.tenants:
+        found = [(r.sequence, r.code, r.producer, r.replayed, r.replayed_by)
+                 for r in itertools.islice(simulation.driver.rejections(name), REJECTIONS_READ)]
+        newest = expected[name][:-REJECTIONS_READ - 1:-1]
+        for is_, should in itertools.zip_longest(found, newest):
+            assert is_ == should, f"{name}: the rejections list has {is_}, expected {should}"
+    simulation.counts["rejections"] = len(simulation.rejections)
+
+
+def all_of_it(simulation):
+    states(simulation)
+    simulation.reader.read()
+    facts(simulation)
+    simulation.reader.read_again()
+    rejections(simulation)
+    wrong = simulation.driver.verify()
+    assert not wrong, f"verify: {wrong}"
+    simulation.reader.read_again()

@@ -9,22 +9,34 @@
 
 static struct {
     enum injection what;
-    unsigned left; /* calls until it comes to pass; 0: it has */
-    bool struck;
+    unsigned calls, n; /* so far; the one that fails */
+    bool struck, seen, paused;
     int64_t monotonic_ms;
 } order;
 
 void injection_begin(enum injection what, unsigned n) {
     order.what = what;
-    order.left = n;
-    order.struck = false;
+    order.n = n;
+    order.calls = 0;
+    order.struck = order.seen = false;
 }
 
-bool injection_end(void) {
-    const bool struck = order.struck;
-    order.what = INJECT_NOTHING;
-    order.struck = false;
+bool injection_struck(void) {
+    const bool struck = order.struck && !order.seen;
+    order.seen = order.struck;
     return struck;
+}
+
+bool injection_struck_ever(void) {
+    return order.struck;
+}
+
+unsigned injection_calls(void) {
+    return order.calls;
+}
+
+void injection_pause(bool paused) {
+    order.paused = paused;
 }
 
 bool injection_dead(void) {
@@ -36,7 +48,7 @@ void injection_clock(int64_t monotonic_ms) {
 }
 
 static bool strikes(void) {
-    if (order.left == 0 || --order.left) return false;
+    if (order.paused || ++order.calls != order.n) return false;
     order.struck = true;
     return true;
 }
@@ -70,6 +82,8 @@ WRAPPED(kv_cursor_seek,
         (struct kv_cursor * cursor, slice key_at_least, slice *ret_key, slice *ret_value, struct fault *reterr),
         (cursor, key_at_least, ret_key, ret_value, reterr))
 WRAPPED(kv_cursor_next, (struct kv_cursor * cursor, slice *ret_key, slice *ret_value, struct fault *reterr),
+        (cursor, ret_key, ret_value, reterr))
+WRAPPED(kv_cursor_previous, (struct kv_cursor * cursor, slice *ret_key, slice *ret_value, struct fault *reterr),
         (cursor, ret_key, ret_value, reterr))
 WRAPPED(kv_cursor_last, (struct kv_cursor * cursor, slice *ret_key, slice *ret_value, struct fault *reterr),
         (cursor, ret_key, ret_value, reterr))

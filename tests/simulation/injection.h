@@ -18,8 +18,13 @@ enum injection {
 
 /* From now on; n from 1. */
 void injection_begin(enum injection what, unsigned n);
-/* Nothing any more. Whether it came to pass. */
-bool injection_end(void);
+/* Whether it came to pass: since the last call of this, and ever since it was ordered. */
+bool injection_struck(void);
+bool injection_struck_ever(void);
+/* How many of the calls that it is about were made so far. */
+unsigned injection_calls(void);
+/* Nothing fails and nothing is counted until it is lifted. */
+void injection_pause(bool paused);
 /* The process is to be taken for dead. */
 bool injection_dead(void);
 void injection_clock(int64_t monotonic_ms);

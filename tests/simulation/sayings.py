@@ -94,16 +94,16 @@ def slo(which):
     def say(w):
         fields = {"slo_id": w.name("slo", 22), "name": w.of(*"sssssss", ""), "target": w.of(90.0, 99.0, 99.0),
                   "window": w.of(1, 2, 3, 4, 5, 6, 7),
-                  "sli_spec": {"counter_ratio": RATIO, "window_seconds": w.of(0, 60, 60, 60, 60, 120, 300)}}
+                  "sli_spec": {"counter_ratio": RATIO, "window_seconds": w.of(*[60] * 9, 0, 120, 300)}}
         if int(fields["slo_id"][4:]) % 4 == 0 and w.chance.random() < 0.9:
             fields.update(budgeting_method=2, time_slice_target=95.0)
-        fields.update(w.maybe(0.1, {"agents": ["edge-1"]}))
+        fields.update(w.maybe(0.05, {"agents": ["edge-1"]}))
         return which, fields
     return say
 
 
 def window(w):
-    total, seconds = w.chance.randrange(1000), w.of(60, 60, 60, 60, 120, 300)
+    total, seconds = w.chance.randrange(1000), w.of(*[60] * 9, 120, 300)
     start = (w.now_ms // 1000 - w.of(60, 60, 120, 3600, 86400, 8 * 86400, 29 * 86400, 31 * 86400, -3600, -240)) // seconds * seconds
     start += w.of(*[0] * 20, 7)
     return "record_sli_window", {
@@ -140,17 +140,17 @@ def runbook(which):
 def execution(make):
     def say(w):
         which, fields = make(w)
-        return which, {"execution_id": w.name("ex", 40, lasting=600), **fields}
+        return which, {"execution_id": w.name("ex", 12, lasting=600), **fields}
     return say
 
 
 def postmortem(which):
     def say(w):
-        fields = {"postmortem_id": w.name("pm", 20, lasting=1500), "title": w.of(*"ttttt", ""),
+        fields = {"postmortem_id": w.name("pm", 9, lasting=1500), "title": w.of(*"ttttt", ""),
                   "incident_ids": w.some(w.incident, 2), "summary": w.of("s", "s", "s", ""), "impact": "i", "root_cause": "r",
                   "action_items": [{"title": "a", "owner": w.of("ben", "ben", "")} for _ in range(w.of(0, 0, 1))]}
         if which == "create_postmortem":
-            fields.update(w.maybe(0.4, {"revises": w.name("pm", 20, lasting=1500)}))
+            fields.update(w.maybe(0.4, {"revises": w.name("pm", 9, lasting=1500)}))
         return which, fields
     return say
 
@@ -185,8 +185,8 @@ EXECUTIONS = [
 ]
 POSTMORTEMS = [
     postmortem("create_postmortem"), postmortem("create_postmortem"), postmortem("update_postmortem"),
-    lambda w: ("transition_postmortem_status", {"postmortem_id": w.name("pm", 20, lasting=1500), "status": w.of(1, 2, 3, 3)}),
-    lambda w: ("publish_postmortem", {"postmortem_id": w.name("pm", 20, lasting=1500)}),
+    lambda w: ("transition_postmortem_status", {"postmortem_id": w.name("pm", 9, lasting=1500), "status": w.of(1, 2, 3, 3)}),
+    lambda w: ("publish_postmortem", {"postmortem_id": w.name("pm", 9, lasting=1500)}),
 ]
 
 PARTS = (INCIDENTS, INCIDENTS, ALERTS, ALERTS, SLOS, CATALOG, EXECUTIONS, POSTMORTEMS)
