@@ -15,8 +15,15 @@ static inline bool content_time_equal(Timestamp a, Timestamp b) {
 static inline bool content_number_equal(int64_t a, int64_t b) {
     return a == b;
 }
+static inline bool content_double_equal(double a, double b) {
+    return a == b;
+}
 #define CONTENT_SAME(a, b)                                                                                             \
-    _Generic((a), slice : slice_equal, Timestamp : content_time_equal, default : content_number_equal)((a), (b))
+    _Generic((a), slice                                                                                                \
+             : slice_equal, Timestamp                                                                                  \
+             : content_time_equal, double                                                                              \
+             : content_double_equal, default                                                                           \
+             : content_number_equal)((a), (b))
 
 static inline bool content_texts_equal(const slice *a, size_t a_count, const slice *b, size_t b_count) {
     if (a_count != b_count) return false;

@@ -188,6 +188,10 @@ fault_code slo_decide_update(const struct aggregate *aggregate, const SreDomainI
     fault_code code = slo_definition_check(updated, call->arena, reterr);
     if (!code) code = slo_definition_follows(slo, updated, call->now_ms, reterr);
     if (code) return code;
+    if (slo_definition_same(updated, &slo->definition)) {
+        fact_list_begin(ret_facts); /* a repeat */
+        return FAULT_NONE;
+    }
     const struct slo_counts own =
         slo_budget_counts(&slo->budget, updated->window, call->now_ms / SLO_HOUR_MS, 0, NULL, NULL);
     if (!slo_budget_exhausted(&own, updated->target)) return FAULT_NONE;

@@ -50,6 +50,8 @@ apply_fn slo_apply_created, slo_apply_updated, slo_apply_window, slo_apply_exhau
 
 /* Whether both messages that carry a definition hold one that agents can measure. */
 fault_code slo_definition_check(const SLO *slo, struct arena *arena, struct fault *reterr) MUST_CHECK;
+/* Whether all that a person writes into a definition is the same. */
+bool slo_definition_same(const SLO *a, const SLO *b);
 /* Whether a definition may take the place of another: counts must go on meaning the same. */
 fault_code slo_definition_follows(const struct slo_state *slo, const SLO *updated, int64_t now_ms,
                                   struct fault *reterr) MUST_CHECK;

@@ -4,6 +4,7 @@
  * here is what concerns more than one field, or the inside of a text. */
 #include "aggregator/domain/slo.h"
 
+#include "aggregator/domain/content.h"
 #include "common/base/selector_syntax.h"
 #include "common/base/text.h"
 
@@ -137,4 +138,81 @@ fault_code slo_definition_follows(const struct slo_state *slo, const SLO *update
             "%.9g; make a new SLO",
             before->time_slice_target, updated->time_slice_target);
     return length_follows(slo, updated->sli_spec.window_seconds, now_ms, reterr);
+}
+
+/* ---- the same again ---- */
+
+#define CONTENT_OF_COUNTERS(ONE, TEXTS, LIST, MESSAGE, MAP)                                                            \
+    ONE(good_selector)                                                                                                 \
+    ONE(bad_selector)                                                                                                  \
+    ONE(total_selector)
+static bool counters_equal(const CounterRatioSLI *a, const CounterRatioSLI *b) {
+    CONTENT_EQUAL(CONTENT_OF_COUNTERS)
+    return true;
+}
+
+#define CONTENT_OF_HISTOGRAM(ONE, TEXTS, LIST, MESSAGE, MAP)                                                           \
+    ONE(metric)                                                                                                        \
+    ONE(matchers)                                                                                                      \
+    ONE(threshold)
+static bool histograms_equal(const HistogramThresholdSLI *a, const HistogramThresholdSLI *b) {
+    CONTENT_EQUAL(CONTENT_OF_HISTOGRAM)
+    return true;
+}
+
+#define CONTENT_OF_GAUGE(ONE, TEXTS, LIST, MESSAGE, MAP)                                                               \
+    ONE(selector)                                                                                                      \
+    ONE(comparison)                                                                                                    \
+    ONE(threshold)                                                                                                     \
+    ONE(divisor_selector)
+static bool gauges_equal(const GaugeThresholdSLI *a, const GaugeThresholdSLI *b) {
+    CONTENT_EQUAL(CONTENT_OF_GAUGE)
+    return true;
+}
+
+#define CONTENT_OF_PROBE(ONE, TEXTS, LIST, MESSAGE, MAP)                                                               \
+    ONE(kind)                                                                                                          \
+    ONE(endpoint)                                                                                                      \
+    ONE(has_latency_max)                                                                                               \
+    ONE(latency_max.seconds)                                                                                           \
+    ONE(latency_max.nanos)                                                                                             \
+    ONE(status_min)                                                                                                    \
+    ONE(status_max)
+static bool probes_equal(const ProbeSLI *a, const ProbeSLI *b) {
+    CONTENT_EQUAL(CONTENT_OF_PROBE)
+    return true;
+}
+
+#define CONTENT_OF_SPEC(ONE, TEXTS, LIST, MESSAGE, MAP)                                                                \
+    ONE(which_kind)                                                                                                    \
+    TEXTS(targets)                                                                                                     \
+    ONE(window_seconds)
+static bool specs_equal(const SLISpec *a, const SLISpec *b) {
+    CONTENT_EQUAL(CONTENT_OF_SPEC)
+    switch (a->which_kind) {
+    case SLISpec_counter_ratio_tag: return counters_equal(&a->kind.counter_ratio, &b->kind.counter_ratio);
+    case SLISpec_histogram_threshold_tag:
+        return histograms_equal(&a->kind.histogram_threshold, &b->kind.histogram_threshold);
+    case SLISpec_gauge_threshold_tag: return gauges_equal(&a->kind.gauge_threshold, &b->kind.gauge_threshold);
+    case SLISpec_probe_tag: return probes_equal(&a->kind.probe, &b->kind.probe);
+    default: return false;
+    }
+}
+
+#define CONTENT_OF_DEFINITION(ONE, TEXTS, LIST, MESSAGE, MAP)                                                          \
+    ONE(name)                                                                                                          \
+    ONE(description)                                                                                                   \
+    ONE(target)                                                                                                        \
+    ONE(window)                                                                                                        \
+    MESSAGE(sli_spec, specs_equal)                                                                                     \
+    TEXTS(agents)                                                                                                      \
+    ONE(owner)                                                                                                         \
+    ONE(scope)                                                                                                         \
+    ONE(service_id)                                                                                                    \
+    MAP(labels)                                                                                                        \
+    ONE(budgeting_method)                                                                                              \
+    ONE(time_slice_target)
+bool slo_definition_same(const SLO *a, const SLO *b) {
+    CONTENT_EQUAL(CONTENT_OF_DEFINITION)
+    return true;
 }

@@ -414,8 +414,48 @@ TEST(what_is_stored_is_what_is_loaded) {
     world_free(w);
 }
 
+TEST(the_same_definition_again_is_a_repeat_and_no_change_of_its_indicator_is) {
+    struct world *w = slo(99, SLO_WINDOW_30D);
+    UpdateSLORequested *r = &world_intent(w, SreDomainIntent_update_slo_tag)->intent.update_slo;
+    const SLO *is = &w->slo.definition;
+    r->name = is->name;
+    r->target = is->target;
+    r->window = is->window;
+    r->has_sli_spec = true;
+    r->sli_spec = is->sli_spec;
+    assert_int_equal(world_give(w), FAULT_NONE);
+    assert_int_equal(w->facts.count, 0);
+    SLISpec specs[8] = {is->sli_spec, is->sli_spec, is->sli_spec};
+    specs[0].kind.counter_ratio.good_selector = SLICE_LIT("another_total");
+    specs[0].kind.counter_ratio.bad_selector = (slice){0};
+    specs[1].kind.counter_ratio.total_selector = SLICE_LIT("another_total");
+    slice target = SLICE_LIT("node");
+    specs[2].targets.items = &target;
+    specs[2].targets.count = 1;
+    specs[3] = (SLISpec){.which_kind = SLISpec_histogram_threshold_tag, .window_seconds = 60};
+    specs[3].kind.histogram_threshold = (HistogramThresholdSLI){.metric = SLICE_LIT("m"), .threshold = 0.5};
+    specs[4] = specs[3];
+    specs[4].kind.histogram_threshold.threshold = 0.25; /* no whole number apart */
+    specs[5] = (SLISpec){.which_kind = SLISpec_gauge_threshold_tag, .window_seconds = 60};
+    specs[5].kind.gauge_threshold =
+        (GaugeThresholdSLI){.selector = SLICE_LIT("g"), .comparison = COMPARISON_LESS, .threshold = 1};
+    specs[6] = specs[5];
+    specs[6].kind.gauge_threshold.comparison = COMPARISON_GREATER;
+    specs[7] = (SLISpec){.which_kind = SLISpec_probe_tag, .window_seconds = 60};
+    specs[7].kind.probe = (ProbeSLI){.kind = PROBE_KIND_TCP, .endpoint = SLICE_LIT("a:1")};
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        r->sli_spec = specs[i];
+        assert_int_equal(world_give(w), FAULT_NONE);
+        assert_int_equal(w->facts.count, 1);
+        assert_int_equal(world_give(w), FAULT_NONE);
+        assert_int_equal(w->facts.count, 0);
+    }
+    world_free(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_definition_again_is_a_repeat_and_no_change_of_its_indicator_is),
         cmocka_unit_test(a_budget_without_data_is_unknown_and_not_full),
         cmocka_unit_test(a_window_that_nothing_was_measured_in_is_unknown_by_itself),
         cmocka_unit_test(a_window_in_which_nothing_happened_is_unknown_although_it_was_seen),
