@@ -237,6 +237,7 @@ int main(int argc, char **argv) {
     struct arena *arena = arena_new(64 * 1024, SETTINGS_ARENA_BYTES);
     if (!arena) return 1;
     int result = 1;
+    sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* an error, like a full disk */
     if (settings_for(&line, arena, &settings)) result = (line.check ? check_command : command->call)(&line, &settings);
     arena_free(arena);
     return result;

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { IDLE_READS_MAX = 16 };
+enum { IDLE_READS_MAX = 16, PATH_BYTES = 512, READERS_FILE_HEAD_BYTES = 256, READER_BYTES = 64 };
 
 struct kv {
     MDB_env *env;
@@ -67,6 +67,36 @@ static struct kv *kv_new(const char *path) {
     return kv;
 }
 
+static size_t file_bytes(const char *folder, const char *name, char *ret_path, size_t path_size) {
+    struct stat found;
+    if ((size_t)snprintf(ret_path, path_size, "%s/%s", folder, name) >= path_size || stat(ret_path, &found)) return 0;
+    return (size_t)found.st_size;
+}
+
+/* The table of readers is a file that LMDB makes with holes in it and maps: on a full disk the first touch of a hole
+ * ends the process (SIGBUS). So its bytes are asked for before. Only who makes the file gives it a size: others have
+ * mapped what it had. ENOSPC, or 0, also where it cannot be made at all: LMDB has its own way with that. */
+static int readers_file_fill(const char *folder, unsigned readers_max) {
+    char path[PATH_BYTES];
+    const size_t there = file_bytes(folder, "lock.mdb", path, sizeof path);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    const bool made = fd >= 0;
+    if (fd < 0 && errno == ENOSPC) return ENOSPC;
+    if (fd < 0) fd = open(path, O_RDWR | O_CLOEXEC);
+    const size_t wanted = made ? READERS_FILE_HEAD_BYTES + (size_t)readers_max * READER_BYTES : there;
+    if (fd < 0) return 0;
+    const int rc = wanted && fallocate(fd, 0, 0, (off_t)wanted) && errno == ENOSPC ? ENOSPC : 0;
+    if (rc && made) (void)unlink(path);
+    close(fd);
+    return rc;
+}
+
+/* Where LMDB could not write the first pages of a new store, what it left is no store, and would be called damaged. */
+static void unmade_drop(const char *folder, size_t bytes_before) {
+    char path[PATH_BYTES];
+    if (bytes_before == 0 && file_bytes(folder, "data.mdb", path, sizeof path)) (void)unlink(path);
+}
+
 fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struct fault *reterr) {
     struct kv *kv = kv_new(settings->path);
     if (!kv) return fault_set(reterr, FAULT_LIMIT, "open store '%s': out of memory", settings->path);
@@ -75,16 +105,20 @@ fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struc
         free(kv);
         return fault_set_errno(reterr, FAULT_SYSTEM, reason, "make store folder '%s'", settings->path);
     }
+    char path[PATH_BYTES];
+    const size_t bytes_before = file_bytes(settings->path, "data.mdb", path, sizeof path);
     unsigned flags = MDB_NOTLS | MDB_NORDAHEAD;
     if (settings->sync == KV_SYNC_NONE) flags |= MDB_NOSYNC;
     int rc = mdb_env_create(&kv->env);
     if (!rc) rc = mdb_env_set_mapsize(kv->env, settings->map_bytes);
     if (!rc) rc = mdb_env_set_maxdbs(kv->env, settings->tables_max);
     if (!rc) rc = mdb_env_set_maxreaders(kv->env, settings->readers_max);
+    if (!rc) rc = readers_file_fill(settings->path, settings->readers_max);
     if (!rc) rc = mdb_env_open(kv->env, settings->path, flags, 0600);
     if (rc) {
         const fault_code code = fault_from(rc, kv, "open store", reterr);
         if (kv->env) mdb_env_close(kv->env);
+        unmade_drop(settings->path, bytes_before);
         free(kv);
         return code;
     }
@@ -98,9 +132,11 @@ fault_code kv_open_read(const char *path, unsigned tables_max, unsigned readers_
     struct kv *kv = kv_new(path);
     if (!kv) return fault_set(reterr, FAULT_LIMIT, "open store '%s': out of memory", path);
     kv->read_only = true;
+    char file[PATH_BYTES];
     int rc = mdb_env_create(&kv->env);
     if (!rc) rc = mdb_env_set_maxdbs(kv->env, tables_max);
     if (!rc) rc = mdb_env_set_maxreaders(kv->env, readers_max);
+    if (!rc && file_bytes(path, "data.mdb", file, sizeof file)) rc = readers_file_fill(path, readers_max);
     if (!rc) rc = mdb_env_open(kv->env, path, MDB_RDONLY | MDB_NOTLS, 0600);
     if (rc) {
         const fault_code code = rc == ENOENT ? fault_set(reterr, FAULT_ABSENT, "there is no store in '%s'", path)

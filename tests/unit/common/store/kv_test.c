@@ -4,6 +4,7 @@
 #include "common/store/kv.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@ static struct store open_store(const char *path, uint64_t map_bytes) {
         assert_non_null(mkdtemp(store.path));
     }
     const struct kv_settings settings = {
-        .path = store.path, .map_bytes = map_bytes, .tables_max = 4, .readers_max = 8, .sync = KV_SYNC_FULL};
+        .path = store.path, .map_bytes = map_bytes, .tables_max = 4, .readers_max = 300, .sync = KV_SYNC_FULL};
     CHECK_OK(kv_open(&settings, &store.kv, &fault));
     CHECK_OK(kv_table_open(store.kv, "records", &store.table, &fault));
     return store;
@@ -243,6 +244,43 @@ TEST(nothing_to_read_is_absent) {
     CHECK_FAULT(kv_open_read("/tmp/picket-there-is-nothing-here", 4, 8, &kv, &fault), FAULT_ABSENT);
 }
 
+/* In a process of its own: no file may grow over so many bytes, which is what a full disk comes to. */
+static int open_with_room_for(const char *path, rlim_t bytes) {
+    const pid_t child = fork();
+    if (child == 0) {
+        struct fault fault;
+        struct kv *kv;
+        const struct rlimit limit = {bytes, bytes};
+        const struct kv_settings settings = {
+            .path = path, .map_bytes = 1 << 20, .tables_max = 4, .readers_max = 8, .sync = KV_SYNC_FULL};
+        sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+        _exit(setrlimit(RLIMIT_FSIZE, &limit) || !kv_open(&settings, &kv, &fault) ? 1 : 0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    return status;
+}
+
+TEST(store_that_could_not_be_made_leaves_nothing_that_looks_damaged) {
+    char path[] = "/tmp/picket-kv-XXXXXX";
+    assert_non_null(mkdtemp(path));
+    assert_int_equal(open_with_room_for(path, 4096), 0);
+    struct store store = open_store(path, 1 << 20);
+    close_store(&store);
+}
+
+/* What is mapped must be on the disk before it is touched: a hole in it would end the process on a full disk. */
+TEST(table_of_readers_has_no_holes) {
+    char file[96];
+    struct stat found;
+    struct store store = open_store(NULL, 1 << 20);
+    snprintf(file, sizeof file, "%s/lock.mdb", store.path);
+    assert_int_equal(stat(file, &found), 0);
+    assert_true(found.st_size >= 300 * 64);
+    assert_true(found.st_blocks * 512 >= found.st_size);
+    close_store(&store);
+}
+
 TEST(copy_holds_what_is_committed) {
     struct fault fault;
     struct store store = open_store(NULL, 1 << 20);
@@ -301,6 +339,8 @@ int main(void) {
         cmocka_unit_test(what_was_committed_survives_kill_9),
         cmocka_unit_test(another_process_reads_beside_the_writer),
         cmocka_unit_test(nothing_to_read_is_absent),
+        cmocka_unit_test(store_that_could_not_be_made_leaves_nothing_that_looks_damaged),
+        cmocka_unit_test(table_of_readers_has_no_holes),
         cmocka_unit_test(copy_holds_what_is_committed),
         cmocka_unit_test(reader_that_was_killed_does_not_hold_pages_for_ever),
     };
