@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -331,8 +332,10 @@ fault_code verify_journal_apart(const struct verify_settings *settings, struct v
     if (shared == MAP_FAILED)
         return fault_set_errno(reterr, FAULT_SYSTEM, errno, "verify '%s': memory for two processes", settings->path);
     fflush(NULL);
-    const pid_t child = fork();
+    const pid_t parent = getpid(), child = fork();
     if (child == 0) {
+        /* With whoever asked: alone it would hold what was open, a lock among it, and nobody would hear of the end. */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent) _exit(1);
         const struct sigaction ends = {.sa_handler = SIG_DFL};
         const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
         for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &ends, NULL);

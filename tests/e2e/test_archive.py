@@ -2,9 +2,11 @@
 """verify, backup, restore, export and import by the real binary: beside a running aggregator under load, on a journal that
 was tampered with, and from one aggregator to another."""
 import json
+import os
 import pathlib
 import random
 import shutil
+import signal
 import struct
 import subprocess
 import threading
@@ -109,6 +111,51 @@ def test_restore_into_a_folder_that_holds_something_is_refused(place, tmp_path):
     before = {path: path.read_bytes() for path in (place.folder / "aggregator").rglob("*") if path.is_file()}
     assert "is not empty" in run("restore", "--from", backup, "--config", place.folder / "aggregator.yaml", expect=1).stderr
     assert {path: path.read_bytes() for path in before} == before
+
+
+def verifying_child(process):
+    """The process in which a command follows the copied journal, stopped as soon as it has opened it; or None."""
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None:
+        try:
+            for child in children.read_text(encoding="ascii").split():
+                if ".partial/journal/data.mdb" in pathlib.Path(f"/proc/{child}/maps").read_text(encoding="utf-8"):
+                    os.kill(int(child), signal.SIGSTOP)
+                    return int(child)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return None
+
+
+def runs(process_id):
+    try:
+        return pathlib.Path(f"/proc/{process_id}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_backup_that_is_killed_leaves_no_process_and_no_lock(place, tmp_path):
+    for number in range(300):
+        declare(place, f"inc-{number}")
+    backup, config, child = tmp_path / "backup", place.folder / "aggregator.yaml", None
+    for _ in range(100):
+        process = subprocess.Popen([str(BIN / "picket-aggregator"), "backup", "--to", str(backup), "--config", str(config)],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = verifying_child(process)
+        if child:
+            process.kill()
+            process.wait()
+            break
+        shutil.rmtree(backup)
+    assert child, "no backup took long enough to be caught"
+    try:
+        eventually("it is gone, too", lambda: not runs(child), 5)
+    finally:
+        if runs(child):
+            os.kill(child, signal.SIGKILL)
+    assert not backup.exists()
+    run("backup", "--to", backup, "--config", config)
+    run("verify", "--data", backup)
 
 
 def record_around(data, at, size_min):
