@@ -78,7 +78,7 @@ class Simulation:
         roll = self.chance.random()
         if roll < 0.004:
             self.now_ms += self.chance.randrange(3 * model.HOUR_MS)
-        elif roll < 0.005:
+        elif roll < 0.008:
             self.now_ms += self.chance.randrange(model.DAY_MS, 20 * model.DAY_MS)
             self.traffic.forget()
         if self.failing:
