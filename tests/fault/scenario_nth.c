@@ -284,5 +284,7 @@ int main(int argc, char **argv) {
         sum.wrong += tallies[share].wrong;
     }
     printf("%u runs: %u passed as written, %u said what failed, %u wrong\n", sum.runs, sum.passed, sum.said, sum.wrong);
+    free(all.text);
+    free(all.items);
     return !good || sum.wrong || !sum.runs;
 }
