@@ -30,12 +30,14 @@ static void name_hash(slice first, slice second, uint8_t ret_hash[DIGEST_BYTES])
     digest_done(&digest, ret_hash);
 }
 
-/* What is asked for, without the envelope: a second try has another time and trace. */
+/* What is asked for, without the envelope and in one order: a second try has another time and trace, and often its maps'
+ * entries in another order. */
 static fault_code request_hash(struct decisions *d, uint8_t ret_hash[DIGEST_BYTES], struct fault *reterr) {
     SreDomainIntent *request = arena_alloc(d->arena, sizeof *request);
     if (!request) return fault_set(reterr, FAULT_LIMIT, "no memory left in this transaction");
     *request = d->intent;
     request->has_meta = request->has_subject = false;
+    codec_order_maps(&SreDomainIntent_desc, request);
     slice bytes;
     const fault_code code = codec_encode_protobuf(&SreDomainIntent_desc, request, d->arena, &bytes, reterr);
     if (!code) digest_of(bytes, ret_hash);

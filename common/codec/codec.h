@@ -23,7 +23,8 @@ struct message_desc;
 fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena, void *ret_message,
                                  struct fault *reterr) MUST_CHECK;
 
-/* Encodes into the arena. Deterministic: fields by number, so that equal messages give equal bytes. */
+/* Encodes into the arena. Deterministic: fields by number, so that equal messages give equal bytes (maps as their
+ * entries stand: codec_order_maps). */
 fault_code codec_encode_protobuf(const struct message_desc *desc, const void *message, struct arena *arena,
                                  slice *ret_bytes, struct fault *reterr) MUST_CHECK;
 
@@ -48,6 +49,9 @@ fault_code codec_validate(const struct message_desc *desc, const void *message, 
 /* Copies a message and all it points to into the arena. */
 fault_code codec_copy(const struct message_desc *desc, const void *message, struct arena *arena, void *ret_message,
                       struct fault *reterr) MUST_CHECK;
+
+/* Sorts the entries of every map in it by their keys, in place: messages that say the same then give the same bytes. */
+void codec_order_maps(const struct message_desc *desc, void *message);
 
 size_t message_size(const struct message_desc *desc);           /* sizeof the struct */
 const char *message_full_name(const struct message_desc *desc); /* "ameide_core_proto.sre.core.v1.SLO" */

@@ -106,6 +106,28 @@ TEST(an_idempotency_key_gives_the_first_outcome_again) {
     place_free(place);
 }
 
+/* A client that writes its maps in another order each time tries again: it is the same request. */
+TEST(an_idempotency_key_does_not_mind_the_order_of_labels) {
+    struct place *place = place_opened();
+    CreateIncidentRequested_LabelsEntry labels[] = {{SLICE_LIT("team"), SLICE_LIT("shop")},
+                                                    {SLICE_LIT("region"), SLICE_LIT("eu")}};
+    SreDomainIntent intent = place_incident_intent("inc-1");
+    intent.intent.create_incident.labels.items = labels;
+    intent.intent.create_incident.labels.count = 2;
+    struct journal_command command = by_anna(place_intent(place, &intent));
+    command.idempotency_key = SLICE_LIT("key-1");
+    assert_int_equal(place_command(place, command)->result, JOURNAL_COMMITTED);
+    const CreateIncidentRequested_LabelsEntry first = labels[0];
+    labels[0] = labels[1];
+    labels[1] = first;
+    command.intent = place_intent(place, &intent);
+    assert_int_equal(place_command(place, command)->result, JOURNAL_REPEATED);
+    labels[0].value = SLICE_LIT("us"); /* another request it is when another thing is asked for */
+    command.intent = place_intent(place, &intent);
+    assert_int_equal(place_command(place, command)->result, JOURNAL_REFUSED);
+    place_free(place);
+}
+
 TEST(an_idempotency_key_is_for_one_request) {
     struct place *place = place_opened();
     struct journal_command command = by_anna(close_intent(place, "inc-1"));
@@ -355,6 +377,7 @@ int main(void) {
         cmocka_unit_test(what_was_answered_is_there_after_closing),
         cmocka_unit_test(the_expected_version_is_checked),
         cmocka_unit_test(an_idempotency_key_gives_the_first_outcome_again),
+        cmocka_unit_test(an_idempotency_key_does_not_mind_the_order_of_labels),
         cmocka_unit_test(an_idempotency_key_is_for_one_request),
         cmocka_unit_test(a_message_id_has_an_effect_once),
         cmocka_unit_test(an_envelope_of_another_tenant_is_refused_and_kept),
