@@ -66,6 +66,11 @@ void rpc_fail(struct rpc_call *call, enum connect_code code, const char *message
 
 enum { RPC_IDEMPOTENCY_KEY_BYTES_MAX = 255 };
 
+/* The version that the caller saw, by If-Match ("7" as a version is shown; a weak mark and missing quotes are let pass)
+ * or in the body; 0: any. FAULT_INPUT when the two differ, or the header holds no version. */
+fault_code rpc_expected_version(struct rpc_call *call, int64_t in_body, uint64_t *ret_version,
+                                struct fault *reterr) MUST_CHECK;
+
 /* page_size as asked, within bounds. */
 size_t rpc_page_size(int32_t asked);
 

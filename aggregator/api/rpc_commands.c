@@ -66,9 +66,7 @@ static void on_outcome(void *context, const struct journal_outcome *outcome) {
         rpc_answer_bytes(call, bytes);
 }
 
-/* If-Match: "7", as a version is shown; a weak mark and missing quotes are let pass. */
-static fault_code expected_version(struct rpc_call *call, int64_t in_body, uint64_t *ret_version,
-                                   struct fault *reterr) {
+fault_code rpc_expected_version(struct rpc_call *call, int64_t in_body, uint64_t *ret_version, struct fault *reterr) {
     *ret_version = (uint64_t)in_body;
     slice match = http_exchange_header(call->exchange, "If-Match");
     if (!match.size || slice_equal_text(match, "*")) return FAULT_NONE;
@@ -79,7 +77,7 @@ static fault_code expected_version(struct rpc_call *call, int64_t in_body, uint6
     if (!connect_timeout_parse(match, &version)) /* the same grammar: up to ten digits */
         return fault_set(reterr, FAULT_INPUT, "If-Match: a version such as \"7\" is needed");
     if (in_body && in_body != version)
-        return fault_set(reterr, FAULT_INPUT, "If-Match and expected_version say different versions");
+        return fault_set(reterr, FAULT_INPUT, "If-Match and the body say different versions");
     *ret_version = (uint64_t)version;
     return FAULT_NONE;
 }
@@ -101,7 +99,7 @@ static fault_code submit(struct rpc_call *call, SreDomainIntent *intent, int64_t
     command.idempotency_key = http_exchange_header(call->exchange, "Idempotency-Key");
     if (command.idempotency_key.size > RPC_IDEMPOTENCY_KEY_BYTES_MAX)
         return fault_set(reterr, FAULT_INPUT, "Idempotency-Key: at most %d bytes", RPC_IDEMPOTENCY_KEY_BYTES_MAX);
-    fault_code code = expected_version(call, version, &command.expected_version, reterr);
+    fault_code code = rpc_expected_version(call, version, &command.expected_version, reterr);
     if (!code) code = codec_encode_protobuf(&SreDomainIntent_desc, intent, call->arena, &command.intent, reterr);
     if (code) return code;
     if (!rpc_keep(call)) return FAULT_NONE;

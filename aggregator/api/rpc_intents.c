@@ -40,7 +40,9 @@ static fault_code submit_intent(struct rpc_call *call, void *ret_response, struc
                          SLICE_ARG(call->caller.name));
     if (command.idempotency_key.size > RPC_IDEMPOTENCY_KEY_BYTES_MAX)
         return fault_set(reterr, FAULT_INPUT, "Idempotency-Key: at most %d bytes", RPC_IDEMPOTENCY_KEY_BYTES_MAX);
-    fault_code code = codec_encode_protobuf(&SreDomainIntent_desc, intent, call->arena, &command.intent, reterr);
+    const int64_t seen = intent->subject.aggregate_version; /* a negative one is refused with all else of the intent */
+    fault_code code = rpc_expected_version(call, seen > 0 ? seen : 0, &command.expected_version, reterr);
+    if (!code) code = codec_encode_protobuf(&SreDomainIntent_desc, intent, call->arena, &command.intent, reterr);
     if (code) return code;
     if (!rpc_keep(call)) return FAULT_NONE;
     struct fault fault;

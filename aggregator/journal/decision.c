@@ -281,7 +281,8 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
     const struct intent_row *row = intent_row_find(d->intent.which_intent);
     fault_code code;
     if (!row) {
-        code = fault_set(&effect->why, FAULT_INPUT, "an intent that this version does not know");
+        code =
+            fault_set(&effect->why, FAULT_INPUT, "the message holds no intent, or one that this version does not know");
         return refuse(d, sender, bytes, code, effect, reterr);
     }
     effect->kind = row->kind;

@@ -138,6 +138,24 @@ def test_an_intent_by_http(place):
     assert fact["meta"]["producer"].startswith("t-") and fact["meta"]["causationId"] == message_id
 
 
+def test_an_intent_by_http_for_a_version_that_is_gone(place):
+    post(place, {"createIncident": {"incidentId": "http-3", "title": "t", "severity": "SEVERITY_HIGH"}})
+    change = {"reclassifyIncidentSeverity": {"incidentId": "http-3", "severity": "SEVERITY_LOW"}}
+    with pytest.raises(ApiError) as refused:
+        post(place, change, **{"If-Match": '"7"'})
+    assert refused.value.code == "failed_precondition" and "is at version 1, the sender saw 7" in refused.value.message
+    with pytest.raises(ApiError) as refused:
+        post(place, dict(change, subject={"aggregateVersion": "2"}), **{"If-Match": '"1"'})
+    assert refused.value.code == "invalid_argument" and "different versions" in refused.value.message
+    assert post(place, change, **{"If-Match": '"1"'})["outcome"]["aggregateVersion"] == "2"
+
+
+def test_a_message_without_an_intent_says_so(place):
+    with pytest.raises(ApiError) as refused:
+        post(place, {"meta": {"messageId": str(uuid.uuid4())}})
+    assert "holds no intent" in refused.value.message
+
+
 @pytest.mark.parametrize("role, body, code", [
     ("viewer", {"acknowledgeIncident": {"incidentId": "bus-1"}}, "permission_denied"),
     ("responder", {"meta": {"tenantId": "other"}, "acknowledgeIncident": {"incidentId": "bus-1"}}, "permission_denied"),
