@@ -81,7 +81,8 @@ static const struct advice advices[] = {
     {"invalid_argument", CTL_EXIT_REFUSED, NULL},
     {"failed_precondition", CTL_EXIT_REFUSED, "look at its present state with 'picketctl describe', then decide again"},
     {"unavailable", CTL_EXIT_REFUSED, "the aggregator is starting or overloaded; try again, or ask 'picketctl doctor'"},
-    {"resource_exhausted", CTL_EXIT_REFUSED, "the aggregator's queue is full; try again in some seconds"},
+    {"resource_exhausted", CTL_EXIT_REFUSED,
+     "a bound is reached: one of a rate passes, try again in some seconds; any other is final, ask for less"},
     {"unimplemented", CTL_EXIT_REFUSED, "this aggregator does not have it (compare 'picketctl version' with /metrics)"},
     {"internal", CTL_EXIT_REFUSED, "its log has the whole story; please report it"},
 };
