@@ -7,6 +7,7 @@
  * Each move gives the fact of its own name, whichever intent asked for it, and apply writes it in the timeline. */
 #include "aggregator/domain/incident.h"
 
+#include "aggregator/domain/content.h"
 #include "aggregator/domain/correlation.h"
 #include "aggregator/domain/domain_list.h"
 #include "aggregator/domain/incident_timeline.h"
@@ -159,6 +160,13 @@ fault_code incident_decide_assign(const struct aggregate *aggregate, const SreDo
     return FAULT_NONE;
 }
 
+/* What was not given the first time need not be given again. */
+static bool entry_repeats(const TimelineEntry *entry, const AddIncidentTimelineEntryRequested *request) {
+    return slice_equal(entry->text, request->text) && (!request->kind || entry->kind == request->kind) &&
+           (!request->has_at || content_time_equal(entry->at, request->at)) &&
+           content_texts_equal(entry->links.items, entry->links.count, request->links.items, request->links.count);
+}
+
 fault_code incident_decide_entry(const struct aggregate *aggregate, const SreDomainIntent *intent,
                                  struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
     const AddIncidentTimelineEntryRequested *request = &intent->intent.add_timeline_entry;
@@ -168,8 +176,18 @@ fault_code incident_decide_entry(const struct aggregate *aggregate, const SreDom
             reterr, FAULT_INPUT,
             "kind: the aggregator itself writes of status, severity, assignment and alerts; what people add "
             "is a note, an action or a finding");
-    if (request->entry_id.size && incident_timeline_has(&aggregate->state.incident, request->entry_id))
-        return FAULT_NONE;
+    const TimelineEntry *said =
+        request->entry_id.size ? incident_timeline_find(&aggregate->state.incident, request->entry_id) : NULL;
+    if (said && entry_repeats(said, request)) return FAULT_NONE;
+    if (said)
+        return fault_set(reterr, FAULT_EXISTS,
+                         "entry_id: '%.*s' is in the timeline of incident '%.*s' already and says something else; give "
+                         "each entry an id of its own",
+                         SLICE_ARG(request->entry_id), SLICE_ARG(aggregate->id));
+    const int64_t ahead_ms = request->has_at ? domain_ms(request->at) - call->now_ms : 0;
+    if (ahead_ms > INCIDENT_TIMELINE_AHEAD_MS_MAX)
+        return fault_set(reterr, FAULT_INPUT, "at is %lld s ahead of the aggregator's clock, the most is %d",
+                         (long long)ahead_ms / 1000, INCIDENT_TIMELINE_AHEAD_MS_MAX / 1000);
     const fault_code code =
         incident_timeline_check(aggregate, request->text, request->links.items, request->links.count, reterr);
     if (code) return code;

@@ -35,10 +35,10 @@ fault_code incident_timeline_check(const struct aggregate *incident, slice text,
     return FAULT_NONE;
 }
 
-bool incident_timeline_has(const Incident *incident, slice entry_id) {
+const TimelineEntry *incident_timeline_find(const Incident *incident, slice entry_id) {
     for (size_t i = 0; i < incident->timeline.count; i++)
-        if (slice_equal(incident->timeline.items[i].entry_id, entry_id)) return true;
-    return false;
+        if (slice_equal(incident->timeline.items[i].entry_id, entry_id)) return &incident->timeline.items[i];
+    return NULL;
 }
 
 bool incident_timeline_automatic(TimelineEntryKind kind) {

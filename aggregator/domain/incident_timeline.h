@@ -10,6 +10,7 @@
  * what makes that bound no one's to meet. The last place and some bytes are kept for saying that the rest is full. */
 enum {
     INCIDENT_TIMELINE_MAX = 2000,
+    INCIDENT_TIMELINE_AHEAD_MS_MAX = 60 * 60 * 1000, /* clocks differ */
     INCIDENT_TIMELINE_BYTES_MAX = 1024 * 1024,
     INCIDENT_TIMELINE_AUTOMATIC_BYTES_MAX = 1000, /* the fact has the whole text */
 };
@@ -18,7 +19,7 @@ extern const char incident_timeline_full_text[];
 /* FAULT_LIMIT: another entry with this text and these links does not fit. */
 fault_code incident_timeline_check(const struct aggregate *incident, slice text, const slice *links, size_t links_count,
                                    struct fault *reterr) MUST_CHECK;
-bool incident_timeline_has(const Incident *incident, slice entry_id);
+const TimelineEntry *incident_timeline_find(const Incident *incident, slice entry_id); /* NULL: there is none */
 
 /* Kinds that incident_timeline_tell writes, and people do not. */
 bool incident_timeline_automatic(TimelineEntryKind kind);
