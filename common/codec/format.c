@@ -45,9 +45,12 @@ static bool traceparent_holds(slice text) {
            lower_hex(slice_of(text.data + 53, 2));
 }
 
+/* Unicode's category Cc; U+0080 to U+009F are written C2 80 to C2 9F, and terminals obey some of them. */
 static bool line_holds(slice text) {
-    for (size_t i = 0; i < text.size; i++)
+    for (size_t i = 0; i < text.size; i++) {
         if (text.data[i] < 0x20 || text.data[i] == 0x7F) return false;
+        if (text.data[i] == 0xC2 && i + 1 < text.size && text.data[i + 1] < 0xA0) return false;
+    }
     return true;
 }
 
@@ -110,7 +113,7 @@ const char *format_pattern(enum text_format format) {
         [FORMAT_LABEL_NAME] = "^[a-zA-Z_][a-zA-Z0-9_]*$",
         [FORMAT_SNAKE] = "^[a-z][a-z0-9_]*$",
         [FORMAT_TRACEPARENT] = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
-        [FORMAT_LINE] = "^[^\\x00-\\x1f\\x7f]+$",
+        [FORMAT_LINE] = "^[^\\x00-\\x1f\\x7f-\\x9f]+$",
         [FORMAT_HTTP_URL] = "^https?://[\\x21-\\x7e]+$",
         [FORMAT_TAG] = "^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$",
     };

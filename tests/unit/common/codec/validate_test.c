@@ -49,6 +49,17 @@ static void forms_are_held(void **state) {
                    "slo_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ -, is 'a b'");
 }
 
+static void a_line_holds_no_control_character_of_either_range(void **state) {
+    struct fault fault = {0};
+    CreateSLORequested slo = good_slo();
+    slo.name = SLICE_LIT("a\xc2\x9b"
+                         "31m"); /* CSI, as terminals take it */
+    assert_int_equal(codec_validate(&CreateSLORequested_desc, &slo, &fault), FAULT_INPUT);
+    assert_non_null(strstr(fault.text, "name: must be one line without control characters"));
+    slo.name = SLICE_LIT("a\xc2\xa0 \xc3\x9b\xe2\x82\x80"); /* such bytes of other characters are no controls */
+    assert_int_equal(codec_validate(&CreateSLORequested_desc, &slo, &fault), FAULT_NONE);
+}
+
 static void characters_are_counted_not_bytes(void **state) {
     struct fault fault = {0};
     char name[600];
@@ -167,6 +178,7 @@ int main(void) {
         cmocka_unit_test(a_good_message_passes),
         cmocka_unit_test(required_text_is_asked_for),
         cmocka_unit_test(forms_are_held),
+        cmocka_unit_test(a_line_holds_no_control_character_of_either_range),
         cmocka_unit_test(characters_are_counted_not_bytes),
         cmocka_unit_test(numbers_keep_to_their_range),
         cmocka_unit_test(enums_are_defined),
