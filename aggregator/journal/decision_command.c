@@ -81,28 +81,44 @@ struct given_marks {
     uint8_t by_key[DIGEST_BYTES], by_message[DIGEST_BYTES], asked[DIGEST_BYTES];
 };
 
-/* What the command did when it came before. FAULT_ABSENT: it did not. FAULT_CONFLICT: its key is another request's. */
+/* Marks of messages from before had no hash. */
+static bool other_request(const struct intent_mark *mark, const uint8_t asked[DIGEST_BYTES]) {
+    static const uint8_t none[DIGEST_BYTES];
+    return memcmp(mark->request_hash, none, DIGEST_BYTES) != 0 && memcmp(mark->request_hash, asked, DIGEST_BYTES) != 0;
+}
+
+/* What the command did when it came before. FAULT_ABSENT: it did not. FAULT_CONFLICT: its key or its message id is another
+ * request's. */
 static fault_code marks_find(struct decisions *d, const struct journal_command *command,
                              const struct decision_sender *sender, struct given_marks *ret_marks,
                              struct intent_mark *ret_before, struct fault *reterr) {
     struct given_marks *marks = ret_marks;
+    const slice message_id = d->intent.meta.message_id;
     marks->keyed = command->idempotency_key.size;
-    marks->named = d->intent.meta.message_id.size;
-    fault_code code = FAULT_ABSENT;
+    marks->named = message_id.size;
+    if (!marks->keyed && !marks->named) return FAULT_ABSENT;
+    fault_code code = request_hash(d, marks->asked, reterr);
+    if (code) return code;
+    code = FAULT_ABSENT;
     if (marks->keyed) {
-        code = request_hash(d, marks->asked, reterr);
-        if (code) return code;
         name_hash(sender->actor, command->idempotency_key, marks->by_key);
         code = mark_intent_get(&d->marks, d->txn, MARK_IDEMPOTENCY_KEY, sender->tenant_number, marks->by_key,
                                ret_before, reterr);
-        if (code == FAULT_NONE && memcmp(ret_before->request_hash, marks->asked, DIGEST_BYTES) != 0)
+        if (code == FAULT_NONE && other_request(ret_before, marks->asked))
             return fault_set(reterr, FAULT_CONFLICT,
                              "the Idempotency-Key was used for another request; give each request a key of its own");
     }
     if (code == FAULT_ABSENT && marks->named) {
-        name_hash(d->intent.meta.message_id, (slice){0}, marks->by_message);
+        name_hash(message_id, (slice){0}, marks->by_message);
         code = mark_intent_get(&d->marks, d->txn, MARK_MESSAGE, sender->tenant_number, marks->by_message, ret_before,
                                reterr);
+        if (code == FAULT_NONE && other_request(ret_before, marks->asked))
+            return fault_set(
+                reterr, FAULT_CONFLICT,
+                "meta.message_id: %.*s was another intent, about %s '%.*s'; give each message an id of its "
+                "own",
+                SLICE_ARG(message_id), aggregate_kind_name((enum aggregate_kind)ret_before->kind),
+                SLICE_ARG(ret_before->id));
     }
     return code;
 }
@@ -137,7 +153,7 @@ static fault_code decide_given(struct decisions *d, const struct journal_command
         return code;
     }
     mark = (struct intent_mark){0};
-    if (marks.keyed) memcpy(mark.request_hash, marks.asked, DIGEST_BYTES);
+    if (marks.keyed || marks.named) memcpy(mark.request_hash, marks.asked, DIGEST_BYTES);
 
     struct decision_effect effect;
     const uint64_t facts_before = d->facts.last_sequence;

@@ -128,6 +128,23 @@ TEST(an_idempotency_key_does_not_mind_the_order_of_labels) {
     place_free(place);
 }
 
+/* Else a producer that gives an id twice would be told that all is well, and what it said the second time be lost. */
+TEST(a_message_id_is_for_one_intent) {
+    struct place *place = place_opened();
+    SreDomainIntent intent = place_incident_intent("inc-1");
+    intent.has_meta = true;
+    intent.meta.message_id = SLICE_LIT("0190a3c1-7a5e-7000-8000-000000000001");
+    struct journal_command command = by_anna(place_intent(place, &intent));
+    assert_int_equal(place_command(place, command)->result, JOURNAL_COMMITTED);
+    assert_int_equal(place_command(place, command)->result, JOURNAL_REPEATED);
+    intent.intent.create_incident.incident_id = SLICE_LIT("inc-2");
+    command.intent = place_intent(place, &intent);
+    assert_int_equal(place_command(place, command)->result, JOURNAL_REFUSED);
+    assert_int_equal(place->outcome.fault.code, FAULT_CONFLICT);
+    assert_non_null(strstr(place->outcome.fault.text, "was another intent, about incident 'inc-1'"));
+    place_free(place);
+}
+
 TEST(an_idempotency_key_is_for_one_request) {
     struct place *place = place_opened();
     struct journal_command command = by_anna(close_intent(place, "inc-1"));
@@ -378,6 +395,7 @@ int main(void) {
         cmocka_unit_test(the_expected_version_is_checked),
         cmocka_unit_test(an_idempotency_key_gives_the_first_outcome_again),
         cmocka_unit_test(an_idempotency_key_does_not_mind_the_order_of_labels),
+        cmocka_unit_test(a_message_id_is_for_one_intent),
         cmocka_unit_test(an_idempotency_key_is_for_one_request),
         cmocka_unit_test(a_message_id_has_an_effect_once),
         cmocka_unit_test(an_envelope_of_another_tenant_is_refused_and_kept),
