@@ -11,7 +11,7 @@ import rules_slos
 MESSAGES = {"incident": "Incident", "alert": "Alert", "slo": "SLO", "health_check": "HealthCheck", "runbook": "Runbook",
             "runbook_execution": "RunbookExecution", "service": "Service", "postmortem": "Postmortem", "fleet_state": "FleetState"}
 
-REJECTIONS_READ = 20000
+REJECTIONS_READ, REJECTIONS_KEPT = 20000, 100000
 
 
 def stored(simulation, tenant, kind, id_):
@@ -161,7 +161,8 @@ def facts(simulation):
 def rejections(simulation):
     """Each refusal is in the list once, with who, why, and whether it was tried again with success."""
     expected = {name: [] for name in simulation.tenants}
-    for i, entry in enumerate(simulation.rejections):
+    oldest = max(0, len(simulation.rejections) - REJECTIONS_KEPT)
+    for i, entry in enumerate(simulation.rejections[oldest:], oldest):
         expected[entry.tenant].append((i + 1, entry.code, entry.producer, bool(entry.replayed_by), entry.replayed_by))
     for name in simulation.tenants:
         found = [(r.sequence, r.code, r.producer, r.replayed, r.replayed_by)

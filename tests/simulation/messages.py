@@ -11,15 +11,16 @@ RESULTS = ("committed", "repeated", "refused", "failed")
 
 class Rejection:
     """An entry of the list: what was refused, as far as it can be tried again."""
-    __slots__ = ("tenant", "producer", "code", "which", "fields", "message_id", "wrong_tenant", "replayed_by")
+    __slots__ = ("tenant", "producer", "code", "which", "fields", "message_id", "request", "wrong_tenant",
+                 "replayed_by")
 
-    def __init__(self, tenant, producer, code, which=None, fields=None, message_id="", wrong_tenant=False):
+    def __init__(self, tenant, producer, code, which=None, fields=None, message_id="", request=b"", wrong_tenant=False):
         self.tenant, self.producer, self.code, self.which, self.fields = tenant, producer, code, which, fields
-        self.message_id, self.wrong_tenant, self.replayed_by = message_id, wrong_tenant, ""
+        self.message_id, self.request, self.wrong_tenant, self.replayed_by = message_id, request, wrong_tenant, ""
 
 
 class Message:
-    done = False
+    done, message_id = False, None
 
     def unheard(self):
         """No answer came: it is sent again."""
@@ -41,16 +42,19 @@ class Message:
 class Single(Message):
     """One intent of a caller."""
 
-    def __init__(self, simulation, tenant, actor, role, which, fields, expected_version=0, key=b""):
+    def __init__(self, simulation, tenant, actor, role, which, fields, expected_version=0, key=b"", message_id=None):
         self.simulation, self.tenant_name, self.actor, self.role = simulation, tenant, actor, role
         self.which, self.fields, self.expected_version, self.key = which, fields, expected_version, key
-        self.message_id = str(uuid.UUID(int=simulation.chance.getrandbits(128), version=4))
+        self.message_id = message_id or str(uuid.UUID(int=simulation.chance.getrandbits(128), version=4))
         self.sent_once = False
         self.wrong_tenant = simulation.chance.random() < 0.01
         meta = {"message_id": self.message_id}
         if self.wrong_tenant:
             meta["tenant_id"] = "other" if tenant == "acme" else "acme"
-        self.payload = simulation.messages["SreDomainIntent"](meta=meta, **{which: fields}).SerializeToString()
+        intent = simulation.messages["SreDomainIntent"](**{which: fields})
+        self.request = intent.SerializeToString()
+        intent.MergeFrom(simulation.messages["SreDomainIntent"](meta=meta))
+        self.payload = intent.SerializeToString()
         simulation.counts["intents"] += 1
 
     def __str__(self):
@@ -64,17 +68,12 @@ class Single(Message):
         self.now_ms = self.simulation.now_ms
         self.simulation.driver.command(self.tenant_name, self.actor, self.role, self.payload, self.expected_version, self.key)
 
-    def request(self):
-        return self.which, repr(self.fields)
-
     def expect(self):
         """(result, code, changes) as the model has it, now."""
         tenant = self.tenant()
-        before = tenant.keys.get((self.actor, self.key)) if self.key else None
+        before = tenant.keys.get((self.actor, self.key)) or tenant.marks.get(self.message_id)
         if before:
-            return (REFUSED, "conflict", []) if before[0] != self.request() else (REPEATED, "none", [])
-        if self.message_id in tenant.marks:
-            return REPEATED, "none", []
+            return (REPEATED, "none", []) if before == self.request else (REFUSED, "conflict", [])
         if self.wrong_tenant:
             return REFUSED, "denied", []
         changes = model.decide(tenant, self.which, self.fields, model.Who(self.actor, self.role, self.now_ms),
@@ -87,14 +86,13 @@ class Single(Message):
         tenant = self.tenant()
         if result == REFUSED:
             self.simulation.reject(Rejection(self.tenant_name, self.actor, code, self.which, self.fields, self.message_id,
-                                             self.wrong_tenant))
+                                             self.request, self.wrong_tenant))
             return
         self.simulation.commit(self.tenant_name, changes, self.which, self.message_id)
         if self.message_id not in tenant.marks and not (self.key and (self.actor, self.key) in tenant.keys):
-            place = model.place(self.which, self.fields)
-            tenant.marks[self.message_id] = place
+            tenant.marks[self.message_id] = self.request
             if self.key:
-                tenant.keys[(self.actor, self.key)] = (self.request(),) + place
+                tenant.keys[(self.actor, self.key)] = self.request
 
     def answered(self, outcome):
         super().answered(outcome)
@@ -130,8 +128,9 @@ class Replay(Message):
             return REFUSED, "conflict", []
         if not entry.which:
             return REFUSED, entry.code, []
-        if entry.message_id in tenant.marks:
-            return REPEATED, "none", []
+        before = tenant.marks.get(entry.message_id)
+        if before:
+            return (REPEATED, "none", []) if before == entry.request else (REFUSED, "conflict", [])
         if entry.wrong_tenant:
             return REFUSED, "denied", []
         own = self.role in model.RULES[entry.which].senders
@@ -149,7 +148,7 @@ class Replay(Message):
         self.simulation.counts["replayed"] += 1
         self.simulation.commit(self.tenant_name, changes, entry.which, entry.message_id)
         if entry.message_id:
-            self.simulation.tenants[self.tenant_name].marks.setdefault(entry.message_id, model.place(entry.which, entry.fields))
+            self.simulation.tenants[self.tenant_name].marks.setdefault(entry.message_id, entry.request)
 
 
 class Damaged(Message):

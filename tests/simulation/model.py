@@ -27,8 +27,8 @@ class Tenant:
         self.aggregates = collections.defaultdict(Aggregate)
         self.windows = {}   # (slo, agent, cluster, start s): (revision, counts, seconds)
         self.hours = collections.defaultdict(lambda: collections.defaultdict(lambda: (0, 0, 0, 0)))  # slo: hour: counts
-        self.marks = {}     # message id: (kind, id)
-        self.keys = {}      # (actor, key): (request, kind, id)
+        self.marks = {}     # message id: request
+        self.keys = {}      # (actor, key): request
         self.streams = {}   # (agent, epoch, stream): last sequence
 
     def state(self, kind, id_):

@@ -75,6 +75,8 @@ def update_slo(tenant, f, who):
     made = definition(f)
     if made is INPUT or made["slices"] != state["slices"]:
         return INPUT
+    if all(state[name] == value for name, value in made.items()):
+        return []
     lengths = dict(state["lengths"])
     if made["seconds"] != state["seconds"]:
         if made["seconds"] % state["seconds"] and state["seconds"] % made["seconds"]:

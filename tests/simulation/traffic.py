@@ -54,7 +54,8 @@ class Traffic:
     def __init__(self, simulation):
         self.simulation, self.chance = simulation, simulation.chance
         self.singles, self.streams = [], []
-        self.keys = 0  # a new one for each age: what a key was used for is kept for days only
+        self.keys = 0  # a new one for each age: what a key and a message id were used for is kept for days only
+        self.forgotten = 0  # rejections before this one belong to an earlier age
         for tenant in simulation.tenants:
             for agent in AGENTS[:3 if tenant == "acme" else 1]:
                 epoch = str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
@@ -79,13 +80,14 @@ class Traffic:
     def ask(self):
         """A new intent of a caller."""
         chance, rejections = self.chance, len(self.simulation.rejections)
+        tried_again_from = max(self.forgotten, rejections - REPLAY_BACK) + 1
         tenant = chance.choices(("acme", "other"), (4, 1))[0]
         actor, role = chance.choice(PEOPLE[tenant])
         roll = chance.random()
         if roll < 0.01:
             return Damaged(self.simulation, tenant, *((chance.choice(AGENTS), model.AGENT, True) if roll < 0.005 else (actor, role, False)))
-        if roll < 0.08 and rejections:
-            return Replay(self.simulation, tenant, actor, role, chance.randrange(max(1, rejections - REPLAY_BACK), rejections + 1))
+        if roll < 0.08 and rejections >= tried_again_from:
+            return Replay(self.simulation, tenant, actor, role, chance.randrange(tried_again_from, rejections + 1))
         for _ in range(3):  # most of what is said at random would be refused
             actor, role = chance.choice(PEOPLE[tenant])
             which, fields = sayings.of_a_caller(self.words())
@@ -97,7 +99,8 @@ class Traffic:
             found = self.simulation.tenants[tenant].aggregates.get(model.place(which, fields))
             expected = max(0, (found.version if found else 0) + chance.choice((0, 0, -1, 1)))
         key = f"key-{self.keys}-{chance.randrange(3000)}".encode() if chance.random() < 0.05 else b""
-        return Single(self.simulation, tenant, actor, role, which, fields, expected, key)
+        taken = chance.choice(self.singles).message_id if self.singles and roll > 0.99 else None  # another's id
+        return Single(self.simulation, tenant, actor, role, which, fields, expected, key, taken)
 
     # -- the network
 
@@ -105,6 +108,7 @@ class Traffic:
         """A long time goes by, and nobody sends anything again that may have been taken before it."""
         self.singles = [single for single in self.singles if not single.sent_once]
         self.keys += 1
+        self.forgotten = len(self.simulation.rejections)
 
     def send(self):
         chance, drain = self.chance, self.simulation.counts["intents"] >= self.simulation.intents_max
