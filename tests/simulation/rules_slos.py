@@ -86,6 +86,8 @@ def update_slo(tenant, f, who):
         lengths[state["seconds"]] = who.now_ms
         while len(lengths) > 4:
             del lengths[min(lengths, key=lengths.get)]
+    if all(state[name] == value for name, value in made.items()):
+        return []  # the same again
     sets = {**made, "lengths": lengths}
     if made["agents"] != state["agents"]:
         sets["agents_changed"] = who.now_ms
