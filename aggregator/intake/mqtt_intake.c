@@ -215,6 +215,7 @@ static fault_code submit(struct mqtt_intake *intake, slice tenant, slice produce
                          bool batch, struct bus_reply *reply, struct fault *reterr) {
     const struct journal_command command = {.caller = {.tenant = tenant, .actor = producer, .role = ROLE_INTEGRATION},
                                             .intent = message->payload,
+                                            .message_id_needed = true,
                                             .done = reply ? bus_reply_done : NULL,
                                             .context = reply};
     const int64_t until_ms = clock_monotonic_ms() + FULL_WAIT_MS;

@@ -138,6 +138,12 @@ static fault_code decide_given(struct decisions *d, const struct journal_command
         fault_wrap(&outcome->fault, "the intent cannot be read");
         return refused(d, command, outcome, reterr);
     }
+    if (command->message_id_needed && d->intent.meta.message_id.size == 0) {
+        d->counts.intents++;
+        fault_set(&outcome->fault, FAULT_INPUT,
+                  "meta.message_id: is needed on the bus, where a message may come twice; give each intent a UUID");
+        return refused(d, command, outcome, reterr);
+    }
     if (command->replay_of) replay_sender(d, producer, &sender);
     struct given_marks marks;
     struct intent_mark mark = {0};

@@ -84,10 +84,11 @@ struct journal_command {
                                  occurred_at are empty the journal fills them in; another tenant is refused */
     uint64_t expected_version; /* 0: any; else the aggregate must be at this version (FAULT_CONFLICT) */
     slice idempotency_key;     /* empty: none. The same key of the same caller gives the first outcome again */
-    uint64_t replay_of;        /* not 0: the intent is that of this rejection of the caller's tenant, given again; when
+    bool message_id_needed;   /* it may come again by no doing of its sender (QoS 1): refused without meta.message_id */
+    uint64_t replay_of;       /* not 0: the intent is that of this rejection of the caller's tenant, given again; when
                                   it is refused it is not listed once more, when not, the rejection is marked */
-    int64_t due_ms;            /* the journal's own use: the row of `expiries` that this is for */
-    journal_command_fn *done;  /* NULL: nobody waits */
+    int64_t due_ms;           /* the journal's own use: the row of `expiries` that this is for */
+    journal_command_fn *done; /* NULL: nobody waits */
     void *context;
 };
 /* FAULT_AGAIN: the queue is full (answer 503 with Retry-After). `done` is called exactly once when this returns

@@ -4,6 +4,7 @@
  *
  *   intent_load HOST PORT CA CERTIFICATE KEY TENANT PRODUCER INTENTS WINDOW */
 #include "common/base/clock.h"
+#include "common/base/uuid.h"
 #include "common/codec/codec.h"
 #include "common/net/mqtt_client.h"
 #include "sre.pb.h"
@@ -34,7 +35,10 @@ static bool publish(struct load *load) {
     size_t size;
     struct fault fault;
     snprintf(id, sizeof id, "bus-%llu", (unsigned long long)load->sent);
-    SreDomainIntent intent = {.which_intent = SreDomainIntent_create_incident_tag};
+    char message_id[UUID_TEXT_SIZE + 1];
+    uuid_format(uuid_v7_new(), message_id);
+    SreDomainIntent intent = {.which_intent = SreDomainIntent_create_incident_tag, .has_meta = true};
+    intent.meta.message_id = slice_of(message_id, UUID_TEXT_SIZE);
     intent.intent.create_incident = (CreateIncidentRequested){.incident_id = slice_from_text(id),
                                                               .title = SLICE_LIT("Checkout answers slowly"),
                                                               .severity = SEVERITY_HIGH,

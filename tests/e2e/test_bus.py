@@ -104,6 +104,11 @@ def test_a_reply_goes_to_the_producers_own_topic_and_nowhere_else(place):
     assert eventually("the intent is taken all the same", lambda: versions(place, "bus-4"), 10) == [1]
 
 
+def test_an_intent_without_a_message_id_is_refused_where_it_may_come_twice(place):
+    reply = ask(place, field(10, field(1, "bus-6") + field(2, "t") + field(4, 2)))
+    assert reply[3] == b"input" and b"message_id" in reply[4]
+
+
 def test_another_tenant_in_the_envelope_is_refused(place):
     reply = ask(place, opens("bus-5", tenant="other"))
     assert reply[3] == b"denied" and b"other" in reply[4]

@@ -203,7 +203,9 @@ TEST(an_ack_that_finds_no_room_is_sent_later) {
 
 TEST(a_single_intent_is_an_integrations) {
     struct world *w = world_new();
-    const SreDomainIntent incident = place_incident_intent("inc-1");
+    SreDomainIntent incident = place_incident_intent("inc-1");
+    incident.has_meta = true;
+    incident.meta.message_id = SLICE_LIT("0190a5c0-7e1f-7000-8000-0000000000aa");
     message(w, "sre.domain.intents.v1/acme/pager", place_intent(w->place, &incident), false);
     settle(w);
     size_t count;
@@ -213,7 +215,8 @@ TEST(a_single_intent_is_an_integrations) {
     SreDomainFact fact;
     CHECK_OK(codec_decode_protobuf(&SreDomainFact_desc, facts[0].bytes, w->place->arena, &fact, &fault));
     CHECK_SLICE(fact.meta.producer, "pager");
-    SreDomainIntent expire = {.which_intent = SreDomainIntent_expire_alert_tag};
+    SreDomainIntent expire = {.which_intent = SreDomainIntent_expire_alert_tag, .has_meta = true};
+    expire.meta.message_id = SLICE_LIT("0190a5c0-7e1f-7000-8000-0000000000ab");
     expire.intent.expire_alert.alert_id = SLICE_LIT("prometheus.f1");
     expire.intent.expire_alert.has_expires_at = true;
     message(w, "sre.domain.intents.v1/acme/pager", place_intent(w->place, &expire), false);
@@ -229,6 +232,7 @@ TEST(an_envelope_that_is_not_of_its_topics_tenant_is_refused_and_kept) {
     SreDomainIntent incident = place_incident_intent("inc-1");
     incident.has_meta = true;
     incident.meta.tenant_id = SLICE_LIT("other");
+    incident.meta.message_id = SLICE_LIT("0190a5c0-7e1f-7000-8000-0000000000ac");
     message(w, "sre.domain.intents.v1/acme/pager", place_intent(w->place, &incident), false);
     struct journal_rejection *items;
     assert_int_equal(rejections(w, &items), 1);
