@@ -106,7 +106,8 @@ class Traffic:
 
     def forget(self):
         """A long time goes by, and nobody sends anything again that may have been taken before it."""
-        self.singles = [single for single in self.singles if not single.sent_once]
+        self.singles = [s for s in self.singles if not s.sent_once and not any(s.message_id in t.marks
+                                                                               for t in self.simulation.tenants.values())]
         self.keys += 1
         self.forgotten = len(self.simulation.rejections)
 
