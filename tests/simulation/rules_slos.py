@@ -25,8 +25,9 @@ def period(window, now_ms):
 
 def counts(tenant, slo_id, window, now_ms, more=None):
     """(good, total, expected, seen) over it, of the latest revision of each window; more: (hour, counts) not committed yet"""
-    if window in DAYS:
-        first, behind = now_ms // HOUR_MS - DAYS[window] * 24 + 1, float("inf")
+    if window in DAYS:  # a window of the next hour, by a clock that is ahead, moves the budget on a little early
+        newest = max(now_ms // HOUR_MS, max(tenant.hours[slo_id], default=0), more[0] if more else 0)
+        first, behind = newest - DAYS[window] * 24 + 1, float("inf")
     else:
         first, behind = period(window, now_ms)
     found = [c for hour, c in tenant.hours[slo_id].items() if first <= hour < behind]

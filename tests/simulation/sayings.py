@@ -113,6 +113,23 @@ def window(w):
         "revision": w.of(1, 1, 1, 2, 3), "cluster_id": w.of("", "c1")}
 
 
+def tight(make):
+    """SLOs whose budget is used up by one target, and not by the other."""
+    def say(w):
+        which, fields = make(w)
+        return which, {"slo_id": w.name("tight", 3), **fields}
+    return say
+
+
+TIGHT = {"name": "s", "window": 1, "sli_spec": {"counter_ratio": RATIO, "window_seconds": 60}}
+SLOS_TIGHT = [
+    tight(lambda w: ("create_slo", {**TIGHT, "target": 90.0})),
+    tight(lambda w: ("update_slo", {**TIGHT, "target": w.of(90.0, 99.0)})),
+    tight(lambda w: ("update_slo", {**TIGHT, "target": 99.0})),
+    tight(lambda w: ("record_sli_window", {"window_start": {"seconds": w.now_ms // 60000 * 60 - 60}, "window_seconds": 60, "total": 100,
+                                           "good": w.of(95, 95, 80), "scrapes_expected": 4, "scrapes_seen": 4, "revision": 1})),
+]
+
 SLOS = [slo("create_slo"), slo("create_slo"), slo("update_slo"), window]
 
 # ---- the catalog
@@ -189,7 +206,7 @@ POSTMORTEMS = [
     lambda w: ("publish_postmortem", {"postmortem_id": w.name("pm", 9, lasting=1500)}),
 ]
 
-PARTS = (INCIDENTS, INCIDENTS, ALERTS, ALERTS, SLOS, CATALOG, EXECUTIONS, POSTMORTEMS)
+PARTS = (INCIDENTS, INCIDENTS, ALERTS, ALERTS, SLOS, SLOS_TIGHT, CATALOG, EXECUTIONS, POSTMORTEMS)
 
 
 def of_a_caller(w):
