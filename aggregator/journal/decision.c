@@ -208,7 +208,6 @@ static fault_code facts_write(struct decisions *d, const struct decision_sender 
 }
 
 static fault_code slo_write(struct decisions *d, struct target *target, struct fault *reterr) {
-    hot_slos_touch(d->slos, target->slo);
     if (target->slo->number == 0 && /* just made; windows in the same transaction are stored by it already */
         names_number(d->names, d->txn, NAMES_SLO, target->slo->tenant, target->aggregate->id, &target->slo->number,
                      reterr))
@@ -314,6 +313,7 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
         return decide_show(d, sender->tenant_number, row->kind, effect->id, &effect->version, &effect->aggregate,
                            reterr);
     }
+    if (target.slo) hot_slos_touch(d->slos, target.slo); /* first: what fails halfway has changed it in memory */
     code = facts_write(d, sender, target.aggregate, reterr);
     if (!code) code = touched_write(&touched, target.aggregate, want_aggregate ? &effect->aggregate : NULL, reterr);
     if (!code && target.slo) code = slo_write(d, &target, reterr);
