@@ -21,6 +21,7 @@
 #include "agent/pages.h"
 #include "agent/readiness.h"
 #include "agent/restart_keys.h"
+#include "agent/ship/link.h"
 #include "common/base/clock.h"
 #include "common/logging/log.h"
 
@@ -33,9 +34,7 @@ enum {
     ACK_WAIT_MS = 500,
     ACK_STORE_MS = 50,
     NOTES_BYTES = 512,
-    TOPIC_BYTES = 160,
     PATH_BYTES = 512,
-    STATUS_TOKEN = 1,
 };
 
 struct file_config {
@@ -63,18 +62,15 @@ struct pipeline {
     struct http_client *client;
     struct measure *measure;
     struct shipper *shipper;
-    struct mqtt_client *mqtt;
+    struct link *link;
     struct pages *pages;
     struct arena *report_arena;
-    struct loop_timer *tick_timer, *status_timer;
-    char topic_acks[TOPIC_BYTES], topic_config[TOPIC_BYTES], topic_status[TOPIC_BYTES];
-    int64_t started_ms, started_monotonic_ms, disconnected_ms; /* the last two monotonic */
-    bool ever_connected, status_wanted;
+    struct loop_timer *tick_timer;
+    int64_t started_ms, started_monotonic_ms; /* the second monotonic */
     uint64_t reloads, reloads_refused;
 };
 
 static void on_tick(void *context);
-static void on_status_timer(void *context);
 
 static void log_mistakes(const struct setting_texts *mistakes) {
     for (size_t i = 0; i < mistakes->count; i++)
@@ -178,7 +174,10 @@ static void load_remote(struct pipeline *pipeline) {
     pipeline->remote.arena = arena;
 }
 
-static fault_code open_mqtt(struct pipeline *pipeline, struct fault *reterr);
+static fault_code connect_link(struct pipeline *pipeline, struct fault *reterr);
+static fault_code encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr);
+static void on_link(void *context, const struct fault *reason);
+static void on_config(void *context, const struct mqtt_message *message);
 
 static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
     const struct agent_settings *const settings = pipeline->file.settings;
@@ -193,12 +192,14 @@ static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
         .ack_wait_ms = ACK_WAIT_MS,
         .ack_store_ms = ACK_STORE_MS,
     };
-    if (shipper_new(pipeline->loop, pipeline->queue, &ship, pipeline->metrics, &pipeline->shipper, reterr))
-        return reterr ? reterr->code : FAULT_LIMIT;
-    snprintf(pipeline->topic_acks, TOPIC_BYTES, "sre.edge.acks.v1/%s/%s", ship.tenant, ship.agent);
-    snprintf(pipeline->topic_config, TOPIC_BYTES, "sre.edge.config.v1/%s/%s", ship.tenant, ship.agent);
-    snprintf(pipeline->topic_status, TOPIC_BYTES, "sre.edge.status.v1/%s/%s", ship.tenant, ship.agent);
-    return open_mqtt(pipeline, reterr);
+    const struct link_callbacks callbacks = {encode_status, on_link, pipeline};
+    fault_code code =
+        shipper_new(pipeline->loop, pipeline->queue, &ship, pipeline->metrics, &pipeline->shipper, reterr);
+    if (!code)
+        code =
+            link_new(pipeline->loop, pipeline->shipper, ship.tenant, ship.agent, &callbacks, &pipeline->link, reterr);
+    if (!code) code = link_listen(pipeline->link, "sre.edge.config.v1", on_config, pipeline, reterr);
+    return code ? code : connect_link(pipeline, reterr);
 }
 
 static void log_opened(const struct pipeline *pipeline) {
@@ -221,8 +222,7 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
     pipeline->metrics = metrics_new("picket-agent");
     pipeline->report_arena = arena_new(16 * 1024, REPORT_ARENA_BYTES);
     pipeline->tick_timer = loop_timer_new(pipeline->loop, on_tick, pipeline);
-    pipeline->status_timer = loop_timer_new(pipeline->loop, on_status_timer, pipeline);
-    if (!pipeline->metrics || !pipeline->report_arena || !pipeline->tick_timer || !pipeline->status_timer)
+    if (!pipeline->metrics || !pipeline->report_arena || !pipeline->tick_timer)
         return fault_set(reterr, FAULT_LIMIT, "out of memory");
     fault_code code = agent_metrics_add(pipeline->metrics, &pipeline->table, reterr);
     if (!code) code = open_stores(pipeline, reterr);
@@ -249,7 +249,7 @@ fault_code pipeline_open(struct loop *loop, const char *config_path, char *const
     pipeline->environment = environment;
     pipeline->lock_fd = -1;
     pipeline->started_ms = clock_wall_ms();
-    pipeline->started_monotonic_ms = pipeline->disconnected_ms = clock_monotonic_ms();
+    pipeline->started_monotonic_ms = clock_monotonic_ms();
     fault_code code = read_file(pipeline, &pipeline->file, reterr);
     if (!code) code = apply_log(pipeline->file.settings, reterr);
     if (!code) code = open_parts(pipeline, reterr);
@@ -264,17 +264,13 @@ fault_code pipeline_open(struct loop *loop, const char *config_path, char *const
     return FAULT_NONE;
 }
 
-static void publish_status(struct pipeline *pipeline, bool online);
-
 struct pipeline *pipeline_close(struct pipeline *pipeline) {
     if (!pipeline) return NULL;
     pipeline->measure = measure_free(pipeline->measure);
-    if (pipeline->mqtt && pipeline->queue) publish_status(pipeline, false);
-    pipeline->mqtt = mqtt_client_close(pipeline->mqtt, DRAIN_MS);
+    pipeline->link = link_free(pipeline->link, DRAIN_MS);
     pipeline->shipper = shipper_free(pipeline->shipper);
     pipeline->pages = pages_close(pipeline->pages);
     loop_timer_free(pipeline->tick_timer);
-    loop_timer_free(pipeline->status_timer);
     http_client_free(pipeline->client);
     state_close(pipeline->state);
     queue_close(pipeline->queue);
@@ -285,11 +281,6 @@ struct pipeline *pipeline_close(struct pipeline *pipeline) {
     arena_free(pipeline->file.arena);
     free(pipeline);
     return NULL;
-}
-
-static void want_status(struct pipeline *pipeline) {
-    pipeline->status_wanted = true;
-    loop_timer_set(pipeline->status_timer, 0);
 }
 
 /* Lets a measure with these settings and definitions take over; what it was built from becomes the one in force. */
@@ -309,7 +300,7 @@ static void refuse_reload(struct pipeline *pipeline, const struct fault *fault) 
     snprintf(pipeline->file_error, sizeof pipeline->file_error, "file: %s", fault->text);
     LOG_ERROR("agent", "reload_refused", LOG_FAULT(fault),
               LOG_TEXT("instead", "the configuration before it stays in force"));
-    want_status(pipeline);
+    link_want_status(pipeline->link);
 }
 
 void pipeline_reload(struct pipeline *pipeline) {
@@ -331,9 +322,7 @@ void pipeline_reload(struct pipeline *pipeline) {
         LOG_WARN("agent", "restart_needed", LOG_TEXT("keys", keys),
                  LOG_TEXT("instead", "their old values stay in force until then"));
     pipeline->file = file;
-    pipeline->mqtt = mqtt_client_close(pipeline->mqtt, DRAIN_MS); /* certificates may be new in the same files */
-    shipper_on_disconnected(pipeline->shipper);
-    if (open_mqtt(pipeline, &fault)) {
+    if (connect_link(pipeline, &fault)) { /* anew: certificates may be others in the same files */
         LOG_ERROR("agent", "mqtt_refused", LOG_FAULT(&fault),
                   LOG_TEXT("instead", "not connected; correct the file and reload"));
         snprintf(pipeline->file_error, sizeof pipeline->file_error, "file: %s", fault.text);
@@ -344,10 +333,12 @@ void pipeline_reload(struct pipeline *pipeline) {
     pipeline->reloads++;
     LOG_INFO("agent", "reloaded", LOG_UINT("targets", file.settings->targets.count),
              LOG_UINT("slis", file.settings->slis.count));
-    want_status(pipeline);
+    link_want_status(pipeline->link);
 }
 
-static void on_config(struct pipeline *pipeline, slice payload) {
+static void on_config(void *context, const struct mqtt_message *message) {
+    struct pipeline *const pipeline = context;
+    const slice payload = message->payload;
     if (payload.size == 0) return; /* the retained message was taken away: what it said stays in force */
     struct fault fault;
     struct remote_config remote = {.arena = arena_new(16 * 1024, REMOTE_ARENA_BYTES)};
@@ -365,7 +356,7 @@ static void on_config(struct pipeline *pipeline, slice payload) {
         LOG_ERROR("agent", "config_refused", LOG_FAULT(&fault),
                   LOG_TEXT("instead", "the configuration before it stays in force"));
         arena_free(remote.arena);
-        want_status(pipeline);
+        link_want_status(pipeline->link);
         return;
     }
     arena_free(pipeline->remote.arena);
@@ -377,46 +368,17 @@ static void on_config(struct pipeline *pipeline, slice payload) {
     LOG_INFO("agent", "config_changed", LOG_UINT("revision", remote.definitions.revision),
              LOG_UINT("slis", remote.definitions.slis_count), LOG_UINT("refused", remote.definitions.refused),
              LOG_TEXT("refusals", remote.definitions.refusals));
-    want_status(pipeline);
+    link_want_status(pipeline->link);
 }
 
-static void on_connected(void *context, bool session_present) {
+static void on_link(void *context, const struct fault *reason) {
     struct pipeline *const pipeline = context;
-    pipeline->ever_connected = true;
-    LOG_INFO("agent", "connected", LOG_SLICE("broker", pipeline->file.settings->mqtt.host));
-    shipper_on_connected(pipeline->shipper);
-    want_status(pipeline);
-}
-
-static void on_disconnected(void *context, const struct fault *reason) {
-    struct pipeline *const pipeline = context;
-    struct shipper_stats stats;
-    shipper_stats(pipeline->shipper, &stats);
-    if (stats.connected) {
-        pipeline->disconnected_ms = clock_monotonic_ms();
-        shipper_on_disconnected(pipeline->shipper);
-    }
-    LOG_WARN("agent", "disconnected", LOG_SLICE("broker", pipeline->file.settings->mqtt.host), LOG_FAULT(reason),
-             LOG_TEXT("instead", "measuring goes on, the queue keeps it, connecting again"));
-}
-
-static void on_message(void *context, const struct mqtt_message *message) {
-    struct pipeline *const pipeline = context;
-    struct fault fault;
-    if (slice_equal_text(message->topic, pipeline->topic_acks)) {
-        if (message->payload.size && shipper_on_ack(pipeline->shipper, message->payload, &fault))
-            LOG_WARN("agent", "ack_unreadable", LOG_FAULT(&fault));
-    } else if (slice_equal_text(message->topic, pipeline->topic_config)) {
-        on_config(pipeline, message->payload);
-    }
-}
-
-static void on_published(void *context, uint64_t token, const struct fault *fault) {
-    struct pipeline *const pipeline = context;
-    if (token & SHIPPER_TOKEN)
-        shipper_on_published(pipeline->shipper, token, fault);
-    else if (fault)
-        pipeline->status_wanted = true; /* with the next connection */
+    const slice broker = pipeline->file.settings->mqtt.host;
+    if (!reason)
+        LOG_INFO("agent", "connected", LOG_SLICE("broker", broker));
+    else
+        LOG_WARN("agent", "disconnected", LOG_SLICE("broker", broker), LOG_FAULT(reason),
+                 LOG_TEXT("instead", "measuring goes on, the queue keeps it, connecting again"));
 }
 
 static uint64_t resident_bytes(void) {
@@ -428,8 +390,8 @@ static uint64_t resident_bytes(void) {
     return read == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-static fault_code encode_status(struct pipeline *pipeline, bool online, bool will, slice *ret_payload,
-                                struct fault *reterr) {
+static fault_code encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr) {
+    struct pipeline *const pipeline = context;
     const struct agent_settings *const settings = pipeline->file.settings;
     struct queue_stats stats = {0};
     char error[3 * NOTES_BYTES];
@@ -456,43 +418,8 @@ static fault_code encode_status(struct pipeline *pipeline, bool online, bool wil
     return agent_report_encode(&report, pipeline->report_arena, ret_payload, reterr);
 }
 
-#define STATUS_CONTENT_TYPE "application/x-protobuf; proto=ameide_core_proto.sre.edge.v1.AgentStatus"
-
-static void publish_status(struct pipeline *pipeline, bool online) {
-    struct fault fault;
-    slice payload;
-    if (encode_status(pipeline, online, false, &payload, &fault)) {
-        LOG_WARN("agent", "status_failed", LOG_FAULT(&fault),
-                 LOG_TEXT("instead", "the centre sees the status before it"));
-        return;
-    }
-    const struct mqtt_property properties[] = {{SLICE_LIT("tenant_id"), pipeline->file.settings->tenant},
-                                               {SLICE_LIT("schema_version"), SLICE_LIT("1")}};
-    const struct mqtt_publication publication = {.topic = pipeline->topic_status,
-                                                 .payload = payload,
-                                                 .content_type = STATUS_CONTENT_TYPE,
-                                                 .properties = properties,
-                                                 .properties_count = sizeof properties / sizeof *properties,
-                                                 .qos = 1,
-                                                 .retained = true,
-                                                 .token = STATUS_TOKEN};
-    pipeline->status_wanted = mqtt_client_publish(pipeline->mqtt, &publication, &fault) != FAULT_NONE;
-}
-
-static void on_status_timer(void *context) {
-    struct pipeline *const pipeline = context;
-    if (pipeline->mqtt) publish_status(pipeline, true);
-    loop_timer_set(pipeline->status_timer, pipeline->file.settings->ship.status_ms);
-}
-
-static fault_code open_mqtt(struct pipeline *pipeline, struct fault *reterr) {
+static fault_code connect_link(struct pipeline *pipeline, struct fault *reterr) {
     const struct agent_settings *const settings = pipeline->file.settings;
-    const char *const subscriptions[] = {pipeline->topic_acks, pipeline->topic_config, NULL};
-    const struct mqtt_callbacks callbacks = {on_connected, on_disconnected, on_message, on_published, pipeline};
-    char client_id[TOPIC_BYTES];
-    slice will;
-    snprintf(client_id, sizeof client_id, "%s", pipeline->topic_status + sizeof "sre.edge.status.v1/" - 1);
-    if (encode_status(pipeline, false, true, &will, reterr)) return reterr ? reterr->code : FAULT_LIMIT;
     const struct mqtt_settings mqtt = {
         .host = setting_text(settings->mqtt.host),
         .port = (uint16_t)settings->mqtt.port,
@@ -501,22 +428,14 @@ static fault_code open_mqtt(struct pipeline *pipeline, struct fault *reterr) {
         .certificate_path = setting_text(settings->mqtt.certificate),
         .key_path = setting_text(settings->mqtt.key),
         .server_name = setting_text(settings->mqtt.server_name),
-        .client_id = client_id,
         .inflight_max = (unsigned)settings->ship.inflight_max + 2,
         .inflight_bytes_max = (size_t)settings->ship.inflight_bytes_max,
         .keep_alive_ms = settings->mqtt.keep_alive_ms,
         .connect_timeout_ms = settings->mqtt.connect_timeout_ms,
         .backoff_min_ms = settings->mqtt.backoff_ms_min,
         .backoff_max_ms = settings->mqtt.backoff_ms_max,
-        .clean_start = true,
-        .will_topic = pipeline->topic_status,
-        .will_payload = will,
-        .will_content_type = STATUS_CONTENT_TYPE,
-        .subscriptions = subscriptions,
     };
-    const fault_code code = mqtt_client_open(pipeline->loop, &mqtt, &callbacks, &pipeline->mqtt, reterr);
-    shipper_use(pipeline->shipper, pipeline->mqtt);
-    return code;
+    return link_open(pipeline->link, &mqtt, settings->ship.status_ms, DRAIN_MS, reterr);
 }
 
 /* Milliseconds since a monotonic moment; -1 when it never came. */
@@ -526,16 +445,16 @@ static int64_t since(int64_t moment_ms, int64_t now_ms) {
 
 static bool update_readiness(struct pipeline *pipeline, const struct measure_stats *measure,
                              const struct queue_stats *queue, const struct shipper_stats *ship,
-                             const struct mqtt_stats *mqtt) {
+                             const struct link_stats *link) {
     const int64_t now_ms = clock_monotonic_ms();
     char text[4096];
     const struct readiness readiness = {
         .stall_ms = pipeline->file.settings->ready.stall_ms,
         .up_ms = now_ms - pipeline->started_monotonic_ms,
-        .connected = mqtt->connected,
-        .ever_connected = pipeline->ever_connected,
-        .disconnected_ms = mqtt->connected ? 0 : now_ms - pipeline->disconnected_ms,
-        .broker_fault = mqtt->last_fault.text,
+        .connected = link->mqtt.connected,
+        .ever_connected = link->ever_connected,
+        .disconnected_ms = link->mqtt.connected ? 0 : now_ms - link->disconnected_ms,
+        .broker_fault = link->mqtt.last_fault.text,
         .waiting = queue->records[QUEUE_HEALTH] + queue->records[QUEUE_WINDOWS] + queue->records[QUEUE_REST],
         .oldest_ms = queue->oldest_ms ? clock_wall_ms() - queue->oldest_ms : 0,
         .last_commit_ms = since(ship->last_commit_ms, now_ms),
@@ -554,19 +473,18 @@ static void on_tick(void *context) {
     struct measure_stats measure;
     struct queue_stats queue;
     struct shipper_stats ship;
-    struct mqtt_stats mqtt = {0};
+    struct link_stats link = {0};
     measure_stats(pipeline->measure, &measure);
     queue_stats(pipeline->queue, &queue);
     shipper_stats(pipeline->shipper, &ship);
-    if (pipeline->mqtt) mqtt_client_stats(pipeline->mqtt, &mqtt);
-    const bool ready = update_readiness(pipeline, &measure, &queue, &ship, &mqtt);
+    if (pipeline->link) link_stats(pipeline->link, &link);
+    const bool ready = update_readiness(pipeline, &measure, &queue, &ship, &link);
     size_t targets_count;
     const struct target_report *const targets = measure_targets(pipeline->measure, &targets_count);
     agent_metrics_measure(pipeline->table, &measure, targets, targets_count);
     agent_metrics_queue(pipeline->table, &queue, clock_wall_ms());
-    agent_metrics_ship(pipeline->table, &ship, &mqtt);
+    agent_metrics_ship(pipeline->table, &ship, &link.mqtt);
     agent_metrics_config(pipeline->table, pipeline->remote.definitions.revision, pipeline->reloads,
                          pipeline->reloads_refused, ready);
-    if (pipeline->status_wanted && mqtt.connected) publish_status(pipeline, true);
     loop_timer_set(pipeline->tick_timer, TICK_MS);
 }
