@@ -125,7 +125,8 @@ def scrape(seconds: float, targets: int, series: int, slis: int, interval: str, 
         here.configure_agent({f"t{n}": url for n, url in enumerate(urls)}, scrape__interval=interval, scrape__timeout=interval,
                              scrape__bytes_max="256MiB")
         here.start_agent()
-        pids = stack.enter_context(peers.all_installed(str(here.folder), urls, interval, f"http://127.0.0.1:{port}"))
+        pids = stack.enter_context(peers.all_installed(str(here.folder), urls, interval, f"http://127.0.0.1:{port}",
+                                                       slis // targets if series <= 10_000 else 0))
         pids["picket-agent"] = here.agent.process.pid
         here_seconds = int(re.sub(r"\D", "", interval))
         time.sleep(max(10, 2 * here_seconds + 2))

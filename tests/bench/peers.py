@@ -17,9 +17,21 @@ def scrape_yaml(urls: list[str], interval: str) -> str:
     return f"global:\n  scrape_interval: {interval}\n  scrape_timeout: {interval}\nscrape_configs:\n{jobs}"
 
 
+def collectd_conf(folder: str, urls: list[str], interval: str, sink: str, slis: int) -> str:
+    """collectd reads no exposition; what its manual has for a page with numbers is a regular expression each (curl)."""
+    matches = "".join(
+        f'    <Match>\n      Regex "bench_requests_total.slo=.{n}.,code=.{code}.. ([0-9.e+]+)"\n      DSType "DeriveSet"\n'
+        f'      Type "derive"\n      Instance "{n}-{code}"\n    </Match>\n' for n in range(slis) for code in ("200", "500"))
+    pages = "".join(f'  <Page "t{n}">\n    URL "{url}"\n{matches}  </Page>\n' for n, url in enumerate(urls))
+    return (f'Hostname "bench"\nFQDNLookup false\nInterval {interval.rstrip("s")}\nBaseDir "{folder}"\nPIDFile "{folder}/collectd.pid"\n'
+            f"LoadPlugin curl\nLoadPlugin write_http\n<Plugin curl>\n{pages}</Plugin>\n"
+            f'<Plugin write_http>\n  <Node "sink">\n    URL "{sink}/collectd"\n    Format "JSON"\n  </Node>\n</Plugin>\n')
+
+
 @contextlib.contextmanager
-def all_installed(folder: str, urls: list[str], interval: str, sink: str):
-    """name -> pid of each peer that is installed, scraping the urls and writing to the sink."""
+def all_installed(folder: str, urls: list[str], interval: str, sink: str, slis: int):
+    """name -> pid of each peer that is installed, scraping the urls and writing to the sink. slis: of each target; only
+    collectd is told, the others take all. 0: collectd is left out."""
     pids = {}
     with contextlib.ExitStack() as stack:
         if shutil.which("vmagent"):
@@ -41,4 +53,9 @@ def all_installed(folder: str, urls: list[str], interval: str, sink: str):
                  f"--storage.agent.path={folder}/prometheus", f"--web.listen-address=127.0.0.1:{port}"], log))
             wait_http(f"http://127.0.0.1:{port}/-/ready", log_path=log)
             pids["prometheus agent"] = process.pid
+        if slis and shutil.which("collectd"):
+            config = os.path.join(folder, "collectd.conf")
+            open(config, "w").write(collectd_conf(folder, urls, interval, sink, slis))
+            process = stack.enter_context(running(["collectd", "-f", "-C", config], os.path.join(folder, "collectd.log")))
+            pids["collectd"] = process.pid
         yield pids
