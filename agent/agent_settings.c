@@ -13,6 +13,7 @@
 static const char *const kind_names[] = {"ratio_good", "ratio_bad", "histogram", "gauge", "probe", "ratio_parts", NULL};
 static const char *const comparison_names[] = {"<", "<=", ">", ">=", "==", "!=", NULL};
 static const char *const severity_names[] = {"unhealthy", "degraded", NULL};
+static const char *const format_names[] = {"none", "text", "openmetrics", NULL}; /* enum exposition_format */
 
 #define ACCESS_ROWS(owner)                                                                                             \
     SETTING_ROW(owner, "auth.bearer_token", SECRET, access.bearer_token, "", NULL, "4096",                             \
@@ -40,6 +41,8 @@ static const struct setting_row target_rows[] = {
                 "for a whole scrape; without it scrape.timeout"),
     SETTING_ROW(struct target_settings, "bytes_max", BYTES, bytes_max, "", "1KiB", "4GiB",
                 "of one answer, decompressed; without it scrape.bytes_max"),
+    SETTING_ENUM(struct target_settings, "fallback_format", fallback_format, format_names, "none",
+                 "how an answer is read that names no known Content-Type; none: it is refused"),
     ACCESS_ROWS(struct target_settings),
 };
 static const struct setting_table target_table = SETTING_TABLE("target", struct target_settings, target_rows);

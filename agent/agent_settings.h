@@ -20,6 +20,7 @@ struct access_settings { /* how to reach a URL */
 struct target_settings {
     slice name, url;
     int64_t interval_ms, timeout_ms, bytes_max; /* 0: those of scrape.* */
+    int fallback_format;                        /* enum exposition_format */
     struct access_settings access;
 };
 

@@ -192,6 +192,7 @@ static fault_code build_scrapes(struct measure *measure, const struct scrape_cal
                                                                              : measure->settings->scrape.bytes_max),
                               .tls = &measure->sources[i].tls,
                               .auth = &measure->sources[i].auth,
+                              .fallback = (enum exposition_format)target->fallback_format,
                               .index = measure->sources[i].index},
                           &number, reterr);
         assert(code || number == i);

@@ -45,6 +45,9 @@ static fault_code run(struct exposition *exposition, slice text, enum exposition
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) return 0;
+    enum exposition_format named;
+    struct fault fault;
+    (void)!exposition_format_of(slice_of(data, size), data[0] % 3, &named, &fault);
     const slice text = slice_of(data + 2, size - 2);
     const enum exposition_format format = data[0] & 1 ? EXPOSITION_OPENMETRICS : EXPOSITION_TEXT;
     struct exposition *exposition = exposition_new();

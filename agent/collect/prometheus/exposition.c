@@ -57,15 +57,25 @@ static bool media_type_is(slice content_type, const char *name) {
     return true;
 }
 
-fault_code exposition_format_of(slice content_type, enum exposition_format *ret_format, struct fault *reterr) {
+fault_code exposition_format_of(slice content_type, enum exposition_format fallback, enum exposition_format *ret_format,
+                                struct fault *reterr) {
+    const bool binary = media_type_is(content_type, "application/vnd.google.protobuf");
     if (media_type_is(content_type, "text/plain")) {
         *ret_format = EXPOSITION_TEXT;
     } else if (media_type_is(content_type, "application/openmetrics-text")) {
         *ret_format = EXPOSITION_OPENMETRICS;
+    } else if (fallback != EXPOSITION_NONE && !binary) {
+        *ret_format = fallback;
+    } else if (content_type.size == 0) {
+        return fault_set(reterr, FAULT_INPUT,
+                         "the answer has no Content-Type; expected text/plain or application/openmetrics-text (or set "
+                         "fallback_format for this target)");
     } else {
         return fault_set(reterr, FAULT_INPUT,
-                         "Content-Type '%.*s' is no exposition; expected text/plain or application/openmetrics-text",
-                         SLICE_ARG(slice_first(content_type, 100)));
+                         "Content-Type '%.*s' is no exposition that is read here; expected text/plain or "
+                         "application/openmetrics-text%s",
+                         SLICE_ARG(slice_first(content_type, 100)),
+                         binary ? "" : " (or set fallback_format for this target)");
     }
     return FAULT_NONE;
 }
@@ -99,6 +109,10 @@ static fault_code exposition_take_sample(struct exposition *exposition, slice te
     exposition->line.number = exposition->stats.lines;
     const fault_code code = exposition_line_parse(&exposition->line, text, name_size, &sample, reterr);
     if (code) return code;
+    if (sample.composite) { /* nothing of it is a number that could be counted */
+        exposition->stats.samples--;
+        return FAULT_NONE;
+    }
     const void *selected = exposition->selected;
     if (name_size == 0) selected = exposition->sink.find_name(exposition->sink.context, sample.name);
     if (selected == NULL) return FAULT_NONE;

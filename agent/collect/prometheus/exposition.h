@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Prometheus text exposition 0.0.4 and OpenMetrics 1.0, read as it streams in. Lines whose metric name nobody
+ * Prometheus text exposition 0.0.4 and 1.0.0 and OpenMetrics 1.0, read as it streams in. Lines whose metric name nobody
  * selected are skipped without being looked at any further; the others are parsed strictly, as Prometheus does.
  * Memory: one carried line and one unescape buffer (LIMIT_EXPOSITION_LINE_BYTES each, touched only as far as lines
  * are long); nothing is allocated after exposition_new. One owner; a sample is valid during its callback. */
@@ -8,7 +8,7 @@
 
 #include "common/base/fault.h"
 
-enum exposition_format { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS };
+enum exposition_format { EXPOSITION_NONE, EXPOSITION_TEXT, EXPOSITION_OPENMETRICS };
 
 struct exposition_label {
     slice name, value; /* unescaped */
@@ -19,7 +19,8 @@ struct exposition_sample {
     const struct exposition_label *labels; /* as exposed: in any order, empty values not left out */
     size_t labels_count;
     double value;
-    uint64_t line; /* from 1 */
+    uint64_t line;  /* from 1 */
+    bool composite; /* a native histogram, `name {count:1,...}`: never handed on */
 };
 
 struct exposition_sink {
@@ -32,7 +33,7 @@ struct exposition_sink {
 
 struct exposition_stats {
     uint64_t bytes, lines;
-    uint64_t samples;  /* sample lines, selected or not */
+    uint64_t samples;  /* sample lines, selected or not; a native histogram written as text is none */
     uint64_t selected; /* of those, parsed and handed on */
 };
 
@@ -42,9 +43,10 @@ struct exposition;
 struct exposition *exposition_new(void) MUST_CHECK;
 struct exposition *exposition_free(struct exposition *exposition); /* NULL is fine; returns NULL */
 
-/* Which parser a Content-Type asks for. FAULT_INPUT for a type that is no exposition (Prometheus 3 refuses such a
- * target as well); parameters other than the version do not matter. */
-fault_code exposition_format_of(slice content_type, enum exposition_format *ret_format,
+/* Which parser a Content-Type asks for; its parameters do not matter. FAULT_INPUT for none and for a type that is no
+ * exposition, as in Prometheus 3, unless there is a fallback. Protobuf is refused whatever the fallback: it would be read
+ * as garbage. */
+fault_code exposition_format_of(slice content_type, enum exposition_format fallback, enum exposition_format *ret_format,
                                 struct fault *reterr) MUST_CHECK;
 
 /* Forgets what was under way and begins one scrape. The sink is copied. */

@@ -307,6 +307,12 @@ static fault_code line_openmetrics_tail(struct exposition_line *line, struct exp
     return FAULT_NONE;
 }
 
+/* OpenMetrics 2.0 writes a native histogram as ` {count:...}` where other metrics have their value. */
+static bool line_is_composite(const struct exposition_line *line) {
+    return line->format == EXPOSITION_OPENMETRICS &&
+           slice_starts_with(slice_of(line->at, (size_t)(line->end - line->at)), SLICE_LIT(" {count:"));
+}
+
 fault_code exposition_line_parse(struct exposition_line *line, slice text, size_t name_size,
                                  struct exposition_sample *ret_sample, struct fault *reterr) {
     struct exposition_sample sample = {.name = slice_first(text, name_size), .line = line->number};
@@ -323,8 +329,10 @@ fault_code exposition_line_parse(struct exposition_line *line, slice text, size_
     } else if (line->at < line->end && line->at == text.data + name_size && *line->at != ' ') {
         return line_expected(line, "'{' or a blank after the metric name", reterr);
     }
-    const fault_code code = line->format == EXPOSITION_TEXT ? line_text_tail(line, &sample, reterr)
-                                                            : line_openmetrics_tail(line, &sample, reterr);
+    sample.composite = line_is_composite(line);
+    const fault_code code = sample.composite                  ? FAULT_NONE
+                            : line->format == EXPOSITION_TEXT ? line_text_tail(line, &sample, reterr)
+                                                              : line_openmetrics_tail(line, &sample, reterr);
     if (code) return code;
     sample.labels = line->labels;
     *ret_sample = sample;

@@ -7,14 +7,15 @@
 #include "agent/collect/schedule.h"
 #include "common/base/limits.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-/* Formats in the order of preference; quality values as Prometheus sends them. Escaping of names is not asked for:
- * quoted UTF-8 names are understood. */
-static const char *const scrape_headers[] = {
-    "Accept: application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
-    "text/plain;version=0.0.4;q=0.3,*/*;q=0.1",
-    NULL};
+/* As Prometheus 3 asks with its defaults, which are what we read: exporters then answer as they have been tried. Names in
+ * UTF-8 come as they are, in quotes, and are not rewritten. Protobuf is not asked for. */
+static const char scrape_accept[] =
+    "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 
 struct scrape_one {
     struct scrape *owner;
@@ -147,9 +148,8 @@ static bool one_head(void *context, int status, const char *content_type) {
         (void)fault_set(&one->fault, FAULT_SYSTEM, "%s: the answer is HTTP status %d; expected 200", one->url, status);
         return false;
     }
-    /* Older exporters name no type; what they write is the text format. */
-    enum exposition_format format = EXPOSITION_TEXT;
-    if (content_type[0] && exposition_format_of(slice_from_text(content_type), &format, &one->fault)) return false;
+    enum exposition_format format;
+    if (exposition_format_of(slice_from_text(content_type), one->target.fallback, &format, &one->fault)) return false;
     const struct exposition_sink sink = {selector_index_find_name, selector_index_on_sample, one->target.index};
     exposition_begin(one->exposition, format, &sink);
     return true;
@@ -205,8 +205,12 @@ static void scrape_slot(void *context, int64_t slot_ms) {
     one->slot_ms = slot_ms;
     one->fault = (struct fault){0};
     scrape->stats.in_flight++;
+    char timeout[64]; /* an exporter that asks others in turn gives up in time */
+    snprintf(timeout, sizeof timeout, "X-Prometheus-Scrape-Timeout-Seconds: %.3f",
+             (double)one->target.timeout_ms / 1000);
+    const char *const headers[] = {scrape_accept, timeout, NULL};
     const struct http_request request = {.url = one->url,
-                                         .headers = scrape_headers,
+                                         .headers = headers,
                                          .tls = one->target.tls,
                                          .auth = one->target.auth,
                                          .timeout_ms = one->target.timeout_ms,

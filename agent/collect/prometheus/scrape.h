@@ -15,12 +15,13 @@ struct scrape_target {
     const char *name; /* of the target in the configuration: messages and the offset come from it */
     const char *url;
     int64_t interval_ms;
-    int64_t offset_ms;            /* slot_offset_ms(name, interval); the same value goes to the fold */
-    int64_t timeout_ms;           /* at most the interval */
-    uint64_t body_bytes_max;      /* after decompression */
-    const struct http_tls *tls;   /* may be NULL; must live as long as the scrape, as do index and auth */
-    const struct http_auth *auth; /* may be NULL */
-    struct selector_index *index; /* ready */
+    int64_t offset_ms;               /* slot_offset_ms(name, interval); the same value goes to the fold */
+    int64_t timeout_ms;              /* at most the interval */
+    uint64_t body_bytes_max;         /* after decompression */
+    const struct http_tls *tls;      /* may be NULL; must live as long as the scrape, as do index and auth */
+    const struct http_auth *auth;    /* may be NULL */
+    enum exposition_format fallback; /* for an answer of no type or of one that is no exposition; NONE refuses it */
+    struct selector_index *index;    /* ready */
 };
 
 struct scrape_result {

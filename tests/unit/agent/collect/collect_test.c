@@ -176,7 +176,11 @@ TEST(a_target_is_scraped_at_its_slots) {
     assert_int_equal((w.last_slot_ms - w.first_slot_ms) % INTERVAL_MS, 0);
     assert_true(w.last_slot_ms - w.first_slot_ms >= 2 * INTERVAL_MS);
     assert_non_null(strstr(asked, "GET /metrics"));
-    assert_non_null(strstr(asked, "Accept: application/openmetrics-text;version=1.0.0"));
+    assert_non_null(strstr(asked, "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+                                  "application/openmetrics-text;version=0.0.1;q=0.5,"
+                                  "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+                                  "text/plain;version=0.0.4;q=0.3,*/*;q=0.2\r\n"));
+    assert_non_null(strstr(asked, "X-Prometheus-Scrape-Timeout-Seconds: 0.450\r\n"));
     assert_non_null(strstr(asked, "gzip"));
     assert_non_null(strstr(asked, "Authorization: Bearer secret"));
 }
@@ -193,6 +197,7 @@ TEST(a_scrape_that_goes_wrong_says_why) {
                FAULT_SYSTEM, "HTTP status 500");
     fails_with("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", 100000, FAULT_SYSTEM, "HTTP status 404");
     fails_with(HEAD("text/html") "<html>", 100000, FAULT_INPUT, "Content-Type 'text/html'");
+    fails_with("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nup_total 1\n\n", 100000, FAULT_INPUT, "fallback_format");
     fails_with(HEAD("text/plain") "up_total x\n", 100000, FAULT_INPUT, "line 1, column 10: expected a value");
     fails_with(HEAD("application/openmetrics-text") "up_total 1\n", 100000, FAULT_INPUT, "expected '# EOF'");
     fails_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nup_total 1\n", 100000,

@@ -238,13 +238,53 @@ static void numbers_are_rounded_as_strtod_rounds(void **state) {
 static void content_types_choose_the_format(void **state) {
     struct fault fault;
     enum exposition_format format = EXPOSITION_OPENMETRICS;
-    assert_int_equal(exposition_format_of(SLICE_LIT("text/plain; version=0.0.4; charset=utf-8"), &format, &fault), 0);
+    assert_int_equal(
+        exposition_format_of(SLICE_LIT("text/plain; version=0.0.4; charset=utf-8"), EXPOSITION_NONE, &format, &fault),
+        0);
     assert_int_equal(format, EXPOSITION_TEXT);
-    assert_int_equal(exposition_format_of(SLICE_LIT("Application/OpenMetrics-Text; version=1.0.0"), &format, &fault),
+    assert_int_equal(exposition_format_of(SLICE_LIT("Application/OpenMetrics-Text; version=1.0.0"), EXPOSITION_NONE,
+                                          &format, &fault),
                      0);
     assert_int_equal(format, EXPOSITION_OPENMETRICS);
-    assert_int_equal(exposition_format_of(SLICE_LIT("text/html"), &format, &fault), FAULT_INPUT);
-    assert_int_equal(exposition_format_of(SLICE_LIT(""), &format, &fault), FAULT_INPUT);
+    assert_int_equal(exposition_format_of(SLICE_LIT("text/html"), EXPOSITION_NONE, &format, &fault), FAULT_INPUT);
+    assert_int_equal(exposition_format_of(SLICE_LIT(""), EXPOSITION_NONE, &format, &fault), FAULT_INPUT);
+    assert_non_null(strstr(fault.text, "fallback_format"));
+    assert_int_equal(exposition_format_of(SLICE_LIT(""), EXPOSITION_TEXT, &format, &fault), FAULT_NONE);
+    assert_int_equal(format, EXPOSITION_TEXT);
+    assert_int_equal(exposition_format_of(SLICE_LIT("text/html"), EXPOSITION_OPENMETRICS, &format, &fault), FAULT_NONE);
+    assert_int_equal(format, EXPOSITION_OPENMETRICS);
+    const slice protobuf = SLICE_LIT("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily");
+    assert_int_equal(exposition_format_of(protobuf, EXPOSITION_TEXT, &format, &fault), FAULT_INPUT);
+}
+
+/* Every type of OpenMetrics, with what stands beside its samples; only what is asked for by its name comes through. */
+static void what_stands_beside_samples_never_counts(void **state) {
+    static const char text[] =
+        "# TYPE a counter\n# UNIT a seconds\n# HELP a Of events.\n"
+        "a_total{x=\"1\"} 7 1.5e9 # {trace_id=\"0af7651916cd43dd\",a=\"a_total 99\"} 0.5 1.6e9\na_created{x=\"1\"} "
+        "1.5e9\n"
+        "# TYPE h histogram\n"
+        "h_bucket{le=\"0.1\"} 8 # {} 0.054\nh_bucket{le=\"1.0\"} 10 # {trace_id=\"a\"} 0.67 1.5e9\n"
+        "h_bucket{le=\"+Inf\"} 17\nh_count 17\nh_sum 324789.3\nh_created 1.5e9\n"
+        "# TYPE n histogram\n"
+        "n {count:12,sum:100.0,schema:0,zero_threshold:1e-4,zero_count:0} st@1.5e9 # {} 3\n"
+        "n{x=\"1\"} {count:2,sum:1.0}\na_total {count:5,sum:1.0}\n"
+        "# TYPE g gaugehistogram\ng_bucket{le=\"+Inf\"} 3\ng_gcount 3\ng_gsum -2\n"
+        "# TYPE s stateset\ns{s=\"a\"} 1\ns{s=\"b\"} 0\n# TYPE i info\ni_info{version=\"1\"} 1\n"
+        "# TYPE q summary\nq{quantile=\"0.99\"} 2\nq_count 5\nq_sum 6\nq_created 1.5e9\n"
+        "# TYPE u unknown\nu -1\n{\"my.metric\",\"a.b\"=\"c\"} 4 # {\"x.y\"=\"z\"} 1\n# EOF\n";
+    accepts(EXPOSITION_OPENMETRICS, text,
+            "a_total[x=1] 7\na_created[x=1] 1500000000\nh_bucket[le=0.1] 8\nh_bucket[le=1.0] 10\n"
+            "h_bucket[le=+Inf] 17\nh_count 17\nh_sum 324789.29999999999\nh_created 1500000000\n"
+            "g_bucket[le=+Inf] 3\ng_gcount 3\ng_gsum -2\ns[s=a] 1\ns[s=b] 0\ni_info[version=1] 1\n"
+            "q[quantile=0.99] 2\nq_count 5\nq_sum 6\nq_created 1500000000\nu -1\nmy.metric[a.b=c] 4\n");
+    struct record record;
+    struct fault fault = {0};
+    struct exposition_stats stats;
+    assert_int_equal(parse(EXPOSITION_OPENMETRICS, slice_from_text(text), 9, &record, &stats, &fault), FAULT_NONE);
+    assert_int_equal(stats.samples, 20);
+    open_refuses("n {sum:1.0}\n# EOF\n", "a value (a decimal number");
+    text_refuses("n {count:1}\n", "'=' after the label name");
 }
 
 static FILE *fixture_open(const char *name) {
@@ -353,6 +393,7 @@ int main(void) {
         cmocka_unit_test(lines_and_label_sets_are_bounded),
         cmocka_unit_test(numbers_are_rounded_as_strtod_rounds),
         cmocka_unit_test(content_types_choose_the_format),
+        cmocka_unit_test(what_stands_beside_samples_never_counts),
         cmocka_unit_test(recorded_expositions_are_read_whole),
         cmocka_unit_test(what_the_reference_refuses_is_refused),
     };
