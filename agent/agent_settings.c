@@ -15,21 +15,6 @@ static const char *const comparison_names[] = {"<", "<=", ">", ">=", "==", "!=",
 static const char *const severity_names[] = {"unhealthy", "degraded", NULL};
 static const char *const format_names[] = {"none", "text", "openmetrics", NULL}; /* enum exposition_format */
 
-#define ACCESS_ROWS(owner)                                                                                             \
-    SETTING_ROW(owner, "auth.bearer_token", SECRET, access.bearer_token, "", NULL, "4096",                             \
-                "sent as Authorization: Bearer"),                                                                      \
-        SETTING_ROW(owner, "auth.bearer_token_file", PATH, access.bearer_token_file, "", NULL, NULL,                   \
-                    "file with the token, read again at each request"),                                                \
-        SETTING_ROW(owner, "auth.username", TEXT, access.username, "", NULL, "256", "for basic authentication"),       \
-        SETTING_ROW(owner, "auth.password", SECRET, access.password, "", NULL, "1024", "for basic authentication"),    \
-        SETTING_ROW(owner, "tls.ca", PATH, access.tls_ca, "", NULL, NULL,                                              \
-                    "certificates to trust, PEM; without it the system's"),                                            \
-        SETTING_ROW(owner, "tls.certificate", PATH, access.tls_certificate, "", NULL, NULL,                            \
-                    "client certificate, PEM"),                                                                        \
-        SETTING_ROW(owner, "tls.key", PATH, access.tls_key, "", NULL, NULL, "its key, PEM"),                           \
-        SETTING_ROW(owner, "tls.insecure", BOOL, access.tls_insecure, "false", NULL, NULL,                             \
-                    "accept any certificate: for tests only")
-
 static const struct setting_row target_rows[] = {
     SETTING_ROW(struct target_settings, "name", TEXT, name, NULL, "1", "128",
                 "what SLIs and health checks call it; unique"),
@@ -247,18 +232,6 @@ void agent_settings_health(const struct health_settings *settings, struct health
     };
 }
 
-static void check_access(struct settings *read, const struct access_settings *access) {
-    if (access->bearer_token.size && access->bearer_token_file.size)
-        settings_mistake(read, &access->bearer_token_file, "give bearer_token or bearer_token_file, not both");
-    if ((access->bearer_token.size || access->bearer_token_file.size) && access->username.size)
-        settings_mistake(read, &access->username, "give a bearer token or a username, not both");
-    if (access->password.size && !access->username.size)
-        settings_mistake(read, &access->password, "a password needs auth.username");
-    if (!access->tls_certificate.size != !access->tls_key.size)
-        settings_mistake(read, access->tls_key.size ? &access->tls_key : &access->tls_certificate,
-                         "tls.certificate and tls.key belong together");
-}
-
 static void check_identity(struct settings *read, const struct agent_settings *settings) {
     if (settings->tenant.size && !only_of(settings->tenant, ".-"))
         settings_mistake(read, &settings->tenant, "may have a-z, 0-9, '.' and '-' only");
@@ -322,7 +295,7 @@ static void check_targets(struct settings *read, const struct agent_settings *se
         if (target->timeout_ms > interval_ms)
             settings_mistake(read, &target->timeout_ms, "is longer than the interval (%lld ms)",
                              (long long)interval_ms);
-        check_access(read, &target->access);
+        access_settings_check(read, &target->access);
     }
     for (size_t i = 0; i < settings->probes.count; i++) {
         const struct probe_settings *const probe = &settings->probes.items[i];
@@ -345,7 +318,7 @@ static void check_targets(struct settings *read, const struct agent_settings *se
         if (probe->timeout_ms > probe->interval_ms)
             settings_mistake(read, &probe->timeout_ms, "is longer than the interval");
         if (probe->status_min > probe->status_max) settings_mistake(read, &probe->status_min, "is above status_max");
-        check_access(read, &probe->access);
+        access_settings_check(read, &probe->access);
     }
 }
 

@@ -5,17 +5,12 @@
 #ifndef PICKET_AGENT_AGENT_SETTINGS_H
 #define PICKET_AGENT_AGENT_SETTINGS_H
 
+#include "agent/collect/access_settings.h"
 #include "agent/window/health.h"
 #include "agent/window/sli.h"
 #include "common/settings/settings.h"
 
 enum { AGENT_TARGETS_MAX = 1000, AGENT_PROBES_MAX = 1000, AGENT_SLIS_MAX = 10000, AGENT_HEALTH_MAX = 1000 };
-
-struct access_settings { /* how to reach a URL */
-    slice bearer_token, bearer_token_file, username, password;
-    slice tls_ca, tls_certificate, tls_key;
-    bool tls_insecure;
-};
 
 struct target_settings {
     slice name, url;

@@ -12,13 +12,6 @@
 #include "common/base/clock.h"
 #include "common/base/text.h"
 
-static void fill_access(const struct access_settings *access, struct measure_source *source) {
-    source->tls = (struct http_tls){setting_text(access->tls_ca), setting_text(access->tls_certificate),
-                                    setting_text(access->tls_key), access->tls_insecure};
-    source->auth = (struct http_auth){setting_text(access->bearer_token), setting_text(access->bearer_token_file),
-                                      setting_text(access->username), setting_text(access->password)};
-}
-
 static int64_t target_interval_ms(const struct measure *measure, const struct target_settings *target) {
     return target->interval_ms ? target->interval_ms : measure->settings->scrape.interval_ms;
 }
@@ -89,14 +82,14 @@ static fault_code build_sources(struct measure *measure, const struct remote_def
             const struct target_settings *const target = &settings->targets.items[i];
             source->name = target->name;
             source->url = target->url;
-            fill_access(&target->access, source);
+            access_settings_use(&target->access, &source->tls, &source->auth);
             source->index = selector_index_new();
             if (!source->index) return fault_set(reterr, FAULT_LIMIT, "out of memory");
         } else if (i < measure->targets_count + settings->probes.count) {
             const struct probe_settings *const probe = &settings->probes.items[i - measure->targets_count];
             source->name = probe->name;
             source->url = probe->url.size ? probe->url : probe->tcp;
-            fill_access(&probe->access, source);
+            access_settings_use(&probe->access, &source->tls, &source->auth);
         } else {
             const struct remote_probe *const probe =
                 &remote->probes[i - measure->targets_count - settings->probes.count];
