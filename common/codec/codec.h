@@ -23,6 +23,11 @@ struct message_desc;
 fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena, void *ret_message,
                                  struct fault *reterr) MUST_CHECK;
 
+/* As above, for messages that are another's (Kubernetes objects): text that is not UTF-8 is mended, each wrong byte becoming
+ * U+FFFD in a copy in the arena, and is no fault. */
+fault_code codec_decode_protobuf_foreign(const struct message_desc *desc, slice bytes, struct arena *arena,
+                                         void *ret_message, struct fault *reterr) MUST_CHECK;
+
 /* Encodes into the arena. Deterministic: fields by number, so that equal messages give equal bytes (maps as their
  * entries stand: codec_order_maps). */
 fault_code codec_encode_protobuf(const struct message_desc *desc, const void *message, struct arena *arena,
@@ -37,6 +42,12 @@ fault_code codec_encode_protobuf_into(const struct message_desc *desc, const voi
  * field's path and what was expected; unknown fields are refused unless ignore_unknown. */
 fault_code codec_decode_json(const struct message_desc *desc, slice json, bool ignore_unknown, struct arena *arena,
                              void *ret_message, struct fault *reterr) MUST_CHECK;
+
+/* As above, for JSON that is another's: unknown fields are ignored, of a field given twice the last one counts, a number or
+ * a boolean where text is expected is that text (Kubernetes' int-or-string), null in a list or as a map's value and a time
+ * that is none are as if absent. */
+fault_code codec_decode_json_foreign(const struct message_desc *desc, slice json, struct arena *arena, void *ret_message,
+                                     struct fault *reterr) MUST_CHECK;
 
 /* Encodes the proto3 JSON mapping: defaults left out, lowerCamelCase, no spaces (pretty: two-space indent). */
 fault_code codec_encode_json(const struct message_desc *desc, const void *message, bool pretty, struct arena *arena,

@@ -5,7 +5,8 @@
  * itself does not recurse.
  *
  * Where the mapping leaves room we do as the reference implementations: a field given twice (also under its two
- * names), a key twice in a map, two fields of one oneof, null in a list: refused. */
+ * names), a key twice in a map, two fields of one oneof, null in a list: refused. For what another's program wrote
+ * (foreign) we do as Go's encoding/json does with it. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@ enum { FIELDS_MAX = 128, MAP_ENTRIES_MAX = 4096 };
 struct reader {
     struct arena *arena;
     yyjson_alc allocator;
-    bool ignore_unknown;
+    bool ignore_unknown, foreign;
     struct fault *reterr;
 };
 
@@ -40,10 +41,11 @@ static void reader_free(void *arena, void *memory) {
     (void)memory;
 }
 
-fault_code codec_decode_json(const struct message_desc *desc, slice json, bool ignore_unknown, struct arena *arena,
-                             void *ret_message, struct fault *reterr) {
+static fault_code decode(const struct message_desc *desc, slice json, bool ignore_unknown, bool foreign,
+                         struct arena *arena, void *ret_message, struct fault *reterr) {
     struct reader reader = {.arena = arena,
                             .ignore_unknown = ignore_unknown,
+                            .foreign = foreign,
                             .reterr = reterr,
                             .allocator = {reader_malloc, reader_realloc, reader_free, arena}};
     if (json.size == 0) return fault_set(reterr, FAULT_INPUT, "not JSON: the text is empty");
@@ -56,6 +58,16 @@ fault_code codec_decode_json(const struct message_desc *desc, slice json, bool i
     if (!doc) return fault_set(reterr, FAULT_INPUT, "not JSON: %s, at byte %zu", error.msg, error.pos);
     memset(ret_message, 0, desc->size);
     return read_message(&reader, desc, yyjson_doc_get_root(doc), ret_message, NULL);
+}
+
+fault_code codec_decode_json(const struct message_desc *desc, slice json, bool ignore_unknown, struct arena *arena,
+                             void *ret_message, struct fault *reterr) {
+    return decode(desc, json, ignore_unknown, false, arena, ret_message, reterr);
+}
+
+fault_code codec_decode_json_foreign(const struct message_desc *desc, slice json, struct arena *arena,
+                                     void *ret_message, struct fault *reterr) {
+    return decode(desc, json, true, true, arena, ret_message, reterr);
 }
 
 static slice text_of(yyjson_val *json) {
@@ -192,6 +204,24 @@ static fault_code read_bytes(struct reader *r, yyjson_val *json, slice *ret_byte
     return FAULT_NONE;
 }
 
+/* A number or a boolean as the text that stands for it. */
+static fault_code read_as_text(struct reader *r, yyjson_val *json, slice *ret_text, const struct place *place) {
+    char number[JSON_DOUBLE_BYTES];
+    slice text = {0};
+    if (yyjson_is_bool(json))
+        text = yyjson_get_bool(json) ? SLICE_LIT("true") : SLICE_LIT("false");
+    else if (yyjson_is_real(json))
+        text = slice_of(number, json_double_format(yyjson_get_real(json), number));
+    else if (yyjson_is_uint(json))
+        text = slice_of(number, (size_t)snprintf(number, sizeof number, "%" PRIu64, yyjson_get_uint(json)));
+    else if (yyjson_is_int(json))
+        text = slice_of(number, (size_t)snprintf(number, sizeof number, "%" PRId64, yyjson_get_sint(json)));
+    else
+        return expected(r, place, "text in quotes", json);
+    *ret_text = arena_copy(r->arena, text);
+    return ret_text->data ? FAULT_NONE : fault_set(r->reterr, FAULT_LIMIT, "read JSON: the arena is full");
+}
+
 static fault_code read_value(struct reader *r, const struct field_desc *field, yyjson_val *json, void *ret_value,
                              bool *ret_known, const struct place *place) {
     switch ((enum field_type)field->type) {
@@ -205,6 +235,7 @@ static fault_code read_value(struct reader *r, const struct field_desc *field, y
         *(bool *)ret_value = yyjson_get_bool(json);
         return FAULT_NONE;
     case FIELD_STRING:
+        if (r->foreign && !yyjson_is_str(json)) return read_as_text(r, json, ret_value, place);
         if (!yyjson_is_str(json)) return expected(r, place, "text in quotes", json);
         *(slice *)ret_value = text_of(json);
         return FAULT_NONE;
@@ -227,6 +258,7 @@ static fault_code read_list(struct reader *r, const struct field_desc *field, yy
     yyjson_arr_foreach(json, index, all, item) {
         bool known = true;
         place->index = (ptrdiff_t)index;
+        if (yyjson_is_null(item) && r->foreign) continue;
         if (yyjson_is_null(item)) return place_fault(r->reterr, place, "null is no item of a list");
         const fault_code code = read_value(r, field, item, items + kept * size, &known, place);
         if (code) return code;
@@ -236,14 +268,38 @@ static fault_code read_list(struct reader *r, const struct field_desc *field, yy
     return FAULT_NONE;
 }
 
+/* Without a search for keys that are there twice: it would be quadratic, and nothing is lost by them. */
+static fault_code read_foreign_map(struct reader *r, yyjson_val *json, struct map_entry *entries, size_t *ret_count,
+                                   const struct place *place) {
+    size_t index, all, kept = 0;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(json, index, all, key, value) {
+        if (yyjson_is_null(value)) continue;
+        entries[kept].key = text_of(key);
+        if (yyjson_is_str(value)) {
+            entries[kept].value = text_of(value);
+        } else {
+            const fault_code code = read_as_text(r, value, &entries[kept].value, place);
+            if (code) return code;
+        }
+        kept++;
+    }
+    *ret_count = kept;
+    return FAULT_NONE;
+}
+
 static fault_code read_map(struct reader *r, yyjson_val *json, struct list *ret_list, struct place *place) {
     if (!yyjson_is_obj(json)) return expected(r, place, "an object", json);
     const size_t count = yyjson_obj_size(json);
     if (count == 0) return FAULT_NONE;
-    if (count > MAP_ENTRIES_MAX)
+    if (count > MAP_ENTRIES_MAX && !r->foreign)
         return place_fault(r->reterr, place, "must have at most %d entries, has %zu", MAP_ENTRIES_MAX, count);
     struct map_entry *entries = arena_alloc_array(r->arena, count, sizeof *entries);
     if (!entries) return fault_set(r->reterr, FAULT_LIMIT, "read JSON: the arena is full");
+    if (r->foreign) {
+        ret_list->items = entries;
+        return read_foreign_map(r, json, entries, &ret_list->count, place);
+    }
     size_t index, all;
     yyjson_val *key, *value;
     yyjson_obj_foreach(json, index, all, key, value) {
@@ -299,6 +355,7 @@ static fault_code read_field(struct reader *r, const struct message_desc *desc, 
     }
     bool known = true;
     const fault_code code = read_value(r, field, json, value, &known, &place);
+    if (code == FAULT_INPUT && r->foreign && field->message && field->message->well_known) return FAULT_NONE;
     if (code) return code;
     if (field->label == FIELD_OPTIONAL) *(bool *)(message + field->has_offset) = known;
     return FAULT_NONE;
@@ -323,7 +380,7 @@ static fault_code read_message(struct reader *r, const struct message_desc *desc
             return place_fault(r->reterr, &place, "%s has no such field", desc->name);
         }
         const size_t row = (size_t)(field - desc->fields);
-        if (seen[row / 64] >> row % 64 & 1) {
+        if (seen[row / 64] >> row % 64 & 1 && !r->foreign) {
             const struct place place = {.above = above, .name = field->name, .index = -1};
             return place_fault(r->reterr, &place, "the field is given twice");
         }

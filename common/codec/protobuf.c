@@ -20,19 +20,30 @@ struct reader {
     struct arena *arena;
     const char *wrong; /* why it ended, in words */
     bool arena_full;
+    bool mend_text;
 };
 
 static bool read_message(struct reader *r, const struct message_desc *desc, uint8_t *message, const uint8_t *end);
 
-fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena, void *ret_message,
-                                 struct fault *reterr) {
-    struct reader reader = {.at = bytes.data, .arena = arena};
+static fault_code decode(const struct message_desc *desc, slice bytes, bool mend_text, struct arena *arena,
+                         void *ret_message, struct fault *reterr) {
+    struct reader reader = {.at = bytes.data, .arena = arena, .mend_text = mend_text};
     memset(ret_message, 0, desc->size);
     if (bytes.size == 0 || read_message(&reader, desc, ret_message, bytes.data + bytes.size)) return FAULT_NONE;
     if (reader.arena_full)
         return fault_set(reterr, FAULT_LIMIT, "decode %s of %zu bytes: the arena is full", desc->name, bytes.size);
     return fault_set(reterr, FAULT_INPUT, "not a protobuf %s (%zu bytes): %s, at byte %zu", desc->name, bytes.size,
                      reader.wrong, (size_t)(reader.at - bytes.data));
+}
+
+fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena, void *ret_message,
+                                 struct fault *reterr) {
+    return decode(desc, bytes, false, arena, ret_message, reterr);
+}
+
+fault_code codec_decode_protobuf_foreign(const struct message_desc *desc, slice bytes, struct arena *arena,
+                                         void *ret_message, struct fault *reterr) {
+    return decode(desc, bytes, true, arena, ret_message, reterr);
 }
 
 static bool wrong(struct reader *r, const char *words) {
@@ -99,6 +110,30 @@ static uint32_t wire_of(const struct field_desc *field) {
     }
 }
 
+/* Three bytes, U+FFFD, for each that begins no character. */
+static bool mend_text(struct reader *r, slice *text) {
+    size_t wrong_count = 0;
+    for (slice rest = *text; rest.size; rest = slice_from(rest, 1)) {
+        rest = slice_from(rest, utf8_valid_prefix(rest));
+        wrong_count += rest.size > 0;
+    }
+    uint8_t *const mended = arena_alloc(r->arena, text->size + 2 * wrong_count);
+    r->arena_full = !mended;
+    if (!mended) return false;
+    size_t size = 0;
+    for (slice rest = *text; rest.size; rest = slice_from(rest, 1)) {
+        const size_t valid = utf8_valid_prefix(rest);
+        memcpy(mended + size, rest.data, valid);
+        size += valid;
+        rest = slice_from(rest, valid);
+        if (!rest.size) break;
+        memcpy(mended + size, "\xEF\xBF\xBD", 3);
+        size += 3;
+    }
+    *text = slice_of(mended, size);
+    return true;
+}
+
 /* A value of the field's own wire type, to where it belongs. */
 static bool read_value(struct reader *r, const struct field_desc *field, void *ret_value, const uint8_t *end) {
     uint64_t number;
@@ -108,8 +143,11 @@ static bool read_value(struct reader *r, const struct field_desc *field, void *r
     case FIELD_STRING:
     case FIELD_BYTES: {
         if (!read_run(r, end, &run_end)) return false;
-        const slice text = slice_of(r->at, (size_t)(run_end - r->at));
-        if (field->type == FIELD_STRING && !utf8_valid(text)) return wrong(r, "text that is not UTF-8");
+        slice text = slice_of(r->at, (size_t)(run_end - r->at));
+        if (field->type == FIELD_STRING && !utf8_valid(text)) {
+            if (!r->mend_text) return wrong(r, "text that is not UTF-8");
+            if (!mend_text(r, &text)) return false;
+        }
         *(slice *)ret_value = text;
         r->at = run_end;
         return true;

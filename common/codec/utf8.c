@@ -7,6 +7,10 @@
 enum { WORD = sizeof(uint64_t) };
 
 bool utf8_valid(slice text) {
+    return utf8_valid_prefix(text) == text.size;
+}
+
+size_t utf8_valid_prefix(slice text) {
     const uint8_t *p = text.data;
     size_t left = text.size;
     while (left > 0) {
@@ -19,12 +23,12 @@ bool utf8_valid(slice text) {
         size_t size = take;
         if (word & 0x8080808080808080u) {
             size = text_utf8_character(slice_of(p, left));
-            if (size == 0) return false;
+            if (size == 0) break;
         }
         p += size;
         left -= size;
     }
-    return true;
+    return text.size - left;
 }
 
 size_t utf8_length(slice text) {

@@ -7,6 +7,9 @@
 
 bool utf8_valid(slice text);
 
+/* Bytes of the longest valid run at the start of the text; its size when all of it is valid. */
+size_t utf8_valid_prefix(slice text);
+
 /* Code points in valid UTF-8. */
 size_t utf8_length(slice text);
 
