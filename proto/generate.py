@@ -14,6 +14,12 @@ plugin, with nanopb's options put into the descriptors here (so that no .options
     sre_docs.c            the comments of the .proto files, for the OpenAPI document and for tools
 
 What the contract may not hold is refused here, with the reason: see check_field().
+
+    generate.py ... --objects kube_objects
+
+makes the same of messages that are another's and no part of the contract (what the agent reads of Kubernetes): no rules
+are asked for, there are no methods and no documents, google's messages are the contract's, and what comes out is
+kube_objects.h and kube_objects_tables.c.
 """
 
 import argparse
@@ -53,8 +59,8 @@ class Message:
 
 
 class Contract:
-    def __init__(self, files, options):
-        self.options = options
+    def __init__(self, files, options, objects=None):
+        self.options, self.objects = options, objects
         self.files = [f for f in files if f.package != OPTIONS_PACKAGE and not f.name.endswith("descriptor.proto")]
         self.messages, self.enums, self.services = {}, {}, []
         self.comments = {}
@@ -93,6 +99,10 @@ class Contract:
             return self.messages[full_name].c_name
         return full_name.rsplit(".", 1)[1]
 
+    def made(self):
+        """What is written out: for objects, all but google's, which the contract has."""
+        return [m for m in self.messages.values() if not (self.objects and contract_is_foreign(m))]
+
     def comment(self, file, path):
         return self.comments.get((file.name, tuple(path)), "")
 
@@ -121,6 +131,8 @@ def check_field(contract, message, field):
         if [f.type for f in message.fields] != [F.TYPE_STRING, F.TYPE_STRING]:
             raise Refused("%s: only map<string, string> is supported" % where)
         return
+    if contract.objects:
+        return
     rule = contract.rule(field)
     if field.type in (F.TYPE_STRING, F.TYPE_BYTES) and not (rule and rule.max_len):
         raise Refused("%s: text and bytes need a max_len" % where)
@@ -134,6 +146,15 @@ def check_field(contract, message, field):
 
 def contract_is_foreign(message):
     return message.file.package.startswith("google.")
+
+
+class NoOptions:
+    """Where there are no rules."""
+
+    def rule(self, options):
+        return None
+
+    oneof_rule = rule
 
 
 class Options:
@@ -331,10 +352,11 @@ HEAD = "/* Made by proto/generate.py from the .proto files. */\n"
 
 
 def umbrella(contract):
-    out = [HEAD, "#ifndef PICKET_SRE_PB_H\n#define PICKET_SRE_PB_H\n\n"]
+    guard = "PICKET_%s_H" % (contract.objects or "sre_pb").upper()
+    out = [HEAD, "#ifndef %s\n#define %s\n\n" % (guard, guard)]
     out += ['#include "%s"\n' % f.name.replace(".proto", ".pb.h") for f in contract.files]
     out += ['#include "common/codec/services.h"\n\n']
-    out += ["extern const struct message_desc %s_desc;\n" % m.c_name for m in contract.messages.values()]
+    out += ["extern const struct message_desc %s_desc;\n" % m.c_name for m in contract.made()]
     out += ["extern const struct enum_desc %s_enum;\n" % contract.c_name(e) for e in contract.enums]
     return "".join(out) + "\n#endif\n"
 
@@ -349,9 +371,10 @@ def tables(contract):
             c_name, ", ".join("{%s, %d}" % (text(v.name), v.number) for v in values)))
         body.append("const struct enum_desc %s_enum = {%s, %s_values, %d};\n" % (
             c_name, text(name), c_name, len(values)))
-    body += [message_rows(contract, m, rules, ruled) for m in contract.messages.values()]
+    body += [message_rows(contract, m, rules, ruled) for m in contract.made()]
     rows = "static const struct field_rule field_rules[] = {\n%s};\n\n" % "".join("    %s,\n" % r for r in rules.rows)
-    return HEAD + '#include "sre.pb.h"\n#include "common/codec/tables.h"\n\n' + rows + "".join(body)
+    includes = '#include "sre.pb.h"\n' + ('#include "%s.h"\n' % contract.objects if contract.objects else "")
+    return HEAD + includes + '#include "common/codec/tables.h"\n\n' + (rows if rules.rows else "") + "".join(body)
 
 
 def fnv(value):
@@ -430,6 +453,7 @@ def main():
     parser.add_argument("--nanopb", required=True, help="nanopb_generator.py")
     parser.add_argument("--proto", required=True, help="the folder that is the buf module")
     parser.add_argument("--out", required=True)
+    parser.add_argument("--objects", help="another's messages, no part of the contract: the name of what is made of them")
     args = parser.parse_args()
 
     files = list(read_descriptors(args.protoc, args.proto, args.include))
@@ -438,9 +462,14 @@ def main():
     nanopb_pb2 = load_nanopb_pb2()
 
     try:
-        contract = Contract(files, Options(files))
-        fed = feed_nanopb(contract, nanopb_pb2, contract.files)
+        contract = Contract(files, NoOptions() if args.objects else Options(files), args.objects)
+        fed = feed_nanopb(contract, nanopb_pb2, [f for f in contract.files
+                                                 if not (args.objects and f.package.startswith("google."))])
         run_nanopb(args.nanopb, fed, files, args.out)
+        if args.objects:
+            write(os.path.join(args.out, args.objects + ".h"), umbrella(contract))
+            write(os.path.join(args.out, args.objects + "_tables.c"), tables(contract))
+            return
         write(os.path.join(args.out, "sre.pb.h"), umbrella(contract))
         write(os.path.join(args.out, "sre_tables.c"), tables(contract))
         write(os.path.join(args.out, "sre_services.c"), services(contract))
