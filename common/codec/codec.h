@@ -46,8 +46,8 @@ fault_code codec_decode_json(const struct message_desc *desc, slice json, bool i
 /* As above, for JSON that is another's: unknown fields are ignored, of a field given twice the last one counts, a number or
  * a boolean where text is expected is that text (Kubernetes' int-or-string), null in a list or as a map's value and a time
  * that is none are as if absent. */
-fault_code codec_decode_json_foreign(const struct message_desc *desc, slice json, struct arena *arena, void *ret_message,
-                                     struct fault *reterr) MUST_CHECK;
+fault_code codec_decode_json_foreign(const struct message_desc *desc, slice json, struct arena *arena,
+                                     void *ret_message, struct fault *reterr) MUST_CHECK;
 
 /* Encodes the proto3 JSON mapping: defaults left out, lowerCamelCase, no spaces (pretty: two-space indent). */
 fault_code codec_encode_json(const struct message_desc *desc, const void *message, bool pretty, struct arena *arena,
