@@ -48,8 +48,8 @@ fault_code decisions_flush(struct decisions *d, struct fault *reterr) MUST_CHECK
 void decisions_end(struct decisions *d, bool committed);
 
 /* One intent of a caller. FAULT_NONE: ret_outcome says committed, repeated or refused; its slices lie in d->arena.
- * Otherwise the transaction is broken. internal: from the aggregator itself. */
-fault_code decide_command(struct decisions *d, const struct journal_command *command, bool internal,
+ * Otherwise the transaction is broken. */
+fault_code decide_command(struct decisions *d, const struct journal_command *command,
                           struct journal_outcome *ret_outcome, struct fault *reterr) MUST_CHECK;
 
 /* Between two transactions of the decisions' own, with one that may be read only: a command that had its effect before

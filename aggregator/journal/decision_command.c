@@ -9,9 +9,9 @@
 
 #define MARK_KEPT_MS (INT64_C(7) * 24 * 3600 * 1000)
 
-static unsigned senders_of(enum method_role role, bool internal) {
-    if (internal) return SELF;
-    switch (role) {
+static unsigned senders_of(const struct journal_caller *caller) {
+    if (caller->self) return SELF;
+    switch (caller->role) {
     case ROLE_AGENT: return AGENTS;
     case ROLE_INTEGRATION: return INTEGRATIONS;
     case ROLE_RESPONDER: return RESPONDERS;
@@ -124,12 +124,12 @@ static fault_code marks_find(struct decisions *d, const struct journal_command *
 }
 
 /* producer: of the rejection, when it is a replay. */
-static fault_code decide_given(struct decisions *d, const struct journal_command *command, bool internal,
-                               slice producer, struct journal_outcome *ret_outcome, struct fault *reterr) {
+static fault_code decide_given(struct decisions *d, const struct journal_command *command, slice producer,
+                               struct journal_outcome *ret_outcome, struct fault *reterr) {
     struct journal_outcome *outcome = ret_outcome;
     struct decision_sender sender = {.tenant = command->caller.tenant,
                                      .actor = command->caller.actor,
-                                     .senders = senders_of(command->caller.role, internal),
+                                     .senders = senders_of(&command->caller),
                                      .unlisted = command->replay_of != 0};
     fault_code code = names_number(d->names, d->txn, NAMES_TENANT, 0, sender.tenant, &sender.tenant_number, reterr);
     if (code) return code;
@@ -210,7 +210,7 @@ static fault_code decide_replay(struct decisions *d, const struct journal_comman
     const slice producer = arena_copy(d->arena, rejection.producer);
     if ((rejection.payload.size && !given.intent.data) || (rejection.producer.size && !producer.data))
         return fault_set(reterr, FAULT_LIMIT, "no memory left in this transaction");
-    code = decide_given(d, &given, false, producer, outcome, reterr);
+    code = decide_given(d, &given, producer, outcome, reterr);
     if (code || outcome->result == JOURNAL_REFUSED) return code;
     return rejection_list_replayed(&d->rejections, d->txn, command->replay_of, d->now_ms, command->caller.actor,
                                    reterr);
@@ -227,11 +227,11 @@ static fault_code due_done(struct decisions *d, const struct journal_command *co
                          aggregate_kind_find(outcome->aggregate_type), outcome->aggregate_id, reterr);
 }
 
-fault_code decide_command(struct decisions *d, const struct journal_command *command, bool internal,
+fault_code decide_command(struct decisions *d, const struct journal_command *command,
                           struct journal_outcome *ret_outcome, struct fault *reterr) {
     if (command->replay_of) return decide_replay(d, command, ret_outcome, reterr);
-    const fault_code code = decide_given(d, command, internal, (slice){0}, ret_outcome, reterr);
-    return code || !internal ? code : due_done(d, command, ret_outcome, reterr);
+    const fault_code code = decide_given(d, command, (slice){0}, ret_outcome, reterr);
+    return code || !command->caller.self ? code : due_done(d, command, ret_outcome, reterr);
 }
 
 fault_code command_repeat(struct decisions *d, struct kv_txn *txn, const struct journal_command *command,

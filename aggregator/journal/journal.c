@@ -177,17 +177,11 @@ static fault_code enqueue(struct journal *j, struct queued *q, struct fault *ret
 }
 
 fault_code journal_submit(struct journal *j, const struct journal_command *command, struct fault *reterr) {
-    return journal_submit_as(j, command, false, reterr);
-}
-
-fault_code journal_submit_as(struct journal *j, const struct journal_command *command, bool internal,
-                             struct fault *reterr) {
     const struct journal_caller *caller = &command->caller;
     struct queued *q = queued_new(QUEUED_COMMAND, caller->tenant.size + caller->actor.size + command->intent.size +
                                                       command->idempotency_key.size);
     if (q) {
         size_t at = 0;
-        q->internal = internal;
         q->command = *command;
         q->command.caller.tenant = keep(q, &at, caller->tenant);
         q->command.caller.actor = keep(q, &at, caller->actor);

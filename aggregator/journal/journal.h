@@ -59,6 +59,7 @@ struct journal_caller {
     slice tenant;
     slice actor; /* token's name, agent's name: becomes `producer` of the facts' meta */
     enum method_role role;
+    bool self; /* the aggregator itself asks, and may what nobody else may; the role does not matter then */
 };
 
 enum journal_result {

@@ -18,10 +18,10 @@ static fault_code submit(struct journal *j, const struct expiry_row *row, struct
     if (codec_encode_protobuf_into(&SreDomainIntent_desc, &intent, bytes, sizeof bytes, &size, reterr))
         return reterr->code;
     const struct journal_command command = {
-        .caller = {.tenant = row->tenant_name, .actor = SLICE_LIT("picket-aggregator"), .role = ROLE_NONE},
+        .caller = {.tenant = row->tenant_name, .actor = SLICE_LIT("picket-aggregator"), .self = true},
         .intent = slice_of(bytes, size),
         .due_ms = row->expires_ms};
-    return journal_submit_as(j, &command, true, reterr);
+    return journal_submit(j, &command, reterr);
 }
 
 fault_code journal_submit_due(struct journal *j, size_t intents_max, size_t *ret_submitted, struct fault *reterr) {

@@ -15,7 +15,6 @@ enum { CURSORS_MAX = 32, CURSOR_NAME_BYTES = 64, COMMIT_CALLS_MAX = 8, TENANTS_R
 /* One submission: the caller's bytes are copied behind it, the outcome lives in it until its callback returns. */
 struct queued {
     enum queued_kind { QUEUED_COMMAND, QUEUED_BATCH, QUEUED_REJECTION } kind;
-    bool internal;
     size_t bytes;
     struct journal_command command; /* its slices point into data */
     slice tenant, agent, payload, reason;
@@ -94,9 +93,5 @@ bool journal_answer_repeat(struct journal *journal, struct queued *queued);
 void journal_upkeep(struct journal *journal, bool idle);
 int64_t journal_upkeep_wait_ms(const struct journal *journal); /* until it is due; 0: now */
 fault_code journal_upkeep_open(struct journal *journal, struct kv_txn *txn, struct fault *reterr) MUST_CHECK;
-
-/* internal: the aggregator itself asks, and may what nobody else may. */
-fault_code journal_submit_as(struct journal *journal, const struct journal_command *command, bool internal,
-                             struct fault *reterr) MUST_CHECK;
 
 #endif

@@ -21,7 +21,7 @@ static fault_code decide_one(struct journal *j, struct queued *q, struct fault *
     switch (q->kind) {
     case QUEUED_COMMAND:
         memset(&q->outcome.command, 0, sizeof q->outcome.command);
-        return decide_command(&j->decisions, &q->command, q->internal, &q->outcome.command, reterr);
+        return decide_command(&j->decisions, &q->command, &q->outcome.command, reterr);
     case QUEUED_BATCH:
         memset(&q->outcome.batch, 0, sizeof q->outcome.batch);
         return decide_batch(&j->decisions, q->tenant, q->agent, q->payload, &q->outcome.batch, reterr);
