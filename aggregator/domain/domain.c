@@ -4,6 +4,7 @@
  * before a decider sees it. */
 #include "aggregator/domain/domain.h"
 
+#include "aggregator/domain/agent_identity.h"
 #include "aggregator/domain/alert.h"
 #include "aggregator/domain/correlation.h"
 #include "aggregator/domain/fleet_state.h"

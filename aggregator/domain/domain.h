@@ -24,6 +24,7 @@ enum aggregate_kind {
     AGGREGATE_SERVICE = 7,
     AGGREGATE_POSTMORTEM = 8,
     AGGREGATE_RUNBOOK_EXECUTION = 9,
+    AGGREGATE_AGENT = 10,
     AGGREGATE_KINDS_
 };
 
@@ -44,6 +45,7 @@ struct aggregate {
         FleetState fleet_state;
         Service service;
         Postmortem postmortem;
+        AgentIdentity agent;
         struct slo_state *slo; /* large, the caller's: see slo.h */
     } state;
 };

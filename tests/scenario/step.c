@@ -37,12 +37,13 @@ bool step_send_as(struct scenario *s, SreDomainIntent *intent, slice who, slice 
     s->outcome =
         *place_command(s->place, (struct journal_command){.caller = {.tenant = arena_copy(s->place->arena, tenant),
                                                                      .actor = arena_copy(s->place->arena, who),
-                                                                     .role = s->has_role ? s->role : role},
+                                                                     .role = s->has_role ? s->role : role,
+                                                                     .self = s->self},
                                                           .intent = place_intent(s->place, intent),
                                                           .expected_version = s->expected_version,
                                                           .idempotency_key = s->idempotency_key});
     s->expected_version = 0;
-    s->has_role = false;
+    s->has_role = s->self = false;
     s->idempotency_key = s->message_id = s->claimed_tenant = (slice){0};
     const bool taken = s->outcome.result == JOURNAL_COMMITTED || s->outcome.result == JOURNAL_REPEATED;
     if (s->given && !taken) return step_fails(s, "it is not accepted: %s", s->outcome.fault.text);

@@ -16,6 +16,7 @@ struct scenario {
     slice idempotency_key, message_id, claimed_tenant;
     bool has_role;
     enum method_role role;
+    bool self; /* the aggregator itself sends it */
     /* what became of the last one */
     struct journal_outcome outcome;
     uint64_t facts_before;
@@ -29,7 +30,7 @@ struct step_row {
 };
 /* One table a file; the last row is empty. Listed in scenario_steps.c. */
 extern const struct step_row incident_steps[], alert_steps[], health_check_steps[], slo_steps[], outcome_steps[],
-    runbook_steps[], service_steps[], postmortem_steps[], runbook_execution_steps[], fleet_state_steps[];
+    runbook_steps[], service_steps[], postmortem_steps[], runbook_execution_steps[], fleet_state_steps[], agent_steps[];
 
 /* Always false: return step_fails(s, "it is %s", ...). */
 bool step_fails(struct scenario *s, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -9,7 +9,8 @@ import rules_incidents
 import rules_slos
 
 MESSAGES = {"incident": "Incident", "alert": "Alert", "slo": "SLO", "health_check": "HealthCheck", "runbook": "Runbook",
-            "runbook_execution": "RunbookExecution", "service": "Service", "postmortem": "Postmortem", "fleet_state": "FleetState"}
+            "runbook_execution": "RunbookExecution", "service": "Service", "postmortem": "Postmortem", "fleet_state": "FleetState",
+            "agent": "AgentIdentity"}
 
 REJECTIONS_READ, REJECTIONS_KEPT = 20000, 100000
 
@@ -102,8 +103,14 @@ def fleet_state(simulation, tenant, id_, found, state):
     yield (time_ms(found, "timestamp"), counts), (state["seen"], state["counts"])
 
 
+def agent(simulation, tenant, id_, found, state):
+    yield (found.enrolment.token_hash, found.enrolment.used_by), (state["token"], state["used_by"])
+    yield (found.certificate.serial, found.certificate.key_hash, found.renewed_serial), (state["serial"], state["key"], state["before"])
+    yield (found.revoked, found.refusal), (state["revoked"], state["refusal"][0])
+
+
 CHECKS = {check.__name__: check for check in (incident, alert, health_check, slo, service, runbook, runbook_execution, postmortem,
-                                              fleet_state)}
+                                              fleet_state, agent)}
 OPEN = {"incident": lambda s: s["status"] < rules_incidents.RESOLVED, "alert": lambda s: s["status"] != rules_incidents.ENDED,
         "runbook_execution": lambda s: s["status"] in rules_catalog.EXECUTION_MOVES}
 

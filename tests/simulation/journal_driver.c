@@ -165,6 +165,7 @@ static void submit_command(struct driver *d) {
     fault_code code;
     struct journal_command command = {.done = on_command, .context = d};
     command.caller.role = (enum method_role)take_number(d, 1);
+    command.caller.self = command.caller.role > ROLE_INTEGRATION; /* model.py's SELF */
     command.expected_version = take_number(d, 8);
     command.replay_of = take_number(d, 8);
     command.caller.tenant = take_bytes(d);

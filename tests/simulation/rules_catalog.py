@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Services, runbooks and their executions, postmortems, health checks and fleet states."""
+"""Services, runbooks and their executions, postmortems, health checks, fleet states, and agents' right to connect."""
 from model import (ABSENT, ADMIN, AGENT, AHEAD_MS, APPROVER, CONFLICT, DAY_MS, DENIED, DUE, EXISTS, INPUT, INTEGRATION, PERSONS,
                    SELF, ms, rule)
 from rules_incidents import CLOSED
@@ -289,3 +289,62 @@ def record_fleet_state(tenant, f, who):
         return CONFLICT
     late = state and seen < state["seen"]
     return [("fleet_state", id_, {} if late else {"seen": seen, "counts": counts, "snapshot": f.get("fleetstate_id")})]
+
+
+# ---- agents' right to connect
+
+OFFER_MS = 90 * DAY_MS
+
+
+@rule("agent", "agent", {ADMIN, SELF}, needs=("agent", "token_hash"))
+def offer_agent_enrolment(tenant, f, who):
+    state, expires = tenant.state("agent", f["agent"]), ms(f["expires_at"])
+    if not 0 < expires - who.now_ms <= OFFER_MS:
+        return INPUT
+    if state and state["token"] == f["token_hash"]:
+        return []
+    before = {} if state else {"key": "", "serial": "", "before": "", "revoked": False, "refusal": ("", 0)}
+    return [("agent", f["agent"], {**before, "token": f["token_hash"], "expires": expires, "used_by": ""})]
+
+
+@rule("agent", "agent", {SELF}, needs=("agent",))
+def issue_agent_certificate(tenant, f, who):
+    state, key, token = tenant.state("agent", f["agent"]), f["certificate"]["key_hash"], f.get("token_hash", "")
+    renewed, given = f.get("renewed_serial", ""), {"key": key, "serial": f["certificate"]["serial"], "refusal": ("", 0)}
+    if state is None:
+        return ABSENT
+    if bool(token) == bool(renewed):
+        return INPUT
+    if token:
+        if state["token"] != token:
+            return DENIED
+        if state["expires"] <= who.now_ms:
+            return CONFLICT
+        if state["used_by"]:
+            return [] if state["used_by"] == state["key"] == key else CONFLICT
+        return [("agent", f["agent"], {**given, "before": "", "used_by": key, "revoked": False})]
+    if state["revoked"] or renewed not in (state["serial"], state["before"]):
+        return CONFLICT
+    if state["key"] == key:
+        return INPUT if renewed == state["serial"] else []
+    return [("agent", f["agent"], {**given, "before": renewed})]
+
+
+@rule("agent", "agent", {SELF}, needs=("agent", "reason"))
+def refuse_agent_certificate(tenant, f, who):
+    state = tenant.state("agent", f["agent"])
+    if state is None:
+        return ABSENT
+    text, at_ms = state["refusal"]
+    if text == f["reason"] and who.now_ms - at_ms < 3600 * 1000:
+        return []
+    return [("agent", f["agent"], {"refusal": (f["reason"], who.now_ms)})]
+
+
+@rule("agent", "agent", {ADMIN, SELF}, needs=("agent", "reason"))
+def revoke_agent(tenant, f, who):
+    state = tenant.state("agent", f["agent"])
+    if state and state["revoked"] and not state["token"]:
+        return []
+    before = {} if state else {"key": "", "serial": "", "before": "", "refusal": ("", 0)}
+    return [("agent", f["agent"], {**before, "token": "", "expires": 0, "used_by": "", "revoked": True})]

@@ -206,7 +206,33 @@ POSTMORTEMS = [
     lambda w: ("publish_postmortem", {"postmortem_id": w.name("pm", 9, lasting=1500)}),
 ]
 
-PARTS = (INCIDENTS, INCIDENTS, ALERTS, ALERTS, SLOS, SLOS_TIGHT, CATALOG, EXECUTIONS, POSTMORTEMS)
+
+
+def agent(make):
+    def say(w):
+        which, fields = make(w)
+        return which, {"agent": w.name("edge", 6), **fields}
+    return say
+
+
+def digest(w):
+    return w.of(*"0123456789") * 64
+
+
+def certificate(w):
+    return {"serial": w.of(*"0123456789ab"), "key_hash": digest(w), "not_before": w.ago(0), "not_after": w.ago(-90 * 86400), "pem": "p"}
+
+
+AGENTS = [
+    agent(lambda w: ("offer_agent_enrolment", {"token_hash": digest(w), "expires_at": w.ago(-3600, -3600, -86400, 1, -91 * 86400)})),
+    agent(lambda w: ("issue_agent_certificate", {"token_hash": digest(w), "certificate": certificate(w)})),
+    agent(lambda w: ("issue_agent_certificate", {"renewed_serial": w.of(*"0123456789ab"), "certificate": certificate(w)})),
+    agent(lambda w: ("refuse_agent_certificate", {"reason": w.of("used", "expired", "")})),
+    agent(lambda w: ("revoke_agent", {"reason": w.of("stolen", "stolen", "")})),
+]
+OWN = ("issue_agent_certificate", "refuse_agent_certificate")  # nobody else may say these: mostly the aggregator does
+
+PARTS = (INCIDENTS, INCIDENTS, ALERTS, ALERTS, SLOS, SLOS_TIGHT, CATALOG, EXECUTIONS, POSTMORTEMS, AGENTS)
 
 
 def of_a_caller(w):

@@ -91,6 +91,8 @@ class Traffic:
         for _ in range(3):  # most of what is said at random would be refused
             actor, role = chance.choice(PEOPLE[tenant])
             which, fields = sayings.of_a_caller(self.words())
+            if which in sayings.OWN and chance.random() < 0.9:
+                actor, role = "picket-aggregator", model.SELF
             now = model.decide(self.simulation.tenants[tenant], which, fields, model.Who(actor, role, self.simulation.now_ms))
             if not isinstance(now, model.Refused):
                 break
