@@ -242,9 +242,10 @@ static fault_code aggregate_write(struct exporter *e, slice key, slice record) {
     }
     return line_write(e);
 }
-static_assert(ExportAggregate_agent_tag - ExportAggregate_incident_tag == AGGREGATE_AGENT - AGGREGATE_INCIDENT,
+static_assert(ExportAggregate_diagnostics_run_tag - ExportAggregate_incident_tag ==
+                  AGGREGATE_DIAGNOSTICS - AGGREGATE_INCIDENT,
               "a state has 10 more than its kind's number");
-static_assert(AGGREGATE_KINDS_ == AGGREGATE_AGENT + 1, "a new kind needs its place in ExportAggregate");
+static_assert(AGGREGATE_KINDS_ == AGGREGATE_DIAGNOSTICS + 1, "a new kind needs its place in ExportAggregate");
 
 static fault_code window_write(struct exporter *e, slice key, slice record) {
     struct sli_window_stored stored;

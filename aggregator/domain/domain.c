@@ -7,6 +7,7 @@
 #include "aggregator/domain/agent_identity.h"
 #include "aggregator/domain/alert.h"
 #include "aggregator/domain/correlation.h"
+#include "aggregator/domain/diagnostics_run.h"
 #include "aggregator/domain/fleet_state.h"
 #include "aggregator/domain/health_check.h"
 #include "aggregator/domain/incident.h"

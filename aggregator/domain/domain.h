@@ -25,6 +25,7 @@ enum aggregate_kind {
     AGGREGATE_POSTMORTEM = 8,
     AGGREGATE_RUNBOOK_EXECUTION = 9,
     AGGREGATE_AGENT = 10,
+    AGGREGATE_DIAGNOSTICS = 11,
     AGGREGATE_KINDS_
 };
 
@@ -45,6 +46,7 @@ struct aggregate {
         FleetState fleet_state;
         Service service;
         Postmortem postmortem;
+        DiagnosticsRun diagnostics_run;
         AgentIdentity agent;
         struct slo_state *slo; /* large, the caller's: see slo.h */
     } state;

@@ -18,6 +18,7 @@ const struct message_desc *aggregate_message(enum aggregate_kind kind) {
     case AGGREGATE_FLEET_STATE: return &FleetState_desc;
     case AGGREGATE_SERVICE: return &Service_desc;
     case AGGREGATE_POSTMORTEM: return &Postmortem_desc;
+    case AGGREGATE_DIAGNOSTICS: return &DiagnosticsRun_desc;
     case AGGREGATE_AGENT: return &AgentIdentity_desc;
     default: return NULL;
     }

@@ -10,7 +10,7 @@
 
 static const struct step_row *const tables[] = {
     incident_steps, alert_steps,      health_check_steps,      slo_steps,         outcome_steps, runbook_steps,
-    service_steps,  postmortem_steps, runbook_execution_steps, fleet_state_steps, agent_steps,
+    service_steps,  postmortem_steps, runbook_execution_steps, fleet_state_steps, agent_steps,   diagnostics_steps,
 };
 enum { TABLES = sizeof tables / sizeof *tables };
 

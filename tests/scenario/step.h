@@ -30,7 +30,8 @@ struct step_row {
 };
 /* One table a file; the last row is empty. Listed in scenario_steps.c. */
 extern const struct step_row incident_steps[], alert_steps[], health_check_steps[], slo_steps[], outcome_steps[],
-    runbook_steps[], service_steps[], postmortem_steps[], runbook_execution_steps[], fleet_state_steps[], agent_steps[];
+    runbook_steps[], service_steps[], postmortem_steps[], runbook_execution_steps[], fleet_state_steps[], agent_steps[],
+    diagnostics_steps[];
 
 /* Always false: return step_fails(s, "it is %s", ...). */
 bool step_fails(struct scenario *s, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -10,7 +10,7 @@ import rules_slos
 
 MESSAGES = {"incident": "Incident", "alert": "Alert", "slo": "SLO", "health_check": "HealthCheck", "runbook": "Runbook",
             "runbook_execution": "RunbookExecution", "service": "Service", "postmortem": "Postmortem", "fleet_state": "FleetState",
-            "agent": "AgentIdentity"}
+            "agent": "AgentIdentity", "diagnostics": "DiagnosticsRun"}
 
 REJECTIONS_READ, REJECTIONS_KEPT = 20000, 100000
 
@@ -109,10 +109,15 @@ def agent(simulation, tenant, id_, found, state):
     yield (found.revoked, found.refusal), (state["revoked"], state["refusal"][0])
 
 
+def diagnostics(simulation, tenant, id_, found, state):
+    yield (found.agent, found.requested_by, found.outcome), (state["agent"], state["by"], state["outcome"])
+    yield time_ms(found, "deadline_at"), state["deadline"]
+
+
 CHECKS = {check.__name__: check for check in (incident, alert, health_check, slo, service, runbook, runbook_execution, postmortem,
-                                              fleet_state, agent)}
+                                              fleet_state, agent, diagnostics)}
 OPEN = {"incident": lambda s: s["status"] < rules_incidents.RESOLVED, "alert": lambda s: s["status"] != rules_incidents.ENDED,
-        "runbook_execution": lambda s: s["status"] in rules_catalog.EXECUTION_MOVES}
+        "runbook_execution": lambda s: s["status"] in rules_catalog.EXECUTION_MOVES, "diagnostics": lambda s: not s["outcome"]}
 
 
 class Reader:

@@ -186,6 +186,41 @@ def execution_due(tenant, id_, state, now_ms):
 
 DUE["runbook_execution"] = execution_due
 
+# ---- questions to agents: started, and completed once
+
+ANSWERED, UNKNOWN, QUESTION_MS, GRACE_MS = 1, 6, 5 * 60 * 1000, 60 * 1000
+
+
+@rule("diagnostics", "diagnostics_id", PERSONS | {SELF}, needs=("agent", "question", "deadline_at"))
+def run_diagnostics(tenant, f, who):
+    if tenant.state("diagnostics", f["diagnostics_id"]) is not None:
+        return EXISTS
+    if not who.now_ms < ms(f["deadline_at"]) <= who.now_ms + QUESTION_MS:
+        return INPUT
+    return [("diagnostics", f["diagnostics_id"], {"agent": f["agent"], "by": who.actor, "outcome": 0, "reason": "",
+                                                 "deadline": ms(f["deadline_at"])})]
+
+
+@rule("diagnostics", "diagnostics_id", {SELF}, needs=("outcome",))
+def complete_diagnostics(tenant, f, who):
+    state, said = tenant.state("diagnostics", f["diagnostics_id"]), (f["outcome"], f.get("reason", ""))
+    if state is None:
+        return ABSENT
+    if state["outcome"]:
+        return [] if f["outcome"] == UNKNOWN or said == (state["outcome"], state["reason"]) else CONFLICT
+    if f["outcome"] == UNKNOWN:
+        return question_due(tenant, f["diagnostics_id"], state, who.now_ms) or CONFLICT
+    return [("diagnostics", f["diagnostics_id"], {"outcome": f["outcome"], "reason": said[1]})]
+
+
+def question_due(tenant, id_, state, now_ms):
+    if state["outcome"] or state["deadline"] + GRACE_MS > now_ms:
+        return []
+    return [("diagnostics", id_, {"outcome": UNKNOWN, "reason": "?"})]
+
+
+DUE["diagnostics"] = question_due
+
 # ---- postmortems
 
 DRAFT, PUBLISHED, IN_REVIEW = 1, 2, 3

@@ -223,6 +223,13 @@ def certificate(w):
     return {"serial": w.of(*"0123456789ab"), "key_hash": digest(w), "not_before": w.ago(0), "not_after": w.ago(-90 * 86400), "pem": "p"}
 
 
+QUESTION = {"verb": 3, "kind": "pod", "namespace": "shop", "name": "api-0"}
+QUESTIONS = [
+    lambda w: ("run_diagnostics", {"diagnostics_id": w.name("ask", 5, lasting=60), "agent": w.of("edge-1", "edge-1", "edge-1", ""),
+                                   "question": QUESTION, "deadline_at": w.ago(-1, -30, -300, -301, 0)}),
+    lambda w: ("complete_diagnostics", {"diagnostics_id": w.name("ask", 5, lasting=60), "outcome": w.of(0, 1, 2, 2, 6),
+                                        "reason": w.of("", "no")}),
+]
 AGENTS = [
     agent(lambda w: ("offer_agent_enrolment", {"token_hash": digest(w), "expires_at": w.ago(-3600, -3600, -86400, 1, -91 * 86400)})),
     agent(lambda w: ("issue_agent_certificate", {"token_hash": digest(w), "certificate": certificate(w)})),
@@ -230,9 +237,9 @@ AGENTS = [
     agent(lambda w: ("refuse_agent_certificate", {"reason": w.of("used", "expired", "")})),
     agent(lambda w: ("revoke_agent", {"reason": w.of("stolen", "stolen", "")})),
 ]
-OWN = ("issue_agent_certificate", "refuse_agent_certificate")  # nobody else may say these: mostly the aggregator does
+OWN = ("issue_agent_certificate", "refuse_agent_certificate", "complete_diagnostics")  # nobody else may say these: mostly the aggregator does
 
-PARTS = (INCIDENTS, INCIDENTS, ALERTS, ALERTS, SLOS, SLOS_TIGHT, CATALOG, EXECUTIONS, POSTMORTEMS, AGENTS)
+PARTS = (INCIDENTS, INCIDENTS, ALERTS, ALERTS, SLOS, SLOS_TIGHT, CATALOG, EXECUTIONS, POSTMORTEMS, AGENTS, QUESTIONS)
 
 
 def of_a_caller(w):
