@@ -6,7 +6,7 @@
 #define PICKET_AGENT_AGENT_SETTINGS_H
 
 #include "agent/collect/access_settings.h"
-#include "agent/window/health.h"
+#include "agent/health/health.h"
 #include "agent/window/sli.h"
 #include "common/settings/settings.h"
 

@@ -5,7 +5,7 @@
 #define PICKET_AGENT_ENVELOPE_H
 
 #include "agent/window/fold.h"
-#include "agent/window/health.h"
+#include "agent/health/health.h"
 #include "common/base/arena.h"
 
 enum { TRACEPARENT_TEXT_SIZE = 55 };

@@ -2,8 +2,8 @@
  * Health checks with hysteresis, from probes and from threshold rules over scraped series. Pure: time is an argument.
  * A check begins as unknown, and becomes unknown again when it was not observed in time: it is never green by default.
  * Owner: one thread. */
-#ifndef PICKET_WINDOW_HEALTH_H
-#define PICKET_WINDOW_HEALTH_H
+#ifndef PICKET_HEALTH_HEALTH_H
+#define PICKET_HEALTH_HEALTH_H
 
 #include "agent/window/sli.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/window/health.h"
+#include "agent/health/health.h"
 #include "tests/support/check.h"
 
 static struct health *health_of(struct health_check check) {

@@ -6,7 +6,7 @@
  *
  * What is to be sent is kept per check until the caller has stored it: a status that changed twice in between is sent
  * once, as it is now, with the status that was last sent as the previous one. */
-#include "agent/window/health.h"
+#include "agent/health/health.h"
 
 #include "common/base/limits.h"
 
