@@ -17,186 +17,6 @@
 #include "common/base/limits.h"
 
 #include <math.h>
-#include <stdlib.h>
-
-enum { FOLD_SERIES_MAX = 1 << 24, FOLD_TARGETS_MAX = 65536, FOLD_SLIS_MAX = 65536 };
-
-static void *fold_alloc(struct fold *fold, size_t count, size_t bytes) {
-    void *const block = calloc(count ? count : 1, bytes);
-    if (block) {
-        fold->blocks[fold->blocks_count++] = block;
-        fold->stats.memory_bytes += count * bytes;
-    }
-    return block;
-}
-
-static bool binds(const struct fold_target *target, const struct sli *sli) {
-    return target->probe == (sli_definition(sli)->kind == SLI_PROBE) && sli_wants_target(sli, target->name);
-}
-
-static fault_code check_targets(const struct fold_target *targets, size_t count, struct fault *reterr) {
-    for (size_t i = 0; i < count; i++) {
-        const struct fold_target *const t = &targets[i];
-        if (t->name.size == 0 || t->interval_ms < 1 || t->timeout_ms < 1 || t->timeout_ms > t->interval_ms ||
-            t->offset_ms < 0 || t->offset_ms >= t->interval_ms)
-            return fault_set(
-                reterr, FAULT_INPUT,
-                "target '%.*s': expected a name, a timeout of at most the interval, and an offset inside it",
-                SLICE_ARG(slice_first(t->name, 100)));
-        for (size_t j = 0; j < i; j++)
-            if (targets[j].probe == t->probe && slice_equal(targets[j].name, t->name))
-                return fault_set(reterr, FAULT_CONFLICT, "two targets are named '%.*s'",
-                                 SLICE_ARG(slice_first(t->name, 100)));
-    }
-    return FAULT_NONE;
-}
-
-static fault_code check_slis(const struct sli *const *slis, size_t count, struct fault *reterr) {
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < i; j++)
-            if (slice_equal(sli_definition(slis[i])->slo_id, sli_definition(slis[j])->slo_id))
-                return fault_set(reterr, FAULT_CONFLICT, "two SLIs are of slo '%.*s'",
-                                 SLICE_ARG(sli_definition(slis[i])->slo_id));
-    return FAULT_NONE;
-}
-
-static fault_code fold_no_memory(struct fault *reterr) {
-    return fault_set(reterr, FAULT_SYSTEM, "out of memory for the windows");
-}
-
-static fault_code fold_add_targets(struct fold *fold, const struct fold_target *targets, struct fault *reterr) {
-    size_t name_bytes = 0;
-    for (size_t i = 0; i < fold->targets_count; i++) name_bytes += targets[i].name.size;
-    fold->targets = fold_alloc(fold, fold->targets_count, sizeof *fold->targets);
-    uint8_t *names = fold_alloc(fold, name_bytes, 1);
-    if (fold->targets == NULL || names == NULL) return fold_no_memory(reterr);
-    for (size_t i = 0; i < fold->targets_count; i++) {
-        const struct fold_target *const t = &targets[i];
-        memcpy(names, t->name.data, t->name.size);
-        fold->targets[i] = (struct fold_slot){.name = slice_of(names, t->name.size),
-                                              .probe = t->probe,
-                                              .interval_ms = t->interval_ms,
-                                              .offset_ms = t->offset_ms,
-                                              .timeout_ms = t->timeout_ms,
-                                              .last_slot_ms = INT64_MIN};
-        names += t->name.size;
-    }
-    return FAULT_NONE;
-}
-
-static fault_code fold_add_slis(struct fold *fold, const struct sli *const *slis, int64_t now_ms,
-                                struct fault *reterr) {
-    fold->slis = fold_alloc(fold, fold->slis_count, sizeof *fold->slis);
-    if (fold->slis == NULL) return fold_no_memory(reterr);
-    for (size_t i = 0; i < fold->slis_count; i++) {
-        struct fold_sli *const s = &fold->slis[i];
-        s->sli = slis[i];
-        s->definition = sli_definition(slis[i]);
-        s->window_ms = 1000 * (int64_t)s->definition->window_seconds;
-        s->next_ms = slot_floor(now_ms, s->window_ms) * s->window_ms;
-    }
-    return FAULT_NONE;
-}
-
-/* Bindings stand by target, so that a scrape walks one run of them; each SLI has the numbers of its own. */
-static fault_code fold_add_bindings(struct fold *fold, const struct fold_target *targets, struct fault *reterr) {
-    for (uint32_t t = 0; t < fold->targets_count; t++) {
-        fold->targets[t].bindings_first = fold->bindings_count;
-        for (uint32_t s = 0; s < fold->slis_count; s++)
-            if (binds(&targets[t], fold->slis[s].sli)) {
-                fold->slis[s].bindings_count++;
-                fold->bindings_count++;
-            }
-        fold->targets[t].bindings_count = fold->bindings_count - fold->targets[t].bindings_first;
-    }
-    fold->bindings = fold_alloc(fold, fold->bindings_count, sizeof *fold->bindings);
-    uint32_t *numbers = fold_alloc(fold, fold->bindings_count, sizeof *numbers);
-    if (fold->bindings == NULL || numbers == NULL) return fold_no_memory(reterr);
-    for (uint32_t s = 0; s < fold->slis_count; s++) {
-        fold->slis[s].bindings = numbers;
-        numbers += fold->slis[s].bindings_count;
-        fold->slis[s].bindings_count = 0;
-    }
-    uint32_t number = 0;
-    for (uint32_t t = 0; t < fold->targets_count; t++)
-        for (uint32_t s = 0; s < fold->slis_count; s++) {
-            if (!binds(&targets[t], fold->slis[s].sli)) continue;
-            fold->bindings[number] = (struct fold_binding){.target = t, .sli = s};
-            fold->slis[s].bindings[fold->slis[s].bindings_count++] = number++;
-        }
-    return FAULT_NONE;
-}
-
-/* While the oldest scrape in flight keeps a window open, newer slots need windows too: as many as fit the timeout. */
-static fault_code fold_add_rings(struct fold *fold, struct fault *reterr) {
-    size_t counts = 0;
-    for (uint32_t s = 0; s < fold->slis_count; s++) {
-        struct fold_sli *const sli = &fold->slis[s];
-        int64_t timeout_ms = 0;
-        for (uint32_t b = 0; b < sli->bindings_count; b++) {
-            const struct fold_slot *const target = &fold->targets[fold->bindings[sli->bindings[b]].target];
-            if (target->timeout_ms > timeout_ms) timeout_ms = target->timeout_ms;
-        }
-        const int64_t ring = timeout_ms / sli->window_ms + FOLD_RING_MIN;
-        sli->ring_count = ring > FOLD_RING_MAX ? FOLD_RING_MAX : (uint32_t)ring;
-        counts += (size_t)sli->ring_count * sli->bindings_count;
-    }
-    struct fold_count *ring = fold_alloc(fold, counts, sizeof *ring);
-    if (ring == NULL) return fold_no_memory(reterr);
-    for (uint32_t b = 0; b < fold->bindings_count; b++) {
-        fold->bindings[b].ring = ring;
-        ring += fold->slis[fold->bindings[b].sli].ring_count;
-    }
-    return FAULT_NONE;
-}
-
-static fault_code fold_fill(struct fold *fold, const struct fold_target *targets, const struct sli *const *slis,
-                            int64_t now_ms, struct fault *reterr) {
-    fault_code code = check_targets(targets, fold->targets_count, reterr);
-    if (code == FAULT_NONE) code = check_slis(slis, fold->slis_count, reterr);
-    if (code == FAULT_NONE) code = fold_add_targets(fold, targets, reterr);
-    if (code == FAULT_NONE) code = fold_add_slis(fold, slis, now_ms, reterr);
-    if (code == FAULT_NONE) code = fold_add_bindings(fold, targets, reterr);
-    if (code == FAULT_NONE) code = fold_add_rings(fold, reterr);
-    if (code) return code;
-    fold->snapshot_max = fold_snapshot_bound(fold);
-    fold->snapshot = fold_alloc(fold, fold->snapshot_max, 1);
-    if (fold->snapshot == NULL || !series_table_init(&fold->series, (uint32_t)fold->settings.series_max))
-        return fold_no_memory(reterr);
-    fold->stats.memory_bytes += sizeof *fold + series_table_bytes((uint32_t)fold->settings.series_max);
-    return FAULT_NONE;
-}
-
-fault_code fold_new(const struct fold_settings *settings, const struct fold_target *targets, size_t targets_count,
-                    const struct sli *const *slis, size_t slis_count, int64_t now_ms, struct fold **ret_fold,
-                    struct fault *reterr) {
-    if (settings->series_max > FOLD_SERIES_MAX || targets_count > FOLD_TARGETS_MAX || slis_count > FOLD_SLIS_MAX ||
-        settings->gap_windows_max < 1)
-        return fault_set(reterr, FAULT_INPUT,
-                         "at most %d series, %d targets and %d SLIs, and gap_windows_max at least 1", FOLD_SERIES_MAX,
-                         FOLD_TARGETS_MAX, FOLD_SLIS_MAX);
-    struct fold *fold = calloc(1, sizeof *fold);
-    if (fold == NULL) return fold_no_memory(reterr);
-    fold->settings = *settings;
-    fold->targets_count = (uint32_t)targets_count;
-    fold->slis_count = (uint32_t)slis_count;
-    const fault_code code = fold_fill(fold, targets, slis, now_ms, reterr);
-    if (code) {
-        fold_free(fold);
-        return code;
-    }
-    *ret_fold = fold;
-    return FAULT_NONE;
-}
-
-struct fold *fold_free(struct fold *fold) {
-    if (fold) {
-        series_table_done(&fold->series);
-        for (size_t i = 0; i < fold->blocks_count; i++) free(fold->blocks[i]);
-        free(fold);
-    }
-    return NULL;
-}
 
 static void fold_on_sample(void *context, uint32_t tag, const struct exposition_sample *sample);
 
@@ -209,6 +29,19 @@ fault_code fold_attach(struct fold *fold, size_t target, struct selector_index *
             if (selector == NULL) continue;
             const fault_code code =
                 selector_index_add(index, selector, fold_on_sample, fold, b * SLI_PART_COUNT_ + part, reterr);
+            if (code) return code;
+        }
+    return FAULT_NONE;
+}
+
+fault_code fold_attach_group(struct fold *fold, size_t group, struct selector_index *index, struct fault *reterr) {
+    const struct fold_crowd *const crowd = &fold->crowds[group];
+    for (uint32_t k = 0; k < crowd->slis_count; k++)
+        for (uint32_t part = 0; part < SLI_PART_COUNT_; part++) {
+            const struct selector *const selector = sli_selector(fold->slis[crowd->slis[k]].sli, (enum sli_part)part);
+            if (selector == NULL) continue;
+            const fault_code code =
+                selector_index_add(index, selector, fold_on_sample, fold, k * SLI_PART_COUNT_ + part, reterr);
             if (code) return code;
         }
     return FAULT_NONE;
@@ -233,9 +66,11 @@ static bool series_is_old(const struct series *series, uint32_t before_s) {
 static void fold_sweep(struct fold *fold, int64_t now_ms) {
     const int64_t before_s = (now_ms - fold->settings.series_forget_ms) / 1000;
     if (before_s <= 0) return;
-    for (uint32_t b = 0; b < fold->bindings_count; b++)
-        fold->stats.series_forgotten +=
-            series_drop(&fold->series, &fold->bindings[b].series_first, series_is_old, (uint32_t)before_s);
+    struct fold_walk walk = {0};
+    for (const struct fold_slot *target; (target = fold_walk_target(fold, &walk));)
+        for (uint32_t b = target->bindings_first; b < target->bindings_first + target->bindings_count; b++)
+            fold->stats.series_forgotten +=
+                series_drop(&fold->series, &fold->bindings[b].series_first, series_is_old, (uint32_t)before_s);
 }
 
 static bool label_number(const struct exposition_sample *sample, const char *name, double *ret_value) {
@@ -390,7 +225,7 @@ static bool series_is_new(const struct series *series, uint32_t before_s) {
     return !(series->flags & SERIES_KNOWN);
 }
 
-static void fold_unstage(struct fold *fold, struct fold_slot *target, bool forget) {
+void fold_unstage(struct fold *fold, struct fold_slot *target, bool forget) {
     for (uint32_t b = target->bindings_first; b < target->bindings_first + target->bindings_count; b++) {
         struct fold_binding *const binding = &fold->bindings[b];
         if (forget) {
@@ -448,7 +283,7 @@ static fault_code fold_commit_any(struct fold *fold, size_t number, const bool *
                          SLICE_ARG(slice_first(target->name, 100)));
     }
     /* A slot that comes twice (the clock was set back) is counted, but seen once. */
-    const bool fresh = target->slot_ms > target->last_slot_ms;
+    const bool fresh = target->slot_ms > target->last_slot_ms && target->slot_ms < target->until_ms;
     fault_code code = FAULT_NONE;
     for (uint32_t b = target->bindings_first; b < target->bindings_first + target->bindings_count; b++) {
         struct fold_binding *const binding = &fold->bindings[b];
@@ -501,6 +336,7 @@ void fold_stats(const struct fold *fold, struct fold_stats *ret_stats) {
     ret_stats->series = fold->series.count;
     ret_stats->series_max = fold->series.max;
     ret_stats->seal_generation = fold->generation;
+    for (uint32_t c = 0; c < fold->crowds_count; c++) ret_stats->members += fold->crowds[c].members_count;
     for (uint32_t s = 0; s < fold->slis_count; s++)
         ret_stats->good_carried = add_bounded(ret_stats->good_carried, fold->slis[s].carry);
 }

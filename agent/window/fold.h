@@ -18,10 +18,20 @@
 
 struct fold;
 
+/* Targets that come and go: those of one discovery. All of them are measured by the SLIs that name the group, or none. */
+struct fold_group {
+    slice name;
+    size_t targets_max;  /* at one time */
+    int64_t interval_ms; /* of the expectation while it is not known who belongs to the group */
+    int64_t timeout_ms;  /* the longest of a member */
+};
+
 struct fold_settings {
     size_t series_max;        /* series that SLIs select, over all targets; a series counts once per SLI and part */
     int64_t series_forget_ms; /* a series not seen for so long makes room when the table is full */
     unsigned gap_windows_max; /* windows with nothing seen that are stated for one SLI after a down time */
+    const struct fold_group *groups;
+    size_t groups_count;
 };
 
 struct fold_target {
@@ -35,7 +45,8 @@ struct sli_window {
     int64_t window_start_ms;
     uint32_t window_seconds;
     int64_t good, total;
-    uint32_t scrapes_expected, scrapes_seen; /* slots of all its targets in the window; those of them that counted */
+    uint32_t scrapes_expected, scrapes_seen; /* slots of its targets in the window while they were there; of those, the
+                                                ones that counted */
     uint32_t revision;                       /* 1 */
 };
 
@@ -45,8 +56,40 @@ fault_code fold_new(const struct fold_settings *settings, const struct fold_targ
                     const struct sli *const *slis, size_t slis_count, int64_t now_ms, struct fold **ret_fold,
                     struct fault *reterr) MUST_CHECK;
 struct fold *fold_free(struct fold *fold); /* NULL is fine; returns NULL */
-/* Adds what this fold wants from the target to the target's index. */
+/* Adds what this fold wants from the target (one that stays) to the target's index. */
 fault_code fold_attach(struct fold *fold, size_t target, struct selector_index *index, struct fault *reterr) MUST_CHECK;
+
+/* Groups are numbered as given. What the SLIs want of any target of the group goes into one index, with tags that count
+ * from 0; before a target's samples the index is told where that target's tags begin (selector_index_aim). */
+fault_code fold_attach_group(struct fold *fold, size_t group, struct selector_index *index,
+                             struct fault *reterr) MUST_CHECK;
+uint32_t fold_tag_base(const struct fold *fold, size_t target);
+
+struct fold_member {
+    slice name;           /* 1 to FOLD_NAME_BYTES, unique in its group */
+    uint64_t incarnation; /* tells one bearer of a name from the next: of a pod's uid */
+    int64_t interval_ms, offset_ms, timeout_ms;
+};
+enum { FOLD_NAME_BYTES = 320 };
+/* It belongs to the group from now on: its slots after now_ms are expected, its first samples are baselines. One that was
+ * restored from a snapshot goes on where it was, and was expected all the time; an earlier bearer of the name leaves.
+ * ret_target: its number, as for targets that stay; behind theirs. FAULT_LIMIT: targets_max are there already, or as many
+ * left and wait for their windows' end. */
+fault_code fold_join(struct fold *fold, size_t group, const struct fold_member *member, int64_t now_ms,
+                     size_t *ret_target, struct fault *reterr) MUST_CHECK;
+/* Its end has begun (a pod that is being deleted): nothing more is expected of it, what it still shows counts. */
+void fold_expect_no_more(struct fold *fold, size_t target, int64_t now_ms);
+/* It is gone: what it counted stays, what is in flight counts nothing. The number is invalid from now on. */
+void fold_leave(struct fold *fold, size_t target, int64_t now_ms);
+/* It is known who belongs to the group: who was restored and has not joined since is gone. */
+void fold_group_fresh(struct fold *fold, size_t group, int64_t now_ms);
+/* It is not known: from since_ms on the group itself is expected to be seen, and is not, so that no window is taken for
+ * whole. A new fold's groups begin so. INT64_MIN: since the oldest window that is open. */
+void fold_group_stale(struct fold *fold, size_t group, int64_t since_ms);
+/* The next target of the group that was restored and has not joined; false: none. *cursor begins with 0. */
+bool fold_restored_member(const struct fold *fold, size_t group, size_t *cursor, slice *ret_name);
+/* How many numbers of targets there are: those that stay, then all that groups may use. */
+size_t fold_targets_max(const struct fold *fold);
 
 /* FAULT_CONFLICT: one is in flight for this target. */
 fault_code fold_begin(struct fold *fold, size_t target, int64_t slot_ms, struct fault *reterr) MUST_CHECK;
@@ -101,6 +144,8 @@ struct fold_stats {
     uint64_t scrapes_committed, scrapes_aborted, samples, resets, series_refused, series_forgotten;
     int64_t good_carried;         /* good (or bad) that still waits for its total, over all SLIs */
     uint64_t gap_windows_dropped; /* beyond gap_windows_max: the centre has no window there */
+    size_t members;               /* of all groups */
+    uint64_t members_refused;     /* joins beyond targets_max */
 };
 void fold_stats(const struct fold *fold, struct fold_stats *ret_stats);
 

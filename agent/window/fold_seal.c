@@ -12,7 +12,8 @@ int64_t fold_seal_due_ms(const struct fold *fold) {
     int64_t due_ms = INT64_MAX;
     for (uint32_t s = 0; s < fold->slis_count; s++) {
         const struct fold_sli *const sli = &fold->slis[s];
-        if (sli->bindings_count && sli->next_ms + sli->window_ms < due_ms) due_ms = sli->next_ms + sli->window_ms;
+        if (sli->bindings_count + sli->links_count && sli->next_ms + sli->window_ms < due_ms)
+            due_ms = sli->next_ms + sli->window_ms;
     }
     return due_ms;
 }
@@ -20,8 +21,9 @@ int64_t fold_seal_due_ms(const struct fold *fold) {
 /* Where sealing must stop: the end of the last window that has ended and that no scrape in flight will count in. */
 static int64_t seal_end(const struct fold *fold, const struct fold_sli *sli, int64_t now_ms) {
     int64_t end_ms = slot_floor(now_ms, sli->window_ms) * sli->window_ms;
-    for (uint32_t b = 0; b < sli->bindings_count; b++) {
-        const struct fold_slot *const target = &fold->targets[fold->bindings[sli->bindings[b]].target];
+    struct fold_walk walk = {0};
+    for (const struct fold_binding *binding; (binding = fold_walk_next(fold, sli, &walk));) {
+        const struct fold_slot *const target = &fold->targets[binding->target];
         if (!target->in_flight) continue;
         int64_t counts_in_ms = slot_floor(target->slot_ms, sli->window_ms) * sli->window_ms;
         if (counts_in_ms < sli->next_ms) counts_in_ms = sli->next_ms;
@@ -30,18 +32,21 @@ static int64_t seal_end(const struct fold *fold, const struct fold_sli *sli, int
     return end_ms;
 }
 
-/* The sum over all targets, and the slots that were due. */
+/* The sum over all targets, and the slots that were due while they were there. */
 static struct sli_window window_sum(const struct fold *fold, const struct fold_sli *sli, int64_t start_ms) {
     struct sli_window window = {.slo_id = sli->definition->slo_id,
                                 .window_start_ms = start_ms,
                                 .window_seconds = sli->definition->window_seconds,
                                 .revision = 1};
     const bool in_ring = start_ms < sli->next_ms + sli->ring_count * sli->window_ms;
-    for (uint32_t b = 0; b < sli->bindings_count; b++) {
-        const struct fold_binding *const binding = &fold->bindings[sli->bindings[b]];
+    struct fold_walk walk = {0};
+    for (const struct fold_binding *binding; (binding = fold_walk_next(fold, sli, &walk));) {
         const struct fold_slot *const target = &fold->targets[binding->target];
-        window.scrapes_expected +=
-            (uint32_t)slot_count(start_ms, start_ms + sli->window_ms, target->interval_ms, target->offset_ms);
+        const int64_t from_ms = target->from_ms > start_ms ? target->from_ms : start_ms;
+        const int64_t end_ms = start_ms + sli->window_ms;
+        const int64_t until_ms = target->until_ms < end_ms ? target->until_ms : end_ms;
+        if (from_ms < until_ms)
+            window.scrapes_expected += (uint32_t)slot_count(from_ms, until_ms, target->interval_ms, target->offset_ms);
         if (!in_ring) continue;
         const struct fold_count *const count = fold_count_at(fold, binding, start_ms);
         window.scrapes_seen += count->seen;
@@ -75,7 +80,7 @@ void fold_seal_begin(struct fold *fold, int64_t now_ms, struct sli_window *ret_w
     fold->sealing = false;
     for (uint32_t s = 0; s < fold->slis_count; s++) {
         struct fold_sli *const sli = &fold->slis[s];
-        const int64_t end_ms = sli->bindings_count ? seal_end(fold, sli, now_ms) : sli->next_ms;
+        const int64_t end_ms = sli->bindings_count + sli->links_count ? seal_end(fold, sli, now_ms) : sli->next_ms;
         int64_t at_ms = sli->next_ms;
         sli->seal_carry = sli->carry;
         while (at_ms < end_ms && count < windows_max) {
@@ -117,17 +122,19 @@ void fold_seal_commit(struct fold *fold) {
 static void seal_apply(struct fold *fold) {
     for (uint32_t s = 0; s < fold->slis_count; s++) {
         struct fold_sli *const sli = &fold->slis[s];
-        for (uint32_t b = 0; b < sli->bindings_count; b++)
+        struct fold_walk walk = {0};
+        for (const struct fold_binding *binding; (binding = fold_walk_next(fold, sli, &walk));)
             for (uint32_t i = 0; i < sli->ring_count; i++) {
                 const int64_t start_ms = sli->next_ms + i * sli->window_ms;
                 if (start_ms >= sli->seal_next_ms) break;
-                *fold_count_at(fold, &fold->bindings[sli->bindings[b]], start_ms) = (struct fold_count){0};
+                *fold_count_at(fold, binding, start_ms) = (struct fold_count){0};
             }
         sli->next_ms = sli->seal_next_ms;
         sli->carry = sli->seal_carry;
     }
     fold->stats.gap_windows_dropped += fold->seal_dropped;
     fold->sealing = false;
+    fold_vacate(fold);
 }
 
 void fold_seal_abort(struct fold *fold) {

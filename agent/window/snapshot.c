@@ -6,6 +6,7 @@
  *           bindings:varint {key:16 good_part:f64 total_part:f64
  *                            windows:varint {start_ms:i64 good:varint total:varint seen:varint}
  *                            series:varint  {id:16 part:u8 seen_s:u32 last:f64 [last_total:f64 for part & 0x80]}}  crc:u32
+ *   member  "PKT2", as a target, with these behind its name: group_size:varint group incarnation:u64 from_ms:i64 until_ms:i64 left:u8
  *
  * Keys tie state to definitions: what has no taker is passed over. Of two records of one target that with the higher
  * (generation, commits) wins; one of an older generation than the whole is not taken at all, because the windows that
@@ -20,7 +21,8 @@
 #include <stdlib.h>
 
 enum { CLOCK_AHEAD_MS_MAX = 24 * 3600 * 1000, PART_HAS_TOTAL = 0x80 };
-static const char whole_magic[4] = {'P', 'K', 'F', '2'}, target_magic[4] = {'P', 'K', 'T', '1'};
+static const char whole_magic[4] = {'P', 'K', 'F', '2'}, target_magic[4] = {'P', 'K', 'T', '1'},
+                  member_magic[4] = {'P', 'K', 'T', '2'};
 
 /* Writing: the buffer was sized by fold_snapshot_bound. */
 struct put {
@@ -115,15 +117,20 @@ size_t fold_snapshot_bound(const struct fold *fold) {
         WHOLE_BYTES = 64,
         SLI_BYTES = 48,
         TARGET_BYTES = 72,
+        MEMBER_BYTES = 32,
         BINDING_BYTES = 64,
         COUNT_BYTES = 40,
         SERIES_BYTES = 40
     };
     size_t bytes = WHOLE_BYTES + fold->slis_count * SLI_BYTES + fold->bindings_count * BINDING_BYTES +
                    fold->settings.series_max * SERIES_BYTES;
-    for (uint32_t t = 0; t < fold->targets_count; t++) bytes += TARGET_BYTES + fold->targets[t].name.size;
+    for (uint32_t t = 0; t < fold->steady_count; t++) bytes += TARGET_BYTES + fold->targets[t].name.size;
     for (uint32_t s = 0; s < fold->slis_count; s++)
         bytes += (size_t)fold->slis[s].ring_count * fold->slis[s].bindings_count * COUNT_BYTES;
+    for (uint32_t c = 0; c < fold->crowds_count; c++)
+        bytes += (size_t)fold->crowds[c].places_count *
+                 (TARGET_BYTES + MEMBER_BYTES + FOLD_NAME_BYTES + fold->crowds[c].name.size +
+                  (size_t)fold->crowds[c].ring_stride * COUNT_BYTES);
     return bytes;
 }
 
@@ -178,13 +185,22 @@ static void put_series(struct put *p, const struct fold *fold, const struct fold
 
 static void put_target(struct put *p, const struct fold *fold, const struct fold_slot *target) {
     const uint8_t *const start = p->at;
-    put_bytes(p, target_magic, sizeof target_magic);
+    put_bytes(p, target->group ? member_magic : target_magic, sizeof target_magic);
     put_u64(p, generation_after(fold));
     put_u64(p, target->commits);
     put_u64(p, (uint64_t)target->last_slot_ms);
     *p->at++ = target->probe;
     put_varint(p, target->name.size);
     put_bytes(p, target->name.data, target->name.size);
+    if (target->group) {
+        const slice group = fold->crowds[target->group - 1].name;
+        put_varint(p, group.size);
+        put_bytes(p, group.data, group.size);
+        put_u64(p, target->incarnation);
+        put_u64(p, (uint64_t)target->from_ms);
+        put_u64(p, (uint64_t)target->until_ms);
+        *p->at++ = target->left;
+    }
     put_varint(p, target->bindings_count);
     for (uint32_t b = target->bindings_first; b < target->bindings_first + target->bindings_count; b++) {
         const struct fold_binding *const binding = &fold->bindings[b];
@@ -215,12 +231,18 @@ slice fold_snapshot(struct fold *fold) {
         put_u64(&p, (uint64_t)next_after(fold, sli));
         put_varint(&p, (uint64_t)(fold->sealing ? sli->seal_carry : sli->carry));
     }
-    put_varint(&p, fold->targets_count);
-    for (uint32_t t = 0; t < fold->targets_count; t++) {
+    uint64_t targets = 0;
+    struct fold_walk walk = {0};
+    for (const struct fold_slot *target; (target = fold_walk_target(fold, &walk));)
+        targets += !fold_is_settled(fold, target);
+    put_varint(&p, targets);
+    walk = (struct fold_walk){0};
+    for (const struct fold_slot *target; (target = fold_walk_target(fold, &walk));) {
+        if (fold_is_settled(fold, target)) continue; /* who comes next may need its place */
         /* The size stands before it, in five bytes of varint's form, so that it can be filled in afterwards. */
         uint8_t *const size_at = p.at;
         p.at += 5;
-        put_target(&p, fold, &fold->targets[t]);
+        put_target(&p, fold, target);
         uint64_t size = (uint64_t)(p.at - size_at) - 5;
         for (int i = 0; i < 5; i++, size >>= 7) size_at[i] = (uint8_t)((size & 0x7f) | (i < 4 ? 0x80 : 0));
     }
@@ -252,27 +274,46 @@ bool fold_snapshot_generation(slice whole, uint64_t *ret_generation) {
 }
 
 struct record {
-    bool found, probe;
-    uint64_t generation, commits;
-    int64_t last_slot_ms;
-    slice name;
+    bool found, probe, member, left;
+    uint64_t generation, commits, incarnation;
+    int64_t last_slot_ms, from_ms, until_ms;
+    slice name, group;
     struct get body;
 };
 
 static bool record_read(slice bytes, struct record *ret_record) {
     struct record record = {.found = true, .body = get_checked(bytes, target_magic)};
+    if (record.body.bad) {
+        record.body = get_checked(bytes, member_magic);
+        record.member = true;
+    }
     record.generation = get_u64(&record.body);
     record.commits = get_u64(&record.body);
     record.last_slot_ms = (int64_t)get_u64(&record.body);
     record.probe = get_fixed(&record.body, 1) != 0;
     record.name = get_bytes(&record.body, get_varint(&record.body));
-    if (record.body.bad) return false;
+    if (record.member) {
+        record.group = get_bytes(&record.body, get_varint(&record.body));
+        record.incarnation = get_u64(&record.body);
+        record.from_ms = (int64_t)get_u64(&record.body);
+        record.until_ms = (int64_t)get_u64(&record.body);
+        record.left = get_fixed(&record.body, 1) != 0;
+    }
+    if (record.body.bad || record.name.size == 0 || (record.member && record.name.size > FOLD_NAME_BYTES)) return false;
     *ret_record = record;
     return true;
 }
 
-static bool record_is_of(const struct record *record, const struct fold_slot *target) {
-    return record->probe == target->probe && slice_equal(record->name, target->name);
+/* Whom it is about: a member gets a place at once. NULL: nobody that is measured now, or no place is left. */
+static struct fold_slot *record_target(struct fold *fold, const struct record *record) {
+    if (record->member) {
+        struct fold_crowd *const crowd = fold_crowd_named(fold, record->group);
+        return crowd ? fold_occupy(fold, crowd, record->name, record->incarnation) : NULL;
+    }
+    for (uint32_t t = 0; t < fold->steady_count; t++)
+        if (record->probe == fold->targets[t].probe && slice_equal(record->name, fold->targets[t].name))
+            return &fold->targets[t];
+    return NULL;
 }
 
 static bool record_newer(const struct record *a, const struct record *b) {
@@ -371,6 +412,22 @@ static void restore_sli(struct fold *fold, struct series_id key, int64_t window_
     }
 }
 
+/* When each was expected, and who is thought to be there still. */
+static void restore_members(struct fold *fold, const struct record *records, int64_t now_ms) {
+    for (uint32_t c = 0; c < fold->crowds_count; c++) {
+        const struct fold_crowd *const crowd = &fold->crowds[c];
+        for (uint32_t i = 0; i < crowd->live_count; i++) {
+            struct fold_slot *const slot = &fold->targets[crowd->live[i]];
+            const struct record *const record = &records[crowd->live[i]];
+            if (!record->found) continue;
+            /* A clock that was ahead when this was stored must not hide or keep anybody until that time comes. */
+            slot->from_ms = record->from_ms < now_ms ? record->from_ms : now_ms;
+            slot->until_ms = record->until_ms != INT64_MAX && record->until_ms > now_ms ? now_ms : record->until_ms;
+            slot->left = record->left;
+        }
+    }
+}
+
 /* Reads the whole's SLIs into force and its targets into records. */
 static bool restore_whole(struct fold *fold, struct get g, int64_t now_ms, bool *known, struct record *records) {
     fold->generation = get_u64(&g);
@@ -384,8 +441,8 @@ static bool restore_whole(struct fold *fold, struct get g, int64_t now_ms, bool 
     for (uint64_t targets = get_varint(&g); targets && !g.bad; targets--) {
         struct record record;
         if (!record_read(get_bytes(&g, get_varint(&g)), &record)) return false;
-        for (uint32_t t = 0; t < fold->targets_count; t++)
-            if (record_is_of(&record, &fold->targets[t])) records[t] = record;
+        const struct fold_slot *const target = record_target(fold, &record);
+        if (target) records[target - fold->targets] = record;
     }
     return !g.bad;
 }
@@ -420,9 +477,10 @@ fault_code fold_restore(struct fold *fold, slice whole, const slice *targets, si
             continue;
         }
         if (record.generation < oldest_generation) continue;
-        for (uint32_t t = 0; t < fold->targets_count; t++)
-            if (record_is_of(&record, &fold->targets[t]) && record_newer(&record, &records[t])) records[t] = record;
+        const struct fold_slot *const target = record_target(fold, &record);
+        if (target && record_newer(&record, &records[target - fold->targets])) records[target - fold->targets] = record;
     }
+    restore_members(fold, records, now_ms);
     for (int pass = 0; pass < 2; pass++)
         for (uint32_t t = 0; t < fold->targets_count; t++) {
             if (!records[t].found) continue;

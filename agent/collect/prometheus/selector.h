@@ -28,6 +28,9 @@ fault_code selector_index_add(struct selector_index *index, const struct selecto
                               void *context, uint32_t tag, struct fault *reterr) MUST_CHECK;
 /* Builds the tables; once, after the last add. An index without selectors is fine. */
 fault_code selector_index_ready(struct selector_index *index, struct fault *reterr) MUST_CHECK;
+/* From now on tags are handed on with tag_base added: targets of one kind share an index, and before the samples of one of
+ * them it is told where that one's tags begin. 0 at first. */
+void selector_index_aim(struct selector_index *index, uint32_t tag_base);
 size_t selector_index_count(const struct selector_index *index);
 /* The two halves of an exposition_sink with the index as its context. */
 const void *selector_index_find_name(void *index, slice name);

@@ -33,6 +33,7 @@ struct selector_index {
     size_t families_count;
     uint32_t *names; /* by hash of the name, open addressing: 1 + family */
     uint32_t names_mask;
+    uint32_t tag_base;
     bool ready;
 };
 
@@ -49,6 +50,10 @@ struct selector_index *selector_index_free(struct selector_index *index) {
         free(index);
     }
     return NULL;
+}
+
+void selector_index_aim(struct selector_index *index, uint32_t tag_base) {
+    index->tag_base = tag_base;
 }
 
 size_t selector_index_count(const struct selector_index *index) {
@@ -178,7 +183,7 @@ const void *selector_index_find_name(void *context, slice name) {
 static void offer(const struct selector_index *index, uint32_t number, const struct exposition_sample *sample) {
     while (number) {
         const struct entry *const entry = &index->entries[number - 1];
-        if (selector_match(entry->selector, sample)) entry->call(entry->context, entry->tag, sample);
+        if (selector_match(entry->selector, sample)) entry->call(entry->context, index->tag_base + entry->tag, sample);
         number = entry->next;
     }
 }
