@@ -153,6 +153,11 @@ fault_code state_put(struct state *state, slice key, uint64_t generation, slice 
     return code ? fault_wrap(reterr, "store checkpoint") : FAULT_NONE;
 }
 
+static bool row_checks(slice row, slice stored) {
+    return stored.size >= HEADER_BYTES &&
+           kv_load_u32(stored.data) == checksum_crc32c(checksum_crc32c(0, row), slice_from(stored, 4));
+}
+
 fault_code state_get(struct state *state, slice key, uint64_t generation, struct arena *arena, slice *ret_value,
                      struct fault *reterr) {
     uint8_t buffer[KEY_BYTES_MAX + 1];
@@ -163,9 +168,7 @@ fault_code state_get(struct state *state, slice key, uint64_t generation, struct
     code = kv_begin_read(state->kv, &txn, reterr);
     if (code) return fault_wrap(reterr, "read checkpoint");
     code = kv_get(txn, state->table, row, &stored, reterr);
-    if (!code && (stored.size < HEADER_BYTES ||
-                  kv_load_u32(stored.data) != checksum_crc32c(checksum_crc32c(0, row), slice_from(stored, 4))))
-        code = fault_set(reterr, FAULT_CORRUPT, "its bytes do not check");
+    if (!code && !row_checks(row, stored)) code = fault_set(reterr, FAULT_CORRUPT, "its bytes do not check");
     if (!code && kv_load_u64(stored.data + 4) != generation) code = FAULT_ABSENT;
     if (!code) {
         copy = arena_copy(arena, slice_from(stored, HEADER_BYTES));
@@ -177,6 +180,48 @@ fault_code state_get(struct state *state, slice key, uint64_t generation, struct
     if (code) return fault_wrap(reterr, "read checkpoint '%.*s'", SLICE_ARG(key));
     *ret_value = copy;
     return FAULT_NONE;
+}
+
+/* Walks the rows that begin so; what does not check or fit is told, and passed over. */
+static fault_code list_rows(struct kv_cursor *cursor, slice first, uint64_t generation, struct arena *arena,
+                            slice *ret_values, size_t values_max, size_t *ret_count, struct fault *reterr) {
+    fault_code told = FAULT_NONE;
+    struct fault fault;
+    slice row, stored;
+    fault_code code = kv_cursor_seek(cursor, first, &row, &stored, reterr);
+    for (; !code && slice_starts_with(row, first); code = kv_cursor_next(cursor, &row, &stored, reterr)) {
+        if (!row_checks(row, stored)) {
+            told = fault_set(&fault, FAULT_CORRUPT, "the bytes of '%.*s' do not check",
+                             SLICE_ARG(slice_first(slice_from(row, 1), 100)));
+            continue;
+        }
+        if (kv_load_u64(stored.data + 4) != generation) continue;
+        const slice copy = *ret_count < values_max ? arena_copy(arena, slice_from(stored, HEADER_BYTES)) : (slice){0};
+        if (copy.data)
+            ret_values[(*ret_count)++] = copy;
+        else
+            told = fault_set(&fault, FAULT_LIMIT, "there are more than %zu, or no memory is left", *ret_count);
+    }
+    if (code && code != FAULT_ABSENT) return code;
+    return told ? fault_set(reterr, told, "%s", fault.text) : FAULT_NONE;
+}
+
+fault_code state_list(struct state *state, slice prefix, uint64_t generation, struct arena *arena, slice *ret_values,
+                      size_t values_max, size_t *ret_count, struct fault *reterr) {
+    uint8_t buffer[KEY_BYTES_MAX + 1];
+    slice first = {0};
+    *ret_count = 0;
+    fault_code code = row_key(prefix, buffer, &first, reterr);
+    if (code) return code;
+    struct kv_txn *txn = NULL;
+    struct kv_cursor *cursor = NULL;
+    code = kv_begin_read(state->kv, &txn, reterr);
+    if (code) return fault_wrap(reterr, "list checkpoints");
+    code = kv_cursor_open(txn, state->table, &cursor, reterr);
+    if (!code) code = list_rows(cursor, first, generation, arena, ret_values, values_max, ret_count, reterr);
+    kv_cursor_close(cursor);
+    kv_abort(txn);
+    return code ? fault_wrap(reterr, "list checkpoints") : FAULT_NONE;
 }
 
 fault_code state_prune(struct state *state, uint64_t generation, struct fault *reterr) {

@@ -28,6 +28,10 @@ fault_code state_put(struct state *state, slice key, uint64_t generation, slice 
 /* A copy in the arena. FAULT_ABSENT (silent): none of that generation; FAULT_CORRUPT: its bytes do not check. */
 fault_code state_get(struct state *state, slice key, uint64_t generation, struct arena *arena, slice *ret_value,
                      struct fault *reterr) MUST_CHECK;
+/* Copies in the arena of all checkpoints of that generation whose keys begin so, at most values_max. FAULT_CORRUPT: some
+ * do not check; the others are there nevertheless. FAULT_LIMIT: there are more, or no memory; the same. */
+fault_code state_list(struct state *state, slice prefix, uint64_t generation, struct arena *arena, slice *ret_values,
+                      size_t values_max, size_t *ret_count, struct fault *reterr) MUST_CHECK;
 /* Removes every checkpoint of another generation (targets that left, and what a seal made old). */
 fault_code state_prune(struct state *state, uint64_t generation, struct fault *reterr) MUST_CHECK;
 

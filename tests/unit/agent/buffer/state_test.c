@@ -65,6 +65,30 @@ TEST(checkpoint_comes_back_under_the_same_boot_and_generation_only) {
     end(&bench);
 }
 
+TEST(checkpoints_that_begin_alike_are_listed) {
+    struct fault fault;
+    struct bench bench;
+    struct state *store;
+    slice values[3];
+    size_t count;
+    begin(&bench);
+    const struct state_settings settings = {.path = bench.path};
+    CHECK_OK(state_open(&settings, &store, NULL, &fault));
+    static const char *const keys[] = {"pods", "pods/a", "pods/b", "pods/c", "podt"};
+    for (uint64_t i = 0; i < 5; i++)
+        CHECK_OK(state_put(store, slice_from_text(keys[i]), i == 2 ? 8 : 7, slice_from_text(keys[i]), &fault));
+    CHECK_OK(state_list(store, SLICE_LIT("pods/"), 7, bench.arena, values, 3, &count, &fault));
+    assert_int_equal(count, 2);
+    CHECK_SLICE(values[0], "pods/a");
+    CHECK_SLICE(values[1], "pods/c");
+    assert_int_equal(state_list(store, SLICE_LIT("pods"), 7, bench.arena, values, 2, &count, &fault), FAULT_LIMIT);
+    assert_int_equal(count, 2);
+    CHECK_OK(state_list(store, SLICE_LIT("nobody"), 7, bench.arena, values, 3, &count, &fault));
+    assert_int_equal(count, 0);
+    state_close(store);
+    end(&bench);
+}
+
 TEST(checkpoint_survives_kill_at_any_moment) {
     struct fault fault;
     struct bench bench;
@@ -108,6 +132,7 @@ TEST(checkpoint_survives_kill_at_any_moment) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checkpoint_comes_back_under_the_same_boot_and_generation_only),
+        cmocka_unit_test(checkpoints_that_begin_alike_are_listed),
         cmocka_unit_test(checkpoint_survives_kill_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
