@@ -173,7 +173,6 @@ static fault_code build_scrapes(struct measure *measure, const struct scrape_cal
     for (size_t i = 0; i < measure->targets_count && !code; i++) {
         const struct target_settings *const target = &measure->settings->targets.items[i];
         const int64_t interval_ms = target_interval_ms(measure, target);
-        size_t number = 0;
         code = scrape_add(measure->scrape,
                           &(struct scrape_target){
                               .name = setting_text(target->name),
@@ -186,9 +185,9 @@ static fault_code build_scrapes(struct measure *measure, const struct scrape_cal
                               .tls = &measure->sources[i].tls,
                               .auth = &measure->sources[i].auth,
                               .fallback = (enum exposition_format)target->fallback_format,
-                              .index = measure->sources[i].index},
-                          &number, reterr);
-        assert(code || number == i);
+                              .index = measure->sources[i].index,
+                              .number = i},
+                          reterr);
     }
     return code;
 }

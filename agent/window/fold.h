@@ -70,7 +70,7 @@ struct fold_member {
     uint64_t incarnation; /* tells one bearer of a name from the next: of a pod's uid */
     int64_t interval_ms, offset_ms, timeout_ms;
 };
-enum { FOLD_NAME_BYTES = 320 };
+enum { FOLD_NAME_BYTES = 240 };
 /* It belongs to the group from now on: its slots after now_ms are expected, its first samples are baselines. One that was
  * restored from a snapshot goes on where it was, and was expected all the time; an earlier bearer of the name leaves.
  * ret_target: its number, as for targets that stay; behind theirs. FAULT_LIMIT: targets_max are there already, or as many

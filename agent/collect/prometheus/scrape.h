@@ -2,7 +2,8 @@
  * Asks Prometheus targets on schedule: one slot each interval at the target's own offset (see window/slot.h), at most
  * one scrape in flight per target, samples streamed to the target's selector index while the answer arrives. Whoever
  * takes the samples stages them at `begin` and counts or forgets them at `done`: a scrape that broke off counts
- * nothing. Owner: the loop's thread. Allocates at scrape_add only. */
+ * nothing. Targets may be added and removed at any time. Owner: the loop's thread. Allocates at scrape_add, and one parser
+ * for each answer that is read at the same time as others, kept for the next. */
 #ifndef PICKET_COLLECT_SCRAPE_H
 #define PICKET_COLLECT_SCRAPE_H
 
@@ -22,6 +23,8 @@ struct scrape_target {
     const struct http_auth *auth;    /* may be NULL */
     enum exposition_format fallback; /* for an answer of no type or of one that is no exposition; NONE refuses it */
     struct selector_index *index;    /* ready */
+    uint32_t tag_base;               /* for selector_index_aim: where its tags begin in an index that it shares */
+    size_t number;                   /* of its own: what the callbacks get */
 };
 
 struct scrape_result {
@@ -48,10 +51,11 @@ struct scrape_stats {
 fault_code scrape_new(struct loop *loop, struct http_client *client, const struct scrape_callbacks *callbacks,
                       struct scrape **ret_scrape, struct fault *reterr) MUST_CHECK;
 struct scrape *scrape_free(struct scrape *scrape); /* NULL is fine; returns NULL */
-/* ret_target is the number that the callbacks get: 0, 1, 2 ... in the order of adding. Strings are copied.
- * FAULT_INPUT: a setting is out of range. */
-fault_code scrape_add(struct scrape *scrape, const struct scrape_target *target, size_t *ret_target,
-                      struct fault *reterr) MUST_CHECK;
+/* Strings are copied. It waits for scrape_start, or has its first slot soon when that was called already. FAULT_INPUT: a
+ * setting is out of range; FAULT_CONFLICT: one has this number. */
+fault_code scrape_add(struct scrape *scrape, const struct scrape_target *target, struct fault *reterr) MUST_CHECK;
+/* What is in flight is given back by `done` with FAULT_AGAIN. Not inside a callback of this target. */
+void scrape_remove(struct scrape *scrape, size_t number);
 /* Arms every target's next slot. */
 void scrape_start(struct scrape *scrape);
 void scrape_stats(const struct scrape *scrape, struct scrape_stats *ret_stats);

@@ -69,6 +69,7 @@ struct watch {
     struct scrape_result scrape;
     struct probe_result probe;
     int64_t first_slot_ms, last_slot_ms;
+    uint32_t tag_base;
     bool open;
 };
 
@@ -84,6 +85,7 @@ static bool on_begin(void *context, size_t target, int64_t slot_ms) {
 static void on_sample(void *context, uint32_t tag, const struct exposition_sample *sample) {
     struct watch *w = context;
     assert_true(w->open);
+    if (w->tag_base) assert_int_equal(tag, w->tag_base + 5);
     w->samples++;
     w->value = sample->value;
 }
@@ -117,7 +119,6 @@ static struct watch scrape_times(const char *answer, unsigned times, uint64_t by
     struct http_client *client;
     struct scrape *scrape;
     struct selector *selector;
-    size_t number;
     CHECK_OK(loop_new(&w.loop, &fault));
     CHECK_OK(http_client_new(w.loop, 4, &client, &fault));
     CHECK_OK(selector_parse(SLICE_LIT("up_total"), "", &selector, &fault));
@@ -137,7 +138,7 @@ static struct watch scrape_times(const char *answer, unsigned times, uint64_t by
                                          .body_bytes_max = bytes_max,
                                          .index = index,
                                          .auth = &auth};
-    CHECK_OK(scrape_add(scrape, &target, &number, &fault));
+    CHECK_OK(scrape_add(scrape, &target, &fault));
     scrape_start(scrape);
     loop_run(w.loop);
     struct scrape_stats stats;
@@ -298,6 +299,69 @@ TEST(stopping_in_the_middle_ends_what_is_in_flight) {
     server_stop(&server);
 }
 
+TEST(a_target_may_come_and_go_while_others_are_scraped) {
+    struct server silent, answers;
+    server_start(&silent, NULL);
+    server_start(&answers, HEAD("text/plain") "up_total 3\n");
+    struct watch w = {.wanted = 1000};
+    struct fault fault;
+    struct http_client *client;
+    struct scrape *scrape;
+    struct selector *selector;
+    CHECK_OK(loop_new(&w.loop, &fault));
+    CHECK_OK(http_client_new(w.loop, 4, &client, &fault));
+    CHECK_OK(selector_parse(SLICE_LIT("up_total"), "", &selector, &fault));
+    struct selector_index *index = selector_index_new();
+    CHECK_OK(selector_index_add(index, selector, on_sample, &w, 5, &fault));
+    CHECK_OK(selector_index_ready(index, &fault));
+    const struct scrape_callbacks callbacks = {on_begin, on_scraped, &w};
+    CHECK_OK(scrape_new(w.loop, client, &callbacks, &scrape, &fault));
+    scrape_start(scrape);
+    char url[2][64];
+    snprintf(url[0], sizeof url[0], "http://127.0.0.1:%u/", silent.port);
+    snprintf(url[1], sizeof url[1], "http://127.0.0.1:%u/", answers.port);
+    struct scrape_target target = {.name = "one",
+                                   .url = url[0],
+                                   .interval_ms = 50,
+                                   .timeout_ms = 50,
+                                   .body_bytes_max = 1000,
+                                   .index = index,
+                                   .number = 70};
+    CHECK_OK(scrape_add(scrape, &target, &fault));
+    target.name = "other";
+    assert_int_equal(scrape_add(scrape, &target, &fault), FAULT_CONFLICT);
+    struct loop_timer *timer = loop_timer_new(w.loop, (loop_fn *)loop_stop, w.loop);
+    while (!w.open) { /* in flight */
+        loop_timer_set(timer, 5);
+        loop_run(w.loop);
+    }
+    const unsigned done = w.done;
+    scrape_remove(scrape, 70);
+    assert_false(w.open);
+    assert_int_equal(w.done, done + 1);
+    assert_int_equal(w.scrape.fault.code, FAULT_AGAIN);
+    w.wanted = w.done + 1;
+    w.tag_base = target.tag_base = 40;
+    target.url = url[1];
+    CHECK_OK(scrape_add(scrape, &target, &fault));
+    loop_run(w.loop);
+    if (w.scrape.fault.code) fail_msg("%s", w.scrape.fault.text);
+    assert_int_equal(w.samples, 1);
+    scrape_remove(scrape, 70);
+    scrape_remove(scrape, 70); /* nobody */
+    struct scrape_stats stats;
+    scrape_stats(scrape, &stats);
+    assert_int_equal(stats.in_flight, 0);
+    scrape_free(scrape);
+    loop_timer_free(timer);
+    http_client_free(client);
+    loop_free(w.loop);
+    selector_index_free(index);
+    selector_free(selector);
+    server_stop(&silent);
+    server_stop(&answers);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_target_is_scraped_at_its_slots),
@@ -306,6 +370,7 @@ int main(void) {
         cmocka_unit_test(a_page_of_an_error_is_not_taken_for_samples),
         cmocka_unit_test(an_http_probe_wants_its_status),
         cmocka_unit_test(a_tcp_probe_wants_a_connection),
+        cmocka_unit_test(a_target_may_come_and_go_while_others_are_scraped),
         cmocka_unit_test(stopping_in_the_middle_ends_what_is_in_flight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
