@@ -555,7 +555,7 @@ static fault_code publication_check(const struct mqtt_client *client, const stru
 
 fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication,
                                struct fault *reterr) {
-    MQTTProperty list[PROPERTIES_OUT_MAX + 3];
+    MQTTProperty list[PROPERTIES_OUT_MAX + 4];
     MQTTAsync_message message = MQTTAsync_message_initializer;
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
     if (client->state != CLIENT_CONNECTED) return fault_set(reterr, FAULT_AGAIN, "MQTT: not connected");
@@ -574,6 +574,8 @@ fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_pub
     if (publication->correlation_data.size)
         list[count++] = property_text(MQTTPROPERTY_CODE_CORRELATION_DATA, publication->correlation_data.data,
                                       publication->correlation_data.size);
+    if (publication->expiry_s)
+        list[count++] = property_number(MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL, publication->expiry_s);
     for (size_t i = 0; i < publication->properties_count; i++) {
         const struct mqtt_property *from = &publication->properties[i];
         list[count] = property_text(MQTTPROPERTY_CODE_USER_PROPERTY,
@@ -621,7 +623,7 @@ static fault_code publication_check(const struct mqtt_client *client, const stru
         return fault_set(reterr, FAULT_LIMIT, "MQTT: correlation data over 65535 bytes");
     size_t packet_bytes = publication->correlation_data.size + 3 +
                           (publication->response_topic ? strlen(publication->response_topic) + 3 : 0) + size +
-                          strlen(topic) + 16 + (publication->content_type ? strlen(publication->content_type) + 3 : 0);
+                          strlen(topic) + 21 + (publication->content_type ? strlen(publication->content_type) + 3 : 0);
     for (size_t i = 0; i < publication->properties_count; i++) {
         const struct mqtt_property *property = &publication->properties[i];
         if (property->name.size > 65535 || property->value.size > 65535)

@@ -32,7 +32,8 @@ struct mqtt_publication {
     slice correlation_data;     /* given back with an answer, or of the request that this answers; empty: none */
     const struct mqtt_property *properties;
     size_t properties_count;
-    int qos; /* 0 or 1; at most 32 user properties */
+    uint32_t expiry_s; /* the broker gives it to nobody any more when so much time has passed; 0: it may keep it */
+    int qos;           /* 0 or 1; at most 32 user properties */
     bool retained;
     uint64_t token; /* given back to on_published */
 };
