@@ -43,7 +43,7 @@ enum {
 };
 
 const char *const mqtt_intake_subscriptions[] = {"sre.edge.intents.v1/#", "sre.domain.intents.v1/#",
-                                                 "sre.edge.status.v1/#", NULL};
+                                                 "sre.edge.status.v1/#", "sre.edge.replies.v1/#", NULL};
 
 struct mqtt_intake {
     struct loop *loop;
@@ -51,6 +51,7 @@ struct mqtt_intake {
     struct agents *agents;
     struct mqtt_client *client;
     struct bus_replies *replies;
+    struct agent_questions *questions;
     struct metric_table *metrics;
     struct arena *arena;
     struct loop_waker *ack_waker;
@@ -295,7 +296,9 @@ void mqtt_intake_on_message(struct mqtt_intake *intake, const struct mqtt_messag
         take_status(intake, tenant, producer, message);
     } else if (message->retained) {
         refuse(intake, tenant, producer, message, FAULT_INPUT,
-               "intents must not be retained: each would come again on every connect");
+               "intents and answers must not be retained: each would come again on every connect");
+    } else if (slice_equal_text(family, "sre.edge.replies.v1")) {
+        agent_questions_on_reply(intake->questions, tenant, producer, message);
     } else if (slice_equal_text(family, "sre.edge.intents.v1")) {
         take_batch(intake, tenant, producer, message);
     } else {
@@ -333,6 +336,7 @@ fault_code mqtt_intake_new(struct loop *loop, struct journal *journal, struct ag
     if (!code) code = loop_waker_new(loop, send_acks, intake, &intake->ack_waker, reterr);
     if (!code) code = loop_waker_new(loop, on_config_wake, intake, &intake->config_waker, reterr);
     if (!code) code = bus_replies_new(loop, &intake->replies, reterr);
+    if (!code) code = agent_questions_new(loop, metrics, &intake->questions, reterr);
     if (!code && metrics) code = metrics_add(metrics, rows, INTAKE_METRICS_MAX_, &intake->metrics, reterr);
     if (!code) code = journal_on_commit(journal, on_commit, intake, reterr);
     if (code) {
@@ -346,6 +350,7 @@ fault_code mqtt_intake_new(struct loop *loop, struct journal *journal, struct ag
 struct mqtt_intake *mqtt_intake_free(struct mqtt_intake *intake) {
     if (!intake) return NULL;
     bus_replies_free(intake->replies);
+    agent_questions_free(intake->questions);
     loop_waker_free(intake->ack_waker);
     loop_waker_free(intake->config_waker);
     loop_timer_free(intake->ack_timer);
@@ -359,6 +364,11 @@ struct mqtt_intake *mqtt_intake_free(struct mqtt_intake *intake) {
 void mqtt_intake_use(struct mqtt_intake *intake, struct mqtt_client *client) {
     intake->client = client;
     bus_replies_use(intake->replies, client);
+    agent_questions_use(intake->questions, client);
+}
+
+struct agent_questions *mqtt_intake_questions(struct mqtt_intake *intake) {
+    return intake->questions;
 }
 
 void mqtt_intake_on_connected(struct mqtt_intake *intake) {
@@ -368,9 +378,11 @@ void mqtt_intake_on_connected(struct mqtt_intake *intake) {
     loop_timer_set(intake->config_timer, CONFIG_DELAY_MS);
     send_acks(intake);
     bus_replies_send(intake->replies);
+    agent_questions_publish(intake->questions);
 }
 
 void mqtt_intake_on_published(struct mqtt_intake *intake) {
     send_acks(intake);
     bus_replies_send(intake->replies);
+    agent_questions_publish(intake->questions);
 }

@@ -4,6 +4,7 @@
 #ifndef PICKET_INTAKE_MQTT_INTAKE_H
 #define PICKET_INTAKE_MQTT_INTAKE_H
 
+#include "aggregator/intake/agent_questions.h"
 #include "aggregator/intake/agents.h"
 #include "common/loop/loop.h"
 #include "common/metrics/metrics.h"
@@ -21,6 +22,9 @@ fault_code mqtt_intake_new(struct loop *loop, struct journal *journal, struct ag
 struct mqtt_intake *mqtt_intake_free(struct mqtt_intake *intake);
 /* The connection to answer by, NULL when there is none any more. */
 void mqtt_intake_use(struct mqtt_intake *intake, struct mqtt_client *client);
+
+/* Those that others may ask by; they are the intake's. */
+struct agent_questions *mqtt_intake_questions(struct mqtt_intake *intake);
 
 /* From the client's callbacks. Publications of the intake carry token 0, and their outcome is not asked for: acks and
  * configurations are retained, and published again after each connect. */
