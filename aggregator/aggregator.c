@@ -295,7 +295,8 @@ static fault_code open_api(struct aggregator *a, struct fault *reterr) {
                                     .projections = a->projections,
                                     .callers = a->callers,
                                     .metrics = a->metrics,
-                                    .agents = a->agents};
+                                    .agents = a->agents,
+                                    .questions = mqtt_intake_questions(a->intake)};
     return api_open(&settings, &parts, &a->api, reterr);
 }
 
@@ -348,6 +349,7 @@ struct aggregator *aggregator_close(struct aggregator *a) {
     if (a->intake) mqtt_intake_use(a->intake, NULL);
     if (a->publisher) fact_publisher_client(a->publisher, NULL);
     mqtt_client_close(a->mqtt, DRAIN_MS);
+    if (a->intake) agent_questions_stop(mqtt_intake_questions(a->intake));
     api_close(a->api);
     outbox_stop(a->outbox);
     fact_publisher_free(a->publisher);

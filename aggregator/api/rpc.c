@@ -29,11 +29,10 @@ struct rpc {
 static const struct handlers {
     const struct rpc_handler *rows;
     const size_t *count;
-} handler_tables[] = {{rpc_command_handlers, &rpc_command_handlers_count},
-                      {rpc_aggregate_handlers, &rpc_aggregate_handlers_count},
-                      {rpc_query_handlers, &rpc_query_handlers_count},
-                      {rpc_log_handlers, &rpc_log_handlers_count},
-                      {rpc_agent_handlers, &rpc_agent_handlers_count}};
+} handler_tables[] = {
+    {rpc_command_handlers, &rpc_command_handlers_count}, {rpc_aggregate_handlers, &rpc_aggregate_handlers_count},
+    {rpc_query_handlers, &rpc_query_handlers_count},     {rpc_log_handlers, &rpc_log_handlers_count},
+    {rpc_agent_handlers, &rpc_agent_handlers_count},     {rpc_diagnostics_handlers, &rpc_diagnostics_handlers_count}};
 
 static fault_code add_metrics(struct rpc *rpc, struct fault *reterr) {
     const size_t groups = rpc->groups_count;

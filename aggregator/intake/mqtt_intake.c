@@ -294,11 +294,11 @@ void mqtt_intake_on_message(struct mqtt_intake *intake, const struct mqtt_messag
                "the message is larger than 1 MiB");
     } else if (slice_equal_text(family, "sre.edge.status.v1")) {
         take_status(intake, tenant, producer, message);
+    } else if (slice_equal_text(family, "sre.edge.replies.v1")) { /* never kept as a rejection: it may hold logs */
+        agent_questions_on_reply(intake->questions, tenant, producer, message);
     } else if (message->retained) {
         refuse(intake, tenant, producer, message, FAULT_INPUT,
-               "intents and answers must not be retained: each would come again on every connect");
-    } else if (slice_equal_text(family, "sre.edge.replies.v1")) {
-        agent_questions_on_reply(intake->questions, tenant, producer, message);
+               "intents must not be retained: each would come again on every connect");
     } else if (slice_equal_text(family, "sre.edge.intents.v1")) {
         take_batch(intake, tenant, producer, message);
     } else {
