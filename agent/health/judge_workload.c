@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Workloads by the counts in their status: how many replicas serve, of how many asked for, and how far a rollout is. A
+ * Deployment says by itself when its rollout stands still; for the other two it is their counts that stand still. */
+#include "agent/health/cluster_judge.h"
+
+struct counts {
+    int64_t desired, available, ready, updated, total;
+};
+
+/* True: the object is on its way out, and its counts say nothing. */
+static bool judge_deletion(const KubeMeta *meta, enum cluster_rule terminating, enum cluster_rule stuck,
+                           struct judgement *judgement) {
+    if (!meta->has_deletion_timestamp) return false;
+    judgement_add(judgement, terminating, 0);
+    judgement_explain(judgement, stuck, judge_ms(true, meta->deletion_timestamp), "finalizers: %zu",
+                      meta->finalizers.count);
+    return true;
+}
+
+static void judge_observed(const KubeMeta *meta, int64_t observed, struct judgement *judgement) {
+    if (observed >= meta->generation) return;
+    judgement_explain(judgement, RULE_WORKLOAD_NOT_OBSERVED, 0,
+                      "generation %lld was asked for, the controller has seen %lld", (long long)meta->generation,
+                      (long long)observed);
+}
+
+static void judge_available(const struct counts *counts, int64_t since_ms, struct judgement *judgement) {
+    if (counts->available >= counts->desired) return;
+    judgement_explain(judgement, counts->available == 0 ? RULE_WORKLOAD_NONE_AVAILABLE : RULE_WORKLOAD_PARTLY_AVAILABLE,
+                      counts->available == 0 ? since_ms : 0, "%lld of %lld replicas are available",
+                      (long long)counts->available, (long long)counts->desired);
+}
+
+static void judge_conditions(const KubeDeployment *deployment, const struct counts *counts,
+                             struct judgement *judgement) {
+    int64_t unavailable_ms = 0;
+    for (size_t i = 0; i < deployment->status.conditions.count; i++) {
+        const KubeDeploymentCondition *const condition = &deployment->status.conditions.items[i];
+        const int64_t at_ms = judge_ms(condition->has_last_transition_time, condition->last_transition_time);
+        const slice message = slice_first(condition->message, 220);
+        const bool true_ = slice_equal_text(condition->status, "True");
+        const bool false_ = slice_equal_text(condition->status, "False");
+        if (false_ && slice_equal_text(condition->type, "Available")) {
+            unavailable_ms = at_ms;
+            judgement_explain(judgement, RULE_WORKLOAD_BELOW_MINIMUM, at_ms, "%.*s", SLICE_ARG(message));
+        }
+        if (false_ && slice_equal_text(condition->type, "Progressing") &&
+            slice_equal_text(condition->reason, "ProgressDeadlineExceeded"))
+            judgement_explain(judgement, RULE_WORKLOAD_STALLED, at_ms, "%.*s", SLICE_ARG(message));
+        if (true_ && slice_equal_text(condition->type, "ReplicaFailure"))
+            judgement_explain(judgement, RULE_WORKLOAD_REPLICA_FAILURE, at_ms, "%.*s", SLICE_ARG(message));
+    }
+    judge_available(counts, unavailable_ms, judgement);
+}
+
+void judge_deployment(const KubeDeployment *deployment, struct judgement *ret_judgement) {
+    const KubeDeploymentStatus *const status = &deployment->status;
+    const struct counts counts = {
+        .desired = deployment->spec.has_replicas ? deployment->spec.replicas : 1,
+        .available = status->available_replicas,
+        .updated = status->updated_replicas,
+        .total = status->replicas,
+    };
+    judgement_begin(ret_judgement);
+    if (judge_deletion(&deployment->metadata, RULE_WORKLOAD_TERMINATING, RULE_WORKLOAD_STUCK_TERMINATING,
+                       ret_judgement))
+        return;
+    judge_observed(&deployment->metadata, status->observed_generation, ret_judgement);
+    if (counts.desired == 0) {
+        judgement_add(ret_judgement, RULE_WORKLOAD_SCALED_TO_ZERO, 0);
+        return;
+    }
+    judgement_add(ret_judgement, deployment->spec.paused ? RULE_WORKLOAD_PAUSED : RULE_WORKLOAD_AVAILABLE, 0);
+    judge_conditions(deployment, &counts, ret_judgement);
+    if (!deployment->spec.paused && (counts.updated < counts.desired || counts.total > counts.updated))
+        judgement_explain(ret_judgement, RULE_WORKLOAD_PROGRESSING, 0, "%lld of %lld replicas are updated, %lld in all",
+                          (long long)counts.updated, (long long)counts.desired, (long long)counts.total);
+}
+
+/* A rollout that has gone on without a change of its counts for long enough stands still. */
+static void judge_rollout(const struct counts *counts, struct judgement *judgement) {
+    judgement_explain(judgement, RULE_WORKLOAD_PROGRESSING, 0, "%lld of %lld replicas are updated",
+                      (long long)counts->updated, (long long)counts->desired);
+    judgement_explain(judgement, RULE_WORKLOAD_SET_STALLED, 0,
+                      "%lld of %lld replicas are updated, %lld are ready, and nothing moves",
+                      (long long)counts->updated, (long long)counts->desired, (long long)counts->ready);
+    judgement->progress = (uint32_t)(counts->updated * 65536 + counts->ready + 1);
+}
+
+void judge_statefulset(const KubeStatefulSet *set, struct judgement *ret_judgement) {
+    const KubeStatefulSetStatus *const status = &set->status;
+    struct counts counts = {
+        .desired = set->spec.has_replicas ? set->spec.replicas : 1,
+        .available = status->available_replicas,
+        .ready = status->ready_replicas,
+        .updated = status->updated_replicas,
+        .total = status->replicas,
+    };
+    /* Servers before 1.22 do not say how many are available; without minReadySeconds ready ones are. */
+    if (set->spec.min_ready_seconds == 0) counts.available = counts.ready;
+    judgement_begin(ret_judgement);
+    if (judge_deletion(&set->metadata, RULE_WORKLOAD_TERMINATING, RULE_WORKLOAD_STUCK_TERMINATING, ret_judgement))
+        return;
+    judge_observed(&set->metadata, status->observed_generation, ret_judgement);
+    if (counts.desired == 0) {
+        judgement_add(ret_judgement, RULE_WORKLOAD_SCALED_TO_ZERO, 0);
+        return;
+    }
+    judgement_add(ret_judgement, RULE_WORKLOAD_AVAILABLE, 0);
+    judge_available(&counts, 0, ret_judgement);
+    const bool by_hand = slice_equal_text(set->spec.update_strategy.type, "OnDelete");
+    const int64_t partition =
+        set->spec.update_strategy.rolling_update.has_partition ? set->spec.update_strategy.rolling_update.partition : 0;
+    const int64_t to_update = counts.desired > partition ? counts.desired - partition : 0;
+    const bool revised = !slice_equal(status->current_revision, status->update_revision);
+    if (!by_hand && revised && counts.updated < to_update) judge_rollout(&counts, ret_judgement);
+}
+
+void judge_daemonset(const KubeDaemonSet *set, struct judgement *ret_judgement) {
+    const KubeDaemonSetStatus *const status = &set->status;
+    struct counts counts = {
+        .desired = status->desired_number_scheduled,
+        .available = status->number_available,
+        .ready = status->number_ready,
+        .updated = status->updated_number_scheduled,
+        .total = status->current_number_scheduled,
+    };
+    if (set->spec.min_ready_seconds == 0) counts.available = counts.ready;
+    judgement_begin(ret_judgement);
+    if (judge_deletion(&set->metadata, RULE_WORKLOAD_TERMINATING, RULE_WORKLOAD_STUCK_TERMINATING, ret_judgement))
+        return;
+    judge_observed(&set->metadata, status->observed_generation, ret_judgement);
+    if (counts.desired == 0) {
+        judgement_add(ret_judgement, RULE_WORKLOAD_SCALED_TO_ZERO, 0);
+        return;
+    }
+    judgement_add(ret_judgement, RULE_WORKLOAD_AVAILABLE, 0);
+    judge_available(&counts, 0, ret_judgement);
+    if (!slice_equal_text(set->spec.update_strategy.type, "OnDelete") && counts.updated < counts.desired)
+        judge_rollout(&counts, ret_judgement);
+}
