@@ -38,7 +38,7 @@ struct http_call {
     void *context;
     int64_t start_ms, timeout_ms;
     uint64_t body_bytes, body_bytes_max;
-    struct curl_slist lines[CALL_HEADERS_MAX];
+    struct curl_slist lines[CALL_HEADERS_MAX], connect_to;
     size_t lines_count;
     char *text; /* what the lines point into */
     size_t text_bytes, text_bytes_max;
@@ -212,6 +212,8 @@ static fault_code call_add(struct http_call *call, struct fault *reterr) {
 
 static void label_write(struct http_call *call, const char *method, const char *url);
 static fault_code headers_write(struct http_call *call, const struct http_request *request, struct fault *reterr);
+static fault_code connect_to_write(struct http_call *call, const char *connect_to, struct fault *reterr);
+static bool text_reserve(struct http_call *call, size_t bytes);
 static void tls_write(struct http_call *call, const struct http_tls *tls);
 static size_t body_came(char *data, size_t size, size_t count, void *context);
 static size_t header_came(char *data, size_t size, size_t count, void *context);
@@ -243,7 +245,12 @@ static fault_code call_prepare(struct http_call *call, const struct http_request
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->lines_count ? call->lines : NULL);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "picket/" PICKET_VERSION);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"); /* the environment's proxies are not ours to follow */
+    if (request->proxy_url) {
+        curl_easy_setopt(easy, CURLOPT_PROXY, request->proxy_url);
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+    } else {
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"); /* the environment's proxies are not ours to follow */
+    }
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 64L * 1024); /* one for all transfers of a multi handle: fewer reads */
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -259,8 +266,23 @@ static fault_code call_prepare(struct http_call *call, const struct http_request
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
     if (request->accept_gzip) curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     tls_write(call, request->tls);
+    const fault_code place = connect_to_write(call, request->connect_to, reterr);
+    if (place) return place;
     if (curl_easy_setopt(easy, CURLOPT_URL, request->url) != CURLE_OK)
         return fault_set(reterr, FAULT_INPUT, "%s: the URL is not accepted", call->label);
+    return FAULT_NONE;
+}
+
+static fault_code connect_to_write(struct http_call *call, const char *connect_to, struct fault *reterr) {
+    if (!connect_to) return FAULT_NONE;
+    const size_t bytes = strlen(connect_to) + 1;
+    if (!text_reserve(call, bytes))
+        return fault_set(reterr, FAULT_LIMIT, "%s: request headers over %d bytes", call->label, CALL_HEADER_BYTES_MAX);
+    /* The last piece of the text: nothing moves it any more. */
+    call->connect_to.data = memcpy(call->text + call->text_bytes, connect_to, bytes);
+    call->text_bytes += bytes;
+    call->connect_to.next = NULL;
+    curl_easy_setopt(call->easy, CURLOPT_CONNECT_TO, &call->connect_to);
     return FAULT_NONE;
 }
 
@@ -273,18 +295,35 @@ static void label_write(struct http_call *call, const char *method, const char *
              (int)strcspn(host, "?#"), host);
 }
 
+/* mbedTLS takes a key for PEM when its NUL is counted; of certificates curl makes a copy with a NUL itself. */
+static void blob_write(CURL *easy, CURLoption option, slice pem) {
+    const size_t size = pem.size + (option == CURLOPT_SSLKEY_BLOB);
+    struct curl_blob blob = {(void *)(uintptr_t)pem.data, size, CURL_BLOB_NOCOPY};
+    curl_easy_setopt(easy, option, &blob);
+}
+
 static void tls_write(struct http_call *call, const struct http_tls *tls) {
     CURL *easy = call->easy;
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (tls && tls->ca_path) {
+    if (tls && tls->ca.size) {
+        blob_write(easy, CURLOPT_CAINFO_BLOB, tls->ca);
+        curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+        curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    } else if (tls && tls->ca_path) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_path);
         curl_easy_setopt(easy, CURLOPT_CAPATH, NULL); /* else the system's folder is trusted as well */
     } else if (call->client->ca_path) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, call->client->ca_path);
     }
     if (!tls) return;
-    if (tls->certificate_path) curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->certificate_path);
-    if (tls->key_path) curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key_path);
+    if (tls->certificate.size)
+        blob_write(easy, CURLOPT_SSLCERT_BLOB, tls->certificate);
+    else if (tls->certificate_path)
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->certificate_path);
+    if (tls->key.size)
+        blob_write(easy, CURLOPT_SSLKEY_BLOB, tls->key);
+    else if (tls->key_path)
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key_path);
     if (tls->insecure) {
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -293,7 +332,6 @@ static void tls_write(struct http_call *call, const struct http_tls *tls) {
 
 static fault_code line_add(struct http_call *call, const char *start, slice rest, struct fault *reterr);
 static fault_code bearer_add(struct http_call *call, const char *path, struct fault *reterr);
-static bool text_reserve(struct http_call *call, size_t bytes);
 
 static fault_code headers_write(struct http_call *call, const struct http_request *request, struct fault *reterr) {
     bool has_type = false;

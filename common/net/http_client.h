@@ -14,7 +14,8 @@ struct http_tls {
     const char *ca_path;          /* NULL: the system's bundle */
     const char *certificate_path; /* client certificate, PEM */
     const char *key_path;
-    bool insecure; /* accept any certificate: said aloud in the log by whoever sets it */
+    slice ca, certificate, key; /* PEM in memory, each in place of its path; NUL behind; until done */
+    bool insecure;              /* accept any certificate: said aloud in the log by whoever sets it */
 };
 
 struct http_auth {
@@ -40,8 +41,10 @@ struct http_request {
     slice body;                   /* must live until done */
     const struct http_tls *tls;   /* may be NULL; must live until done */
     const struct http_auth *auth; /* may be NULL */
-    int64_t timeout_ms;           /* whole call; 1 to LIMIT_OUTSIDE_CALL_MS */
-    uint64_t body_bytes_max;      /* of the answer, after decompression; 0: LIMIT_MESSAGE_BYTES */
+    const char *connect_to;  /* "::10.0.0.1:6443" (curl's form): the URL's host is then only who it must prove to be */
+    const char *proxy_url;   /* NULL: none, whatever the environment says */
+    int64_t timeout_ms;      /* whole call; 1 to LIMIT_OUTSIDE_CALL_MS */
+    uint64_t body_bytes_max; /* of the answer, after decompression; 0: LIMIT_MESSAGE_BYTES */
     bool accept_gzip;
     /* Once, before the first piece of the body (and also when the body is empty): what kind of body comes. false stops
      * the call (done is still called). NULL: not asked. */

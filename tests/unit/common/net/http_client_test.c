@@ -417,6 +417,49 @@ static void shows_its_own_certificate(void **state) {
     assert_says(&outcome, FAULT_INPUT, "our client certificate or key");
 }
 
+/* As a kubeconfig has them, and with an address that is not the name to prove. */
+static void takes_certificates_from_memory(void **state) {
+    struct bench *bench = *state;
+    static struct outcome outcome;
+    static char texts[4][8192];
+    static const char *const names[] = {"ca.pem", "client.pem", "client.key", "foreign-ca.pem"};
+    slice pem[4];
+    for (size_t i = 0; i < 4; i++) {
+        FILE *file = fopen(net_path(&bench->folder, names[i]), "r");
+        assert_non_null(file);
+        pem[i] = slice_of(texts[i], fread(texts[i], 1, sizeof texts[i] - 1, file));
+        fclose(file);
+    }
+    const struct http_tls right = {.ca = pem[0], .certificate = pem[1], .key = pem[2]};
+    const struct http_tls nobody = {.ca = pem[0]}, foreign = {.ca = pem[3], .certificate = pem[1], .key = pem[2]};
+    tls_server_start(bench, "other", "ca.pem");
+    char name_url[64], connect_to[64];
+    snprintf(name_url, sizeof name_url, "https://elsewhere.example:%d/connection", bench->tls_port);
+    snprintf(connect_to, sizeof connect_to, "::127.0.0.1:%d", bench->tls_port);
+    struct http_request request = request_for(name_url, &outcome);
+    request.tls = &right;
+    request.connect_to = connect_to;
+    run(bench, &request);
+    if (outcome.result.status != 200) fail_msg("%s", outcome.result.fault.text);
+    request = request_for(tls_url_of(bench, "127.0.0.1"), &outcome);
+    request.tls = &right;
+    run(bench, &request);
+    assert_says(&outcome, FAULT_SYSTEM, "for another name");
+    tls_server_start(bench, "server", "ca.pem");
+    request = request_for(tls_url_of(bench, "127.0.0.1"), &outcome); /* by address */
+    request.tls = &right;
+    run(bench, &request);
+    assert_int_equal(outcome.result.status, 200);
+    request = request_for(tls_url_of(bench, "127.0.0.1"), &outcome);
+    request.tls = &nobody;
+    run(bench, &request);
+    assert_int_not_equal(outcome.result.fault.code, FAULT_NONE);
+    request = request_for(tls_url_of(bench, "127.0.0.1"), &outcome);
+    request.tls = &foreign;
+    run(bench, &request);
+    assert_says(&outcome, FAULT_SYSTEM, "not from a trusted authority");
+}
+
 int main(void) {
     if (!net_program_exists(python) || !net_program_exists("/usr/bin/openssl")) {
         fprintf(stderr, "skipped: needs %s and /usr/bin/openssl\n", python);
@@ -435,6 +478,7 @@ int main(void) {
         cmocka_unit_test(reads_the_bearer_file_at_each_call),
         cmocka_unit_test(checks_the_servers_certificate),
         cmocka_unit_test(shows_its_own_certificate),
+        cmocka_unit_test(takes_certificates_from_memory),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
