@@ -68,6 +68,9 @@ size_t message_size(const struct message_desc *desc);           /* sizeof the st
 const char *message_full_name(const struct message_desc *desc); /* "ameide_core_proto.sre.core.v1.SLO" */
 /* Of the message that the field of this number holds; NULL when there is no such field or it holds none. */
 const char *message_field_full_name(const struct message_desc *desc, uint32_t number);
+/* Whether the message's JSON form has a member of this name, and if so the message that it holds, alone or in a list; NULL
+ * when it holds none (text, a number, a map). For those who cut JSON down before it is decoded. */
+bool message_json_member(const struct message_desc *desc, slice name, const struct message_desc **ret_held);
 /* Name of an enum value such as "SEVERITY_HIGH"; NULL when it has none. enum_desc: `extern const struct enum_desc
  * <Enum>_enum;` */
 struct enum_desc;

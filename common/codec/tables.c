@@ -79,3 +79,13 @@ const struct method_desc *method_find(slice path) {
         if (slice_equal_text(path, method->path)) return method;
     }
 }
+
+bool message_json_member(const struct message_desc *desc, slice name, const struct message_desc **ret_held) {
+    for (size_t i = 0; i < desc->fields_count; i++) {
+        const struct field_desc *field = &desc->fields[i];
+        if (!slice_equal(name, slice_of(field->json_name, field->json_name_size))) continue;
+        *ret_held = field->label == FIELD_MAP ? NULL : field->message;
+        return true;
+    }
+    return false;
+}

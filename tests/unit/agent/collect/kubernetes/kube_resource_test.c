@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The table of resources, and what our messages read of recorded objects in both encodings. */
 #include "agent/collect/kubernetes/kube_resource.h"
-#include "common/base/arena.h"
-#include "tests/support/check.h"
+#include "kube_support.h"
 
 #include <dirent.h>
-#include <unistd.h>
-
-/* Beside the checkout, or beside the folder of worktrees. */
-static const char *fixtures(void) {
-    static const char *const places[] = {"../shared/contracts/fixtures/kubernetes",
-                                         "../../shared/contracts/fixtures/kubernetes"};
-    return access(places[0], R_OK) == 0 ? places[0] : places[1];
-}
 
 TEST(paths_are_those_of_the_api) {
     struct fault fault;
@@ -56,21 +47,6 @@ TEST(resources_are_found_by_their_plural) {
     assert_null(kube_resource_find(SLICE_LIT("pods.")));
 }
 
-/* In the arena; data NULL when it is not there. */
-static slice file_read(const char *name, struct arena *arena) {
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", fixtures(), name);
-    FILE *file = fopen(path, "rb");
-    if (!file) return (slice){0};
-    enum { FILE_BYTES_MAX = 256 * 1024 };
-    uint8_t *bytes = arena_alloc(arena, FILE_BYTES_MAX);
-    assert_non_null(bytes);
-    const size_t size = fread(bytes, 1, FILE_BYTES_MAX, file);
-    assert_true(size < FILE_BYTES_MAX);
-    fclose(file);
-    return slice_of(bytes, size);
-}
-
 /* By the "kind" that stands in the text. */
 static const struct kube_resource *resource_of(slice json) {
     const struct kube_resource *found = NULL;
@@ -92,13 +68,13 @@ TEST(every_recorded_object_is_read) {
     size_t read = 0;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         char folder[256];
-        snprintf(folder, sizeof folder, "%s/%s", fixtures(), folders[i]);
+        snprintf(folder, sizeof folder, "%s/%s", kube_fixtures(), folders[i]);
         DIR *dir = opendir(folder);
         for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
             if (!strstr(entry->d_name, ".json")) continue;
             arena_reset(arena);
             snprintf(folder, sizeof folder, "%s/%s", folders[i], entry->d_name);
-            const slice json = file_read(folder, arena);
+            const slice json = kube_fixture(folder, arena);
             const struct kube_resource *resource = resource_of(json);
             if (!resource) fail_msg("%s: no resource", folder);
             KubeObject *object = arena_alloc(arena, message_size(resource->message));
@@ -110,7 +86,7 @@ TEST(every_recorded_object_is_read) {
             /* The same object in protobuf says the same. */
             char *ending = strstr(folder, ".json");
             memcpy(ending, ".pb", sizeof ".pb");
-            slice body = file_read(folder, arena);
+            slice body = kube_fixture(folder, arena);
             if (!body.data) continue;
             /* 'k8s\0', then runtime.Unknown: type meta (1), raw (2). */
             const uint8_t *at = body.data + 4;
@@ -146,12 +122,8 @@ TEST(every_recorded_object_is_read) {
 TEST(a_pod_says_what_health_needs) {
     struct arena *arena = arena_new(64 * 1024, 8 * 1024 * 1024);
     struct fault fault;
-    const slice json = file_read("pods/oomkilled-crashloop.json", arena);
-    if (!json.data) {
-        arena_free(arena);
-        print_message("skipped: no recorded objects beside this checkout (../shared/contracts/fixtures)\n");
-        skip();
-    }
+    const slice json = kube_fixture("pods/oomkilled-crashloop.json", arena);
+    SKIP_WITHOUT(json, arena)
     KubePod pod;
     CHECK_OK(codec_decode_json_foreign(&KubePod_desc, json, arena, &pod, &fault));
     assert_true(pod.has_status && pod.status.container_statuses.count == 1);
