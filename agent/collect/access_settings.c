@@ -15,8 +15,10 @@ void access_settings_check(struct settings *read, const struct access_settings *
 }
 
 void access_settings_use(const struct access_settings *access, struct http_tls *ret_tls, struct http_auth *ret_auth) {
-    *ret_tls = (struct http_tls){setting_text(access->tls_ca), setting_text(access->tls_certificate),
-                                 setting_text(access->tls_key), access->tls_insecure};
+    *ret_tls = (struct http_tls){.ca_path = setting_text(access->tls_ca),
+                                 .certificate_path = setting_text(access->tls_certificate),
+                                 .key_path = setting_text(access->tls_key),
+                                 .insecure = access->tls_insecure};
     *ret_auth = (struct http_auth){setting_text(access->bearer_token), setting_text(access->bearer_token_file),
                                    setting_text(access->username), setting_text(access->password)};
 }
