@@ -102,6 +102,7 @@ static fault_code translate(SLIDefinition *from, struct arena *arena, struct sli
         .window_seconds = (uint32_t)spec->window_seconds,
         .targets = spec->targets.items,
         .targets_count = spec->targets.count,
+        .objective_percent = from->target,
     };
     fault_code code = FAULT_NONE;
     *ret_probe = (struct remote_probe){0};

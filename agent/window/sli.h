@@ -30,6 +30,7 @@ struct sli_definition {
     uint32_t window_seconds;    /* 60 or 300; any from 1 on is accepted (tests) */
     const slice *targets;       /* names of targets (or of probes, for SLI_PROBE) */
     size_t targets_count;       /* 0: all targets (or probes) */
+    double objective_percent;   /* of good events that the SLO asks for, 0 < x < 100; 0: not known, no burn rate then */
 };
 
 /* One counter or gauge that an SLI reads. */

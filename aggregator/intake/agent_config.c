@@ -36,7 +36,11 @@ static fault_code add(struct building *b, const SLO *slo, slice agent, struct ar
         b->items = grown;
         b->room = room;
     }
-    b->items[b->count++] = (SLIDefinition){.slo_id = slo->slo_id, .has_spec = true, .spec = slo->sli_spec};
+    b->items[b->count++] = (SLIDefinition){.slo_id = slo->slo_id,
+                                           .has_spec = true,
+                                           .spec = slo->sli_spec,
+                                           .slo_version = slo->version,
+                                           .target = slo->target};
     return FAULT_NONE;
 }
 
