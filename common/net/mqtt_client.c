@@ -62,7 +62,7 @@ struct mqtt_client {
     enum client_state state;
     bool session_present;
     unsigned attempts; /* since a connection last held */
-    int64_t connected_ms;
+    int64_t connected_ms, waits_since_ms, waits_until_ms;
     unsigned window;
     size_t inflight_bytes, packet_bytes_max;
     struct slot *slots, *free_slots;
@@ -500,7 +500,20 @@ static void backoff_begin(struct mqtt_client *client) {
     if (most_ms > client->settings.backoff_max_ms) most_ms = client->settings.backoff_max_ms;
     uint64_t random;
     random_bytes(&random, sizeof random);
-    loop_timer_set(client->timer, 1 + (int64_t)(random % (uint64_t)most_ms));
+    const int64_t wait_ms = 1 + (int64_t)(random % (uint64_t)most_ms);
+    client->waits_since_ms = clock_monotonic_ms();
+    client->waits_until_ms = client->waits_since_ms + wait_ms;
+    loop_timer_set(client->timer, wait_ms);
+}
+
+void mqtt_client_hurry(struct mqtt_client *client) {
+    if (client->state != CLIENT_WAITS) return;
+    const int64_t now_ms = clock_monotonic_ms();
+    int64_t at_ms = client->waits_since_ms + client->settings.backoff_min_ms;
+    if (at_ms < now_ms) at_ms = now_ms;
+    if (at_ms >= client->waits_until_ms) return;
+    client->waits_until_ms = at_ms;
+    loop_timer_set(client->timer, at_ms - now_ms);
 }
 
 static void published_handle(struct mqtt_client *client, struct slot *slot, int reason) {

@@ -93,6 +93,9 @@ struct mqtt_client *mqtt_client_close(struct mqtt_client *client, int64_t drain_
  * this publication can never be sent (size, topic). */
 fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication,
                                struct fault *reterr) MUST_CHECK;
+/* Something is there that should not wait for the back-off: the next attempt to connect begins at once, or backoff_min_ms
+ * after the one before it. Nothing happens while connected or connecting. */
+void mqtt_client_hurry(struct mqtt_client *client);
 void mqtt_client_stats(const struct mqtt_client *client, struct mqtt_stats *ret_stats);
 
 #endif
