@@ -212,15 +212,23 @@ const struct queue_stream *queue_stream_find(const struct queue *queue, uint32_t
     return index < queue->book.streams_count ? &queue->book.streams[index] : NULL;
 }
 
-fault_code queue_rotate(struct queue *queue, int64_t stored_ms, unsigned *ret_opened, struct fault *reterr) {
+void queue_next(const struct queue *queue, enum queue_class class, uint32_t *ret_stream, uint64_t *ret_sequence) {
+    const struct queue_stream *const open = &queue->book.streams[queue_book_open_stream(&queue->book, class)];
+    *ret_stream = open->number;
+    *ret_sequence = open->last_sequence + 1;
+}
+
+fault_code queue_rotate(struct queue *queue, int64_t stored_ms, int64_t now_ms, unsigned *ret_opened,
+                        struct fault *reterr) {
     struct kv_txn *txn = NULL;
     if (queue_store_begin(queue, &txn, reterr)) return fault_wrap(reterr, "open new streams");
     unsigned opened = 0;
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) {
         const size_t index = queue_book_open_stream(&queue->draft, (enum queue_class) class);
         const struct queue_stream *const open = &queue->draft.streams[index];
-        if (open->records == 0 || open->oldest_ms > stored_ms || queue->draft.streams_count == QUEUE_STREAMS_MAX)
-            continue;
+        const bool all_shed = open->records == 0 && open->last_sequence > open->committed_sequence;
+        const bool old = open->records > 0 && (open->oldest_ms <= stored_ms || open->oldest_ms > now_ms);
+        if ((!all_shed && !old) || queue->draft.streams_count == QUEUE_STREAMS_MAX) continue;
         queue->draft.streams[index].closed = true;
         queue->draft.dirty[index] = true;
         (void)queue_book_add_stream(&queue->draft, (enum queue_class) class);

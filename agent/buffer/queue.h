@@ -74,9 +74,15 @@ struct queue_stream {
 const struct queue_stream *queue_streams(const struct queue *queue, size_t *ret_count);
 const struct queue_stream *queue_stream_find(const struct queue *queue, uint32_t number); /* NULL: no such */
 
-/* Closes every open stream whose oldest record was stored at or before stored_ms, and opens a new one of its class: what
- * comes then need not wait behind it. Does nothing for a class when QUEUE_STREAMS_MAX is reached. ret_opened may be NULL. */
-fault_code queue_rotate(struct queue *queue, int64_t stored_ms, unsigned *ret_opened, struct fault *reterr) MUST_CHECK;
+/* Where the next intent of a class will be put. */
+void queue_next(const struct queue *queue, enum queue_class class, uint32_t *ret_stream, uint64_t *ret_sequence);
+
+/* Closes every open stream whose oldest record was stored at or before stored_ms, or after now_ms (the clock was set
+ * back: its age is not known), and opens a new one of its class: what comes then need not wait behind it. Also a stream
+ * of which all that is not committed was shed: its end states the loss, which would else wait for the next record. Does
+ * nothing for a class when QUEUE_STREAMS_MAX is reached. ret_opened may be NULL. */
+fault_code queue_rotate(struct queue *queue, int64_t stored_ms, int64_t now_ms, unsigned *ret_opened,
+                        struct fault *reterr) MUST_CHECK;
 
 struct queue_batch {
     uint64_t after_sequence; /* as asked */

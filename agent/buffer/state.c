@@ -233,7 +233,8 @@ fault_code state_prune(struct state *state, uint64_t generation, struct fault *r
     slice key, value;
     if (!code) code = kv_cursor_seek(cursor, SLICE_LIT("c"), &key, &value, reterr);
     while (!code) {
-        if (value.size < HEADER_BYTES || kv_load_u64(value.data + 4) != generation)
+        const uint64_t found = value.size < HEADER_BYTES ? 0 : kv_load_u64(value.data + 4);
+        if (value.size < HEADER_BYTES || (found != generation && found != STATE_KEPT))
             code = kv_cursor_delete(cursor, reterr);
         if (!code) code = kv_cursor_next(cursor, &key, &value, reterr);
     }

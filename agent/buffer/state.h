@@ -12,6 +12,9 @@
 
 struct state;
 
+/* A generation of its own: state_prune leaves it. */
+#define STATE_KEPT UINT64_MAX
+
 struct state_settings {
     const char *path;    /* directory; made when absent */
     uint64_t map_bytes;  /* 0: 256 MiB of address space */

@@ -69,6 +69,10 @@ void link_want_status(struct link *link) {
     if (link->connected) loop_timer_set(link->status_timer, 0);
 }
 
+void link_hurry(struct link *link) {
+    if (link->mqtt) mqtt_client_hurry(link->mqtt);
+}
+
 /* ---- the connection ---- */
 
 static void on_connected(void *context, bool session_present) {

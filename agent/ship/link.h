@@ -47,6 +47,9 @@ fault_code link_publish(struct link *link, const struct mqtt_publication *public
 /* A status goes out soon: at once when connected, else with the next connection. */
 void link_want_status(struct link *link);
 
+/* Something is stored that should not wait for the back-off (mqtt_client_hurry). */
+void link_hurry(struct link *link);
+
 struct link_stats {
     struct mqtt_stats mqtt;
     bool ever_connected;

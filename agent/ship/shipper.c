@@ -179,7 +179,8 @@ static void go_back_everywhere(struct shipper *shipper) {
 static void rotate_after_outage(struct shipper *shipper) {
     unsigned opened = 0;
     struct fault fault;
-    if (queue_rotate(shipper->queue, clock_wall_ms() - shipper->settings.outage_ms, &opened, &fault)) {
+    const int64_t now_ms = clock_wall_ms();
+    if (queue_rotate(shipper->queue, now_ms - shipper->settings.outage_ms, now_ms, &opened, &fault)) {
         shipper->stats.last_fault = fault;
         LOG_WARN("ship", "rotate_failed", LOG_FAULT(&fault),
                  LOG_TEXT("instead", "new intents wait behind the backlog"));

@@ -165,15 +165,15 @@ TEST(new_streams_open_only_behind_a_backlog_and_old_ones_end) {
     struct bench bench;
     begin(&bench, 16 << 20);
     unsigned opened = 9;
-    CHECK_OK(queue_rotate(bench.queue, INT64_MAX, &opened, &fault));
+    CHECK_OK(queue_rotate(bench.queue, INT64_MAX, INT64_MAX, &opened, &fault));
     assert_int_equal(opened, 0);
     const uint32_t old_windows = open_stream(bench.queue, QUEUE_WINDOWS),
                    old_health = open_stream(bench.queue, QUEUE_HEALTH);
     CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 1, 100, &fault));
     CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 2, 100, &fault));
-    CHECK_OK(queue_rotate(bench.queue, 1000, &opened, &fault)); /* stored at 1001: too young */
+    CHECK_OK(queue_rotate(bench.queue, 1000, INT64_MAX, &opened, &fault)); /* stored at 1001: too young */
     assert_int_equal(opened, 0);
-    CHECK_OK(queue_rotate(bench.queue, 1001, &opened, &fault));
+    CHECK_OK(queue_rotate(bench.queue, 1001, INT64_MAX, &opened, &fault));
     assert_int_equal(opened, 1);
     assert_int_equal(open_stream(bench.queue, QUEUE_HEALTH), old_health);
     const uint32_t new_windows = open_stream(bench.queue, QUEUE_WINDOWS);
@@ -199,7 +199,7 @@ TEST(new_streams_open_only_behind_a_backlog_and_old_ones_end) {
     /* streams are bounded: at the bound the open one is used on */
     for (int i = 0; i < 3 * QUEUE_STREAMS_MAX; i++) {
         CHECK_OK(put(bench.queue, QUEUE_REST, (uint64_t)i, 100, &fault));
-        CHECK_OK(queue_rotate(bench.queue, INT64_MAX, &opened, &fault));
+        CHECK_OK(queue_rotate(bench.queue, INT64_MAX, INT64_MAX, &opened, &fault));
     }
     (void)queue_streams(bench.queue, &count);
     assert_int_equal(count, QUEUE_STREAMS_MAX);
@@ -247,7 +247,7 @@ TEST(hole_at_the_end_of_a_closed_stream_can_be_stated) {
     const uint32_t old_stream = open_stream(bench.queue, QUEUE_REST);
     for (uint64_t i = 1; i <= 5; i++) CHECK_OK(put(bench.queue, QUEUE_REST, i, 1000, &fault));
     CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){old_stream, 2}, 1, &fault));
-    CHECK_OK(queue_rotate(bench.queue, INT64_MAX, NULL, &fault));
+    CHECK_OK(queue_rotate(bench.queue, INT64_MAX, INT64_MAX, NULL, &fault));
     for (uint64_t i = 1; i <= 2000; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 1000, &fault));
     assert_int_equal(queue_stream_find(bench.queue, old_stream)->records, 0);
     struct queue_batch batch;
@@ -255,6 +255,38 @@ TEST(hole_at_the_end_of_a_closed_stream_can_be_stated) {
     assert_int_equal(batch.after_sequence, 2);
     assert_int_equal(batch.first_sequence, 6);
     assert_true(batch.stream_ends);
+    end(&bench);
+}
+
+TEST(loss_of_all_that_a_stream_held_is_stated_without_waiting_for_the_next_record) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 1 << 20);
+    const uint32_t rest = open_stream(bench.queue, QUEUE_REST);
+    unsigned opened = 0;
+    CHECK_OK(put(bench.queue, QUEUE_REST, 1, 1000, &fault));
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){rest, 1}, 1, &fault));
+    CHECK_OK(queue_rotate(bench.queue, INT64_MAX, INT64_MAX, &opened, &fault));
+    assert_int_equal(opened, 0); /* all committed: nothing to state */
+    CHECK_OK(put(bench.queue, QUEUE_REST, 2, 1000, &fault));
+    for (uint64_t i = 1; i <= 2000; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 1000, &fault));
+    assert_int_equal(queue_stream_find(bench.queue, rest)->records, 0);
+    CHECK_OK(queue_rotate(bench.queue, 0, INT64_MAX, &opened, &fault));
+    assert_int_equal(opened, 1);
+    assert_true(queue_stream_find(bench.queue, rest)->closed);
+    end(&bench);
+}
+
+TEST(streams_from_before_a_clock_was_set_back_are_taken_for_old) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 1 << 20);
+    unsigned opened = 0;
+    CHECK_OK(put(bench.queue, QUEUE_HEALTH, 1, 1000, &fault)); /* stored at 1001 */
+    CHECK_OK(queue_rotate(bench.queue, 500, 1001, &opened, &fault));
+    assert_int_equal(opened, 0);
+    CHECK_OK(queue_rotate(bench.queue, 400, 900, &opened, &fault));
+    assert_int_equal(opened, 1);
     end(&bench);
 }
 
@@ -482,7 +514,7 @@ static void child_works(const struct bench *bench, struct journal *journal, uint
             child_append(queue, journal, &seed);
         else if (what < 9)
             child_ack(queue, journal, &seed);
-        else if (queue_rotate(queue, INT64_MAX, NULL, &fault))
+        else if (queue_rotate(queue, INT64_MAX, INT64_MAX, NULL, &fault))
             journal->faults++;
     }
 }
@@ -554,6 +586,8 @@ int main(void) {
         cmocka_unit_test(new_streams_open_only_behind_a_backlog_and_old_ones_end),
         cmocka_unit_test(quota_sheds_the_lowest_class_oldest_first_and_the_reader_sees_the_hole),
         cmocka_unit_test(hole_at_the_end_of_a_closed_stream_can_be_stated),
+        cmocka_unit_test(loss_of_all_that_a_stream_held_is_stated_without_waiting_for_the_next_record),
+        cmocka_unit_test(streams_from_before_a_clock_was_set_back_are_taken_for_old),
         cmocka_unit_test(note_and_intents_are_stored_together),
         cmocka_unit_test(damaged_record_is_quarantined_and_the_rest_goes_on),
         cmocka_unit_test(damaged_store_is_moved_aside_and_a_new_epoch_begins),

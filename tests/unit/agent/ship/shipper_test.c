@@ -405,7 +405,7 @@ TEST(stream_of_which_all_was_shed_still_ends) {
     struct world world;
     begin_with(&world, &usual, 1 << 20);
     append(&world, QUEUE_REST, 1, 50, clock_wall_ms() - 3600 * 1000);
-    CHECK_FAULT(queue_rotate(world.queue, clock_wall_ms() - 1, NULL, NULL), FAULT_NONE);
+    CHECK_FAULT(queue_rotate(world.queue, clock_wall_ms() - 1, clock_wall_ms(), NULL, NULL), FAULT_NONE);
     append(&world, QUEUE_WINDOWS, 101, 15000, clock_wall_ms());
     connect(&world);
     run(&world, only_open_streams_are_left, 20000);
