@@ -69,6 +69,8 @@ static const struct setting_row sli_rows[] = {
                 "probe: good only if it took no longer"),
     SETTING_ROW(struct sli_settings, "window", DURATION, window_ms, "1m", "1s", "1h",
                 "length of one window, in whole seconds"),
+    SETTING_ROW(struct sli_settings, "objective", DOUBLE, objective_percent, "0", "0", "99.9999999",
+                "percent of good events that the SLO asks for: what edge_alerts holds burn rates against; 0: none"),
     SETTING_TEXTS(struct sli_settings, "targets", targets, 64,
                   "names of targets (kind probe: of probes) that count; none: all"),
 };
@@ -176,6 +178,7 @@ static const struct setting_row agent_rows[] = {
             "windows stated as unseen for one SLI after a down time"),
     SETTING("ready.stall", DURATION, ready.stall_ms, "3m", "1s", "1d",
             "not ready when nothing was committed for so long although something waits, or no scrape succeeds"),
+    ALERT_ROWS(struct agent_settings, alerts),
     SETTING_LIST(struct agent_settings, "targets", targets, &target_table, 1000, "what to scrape"),
     SETTING_LIST(struct agent_settings, "probes", probes, &probe_table, 1000, "what to ask whether it answers"),
     SETTING_LIST(struct agent_settings, "slis", slis, &sli_table, 10000,
@@ -211,6 +214,7 @@ void agent_settings_sli(const struct sli_settings *settings, struct sli_definiti
         .window_seconds = (uint32_t)(settings->window_ms / 1000),
         .targets = settings->targets.items,
         .targets_count = settings->targets.count,
+        .objective_percent = settings->objective_percent,
     };
 }
 
@@ -390,6 +394,7 @@ static fault_code finish(struct settings *read, fault_code code, struct arena *a
         check_ways_out(read, settings);
         check_targets(read, settings);
         check_slis(read, settings);
+        alert_settings_check(read, &settings->alerts);
         check_health(read, settings);
         code = settings_result(read, reterr);
     }

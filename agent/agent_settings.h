@@ -5,6 +5,7 @@
 #ifndef PICKET_AGENT_AGENT_SETTINGS_H
 #define PICKET_AGENT_AGENT_SETTINGS_H
 
+#include "agent/alert/alert_settings.h"
 #include "agent/collect/access_settings.h"
 #include "agent/health/health.h"
 #include "agent/window/sli.h"
@@ -26,6 +27,7 @@ struct probe_settings {
 };
 
 struct sli_settings {
+    double objective_percent; /* 0: none */
     slice slo_id, good, bad, total, divisor;
     int kind, comparison; /* enum sli_kind, enum sli_operator */
     double threshold;
@@ -70,6 +72,7 @@ struct agent_settings {
     struct {
         int64_t stall_ms;
     } ready;
+    struct alert_settings alerts;
     struct {
         struct target_settings *items;
         size_t count;

@@ -101,3 +101,37 @@ fault_code envelope_health(const struct envelope *envelope, const struct health_
     return seal(envelope, &intent, observation->observed_ms, traceparent, SLICE_LIT("health_check"), observation->id,
                 arena, ret_intent, reterr);
 }
+
+fault_code envelope_alert(const struct envelope *envelope, const struct envelope_alert *alert, const char *traceparent,
+                          struct arena *arena, slice *ret_intent, struct fault *reterr) {
+    IngestAlertRequested_LabelsEntry labels[ENVELOPE_LABELS_MAX];
+    IngestAlertRequested_AnnotationsEntry annotations[ENVELOPE_LABELS_MAX];
+    for (size_t i = 0; i < alert->labels_count; i++)
+        labels[i] = (IngestAlertRequested_LabelsEntry){alert->labels[i].name, alert->labels[i].value};
+    for (size_t i = 0; i < alert->annotations_count; i++)
+        annotations[i] =
+            (IngestAlertRequested_AnnotationsEntry){alert->annotations[i].name, alert->annotations[i].value};
+    const slice alert_id = arena_format(arena, "picket.%.*s", SLICE_ARG(alert->fingerprint));
+    if (!alert_id.data) return fault_set(reterr, FAULT_LIMIT, "alert: out of memory");
+    SreDomainIntent intent = {.which_intent = SreDomainIntent_ingest_alert_tag};
+    intent.intent.ingest_alert = (IngestAlertRequested){
+        .alert_id = alert_id,
+        .fingerprint = alert->fingerprint,
+        .name = alert->name,
+        .severity = (Severity)alert->severity,
+        .status = alert->firing ? ALERT_STATUS_FIRING : ALERT_STATUS_RESOLVED,
+        .labels = {labels, alert->labels_count},
+        .annotations = {annotations, alert->annotations_count},
+        .source = ALERT_SOURCE_PICKET,
+        .has_starts_at = true,
+        .starts_at = timestamp_of(alert->starts_ms),
+        .has_ends_at = !alert->firing,
+        .ends_at = timestamp_of(alert->ends_ms),
+        .has_expires_at = alert->firing,
+        .expires_at = timestamp_of(alert->expires_ms),
+        .has_observed_at = true,
+        .observed_at = timestamp_of(alert->observed_ms),
+    };
+    return seal(envelope, &intent, alert->observed_ms, traceparent, SLICE_LIT("alert"), alert_id, arena, ret_intent,
+                reterr);
+}

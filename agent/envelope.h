@@ -31,4 +31,23 @@ fault_code envelope_health(const struct envelope *envelope, const struct health_
                            const struct envelope_resource *resource, const char *traceparent, int64_t now_ms,
                            struct arena *arena, slice *ret_intent, struct fault *reterr) MUST_CHECK;
 
+struct envelope_label {
+    slice name, value;
+};
+enum { ENVELOPE_LABELS_MAX = 16 };
+struct envelope_alert {
+    slice fingerprint; /* with our source (picket) it is the alert's identity; starts_ms tells its firings apart */
+    slice name;
+    int severity; /* as in the contract's Severity */
+    bool firing;
+    int64_t starts_ms, observed_ms;
+    int64_t ends_ms;    /* of one that does not fire */
+    int64_t expires_ms; /* of one that fires */
+    struct envelope_label labels[ENVELOPE_LABELS_MAX], annotations[ENVELOPE_LABELS_MAX];
+    size_t labels_count, annotations_count;
+};
+/* occurred_at is observed_ms. In the arena. */
+fault_code envelope_alert(const struct envelope *envelope, const struct envelope_alert *alert, const char *traceparent,
+                          struct arena *arena, slice *ret_intent, struct fault *reterr) MUST_CHECK;
+
 #endif

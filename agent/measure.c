@@ -169,6 +169,7 @@ static void arm(struct measure *measure) {
 
 void measure_start(struct measure *measure) {
     measure->running = true;
+    edge_alerts_define(measure->parts.alerts, (const struct sli *const *)measure->slis, measure->slis_count);
     scrape_start(measure->scrape);
     probe_start(measure->probe);
     arm(measure);
@@ -213,6 +214,7 @@ static bool seal_some(struct measure *measure) {
         return false;
     }
     fold_seal_commit(measure->fold);
+    edge_alerts_count(measure->parts.alerts, measure->windows, count);
     measure->stats.store_failing = false;
     measure->stats.windows_stored += count;
     measure->parts.stored(measure->parts.context);
@@ -223,6 +225,7 @@ static void seal(struct measure *measure) {
     const uint64_t before = measure->stats.windows_stored;
     while (seal_some(measure)) {
     }
+    edge_alerts_judge(measure->parts.alerts, clock_wall_ms());
     struct fault fault;
     if (measure->stats.windows_stored != before &&
         state_prune(measure->parts.state, fold_generation(measure->fold), &fault))

@@ -6,6 +6,7 @@
 #define PICKET_AGENT_MEASURE_H
 
 #include "agent/agent_settings.h"
+#include "agent/alert/edge_alerts.h"
 #include "agent/buffer/queue.h"
 #include "agent/buffer/state.h"
 #include "agent/collect/probe/probe.h"
@@ -23,6 +24,7 @@ struct measure_parts {
     struct state *state;
     void (*stored)(void *context); /* something new is in the queue */
     void *context;
+    struct edge_alerts *alerts; /* told of each window; may be NULL */
 };
 
 /* Builds everything, starts nothing. Settings and definitions must outlive the measure. ret_notes: what was left out of

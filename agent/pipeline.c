@@ -60,6 +60,7 @@ struct pipeline {
     struct queue *queue;
     struct state *state;
     struct http_client *client;
+    struct edge_alerts *alerts;
     struct measure *measure;
     struct shipper *shipper;
     struct link *link;
@@ -145,11 +146,28 @@ static void on_stored(void *context) {
     if (pipeline->shipper) shipper_kick(pipeline->shipper);
 }
 
+static void on_alert(void *context) {
+    struct pipeline *const pipeline = context;
+    on_stored(pipeline);
+    if (pipeline->link) link_hurry(pipeline->link);
+}
+
+static struct envelope envelope_of(const struct agent_settings *settings) {
+    return (struct envelope){settings->tenant, settings->name, settings->cluster_id, settings->environment_id};
+}
+
+static fault_code open_alerts(struct pipeline *pipeline, struct fault *reterr) {
+    const struct edge_alerts_parts parts = {pipeline->loop,    pipeline->client, pipeline->queue, pipeline->state,
+                                            pipeline->metrics, on_alert,         pipeline};
+    const struct envelope envelope = envelope_of(pipeline->file.settings);
+    return edge_alerts_new(&parts, &pipeline->file.settings->alerts, &envelope, &pipeline->alerts, reterr);
+}
+
 static fault_code build_measure(struct pipeline *pipeline, const struct agent_settings *settings,
                                 const struct remote_definitions *remote, struct measure **ret_measure,
                                 struct fault *reterr) {
-    const struct measure_parts parts = {pipeline->loop,  pipeline->client, pipeline->queue,
-                                        pipeline->state, on_stored,        pipeline};
+    const struct measure_parts parts = {pipeline->loop, pipeline->client, pipeline->queue, pipeline->state,
+                                        on_stored,      pipeline,         pipeline->alerts};
     char notes[NOTES_BYTES];
     const fault_code code = measure_new(&parts, settings, remote, notes, sizeof notes, ret_measure, reterr);
     if (!code) memcpy(pipeline->notes, notes, sizeof notes);
@@ -228,6 +246,7 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
     if (!code) code = open_stores(pipeline, reterr);
     if (!code)
         code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
+    if (!code) code = open_alerts(pipeline, reterr);
     if (code) return code;
     load_remote(pipeline);
     code = build_measure(pipeline, settings, &pipeline->remote.definitions, &pipeline->measure, reterr);
@@ -267,6 +286,7 @@ fault_code pipeline_open(struct loop *loop, const char *config_path, char *const
 struct pipeline *pipeline_close(struct pipeline *pipeline) {
     if (!pipeline) return NULL;
     pipeline->measure = measure_free(pipeline->measure);
+    pipeline->alerts = edge_alerts_free(pipeline->alerts);
     pipeline->link = link_free(pipeline->link, DRAIN_MS);
     pipeline->shipper = shipper_free(pipeline->shipper);
     pipeline->pages = pages_close(pipeline->pages);
@@ -322,6 +342,8 @@ void pipeline_reload(struct pipeline *pipeline) {
         LOG_WARN("agent", "restart_needed", LOG_TEXT("keys", keys),
                  LOG_TEXT("instead", "their old values stay in force until then"));
     pipeline->file = file;
+    const struct envelope envelope = envelope_of(file.settings);
+    edge_alerts_use(pipeline->alerts, &file.settings->alerts, &envelope);
     if (connect_link(pipeline, &fault)) { /* anew: certificates may be others in the same files */
         LOG_ERROR("agent", "mqtt_refused", LOG_FAULT(&fault),
                   LOG_TEXT("instead", "not connected; correct the file and reload"));
@@ -374,11 +396,13 @@ static void on_config(void *context, const struct mqtt_message *message) {
 static void on_link(void *context, const struct fault *reason) {
     struct pipeline *const pipeline = context;
     const slice broker = pipeline->file.settings->mqtt.host;
-    if (!reason)
+    if (!reason) {
         LOG_INFO("agent", "connected", LOG_SLICE("broker", broker));
-    else
+        edge_alerts_announce(pipeline->alerts);
+    } else {
         LOG_WARN("agent", "disconnected", LOG_SLICE("broker", broker), LOG_FAULT(reason),
                  LOG_TEXT("instead", "measuring goes on, the queue keeps it, connecting again"));
+    }
 }
 
 static uint64_t resident_bytes(void) {
