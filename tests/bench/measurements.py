@@ -17,6 +17,7 @@ os.environ["PICKET_BIN"] = str(BIN)
 sys.path.insert(0, str(TOP / "tests/e2e"))
 
 import harness  # noqa: E402
+import outage  # noqa: E402
 import peers  # noqa: E402
 from processes import cost, cpu_seconds, free_port, resident_mib, running, wait_http  # noqa: E402
 from report import Row  # noqa: E402
@@ -29,11 +30,13 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def place():
+def place(map_bytes: str = "1GiB"):
     with tempfile.TemporaryDirectory(prefix="picket-bench-", dir=TOP / "build") as folder:
         here = harness.Place(pathlib.Path(folder))
         # One token asks for all: its rate is taken account of, and not reached.
-        here.write_yaml("aggregator.yaml", {**harness.aggregator_settings(here),
+        settings = harness.aggregator_settings(here)
+        settings["data"]["map_bytes"] = map_bytes
+        here.write_yaml("aggregator.yaml", {**settings,
                                             "limits": {"requests_per_second": 1_000_000, "burst": 1_000_000}})
         try:
             here.start()
@@ -321,5 +324,29 @@ def large(seconds: float) -> list[Row]:
             here.close()
 
 
+def outage72(seconds: float) -> list[Row]:
+    """72 hours without a connection at 5,000 intents a minute (PICKET_OUTAGE_HOURS: another number), killed and killed; then one
+    whose quota is too small. Needs about 25 GB of disk while it runs."""
+    minutes = int(float(os.environ.get("PICKET_OUTAGE_HOURS", "72")) * 60)
+    seed = harness.seed()
+    with place("128GiB") as here:
+        found = outage.whole(here, BIN / "outage_load", minutes, 64 << 30, 6, 3, 20, seed, False)
+        say(str(found))
+        name = f"{minutes / 60:.3g} h cut off at 5,000 intents/minute"
+        rows = [Row(f"{name}: lost or doubled", sum(found["lost"].values()), "intents", 0,
+                    note=f"{found['committed']:,} committed, {found['kills']} kills, queue {found['queue_bytes'] / 1e9:.2f} GB"),
+                Row(f"{name}: first fresh alert committed after healing", found["first_alert"], "s", 2,
+                    note=f"{len(found['later_alerts'])} later ones beside the backlog, worst {max(found['later_alerts'], default=0):.2f} s"),
+                Row(f"{name}: backlog drained", found["rate"], "intents/s", 40_000, at_most=False,
+                    note=f"{found['waited']:,} waited; stored at {found['waited'] / found['fill_seconds']:,.0f}/s, kills included")]
+    minutes = max(minutes // 10, 30)
+    with place("16GiB") as here:
+        found = outage.whole(here, BIN / "outage_load", minutes, minutes * 5000 * 160, 2, 1, 5, seed, True)
+        say(str(found))
+        rows.append(Row("quota of about half: shed at the edge and not said to be lost at the centre", 0, "intents", 0,
+                        note=", ".join(f"{name} {count:,}" for name, count in found["lost"].items())))
+    return rows
+
+
 ALL = {"exposition": exposition, "journal": journal, "verify": verify, "open": open_ready, "get-slo": get_slo, "commands": commands, "large": large, "spine": spine, "latency": latency,
-       "scrape-small": scrape_small, "scrape-large": scrape_large}
+       "scrape-small": scrape_small, "scrape-large": scrape_large, "outage72": outage72}

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An outage of days in accelerated time: outage_load (the agent's queue and shipper) is cut off, killed again and again,
+healed, killed while it drains; afterwards the centre has each intent once, or says which were lost. tests/e2e runs a
+short one, tests/bench/run --only outage72 the whole."""
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import harness  # noqa: E402
+from harness import CORE, EDGE, eventually  # noqa: E402
+
+SLOS, CHECKS, RESTS = 4750, 200, 50  # as in outage_load.c
+PER_MINUTE = {"windows": SLOS, "health": CHECKS, "rest": RESTS}
+EVENTS = 1000
+
+
+class Edge:
+    """The process at the edge, whichever of its lives it is in."""
+
+    def __init__(self, here, program, minutes, bytes_max):
+        self.here, self.minutes = here, minutes
+        self.begin = int(time.time()) // 60 * 60 - minutes * 60
+        self.queue = here.folder / "outage-queue"
+        self.words = [str(self.queue), str(bytes_max), harness.TENANT, harness.AGENT, str(self.begin), str(minutes)]
+        self.program, self.process, self.kills = str(program), None, 0
+        self.log_path = here.folder / "outage_load.log"
+        self.classes, self.last, self.changed = {}, {}, threading.Condition()
+
+    def start(self, what):
+        more = []
+        if what == "drain":
+            pki = self.here.pki
+            more = ["127.0.0.1", str(self.here.agent_proxy.port), str(pki / "ca.crt"), str(pki / f"{harness.AGENT}.crt"),
+                    str(pki / f"{harness.AGENT}.key")]
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([self.program, what, *self.words, *more], stdout=subprocess.PIPE, stderr=log, text=True)
+        with self.changed:
+            self.last = {}
+        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+
+    def _read(self, process):
+        for line in process.stdout:
+            try:
+                said = json.loads(line)
+            except ValueError:
+                continue  # killed in the middle of a line
+            with self.changed:
+                if process is not self.process:
+                    continue  # of a life before
+                self.last = said
+                self.classes.update(said["streams"])
+                self.changed.notify_all()
+
+    def says(self, what, seconds):
+        """The next report of that kind."""
+        with self.changed:
+            found = self.changed.wait_for(lambda: what in self.last, seconds)
+            assert found, f"outage_load said nothing of '{what}' in {seconds} s: {self.last}; {self.story()}"
+            return self.last
+
+    def kill(self):
+        assert self.process.poll() is None, self.story()
+        self.process.kill()
+        self.process.wait()
+        self.kills += 1
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def story(self):
+        return self.log_path.read_text(encoding="utf-8", errors="replace")[-3000:]
+
+
+def create_slos(here):
+    spec = {"counterRatio": {"goodSelector": "load_good", "totalSelector": "load_total"}, "targets": ["nowhere"]}
+    for n in range(SLOS):
+        here.create_slo(f"load-{n}", spec, 60)
+
+
+def known(here):
+    agents = here.call(EDGE + "AgentService/ListAgents").get("agents", [])
+    return next((one for one in agents if one.get("intentsCommitted")), {})
+
+
+def fill(edge, kills, numbers, most_seconds):
+    """The outage: minutes go by, the process is killed at random moments. Seconds that it took."""
+    begun = time.monotonic()
+    for _ in range(kills):
+        edge.start("fill")
+        time.sleep(0.3 + numbers.random() * most_seconds)
+        if edge.process.poll() is not None:
+            break
+        edge.kill()
+    edge.start("fill")
+    filled = edge.says("filled", 7200)
+    edge.process.wait()
+    assert filled["minutes"] >= edge.minutes, filled
+    return filled, time.monotonic() - begun
+
+
+def alert_seconds(edge, name, begun, most_seconds=60):
+    """How long until the centre has committed an alert that the edge was told to raise."""
+    edge.process.send_signal(signal.SIGUSR1)
+
+    def there():
+        try:
+            return edge.here.call(CORE + "AlertService/GetAlert", {"alertId": f"picket.{name}"}).get("alert")
+        except harness.ApiError:
+            return None
+    eventually(f"alert {name} is at the centre", there, most_seconds, 0.01)
+    return time.monotonic() - begun
+
+
+def drain(edge, dark_seconds, kills, numbers, most_seconds):
+    """Starts cut off, heals, raises alerts, is killed. Seconds to the first alert, of later alerts, and the rate."""
+    here = edge.here
+    here.agent_proxy.cut()
+    edge.start("drain")
+    edge.says("drains", 600)
+    time.sleep(dark_seconds)  # the back-off grows
+    waited = edge.last["records"]
+    begun = time.monotonic()
+    here.agent_proxy.heal()
+    first = alert_seconds(edge, "fresh-0", begun)
+    later, drained, busy, life_alerts = [], 0, 0.0, 1
+    for life in range(kills + 1):
+        end = time.monotonic() + (2 + numbers.random() * 8 if life < kills else most_seconds)
+        eventually("connected", lambda: edge.last.get("connected"), 60, 0.05)
+        since, left_then = time.monotonic(), edge.last["records"]
+        while time.monotonic() < end and edge.last["records"] > 0:
+            if edge.last["records"] > 20_000:
+                later.append(alert_seconds(edge, f"fresh-{life_alerts}", time.monotonic()))
+                life_alerts += 1
+            time.sleep(0.5)
+        busy += time.monotonic() - since
+        drained += left_then - edge.last["records"]
+        if life < kills:
+            edge.kill()
+            life_alerts = 0
+            edge.start("drain")
+            edge.says("drains", 600)
+    assert edge.last["records"] == 0, f"{edge.last} after {most_seconds} s: {edge.story()}"
+    return waited, first, later, drained / busy
+
+
+def judge(edge, shed_expected):
+    """Everything once at the centre; what was shed is what the centre says is lost, class by class."""
+    here = edge.here
+    minutes = edge.last["minutes"]
+    shed = edge.last["shed"]
+    streams = eventually("the centre has all", lambda: known(here).get("streams"), 30)
+    lost = {name: 0 for name in PER_MINUTE}
+    committed = {name: 0 for name in PER_MINUTE}
+    for stream in streams:
+        name = edge.classes[stream["stream"]]
+        lost[name] += int(stream.get("lostCount", 0))
+        committed[name] += int(stream.get("committedSequence", 0))
+    assert lost == shed, f"the edge shed {shed}, the centre says that {lost} are lost"
+    alerts = committed["health"] - minutes * CHECKS
+    assert alerts > 0 and committed == {name: minutes * count + (alerts if name == "health" else 0)
+                                        for name, count in PER_MINUTE.items()}, (committed, minutes)
+    assert any(shed.values()) == shed_expected, shed
+    assert here.rejections() == [], here.rejections()[:2]
+    # Counted by what the windows say: none is missing and none counts twice.
+    total = 0
+    for n in range(0, SLOS):
+        budget = here.call(CORE + "SLOService/GetSLO", {"sloId": f"load-{n}"})["slo"].get("budget", {})
+        total += int(budget.get("total", 0))
+    assert total == (minutes * SLOS - lost["windows"]) * EVENTS, (total, minutes, lost)
+    return sum(committed.values()), lost
+
+
+def whole(here, program, minutes, bytes_max, kills_out, kills_back, dark_seconds, seed, shed_expected, fill_seconds=20.0,
+          drain_seconds=3600.0):
+    numbers = random.Random(seed)
+    create_slos(here)
+    edge = Edge(here, program, minutes, bytes_max)
+    here.closers.append(edge)
+    filled, fill_took = fill(edge, kills_out, numbers, fill_seconds)
+    queue_bytes = sum(file.stat().st_size for file in edge.queue.iterdir())
+    waited, first, later, rate = drain(edge, dark_seconds, kills_back, numbers, drain_seconds)
+    edge.process.terminate()
+    edge.process.wait(60)
+    committed, lost = judge(edge, shed_expected)
+    return {"minutes": edge.last["minutes"], "filled": filled, "fill_seconds": fill_took, "queue_bytes": queue_bytes, "waited": waited,
+            "first_alert": first, "later_alerts": later, "rate": rate, "committed": committed, "lost": lost, "kills": edge.kills}
