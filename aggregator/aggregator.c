@@ -45,6 +45,7 @@ struct aggregator {
     struct outbox *outbox;
     struct tokens *tokens;
     struct oidc *oidc;
+    struct enrolment *enrolment;
     struct callers *callers;
     struct api *api;
     struct mqtt_client *mqtt;
@@ -291,12 +292,22 @@ static fault_code open_api(struct aggregator *a, struct fault *reterr) {
         .failures = rate_of(s->limits.failed_sign_ins_per_minute, 60000, s->limits.failed_sign_ins_per_minute),
     };
     if (callers_new(&callers, &a->callers, reterr)) return reterr->code;
+    const struct enrolment_settings enrolment = {
+        .certificate_path = setting_text(s->enrolment.ca_certificate),
+        .key_path = setting_text(s->enrolment.ca_key),
+        .validity_ms = s->enrolment.validity_ms,
+        .broker_host = s->enrolment.broker_host.size ? s->enrolment.broker_host : s->mqtt.host,
+        .broker_port = s->enrolment.broker_port ? s->enrolment.broker_port : s->mqtt.port,
+        .broker_authority_path = setting_text(s->enrolment.broker_ca.size ? s->enrolment.broker_ca : s->mqtt.ca)};
+    if (s->enrolment.ca_certificate.size && enrolment_open(&enrolment, &a->enrolment, reterr))
+        return fault_wrap(reterr, "open enrolment");
     const struct rpc_parts parts = {.journal = a->journal,
                                     .projections = a->projections,
                                     .callers = a->callers,
                                     .metrics = a->metrics,
                                     .agents = a->agents,
-                                    .questions = mqtt_intake_questions(a->intake)};
+                                    .questions = mqtt_intake_questions(a->intake),
+                                    .enrolment = a->enrolment};
     return api_open(&settings, &parts, &a->api, reterr);
 }
 
@@ -358,6 +369,7 @@ struct aggregator *aggregator_close(struct aggregator *a) {
     projections_close(a->projections);
     callers_free(a->callers);
     oidc_close(a->oidc);
+    enrolment_close(a->enrolment);
     tokens_close(a->tokens);
     loop_timer_free(a->tick_timer);
     metrics_free(a->metrics);

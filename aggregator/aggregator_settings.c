@@ -94,6 +94,17 @@ static const struct setting_row rows[] = {
     SETTING("mqtt.inflight_max", INT, mqtt.inflight_max, "128", "1", "1000",
             "facts and acks published and not yet taken by the broker"),
     SETTING("mqtt.inflight_bytes_max", BYTES, mqtt.inflight_bytes_max, "4MiB", "1MiB", "64MiB", "their bytes"),
+    SETTING("enrolment.ca_certificate", PATH, enrolment.ca_certificate, "", NULL, NULL,
+            "certificate authority that signs agents' certificates, PEM: the one that the broker takes clients of; "
+            "without it agents get theirs elsewhere (agent/ADD-AN-AGENT.md)"),
+    SETTING("enrolment.ca_key", PATH, enrolment.ca_key, "", NULL, NULL, "its key, PEM"),
+    SETTING("enrolment.validity", DURATION, enrolment.validity_ms, "90d", "10s", "825d",
+            "of a certificate; an agent renews it after two thirds"),
+    SETTING("enrolment.broker_host", TEXT, enrolment.broker_host, "", NULL, "253",
+            "where agents find the broker; without it mqtt.host"),
+    SETTING("enrolment.broker_port", INT, enrolment.broker_port, "", "1", "65535", "its port; without it mqtt.port"),
+    SETTING("enrolment.broker_ca", PATH, enrolment.broker_ca, "", NULL, NULL,
+            "authority of the broker's certificate that agents are told, PEM; without it mqtt.ca"),
     SETTING("journal.queue_commands_max", INT, journal.queue_commands_max, "8192", "16", "1000000",
             "commands and batches that wait for the writer"),
     SETTING("journal.queue_bytes_max", BYTES, journal.queue_bytes_max, "64MiB", "2MiB", "4GiB", "their bytes"),
@@ -156,6 +167,9 @@ static void check(struct settings *read, const struct aggregator_settings *s) {
                          "http.plain_text: true",
                          SLICE_ARG(s->http.address));
     check_issuers(read, s);
+    if (!s->enrolment.ca_certificate.size != !s->enrolment.ca_key.size)
+        settings_mistake(read, s->enrolment.ca_key.size ? &s->enrolment.ca_key : &s->enrolment.ca_certificate,
+                         "enrolment.ca_certificate and enrolment.ca_key go together");
     if (s->mqtt.backoff_ms_min > s->mqtt.backoff_ms_max)
         settings_mistake(read, &s->mqtt.backoff_ms_min, "mqtt.backoff_min is longer than mqtt.backoff_max");
     if (s->mqtt.disabled) return;

@@ -31,6 +31,10 @@ struct aggregator_settings {
         bool plain_text, disabled;
     } mqtt;
     struct {
+        slice ca_certificate, ca_key, broker_host, broker_ca;
+        int64_t validity_ms, broker_port;
+    } enrolment;
+    struct {
         int64_t queue_commands_max, queue_bytes_max, commit_intents_max, rejections_max, rejections_days,
             alert_expiry_ms;
     } journal;

@@ -178,6 +178,18 @@ bool callers_admit(struct callers *callers, struct http_exchange *exchange, enum
     return refuse(callers, CALLERS_ROLE, CONNECT_PERMISSION_DENIED, 0, ret_refusal);
 }
 
+bool callers_admit_stranger(struct callers *callers, struct http_exchange *exchange,
+                            struct callers_refusal *ret_refusal) {
+    const int64_t wait_ns = rate_limit_wait(callers->failures, peer_key(callers, exchange), callers->settings.failures,
+                                            clock_monotonic_ns());
+    return wait_ns ? refuse_too_many(callers, exchange, wait_ns, ret_refusal) : true;
+}
+
+void callers_stranger_failed(struct callers *callers, struct http_exchange *exchange, const struct fault *why) {
+    struct callers_refusal refusal = {.fault = *why};
+    (void)refuse_token(callers, exchange, &refusal);
+}
+
 uint64_t callers_version(const struct callers *callers) {
     return tokens_version(callers->settings.tokens);
 }

@@ -36,6 +36,13 @@ struct callers_refusal {
 bool callers_admit(struct callers *callers, struct http_exchange *exchange, enum method_role role,
                    struct token_owner *ret_owner, struct callers_refusal *ret_refusal) MUST_CHECK;
 
+/* For ROLE_STRANGER, where the request itself has to prove its right: whether it may try at all. False: too many from its
+ * address have failed, and why. */
+bool callers_admit_stranger(struct callers *callers, struct http_exchange *exchange,
+                            struct callers_refusal *ret_refusal) MUST_CHECK;
+/* The stranger has proved nothing: counted as a refused token. */
+void callers_stranger_failed(struct callers *callers, struct http_exchange *exchange, const struct fault *why);
+
 /* For those who let a caller in for long: when the number has moved, whether it may still stay (its token may have been
  * revoked). Its expires_ms is to be looked at besides. */
 uint64_t callers_version(const struct callers *callers);

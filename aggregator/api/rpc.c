@@ -29,10 +29,13 @@ struct rpc {
 static const struct handlers {
     const struct rpc_handler *rows;
     const size_t *count;
-} handler_tables[] = {
-    {rpc_command_handlers, &rpc_command_handlers_count}, {rpc_aggregate_handlers, &rpc_aggregate_handlers_count},
-    {rpc_query_handlers, &rpc_query_handlers_count},     {rpc_log_handlers, &rpc_log_handlers_count},
-    {rpc_agent_handlers, &rpc_agent_handlers_count},     {rpc_diagnostics_handlers, &rpc_diagnostics_handlers_count}};
+} handler_tables[] = {{rpc_command_handlers, &rpc_command_handlers_count},
+                      {rpc_aggregate_handlers, &rpc_aggregate_handlers_count},
+                      {rpc_query_handlers, &rpc_query_handlers_count},
+                      {rpc_log_handlers, &rpc_log_handlers_count},
+                      {rpc_enrolment_handlers, &rpc_enrolment_handlers_count},
+                      {rpc_agent_handlers, &rpc_agent_handlers_count},
+                      {rpc_diagnostics_handlers, &rpc_diagnostics_handlers_count}};
 
 static fault_code add_metrics(struct rpc *rpc, struct fault *reterr) {
     const size_t groups = rpc->groups_count;
@@ -361,7 +364,9 @@ fault_code rpc_serve(struct rpc *rpc, struct http_exchange *exchange) {
                               .method_index = route ? methods_count : (size_t)(method - methods_table),
                               .begun_ns = clock_monotonic_ns()};
     struct callers_refusal refusal;
-    if (!callers_admit(rpc->parts.callers, exchange, method->role, &call->caller, &refusal)) {
+    if (method->role == ROLE_STRANGER
+            ? !callers_admit_stranger(rpc->parts.callers, exchange, &refusal)
+            : !callers_admit(rpc->parts.callers, exchange, method->role, &call->caller, &refusal)) {
         const int status = connect_code_status(refusal.code);
         count(rpc, call->method_index, status, call->begun_ns);
         send_error(exchange, refusal.code, status, refusal.retry_after_s, refusal.fault.text);

@@ -6,6 +6,7 @@
 
 #include "aggregator/api/callers.h"
 #include "aggregator/intake/agent_questions.h"
+#include "aggregator/api/enrolment.h"
 #include "aggregator/intake/agents.h"
 #include "aggregator/journal/journal.h"
 #include "aggregator/projections/projections.h"
@@ -20,6 +21,7 @@ struct rpc_parts {
     struct metrics *metrics;           /* NULL: nothing is counted */
     struct agents *agents;             /* NULL: none are known */
     struct agent_questions *questions; /* NULL: none are asked */
+    const struct enrolment *enrolment; /* NULL: agents get their certificates elsewhere */
 };
 
 fault_code rpc_new(const struct rpc_parts *parts, struct rpc **ret_rpc, struct fault *reterr) MUST_CHECK;
@@ -88,8 +90,8 @@ struct rpc_handler {
     rpc_handler_fn *handle;
 };
 extern const struct rpc_handler rpc_command_handlers[], rpc_aggregate_handlers[], rpc_query_handlers[],
-    rpc_log_handlers[], rpc_agent_handlers[], rpc_diagnostics_handlers[];
+    rpc_log_handlers[], rpc_agent_handlers[], rpc_enrolment_handlers[], rpc_diagnostics_handlers[];
 extern const size_t rpc_command_handlers_count, rpc_aggregate_handlers_count, rpc_query_handlers_count,
-    rpc_log_handlers_count, rpc_agent_handlers_count, rpc_diagnostics_handlers_count;
+    rpc_log_handlers_count, rpc_agent_handlers_count, rpc_enrolment_handlers_count, rpc_diagnostics_handlers_count;
 
 #endif

@@ -17,10 +17,11 @@ static const struct {
     [ROLE_ADMIN] = {"admin", "an approver who keeps the catalogue, and may stand in for an integration", false},
     [ROLE_AGENT] = {"agent", "picket-agent: what the edge reports, and nothing else", true},
     [ROLE_INTEGRATION] = {"integration", "another system: reads, and hands in what it knows", true},
+    [ROLE_STRANGER] = {"stranger", NULL, false},
 };
-enum { ROLES = sizeof roles / sizeof *roles };
+enum { ROLES = sizeof roles / sizeof *roles, CALLERS = ROLE_STRANGER }; /* nobody has the last one */
 
-static const bool role_allows[ROLES][ROLES] = {
+static const bool role_allows[CALLERS][CALLERS] = {
     [ROLE_VIEWER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1},
     [ROLE_RESPONDER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_RESPONDER] = 1},
     [ROLE_APPROVER] = {[ROLE_NONE] = 1, [ROLE_VIEWER] = 1, [ROLE_RESPONDER] = 1, [ROLE_APPROVER] = 1},
@@ -39,13 +40,14 @@ const char *token_role_name(enum method_role role) {
 }
 
 enum method_role token_role_find(slice name) {
-    for (size_t i = 1; i < ROLES; i++)
+    for (size_t i = 1; i < CALLERS; i++)
         if (slice_equal_text(name, roles[i].name)) return (enum method_role)i;
     return ROLE_NONE;
 }
 
 bool token_role_allows(enum method_role caller, enum method_role method) {
-    return (size_t)caller < ROLES && (size_t)method < ROLES && role_allows[caller][method];
+    if ((size_t)caller >= CALLERS || (size_t)method >= ROLES) return false;
+    return method == ROLE_STRANGER ? caller != ROLE_NONE : role_allows[caller][method];
 }
 
 bool token_role_is_machine(enum method_role role) {
@@ -60,7 +62,11 @@ static const struct {
 
 static void add_callers(struct text *text, enum method_role asked) {
     const char *between = "";
-    for (size_t i = 1; i < ROLES; i++) {
+    if (asked == ROLE_STRANGER) {
+        text_add_text(text, "anyone, without a token\n");
+        return;
+    }
+    for (size_t i = 1; i < CALLERS; i++) {
         if (!token_role_allows((enum method_role)i, asked)) continue;
         text_format(text, "%s%s", between, roles[i].name);
         between = " ";
@@ -81,7 +87,7 @@ static const char *service_name(const struct method_desc *method) {
 
 void token_role_table_add(struct text *text) {
     text_format(text, "%-12s %s\n", "ROLE", "WHO");
-    for (size_t i = 1; i < ROLES; i++) text_format(text, "%-12s %s\n", roles[i].name, roles[i].meaning);
+    for (size_t i = 1; i < CALLERS; i++) text_format(text, "%-12s %s\n", roles[i].name, roles[i].meaning);
     text_format(text, "\n%-52s %-12s %s\n", "METHOD", "ASKS FOR", "MAY CALL");
     for (size_t i = 0; i < methods_count; i++) {
         char name[128];

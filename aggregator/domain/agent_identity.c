@@ -63,7 +63,7 @@ static fault_code token_check(const AgentIdentity *state, const IssueAgentCertif
     return FAULT_NONE;
 }
 
-static fault_code renewal_check(const AgentIdentity *state, const IssueAgentCertificateRequested *from,
+static fault_code renewal_check(const AgentIdentity *state, const IssueAgentCertificateRequested *from, int64_t now_ms,
                                 bool *ret_repeat, struct fault *reterr) {
     if (state->revoked)
         return fault_set(reterr, FAULT_CONFLICT, "agent '%.*s' was revoked; it needs a new token to enrol",
@@ -78,6 +78,12 @@ static fault_code renewal_check(const AgentIdentity *state, const IssueAgentCert
     *ret_repeat = slice_equal(state->certificate.key_hash, from->certificate.key_hash);
     if (newest && *ret_repeat)
         return fault_set(reterr, FAULT_INPUT, "a renewal needs a key of its own, this is the certificate's");
+    const int64_t begun_ms = domain_ms(state->certificate.not_before);
+    const int64_t life_ms = domain_ms(state->certificate.not_after) - begun_ms;
+    if (!*ret_repeat && now_ms - begun_ms < life_ms / AGENT_IDENTITY_RENEWAL_PARTS)
+        return fault_set(reterr, FAULT_CONFLICT,
+                         "the newest certificate of agent '%.*s' is not a tenth of its life old; it is renewed later",
+                         SLICE_ARG(state->agent));
     return FAULT_NONE;
 }
 
@@ -92,7 +98,7 @@ fault_code agent_identity_decide_issue(const struct aggregate *aggregate, const 
         return fault_set(reterr, FAULT_INPUT, "one of token_hash and renewed_serial is needed");
     bool repeat = false;
     const fault_code code = from->token_hash.size ? token_check(state, from, call->now_ms, &repeat, reterr)
-                                                  : renewal_check(state, from, &repeat, reterr);
+                                                  : renewal_check(state, from, call->now_ms, &repeat, reterr);
     if (code || repeat) return code;
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_agent_certificate_issued_tag);
     fact->fact.agent_certificate_issued =
@@ -131,9 +137,9 @@ fault_code agent_identity_decide_refuse(const struct aggregate *aggregate, const
     const AgentIdentity *state = &aggregate->state.agent;
     if (!aggregate_exists(aggregate))
         return fault_set(reterr, FAULT_ABSENT, "agent '%.*s' is not known", SLICE_ARG(aggregate->id));
-    if (state->has_refused_at && slice_equal(state->refusal, from->reason) &&
-        call->now_ms - domain_ms(state->refused_at) < AGENT_IDENTITY_REFUSAL_MS)
-        return FAULT_NONE;
+    const int64_t quiet_ms =
+        slice_equal(state->refusal, from->reason) ? AGENT_IDENTITY_REFUSAL_MS : AGENT_IDENTITY_REFUSALS_MS;
+    if (state->has_refused_at && call->now_ms - domain_ms(state->refused_at) < quiet_ms) return FAULT_NONE;
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_agent_certificate_refused_tag);
     fact->fact.agent_certificate_refused = (AgentCertificateRefused){.agent = aggregate->id, .reason = from->reason};
     return FAULT_NONE;

@@ -8,6 +8,8 @@
 
 enum {
     AGENT_IDENTITY_REFUSAL_MS = 3600 * 1000, /* the same refusal is a fact so often, and no more */
+    AGENT_IDENTITY_REFUSALS_MS = 60 * 1000,  /* and any refusal so often */
+    AGENT_IDENTITY_RENEWAL_PARTS = 10,       /* a certificate is renewed after this part of its life, and not before */
     AGENT_IDENTITY_HASH_BYTES = 64,          /* of token_hash and key_hash: hexadecimal digits */
 };
 #define AGENT_IDENTITY_OFFER_MS_MAX (INT64_C(90) * 24 * 3600 * 1000) /* a token lives no longer */

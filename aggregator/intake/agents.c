@@ -18,7 +18,9 @@ struct agent {
     size_t epoch_size;
     uint8_t *status;
     size_t status_size;
-    int64_t last_seen_ms;
+    int64_t last_seen_ms, conflict_ms, other_started_ms; /* the last: of the agent that spoke before this one */
+    struct agent_word word;
+    uint64_t config_revision;
     uint64_t committed, missing, refused;
     struct agent_stream streams[AGENT_STREAMS_MAX];
     size_t streams_count;
@@ -93,8 +95,19 @@ static struct agent *find_or_add(struct agents *agents, slice tenant, slice name
     return agent;
 }
 
-fault_code agents_status(struct agents *agents, slice tenant, slice name, slice status, int64_t now_ms, bool *ret_new,
-                         struct fault *reterr) {
+/* Who starts anew speaks with another start, once. Two that take turns come back to one that was there before. */
+static void word_take(struct agent *agent, const struct agent_word *word, int64_t now_ms) {
+    const int64_t before_ms = agent->word.started_ms;
+    if (!word->retained && word->online && word->started_ms && before_ms && word->started_ms != before_ms) {
+        if (word->started_ms == agent->other_started_ms) agent->conflict_ms = now_ms;
+        agent->other_started_ms = before_ms;
+    }
+    agent->word = *word;
+    if (word->heard_ms > agent->last_seen_ms) agent->last_seen_ms = word->heard_ms;
+}
+
+fault_code agents_status(struct agents *agents, slice tenant, slice name, slice status, const struct agent_word *word,
+                         int64_t now_ms, bool *ret_new, struct fault *reterr) {
     uint8_t *copy = malloc(status.size ? status.size : 1);
     if (!copy) return fault_set(reterr, FAULT_LIMIT, "keep an agent's status: out of memory");
     if (status.size) memcpy(copy, status.data, status.size);
@@ -104,7 +117,7 @@ fault_code agents_status(struct agents *agents, slice tenant, slice name, slice 
         free(agent->status);
         agent->status = copy;
         agent->status_size = status.size;
-        agent->last_seen_ms = now_ms;
+        word_take(agent, word, now_ms);
     }
     pthread_mutex_unlock(&agents->lock);
     if (agent) return FAULT_NONE;
@@ -155,15 +168,31 @@ void agents_batch(struct agents *agents, const struct journal_batch_outcome *out
 }
 
 /* With the lock held. */
-static bool view_of(const struct agent *agent, struct arena *arena, struct agent_view *ret_view) {
+static bool brief_of(const struct agent *agent, struct arena *arena, struct agent_brief *ret_brief) {
     const slice key = arena_copy(arena, slice_of(agent->key, agent->key_size));
+    if (!key.data) return false;
+    *ret_brief = (struct agent_brief){.tenant = slice_first(key, agent->tenant_size),
+                                      .agent = slice_from(key, agent->tenant_size + 1),
+                                      .has_status = agent->status != NULL,
+                                      .word = agent->word,
+                                      .last_seen_ms = agent->last_seen_ms,
+                                      .conflict_ms = agent->conflict_ms};
+    return true;
+}
+
+/* With the lock held. */
+static bool view_of(const struct agent *agent, struct arena *arena, struct agent_view *ret_view) {
+    struct agent_brief brief;
+    const bool named = brief_of(agent, arena, &brief);
     const slice epoch = arena_copy(arena, slice_of(agent->epoch, agent->epoch_size));
     const slice status = arena_copy(arena, slice_of(agent->status, agent->status_size));
     struct agent_stream *streams = arena_alloc_array(arena, agent->streams_count + 1, sizeof *streams);
-    if (!key.data || !epoch.data || !status.data || !streams) return false;
+    if (!named || !epoch.data || !status.data || !streams) return false;
     memcpy(streams, agent->streams, agent->streams_count * sizeof *streams);
-    *ret_view = (struct agent_view){.tenant = slice_first(key, agent->tenant_size),
-                                    .agent = slice_from(key, agent->tenant_size + 1),
+    *ret_view = (struct agent_view){.tenant = brief.tenant,
+                                    .agent = brief.agent,
+                                    .brief = brief,
+                                    .config_revision = agent->config_revision,
                                     .epoch = epoch,
                                     .status = status,
                                     .last_seen_ms = agent->last_seen_ms,
@@ -207,6 +236,19 @@ bool agents_at(struct agents *agents, size_t index, struct arena *arena, struct 
     const bool found = index < agents->count && view_of(agents->items[index], arena, ret_view);
     pthread_mutex_unlock(&agents->lock);
     return found;
+}
+
+bool agents_brief(struct agents *agents, size_t index, struct arena *arena, struct agent_brief *ret_brief) {
+    pthread_mutex_lock(&agents->lock);
+    const bool found = index < agents->count && brief_of(agents->items[index], arena, ret_brief);
+    pthread_mutex_unlock(&agents->lock);
+    return found;
+}
+
+void agents_config(struct agents *agents, size_t index, uint64_t revision) {
+    pthread_mutex_lock(&agents->lock);
+    if (index < agents->count) agents->items[index]->config_revision = revision;
+    pthread_mutex_unlock(&agents->lock);
 }
 
 bool agents_find(struct agents *agents, slice tenant, slice name, struct arena *arena, struct agent_view *ret_view) {

@@ -15,10 +15,35 @@ struct agent_stream { /* as the last batch left it */
     bool ended;
 };
 
+/* What a status says of the agent's being there. */
+struct agent_word {
+    bool online;
+    int64_t heard_ms;    /* when it was said: of a retained status, by the agent's clock and not after now */
+    int64_t started_ms;  /* of the agent; 0: not said */
+    int64_t interval_ms; /* between two statuses; 0: not said */
+    bool retained;       /* it was said before we came: nothing follows from its order */
+};
+
+enum {
+    AGENT_INTERVAL_MS = 60 * 1000,      /* where an agent does not say how often it speaks */
+    AGENT_SILENCE_MS = 5 * 1000,        /* besides three intervals: what a status may take on its way */
+    AGENT_CONFLICT_MS = 10 * 60 * 1000, /* two agents by one name are said to be in conflict for so long */
+};
+
+/* An agent at a glance. */
+struct agent_brief {
+    slice tenant, agent; /* in the caller's arena */
+    bool has_status;     /* else only batches came */
+    struct agent_word word;
+    int64_t last_seen_ms, conflict_ms; /* conflict_ms 0: never */
+};
+
 /* A copy, in the caller's arena. */
 struct agent_view {
     slice tenant, agent, epoch; /* epoch: of the last batch; empty: none came */
     slice status;               /* encoded AgentStatus; empty: none came */
+    struct agent_brief brief;
+    uint64_t config_revision; /* published for it; 0: none yet */
     int64_t last_seen_ms;
     uint64_t committed, missing, refused; /* intents since the aggregator started */
     const struct agent_stream *streams;
@@ -29,8 +54,10 @@ struct agents *agents_new(void) MUST_CHECK; /* NULL: no memory */
 struct agents *agents_free(struct agents *agents);
 
 /* Takes in a status. FAULT_LIMIT: AGENTS_MAX are known. ret_new: not heard of before. */
-fault_code agents_status(struct agents *agents, slice tenant, slice agent, slice status, int64_t now_ms, bool *ret_new,
-                         struct fault *reterr) MUST_CHECK;
+fault_code agents_status(struct agents *agents, slice tenant, slice agent, slice status, const struct agent_word *word,
+                         int64_t now_ms, bool *ret_new, struct fault *reterr) MUST_CHECK;
+/* A configuration was published for the agent at this place. */
+void agents_config(struct agents *agents, size_t index, uint64_t revision);
 /* Takes in what became of a batch and marks the agent's ack as due; called where the journal answers. */
 void agents_batch(struct agents *agents, const struct journal_batch_outcome *outcome, int64_t now_ms, bool *ret_new);
 
@@ -41,6 +68,7 @@ void agents_put_back(struct agents *agents, slice tenant, slice agent);
 
 /* By the order in which they were heard of; false past the last. */
 bool agents_at(struct agents *agents, size_t index, struct arena *arena, struct agent_view *ret_view);
+bool agents_brief(struct agents *agents, size_t index, struct arena *arena, struct agent_brief *ret_brief);
 bool agents_find(struct agents *agents, slice tenant, slice agent, struct arena *arena, struct agent_view *ret_view);
 size_t agents_count(struct agents *agents);
 /* Marks the ack of each agent that has sent a batch as due: the broker may have lost those that it retained. */

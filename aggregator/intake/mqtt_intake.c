@@ -61,7 +61,7 @@ struct mqtt_intake {
     atomic_bool agent_is_new;
     uint64_t *revisions; /* last sent, by the agent's index */
     size_t revisions_count;
-    struct log_limit refusals, full, config_faults, no_replies;
+    struct log_limit refusals, full, config_faults, no_replies, revoked;
 };
 
 /* ---- acks ---- */
@@ -154,6 +154,7 @@ static fault_code publish_config(struct mqtt_intake *intake, const struct agent_
     code = mqtt_client_publish(intake->client, &publication, reterr);
     if (code) return code;
     intake->revisions[index] = revision;
+    agents_config(intake->agents, index, revision);
     metric_count(intake->metrics, INTAKE_CONFIGS, 1);
     LOG_INFO("intake", "config_published", LOG_SLICE("tenant", view->tenant), LOG_SLICE("agent", view->agent),
              LOG_UINT("revision", revision), LOG_UINT("bytes", payload.size));
@@ -259,6 +260,21 @@ static void take_intent(struct mqtt_intake *intake, slice tenant, slice producer
     if (submit(intake, tenant, producer, message, false, reply, &fault) && reply) bus_reply_failed(reply, &fault);
 }
 
+static int64_t ms_of(Timestamp at) {
+    return at.seconds * 1000 + at.nanos / 1000000;
+}
+
+/* A retained one was said when it says so, or by its agent's clock later than now. */
+static struct agent_word word_of(const AgentStatus *status, bool retained, int64_t now_ms) {
+    const int64_t said_ms = ms_of(status->reported_at);
+    return (struct agent_word){.online = status->online,
+                               .heard_ms = retained && said_ms < now_ms ? said_ms : now_ms,
+                               .started_ms = ms_of(status->started_at),
+                               .interval_ms =
+                                   status->status_interval.seconds * 1000 + status->status_interval.nanos / 1000000,
+                               .retained = retained};
+}
+
 static void take_status(struct mqtt_intake *intake, slice tenant, slice producer, const struct mqtt_message *message) {
     AgentStatus status;
     struct fault fault;
@@ -277,10 +293,30 @@ static void take_status(struct mqtt_intake *intake, slice tenant, slice producer
         return;
     }
     metric_count(intake->metrics, INTAKE_STATUSES, 1);
-    if (agents_status(intake->agents, tenant, producer, message->payload, clock_wall_ms(), &is_new, &fault))
+    const int64_t now_ms = clock_wall_ms();
+    const struct agent_word word = word_of(&status, message->retained, now_ms);
+    if (agents_status(intake->agents, tenant, producer, message->payload, &word, now_ms, &is_new, &fault))
         LOG_WARN("intake", "agent_not_kept", LOG_FAULT(&fault));
     else if (is_new)
         loop_timer_set(intake->config_timer, 0);
+}
+
+/* A certificate that was taken back may live on until the broker learns of it; what it says is not taken in. A read for
+ * each message: it is small beside the batch. */
+static bool is_revoked(struct mqtt_intake *intake, slice tenant, slice producer) {
+    slice bytes;
+    AgentIdentity identity;
+    uint64_t held;
+    arena_reset(intake->arena);
+    if (journal_get(intake->journal, tenant, SLICE_LIT("agent"), producer, intake->arena, &bytes, NULL) ||
+        codec_decode_protobuf(&AgentIdentity_desc, bytes, intake->arena, &identity, NULL) || !identity.revoked)
+        return false;
+    metric_count(intake->metrics, INTAKE_REVOKED, 1);
+    if (log_limit_pass(&intake->revoked, clock_monotonic_ms(), 60000, &held))
+        LOG_WARN("intake", "revoked_agent", LOG_SLICE("tenant", tenant), LOG_SLICE("agent", producer),
+                 LOG_TEXT("instead", "passed over; put its certificate into the broker's revocation list"),
+                 LOG_UINT("repeats", held));
+    return true;
 }
 
 void mqtt_intake_on_message(struct mqtt_intake *intake, const struct mqtt_message *message) {
@@ -292,6 +328,8 @@ void mqtt_intake_on_message(struct mqtt_intake *intake, const struct mqtt_messag
     } else if (message->payload.size > LIMIT_MESSAGE_BYTES) {
         refuse(intake, tenant, producer, &(struct mqtt_message){.topic = message->topic}, FAULT_LIMIT,
                "the message is larger than 1 MiB");
+    } else if (is_revoked(intake, tenant, producer)) {
+        return;
     } else if (slice_equal_text(family, "sre.edge.status.v1")) {
         take_status(intake, tenant, producer, message);
     } else if (slice_equal_text(family, "sre.edge.replies.v1")) { /* never kept as a rejection: it may hold logs */

@@ -187,13 +187,15 @@ static void write_operation(struct text *out, const struct method_desc *method, 
                                         [ROLE_APPROVER] = "approver",
                                         [ROLE_ADMIN] = "admin",
                                         [ROLE_AGENT] = "agent",
-                                        [ROLE_INTEGRATION] = "integration"};
+                                        [ROLE_INTEGRATION] = "integration",
+                                        [ROLE_STRANGER] = "stranger"};
     const char *service = method->service[0] ? last_part(method->service) : OTHER_TAG;
     text_format(out, "{\"operationId\":\"%s_", service);
     for (const char *c = method->name; *c; c++) /* of a path: a slash fits no generator's name */
         text_format(out, "%c", *c == '/' ? '_' : *c);
     text_format(out, "%s\",\"tags\":[\"%s\"]", suffix, service);
     if (method->role != ROLE_NONE) text_format(out, ",\"x-picket-role\":\"%s\"", roles[method->role]);
+    if (method->role == ROLE_STRANGER) text_add_text(out, ",\"security\":[]");
     write_words(out, method);
 }
 

@@ -7,7 +7,16 @@
 #include "common/codec/codec.h"
 
 /* Least right a caller needs; written as a method option in the .proto. Order is not rank: see api/. */
-enum method_role { ROLE_NONE, ROLE_VIEWER, ROLE_RESPONDER, ROLE_APPROVER, ROLE_ADMIN, ROLE_AGENT, ROLE_INTEGRATION };
+enum method_role {
+    ROLE_NONE,
+    ROLE_VIEWER,
+    ROLE_RESPONDER,
+    ROLE_APPROVER,
+    ROLE_ADMIN,
+    ROLE_AGENT,
+    ROLE_INTEGRATION,
+    ROLE_STRANGER, /* asked for by a method: whoever calls; no caller has it */
+};
 
 struct method_desc {
     const char *service; /* "ameide_core_proto.sre.core.v1.SLOService" */

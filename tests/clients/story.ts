@@ -16,6 +16,7 @@ export interface Step {
 export interface Story {
   steps: Step[];
   unserved: string[]; // the server has no handler: it must say so
+  strangers: string[]; // ask for no token: what they are given proves itself, and is not told here
   coming: string[]; // being built: not called yet
 }
 

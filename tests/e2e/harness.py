@@ -499,6 +499,7 @@ def aggregator_settings(place):
         "mqtt": {"host": "127.0.0.1", "port": place.aggregator_proxy.port, "ca": str(place.pki / "ca.crt"),
                  "certificate": str(place.pki / "aggregator.crt"), "key": str(place.pki / "aggregator.key"),
                  "backoff_min": "50ms", "backoff_max": "1s", "connect_timeout": "5s"},
+        "enrolment": {"ca_certificate": str(place.pki / "ca.crt"), "ca_key": str(place.pki / "ca.key"), "broker_port": place.mqtt_port},
     }
 
 

@@ -21,7 +21,7 @@ static bool agent_offer(struct scenario *s) {
 }
 
 static bool issue(struct scenario *s, slice tenant, slice agent, slice token, slice renewed, slice key, slice serial,
-                  slice person) {
+                  slice person, bool is_new) {
     SreDomainIntent intent = {.which_intent = SreDomainIntent_issue_agent_certificate_tag};
     intent.intent.issue_agent_certificate = (IssueAgentCertificateRequested){
         .agent = agent,
@@ -31,7 +31,7 @@ static bool issue(struct scenario *s, slice tenant, slice agent, slice token, sl
         .certificate = {.serial = serial,
                         .key_hash = hash_of(s, key),
                         .has_not_before = true,
-                        .not_before = domain_time(JOURNAL_NOW_MS),
+                        .not_before = domain_time(JOURNAL_NOW_MS - INT64_C(86400) * 1000 * (is_new ? 0 : 10)),
                         .has_not_after = true,
                         .not_after = domain_time(JOURNAL_NOW_MS + INT64_C(90) * 86400 * 1000),
                         .pem = SLICE_LIT("-----BEGIN CERTIFICATE-----")}};
@@ -41,17 +41,22 @@ static bool issue(struct scenario *s, slice tenant, slice agent, slice token, sl
 
 /* agent, tenant, token, key, serial */
 static bool agent_enrol(struct scenario *s) {
-    return issue(s, s->words[1], s->words[0], s->words[2], (slice){0}, s->words[3], s->words[4], (slice){0});
+    return issue(s, s->words[1], s->words[0], s->words[2], (slice){0}, s->words[3], s->words[4], (slice){0}, false);
+}
+
+static bool agent_enrol_new(struct scenario *s) {
+    return issue(s, s->words[1], s->words[0], s->words[2], (slice){0}, s->words[3], s->words[4], (slice){0}, true);
 }
 
 /* agent, tenant, serial, key, serial */
 static bool agent_renew(struct scenario *s) {
-    return issue(s, s->words[1], s->words[0], (slice){0}, s->words[2], s->words[3], s->words[4], (slice){0});
+    return issue(s, s->words[1], s->words[0], (slice){0}, s->words[2], s->words[3], s->words[4], (slice){0}, false);
 }
 
 /* who, tenant, agent: whole in itself, so that nothing but the sender is wrong */
 static bool agent_forge(struct scenario *s) {
-    return issue(s, s->words[1], s->words[2], SLICE_LIT("a"), (slice){0}, SLICE_LIT("k"), SLICE_LIT("01"), s->words[0]);
+    return issue(s, s->words[1], s->words[2], SLICE_LIT("a"), (slice){0}, SLICE_LIT("k"), SLICE_LIT("01"), s->words[0],
+                 false);
 }
 
 /* agent, tenant, reason */
@@ -95,6 +100,7 @@ static bool agent_not_revoked(struct scenario *s) {
 const struct step_row agent_steps[] = {
     {"{who} of {tenant} offers agent {id} token {token} until minute {m}", agent_offer},
     {"agent {id} of {tenant} shows token {token} with key {key} and is given {serial}", agent_enrol},
+    {"agent {id} of {tenant} shows token {token} with key {key} and is given the new {serial}", agent_enrol_new},
     {"agent {id} of {tenant} renews {serial} with key {key} and is given {serial}", agent_renew},
     {"{who} of {tenant} issues a certificate for agent {id}", agent_forge},
     {"agent {id} of {tenant} is refused because {reason}", agent_refuse},

@@ -338,14 +338,15 @@ def offer_agent_enrolment(tenant, f, who):
         return INPUT
     if state and state["token"] == f["token_hash"]:
         return []
-    before = {} if state else {"key": "", "serial": "", "before": "", "revoked": False, "refusal": ("", 0)}
+    before = {} if state else {"key": "", "serial": "", "before": "", "from": 0, "to": 0, "revoked": False, "refusal": ("", 0)}
     return [("agent", f["agent"], {**before, "token": f["token_hash"], "expires": expires, "used_by": ""})]
 
 
 @rule("agent", "agent", {SELF}, needs=("agent",))
 def issue_agent_certificate(tenant, f, who):
     state, key, token = tenant.state("agent", f["agent"]), f["certificate"]["key_hash"], f.get("token_hash", "")
-    renewed, given = f.get("renewed_serial", ""), {"key": key, "serial": f["certificate"]["serial"], "refusal": ("", 0)}
+    renewed, given = f.get("renewed_serial", ""), {"key": key, "serial": f["certificate"]["serial"], "refusal": ("", 0),
+                                                       "from": ms(f["certificate"]["not_before"]), "to": ms(f["certificate"]["not_after"])}
     if state is None:
         return ABSENT
     if bool(token) == bool(renewed):
@@ -362,6 +363,8 @@ def issue_agent_certificate(tenant, f, who):
         return CONFLICT
     if state["key"] == key:
         return INPUT if renewed == state["serial"] else []
+    if who.now_ms - state["from"] < (state["to"] - state["from"]) // 10:
+        return CONFLICT
     return [("agent", f["agent"], {**given, "before": renewed})]
 
 
@@ -371,7 +374,7 @@ def refuse_agent_certificate(tenant, f, who):
     if state is None:
         return ABSENT
     text, at_ms = state["refusal"]
-    if text == f["reason"] and who.now_ms - at_ms < 3600 * 1000:
+    if at_ms and who.now_ms - at_ms < (3600 if text == f["reason"] else 60) * 1000:
         return []
     return [("agent", f["agent"], {"refusal": (f["reason"], who.now_ms)})]
 
@@ -381,5 +384,5 @@ def revoke_agent(tenant, f, who):
     state = tenant.state("agent", f["agent"])
     if state and state["revoked"] and not state["token"]:
         return []
-    before = {} if state else {"key": "", "serial": "", "before": "", "refusal": ("", 0)}
+    before = {} if state else {"key": "", "serial": "", "before": "", "from": 0, "to": 0, "refusal": ("", 0)}
     return [("agent", f["agent"], {**before, "token": "", "expires": 0, "used_by": "", "revoked": True})]

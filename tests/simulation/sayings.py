@@ -220,7 +220,7 @@ def digest(w):
 
 
 def certificate(w):
-    return {"serial": w.of(*"0123456789ab"), "key_hash": digest(w), "not_before": w.ago(0), "not_after": w.ago(-90 * 86400), "pem": "p"}
+    return {"serial": w.of(*"0123456789ab"), "key_hash": digest(w), "not_before": w.ago(0, 300), "not_after": w.ago(-90 * 86400, -60), "pem": "p"}
 
 
 QUESTION = {"verb": 3, "kind": "pod", "namespace": "shop", "name": "api-0"}

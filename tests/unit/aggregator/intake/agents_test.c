@@ -52,9 +52,11 @@ TEST(the_last_status_is_kept) {
     struct agent_view view;
     bool is_new;
     assert_false(agents_find(known.agents, ACME, EDGE, known.arena, &view));
-    CHECK_OK(agents_status(known.agents, ACME, EDGE, SLICE_LIT("first"), 5, &is_new, &fault));
+    CHECK_OK(agents_status(known.agents, ACME, EDGE, SLICE_LIT("first"),
+                           &(struct agent_word){.online = true, .heard_ms = 5}, 5, &is_new, &fault));
     assert_true(is_new);
-    CHECK_OK(agents_status(known.agents, ACME, EDGE, SLICE_LIT("second"), 6, &is_new, &fault));
+    CHECK_OK(agents_status(known.agents, ACME, EDGE, SLICE_LIT("second"),
+                           &(struct agent_word){.online = true, .heard_ms = 6}, 6, &is_new, &fault));
     assert_false(is_new);
     view = find(known);
     CHECK_SLICE(view.status, "second");
@@ -72,8 +74,10 @@ TEST(tenant_and_agent_are_two_things) {
     struct fault fault;
     struct agent_view view;
     bool is_new;
-    CHECK_OK(agents_status(known.agents, SLICE_LIT("a"), SLICE_LIT("b/c"), SLICE_LIT("one"), 1, &is_new, &fault));
-    CHECK_OK(agents_status(known.agents, SLICE_LIT("a/b"), SLICE_LIT("c"), SLICE_LIT("two"), 1, &is_new, &fault));
+    CHECK_OK(agents_status(known.agents, SLICE_LIT("a"), SLICE_LIT("b/c"), SLICE_LIT("one"),
+                           &(struct agent_word){.online = true, .heard_ms = 1}, 1, &is_new, &fault));
+    CHECK_OK(agents_status(known.agents, SLICE_LIT("a/b"), SLICE_LIT("c"), SLICE_LIT("two"),
+                           &(struct agent_word){.online = true, .heard_ms = 1}, 1, &is_new, &fault));
     assert_true(is_new);
     assert_int_equal(agents_count(known.agents), 2);
     assert_true(agents_find(known.agents, SLICE_LIT("a"), SLICE_LIT("b/c"), known.arena, &view));
@@ -144,11 +148,14 @@ TEST(there_is_a_most_of_agents_and_the_known_ones_go_on) {
     char name[32];
     for (int i = 0; i < AGENTS_MAX; i++) {
         snprintf(name, sizeof name, "edge-%d", i);
-        CHECK_OK(agents_status(known.agents, ACME, slice_from_text(name), SLICE_LIT("s"), 1, &is_new, &fault));
+        CHECK_OK(agents_status(known.agents, ACME, slice_from_text(name), SLICE_LIT("s"),
+                               &(struct agent_word){.online = true, .heard_ms = 1}, 1, &is_new, &fault));
     }
-    CHECK_FAULT(agents_status(known.agents, ACME, SLICE_LIT("one-more"), SLICE_LIT("s"), 1, &is_new, &fault),
+    CHECK_FAULT(agents_status(known.agents, ACME, SLICE_LIT("one-more"), SLICE_LIT("s"),
+                              &(struct agent_word){.online = true, .heard_ms = 1}, 1, &is_new, &fault),
                 FAULT_LIMIT);
-    CHECK_OK(agents_status(known.agents, ACME, SLICE_LIT("edge-77"), SLICE_LIT("t"), 2, &is_new, &fault));
+    CHECK_OK(agents_status(known.agents, ACME, SLICE_LIT("edge-77"), SLICE_LIT("t"),
+                           &(struct agent_word){.online = true, .heard_ms = 2}, 2, &is_new, &fault));
     assert_false(is_new);
     assert_int_equal(agents_count(known.agents), AGENTS_MAX);
     struct agent_view view;
@@ -164,8 +171,11 @@ TEST(a_name_that_is_empty_or_too_long_is_not_kept) {
     bool is_new;
     static char name[200];
     memset(name, 'a', sizeof name);
-    CHECK_FAULT(agents_status(known.agents, ACME, (slice){0}, SLICE_LIT("s"), 1, &is_new, &fault), FAULT_LIMIT);
-    CHECK_FAULT(agents_status(known.agents, ACME, slice_of(name, 200), SLICE_LIT("s"), 1, &is_new, &fault),
+    CHECK_FAULT(agents_status(known.agents, ACME, (slice){0}, SLICE_LIT("s"),
+                              &(struct agent_word){.online = true, .heard_ms = 1}, 1, &is_new, &fault),
+                FAULT_LIMIT);
+    CHECK_FAULT(agents_status(known.agents, ACME, slice_of(name, 200), SLICE_LIT("s"),
+                              &(struct agent_word){.online = true, .heard_ms = 1}, 1, &is_new, &fault),
                 FAULT_LIMIT);
     assert_int_equal(agents_count(known.agents), 0);
     known_free(known);

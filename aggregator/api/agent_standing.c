@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The worst that holds is said first. */
+#include "aggregator/api/agent_standing.h"
+
+#include <stdio.h>
+
+static int64_t silence_ms_max(const struct agent_word *word) {
+    return 3 * (word->interval_ms > 0 ? word->interval_ms : AGENT_INTERVAL_MS) + AGENT_SILENCE_MS;
+}
+
+AgentState agent_standing(const struct agent_brief *brief, const AgentIdentity *identity, int64_t now_ms,
+                          char ret_reason[AGENT_STANDING_REASON_BYTES]) {
+    enum { SIZE = AGENT_STANDING_REASON_BYTES };
+    ret_reason[0] = '\0';
+    if (identity && identity->revoked) {
+        snprintf(ret_reason, SIZE, "revoked by %.*s: %.*s", SLICE_ARG(slice_first(identity->revoked_by, 64)),
+                 SLICE_ARG(slice_first(identity->revoke_reason, 128)));
+        return AGENT_STATE_REVOKED;
+    }
+    if (!brief) {
+        snprintf(ret_reason, SIZE, "%s, and nothing was heard of it since this aggregator started",
+                 identity->has_certificate ? "it has a certificate" : "it may enrol");
+        return AGENT_STATE_AWAITED;
+    }
+    if (brief->conflict_ms && now_ms - brief->conflict_ms < AGENT_CONFLICT_MS) {
+        snprintf(ret_reason, SIZE, "two agents connect by this name and take turns: give one another name");
+        return AGENT_STATE_CONFLICT;
+    }
+    if (brief->has_status && !brief->word.online) {
+        snprintf(ret_reason, SIZE, "it said good-bye, or the broker has lost it");
+        return AGENT_STATE_OFFLINE;
+    }
+    const int64_t silent_ms = now_ms - brief->last_seen_ms;
+    if (silent_ms > silence_ms_max(&brief->word)) {
+        snprintf(ret_reason, SIZE, "nothing was heard of it for %lld s, and it speaks every %lld s",
+                 (long long)silent_ms / 1000, (long long)(silence_ms_max(&brief->word) - AGENT_SILENCE_MS) / 3000);
+        return AGENT_STATE_UNKNOWN;
+    }
+    if (!brief->has_status) {
+        snprintf(ret_reason, SIZE, "it sends, and has not said how it is");
+        return AGENT_STATE_UNKNOWN;
+    }
+    return AGENT_STATE_ONLINE;
+}

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Enrolment: tokens, certificates, renewals and revocation at the centre, asked for with openssl as any client could; then by
+the agent itself, against a broker that takes certificates only."""
+import base64
+import json
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from harness import AGENT, BIN, EDGE, TENANT, ApiError, Place, aggregator_settings, eventually
+
+SERVICE = EDGE + "AgentService/"
+PREFIX = b"picket: renew\n"
+
+
+def openssl(*words, data=None):
+    ran = subprocess.run(["openssl", *map(str, words)], input=data, capture_output=True, check=False, timeout=30)
+    assert ran.returncode == 0, ran.stderr.decode()
+    return ran.stdout
+
+
+class Key:
+    """A key and what can be asked for with it."""
+
+    def __init__(self, folder, name, *algorithm):
+        self.path = folder / f"{name}.key"
+        openssl("genpkey", *(algorithm or ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")), "-out", self.path)
+
+    def csr(self, subject="/CN=whatever"):
+        return openssl("req", "-new", "-key", self.path, "-subj", subject, "-outform", "DER")
+
+    def sign(self, data):
+        return openssl("dgst", "-sha256", "-sign", self.path, data=data)
+
+
+def text(data):
+    return base64.b64encode(data).decode()
+
+
+def facts(place, agent):
+    return [next(key for key in fact if key.startswith("agent")) for fact in place.facts(aggregateType="agent", aggregateId=agent)]
+
+
+def subject(pem):
+    return openssl("x509", "-noout", "-subject", "-nameopt", "RFC2253", data=pem.encode()).decode().strip()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    made = Place(tmp_path_factory.mktemp("enrolment"))
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def key(tmp_path):
+    return Key(tmp_path, "first")
+
+
+def offer(place, agent, **more):
+    return place.call(SERVICE + "OfferEnrolment", {"agent": agent, **more})["token"]
+
+
+def enrol(place, token, csr):
+    return place.call(SERVICE + "EnrolAgent", {"token": token, "csr": text(csr)}, token="")
+
+
+def renew(place, pem, holder, csr, signed=None):
+    return place.call(SERVICE + "RenewCertificate", {
+        "certificate": pem, "csr": text(csr), "signature": text(holder.sign(PREFIX + (csr if signed is None else signed)))}, token="")
+
+
+def refused(code, call, *words):
+    with pytest.raises(ApiError) as said:
+        call(*words)
+    assert said.value.code == code, said.value
+    return said.value.message
+
+
+def test_a_token_gives_one_certificate_in_the_name_of_its_agent(place, key, tmp_path):
+    token = offer(place, "one")
+    assert token.startswith(f"{TENANT}/one:")
+    given = enrol(place, token, key.csr(f"/CN={TENANT}/another/O=root"))
+    assert subject(given["certificate"]) == f"subject=CN={TENANT}/one"
+    assert given["brokerPort"] == place.mqtt_port and given["brokerAuthority"] == given["authority"]
+    (tmp_path / "one.crt").write_text(given["certificate"])
+    openssl("verify", "-purpose", "sslclient", "-CAfile", place.pki / "ca.crt", tmp_path / "one.crt")
+    # The answer got lost: the same key is given the same certificate, another key nothing.
+    assert enrol(place, token, key.csr())["certificate"] == given["certificate"]
+    other = Key(tmp_path, "other")
+    assert "used already" in refused("failed_precondition", enrol, place, token, other.csr())
+    eventually("all of it is on record", lambda: facts(place, "one") == [
+        "agentEnrolmentOffered", "agentCertificateIssued", "agentCertificateRefused"])
+    # The token itself is nowhere: not in the facts, not in the logs.
+    assert token.split(":")[1] not in json.dumps(place.facts(aggregateType="agent")) + place.aggregator.log()
+
+
+def test_what_is_no_right_gets_nothing_and_leaves_no_fact(place, key, tmp_path):
+    token = offer(place, "two")
+    before = len(place.facts(aggregateType="agent"))
+    secret = token.split(":")[1]
+    for wrong in (f"{TENANT}/three:{secret}", f"other/two:{secret}", f"{TENANT}/two:{secret[:-1]}x", f"{TENANT}/two:", "x", token + "x",
+                  f"{TENANT}/two/x:{secret}", secret):
+        assert "the token is not known" in refused("permission_denied", enrol, place, wrong, key.csr())
+    newer = offer(place, "two")
+    refused("permission_denied", enrol, place, token, key.csr())
+    assert len(place.facts(aggregateType="agent")) == before + 1  # the newer offer
+    enrol(place, newer, key.csr())
+    # Only an administrator may offer and revoke; without a token nobody may.
+    viewer = place.make_token("enrolment-responder", "responder")
+    eventually("the token is known", lambda: place.call(SERVICE + "ListAgents", token=viewer) is not None)
+    for caller, code in ((viewer, "permission_denied"), ("", "unauthenticated")):
+        for method, request in (("OfferEnrolment", {"agent": "two"}), ("RevokeAgent", {"agent": "two", "reason": "x"})):
+            with pytest.raises(ApiError) as said:
+                place.call(SERVICE + method, request, token=caller)
+            assert said.value.code == code
+
+
+def test_requests_that_are_wrong_in_themselves_leave_the_token_good(place, key, tmp_path):
+    token = offer(place, "four")
+    good = key.csr()
+    weak = Key(tmp_path, "weak", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024")
+    for bad in (b"\x30\x00", good[:-1], good[:60] + bytes([good[60] ^ 1]) + good[61:], good + b"\x00", weak.csr(), b"-----BEGIN CERTIFICATE REQUEST-----"):
+        refused("invalid_argument", enrol, place, token, bad)
+    refused("invalid_argument", enrol, place, token, b"\x30" * 5000)
+    strong = Key(tmp_path, "strong", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
+    assert enrol(place, token, strong.csr())["certificate"]
+
+
+def test_an_expired_token_is_refused(place, key):
+    token = offer(place, "five", validFor="1s")
+    time.sleep(1.2)
+    assert "the token expired" in refused("failed_precondition", enrol, place, token, key.csr())
+    assert "at most 90 days" in refused("invalid_argument", lambda: offer(place, "five", validFor="8000000s"))
+    assert "may have 64 characters" in refused("invalid_argument", lambda: offer(place, "x" * 63))
+
+
+@pytest.fixture
+def short(tmp_path):
+    """An aggregator whose certificates live for 30 s."""
+    made = Place(tmp_path)
+    settings = aggregator_settings(made)
+    settings["enrolment"]["validity"] = "30s"
+    made.write_yaml("aggregator.yaml", settings)
+    made.start()
+    yield made
+    made.close()
+
+
+def test_a_certificate_is_renewed_by_its_key_and_not_when_it_is_over(short, tmp_path):
+    first, second, third = (Key(tmp_path, name) for name in ("k1", "k2", "k3"))
+    pem = enrol(short, offer(short, "edge-9"), first.csr())["certificate"]
+    renewed = renew(short, pem, first, second.csr())["certificate"]
+    assert subject(renewed) == subject(pem) and renewed != pem
+    assert renew(short, pem, first, second.csr())["certificate"] == renewed  # the answer got lost
+    # Another key's signature, another request's signature, a certificate that is not the newest, one of another authority.
+    refused("permission_denied", renew, short, pem, third, third.csr())
+    refused("permission_denied", renew, short, pem, first, third.csr(), second.csr())
+    again = renew(short, renewed, second, third.csr())["certificate"]
+    assert "not the newest" in refused("failed_precondition", renew, short, pem, first, Key(tmp_path, "k4").csr())
+    own = (tmp_path / "own.pem")
+    openssl("req", "-x509", "-key", first.path, "-days", "1", "-subj", f"/CN={TENANT}\\/edge-9", "-out", own)
+    refused("permission_denied", renew, short, own.read_text(), first, third.csr())
+    refused("permission_denied", renew, short, (short.pki / "ca.crt").read_text(), first, third.csr())
+    serial = openssl("x509", "-noout", "-serial", data=again.encode()).decode().split("=")[1].strip().lower()
+    assert short.call(SERVICE + "RevokeAgent", {"agent": "edge-9", "reason": "stolen"})["serial"] == serial
+    assert "was revoked" in refused("failed_precondition", renew, short, again, third, Key(tmp_path, "k5").csr())
+    agent = short.call(SERVICE + "GetAgent", {"agent": "edge-9"})["agent"]
+    assert agent["state"] == "AGENT_STATE_REVOKED" and agent["right"]["revoked"] and "stolen" in agent["stateReason"]
+    # It comes back with a new token, and its time is over by itself.
+    fresh = Key(tmp_path, "k6")
+    pem = enrol(short, offer(short, "edge-9"), fresh.csr())["certificate"]
+    assert short.call(SERVICE + "GetAgent", {"agent": "edge-9"})["agent"]["state"] == "AGENT_STATE_AWAITED"
+    time.sleep(31)
+    assert "expired" in refused("permission_denied", renew, short, pem, fresh, third.csr())
+
+
+def test_without_an_authority_or_with_one_that_is_over_nothing_is_signed(tmp_path):
+    made = Place(tmp_path)
+    try:
+        settings = aggregator_settings(made)
+        del settings["enrolment"]
+        made.write_yaml("aggregator.yaml", settings)
+        made.start()
+        assert "signs no certificates" in refused("failed_precondition", lambda: offer(made, "edge-9"))
+        made.aggregator.terminate()
+        old = tmp_path / "old"
+        old.mkdir()
+        (old / "index.txt").write_text("")
+        (old / "ca.conf").write_text(f"[ca]\ndefault_ca=c\n[c]\ndatabase={old}/index.txt\nnew_certs_dir={old}\nserial={old}/serial\n"
+                                     "default_md=sha256\npolicy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n"
+                                     "[e]\nbasicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign\n")
+        (old / "serial").write_text("01\n")
+        authority = Key(old, "ca")
+        (old / "ca.csr").write_bytes(openssl("req", "-new", "-key", authority.path, "-subj", "/CN=Old"))
+        openssl("ca", "-batch", "-config", old / "ca.conf", "-selfsign", "-keyfile", authority.path, "-in", old / "ca.csr",
+                "-startdate", "20200101000000Z", "-enddate", "20210101000000Z", "-notext", "-out", old / "ca.crt")
+        settings["enrolment"] = {"ca_certificate": str(old / "ca.crt"), "ca_key": str(authority.path)}
+        made.write_yaml("aggregator.yaml", settings)
+        made.start_aggregator()
+        token = offer(made, "edge-9")
+        assert "has expired on 20210101" in refused("failed_precondition", enrol, made, token, authority.csr())
+        # A key that is another's is told at the start.
+        settings["enrolment"]["ca_certificate"] = str(made.pki / "ca.crt")
+        made.write_yaml("aggregator.yaml", settings)
+        made.aggregator.terminate()
+        made.aggregator.start()
+        eventually("the aggregator does not start", lambda: not made.aggregator.runs())
+        assert "the key is not that of the certificate" in made.aggregator.tail()
+    finally:
+        made.close()
+
+
+def test_strangers_who_fail_too_often_wait(tmp_path, key):
+    made = Place(tmp_path)
+    try:
+        settings = aggregator_settings(made)
+        settings["limits"] = {"failed_sign_ins_per_minute": 5}
+        made.write_yaml("aggregator.yaml", settings)
+        made.start()
+        token, codes = offer(made, "edge-9"), []
+        for _ in range(8):
+            with pytest.raises(ApiError) as said:
+                enrol(made, f"{TENANT}/edge-9:" + "x" * 43, key.csr())
+            codes.append(said.value.code)
+        assert codes[:5] == ["permission_denied"] * 5 and codes[-1] == "resource_exhausted", codes
+        assert refused("resource_exhausted", enrol, made, token, key.csr())
+    finally:
+        made.close()
