@@ -44,6 +44,10 @@ enum cluster_kind cluster_kind_of(enum kube_kind resource) {
     return CLUSTER_KINDS_;
 }
 
+enum kube_kind cluster_resource_of(enum cluster_kind kind) {
+    return judges[kind].judge ? judges[kind].resource : KUBE_KINDS_;
+}
+
 void cluster_judge(enum cluster_kind kind, const void *message, const struct zone *zone,
                    struct judgement *ret_judgement) {
     judges[kind].judge(message, zone, ret_judgement);

@@ -22,6 +22,8 @@ void judge_claim(const KubePersistentVolumeClaim *claim, struct judgement *ret_j
 
 /* CLUSTER_KINDS_: a resource whose objects have no health. */
 enum cluster_kind cluster_kind_of(enum kube_kind resource);
+/* The other way round; KUBE_KINDS_: a kind that is no resource. */
+enum kube_kind cluster_resource_of(enum cluster_kind kind);
 /* The one of the above for a kind that cluster_kind_of gives; message is the struct of its resource's message. */
 void cluster_judge(enum cluster_kind kind, const void *message, const struct zone *zone,
                    struct judgement *ret_judgement);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the centre was told, stored in the transaction that stores the telling: whoever finds a report in the queue finds
+ * here that it was made. A whole note for each batch would be most of what is written, so the first note is whole and
+ * those after it hold one batch each; after DELTAS_MAX of them a new whole one begins, of the next generation, and those
+ * of the generation before count no more.
+ *
+ * Text fields are written with their length; kinds and rules by name, because numbers change between versions. */
+#include <stdio.h>
+
+#include "agent/health/cluster_parts.h"
+#include "common/base/checksum.h"
+
+enum { DELTAS_MAX = 16, MAGIC = 0x314e4350, HEADER_BYTES = 16, REMOVED = 0x80, TEXT_MAX = 400 };
+
+struct writer {
+    uint8_t *data;
+    size_t size, capacity;
+};
+
+static void put(struct writer *writer, const void *bytes, size_t size) {
+    if (writer->size + size <= writer->capacity && size) memcpy(writer->data + writer->size, bytes, size);
+    writer->size += size;
+}
+
+static void put_u32(struct writer *writer, uint32_t value) {
+    const uint8_t bytes[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16), (uint8_t)(value >> 24)};
+    put(writer, bytes, sizeof bytes);
+}
+
+static void put_text(struct writer *writer, const char *text) {
+    const size_t size = strlen(text) < TEXT_MAX ? strlen(text) : TEXT_MAX;
+    const uint8_t bytes[2] = {(uint8_t)size, (uint8_t)(size >> 8)};
+    put(writer, bytes, sizeof bytes);
+    put(writer, text, size);
+}
+
+static void put_object(struct writer *writer, const struct cluster_state *state, const struct object *object) {
+    const uint8_t status = (uint8_t)(object->sent_status | (object->gone && object->taken ? REMOVED : 0));
+    uint32_t since_s = 0;
+    for (size_t i = 0; i < object->rules_count; i++)
+        if (object->rules[i] == object->own) since_s = object->since_s[i];
+    put(writer, &status, 1);
+    put_u32(writer, object->sent_s);
+    put_u32(writer, object->status_s);
+    put_u32(writer, since_s);
+    put_text(writer, cluster_kind_name((enum cluster_kind)object->kind));
+    put_text(writer, cluster_rule_row((enum cluster_rule)object->own)->name);
+    put_text(writer, object->namespace ? object_at(state->objects, object->namespace)->name : "");
+    put_text(writer, object->name);
+}
+
+const char *cluster_state_note_name(struct cluster_state *state, unsigned number) {
+    const uint64_t hash = hash_bytes(state->settings.cluster_id, 0x6b756265);
+    snprintf(state->note_name, sizeof state->note_name, "kube.%016llx.%u", (unsigned long long)hash, number);
+    return state->note_name;
+}
+
+static void write_note(const struct cluster_state *state, const struct cluster_batch *batch, bool whole,
+                       struct writer *writer) {
+    uint32_t count = 0;
+    put_u32(writer, MAGIC);
+    put_u32(writer, state->generation + whole);
+    put_u32(writer, whole ? 0 : state->delta);
+    put_u32(writer, 0);
+    for (size_t i = 0; !whole && i < batch->count; i++) {
+        if (!batch->before[i].changed) continue;
+        put_object(writer, state, object_at(state->objects, batch->numbers[i]));
+        count++;
+    }
+    for (uint32_t number = 0; whole && (number = object_next(state->objects, number));) {
+        const struct object *const object = object_at(state->objects, number);
+        if (!object->kept) continue;
+        put_object(writer, state, object);
+        count++;
+    }
+    struct writer head = {writer->data, HEADER_BYTES - 4, writer->capacity};
+    put_u32(&head, count);
+}
+
+fault_code cluster_state_note(struct cluster_state *state, const struct cluster_batch *batch, struct arena *arena,
+                              const char **ret_name, slice *ret_note, struct fault *reterr) {
+    const bool whole = state->delta == 0 || state->delta > DELTAS_MAX;
+    struct writer writer = {0};
+    write_note(state, batch, whole, &writer); /* how much it is */
+    writer = (struct writer){.data = arena_alloc(arena, writer.size), .capacity = writer.size};
+    if (!writer.data) return fault_set(reterr, FAULT_LIMIT, "note of cluster '%s': out of memory", state->cluster_id);
+    write_note(state, batch, whole, &writer);
+    if (whole) { /* commit counts on from here; a batch that is aborted makes a whole one again */
+        state->generation++;
+        state->delta = 0;
+    }
+    *ret_name = cluster_state_note_name(state, whole ? 0 : state->delta);
+    *ret_note = slice_of(writer.data, writer.size);
+    return FAULT_NONE;
+}
+
+struct reader {
+    const uint8_t *at, *end;
+    bool broken;
+};
+
+static const uint8_t *get(struct reader *reader, size_t size) {
+    if (reader->broken || (size_t)(reader->end - reader->at) < size) {
+        reader->broken = true;
+        return NULL;
+    }
+    reader->at += size;
+    return reader->at - size;
+}
+
+static uint32_t get_u32(struct reader *reader) {
+    const uint8_t *const b = get(reader, 4);
+    return b ? (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24 : 0;
+}
+
+static slice get_text(struct reader *reader) {
+    const uint8_t *const b = get(reader, 2);
+    const size_t size = b ? (size_t)(b[0] | b[1] << 8) : 0;
+    const uint8_t *const text = size <= TEXT_MAX ? get(reader, size) : NULL;
+    reader->broken |= size > TEXT_MAX;
+    return text ? slice_of(text, size) : (slice){0};
+}
+
+struct entry {
+    uint8_t status;
+    uint32_t sent_s, status_s, since_s;
+    slice kind, rule, namespace, name;
+};
+
+static enum cluster_kind kind_of(slice name) {
+    for (int i = 0; i < CLUSTER_KINDS_; i++)
+        if (slice_equal_text(name, cluster_kind_name((enum cluster_kind)i))) return (enum cluster_kind)i;
+    return CLUSTER_KINDS_;
+}
+
+/* Nothing refers to it and the centre need not hear of it: as if it had never been in the note. */
+static void forget(struct cluster_state *state, uint32_t number, int64_t now_ms) {
+    struct object *const object = object_at(state->objects, number);
+    object->sent_s = 0;
+    object->sent_status = object->sent_own = 0;
+    object->restored = object->judged = object->kept = false;
+    cluster_release(state, number, now_ms);
+}
+
+static void restore(struct cluster_state *state, const struct entry *entry, int64_t now_ms) {
+    const enum cluster_kind kind = kind_of(entry->kind);
+    const enum cluster_rule rule = cluster_rule_find(entry->rule);
+    if (kind == CLUSTER_KINDS_ || kind == CLUSTER_OWNER) return;
+    uint32_t namespace = 0, number = state->root;
+    if (kind == CLUSTER_NAMESPACE || kind == CLUSTER_NODE) {
+        number = cluster_reach(state, kind, state->root, entry->name);
+    } else if (kind != CLUSTER_CLUSTER) {
+        namespace = cluster_reach(state, CLUSTER_NAMESPACE, state->root, entry->namespace);
+        number = namespace ? cluster_reach(state, kind, namespace, entry->name) : 0;
+    }
+    if (!number) return;
+    struct object *const object = object_at(state->objects, number);
+    /* Of a kind that is not watched any more the centre learns by the report's own end. */
+    const bool plain =
+        kind == CLUSTER_CLUSTER || (kind == CLUSTER_NAMESPACE && !cluster_watched(state, KUBE_NAMESPACES));
+    if (!plain) object->watch = cluster_watch_find(state, cluster_resource_of(kind), entry->namespace);
+    if (entry->status & REMOVED || cluster_habit(state, object) == CLUSTER_NEVER ||
+        (!plain && object->watch == NO_WATCH)) {
+        forget(state, number, now_ms);
+        return;
+    }
+    object->sent_s = entry->sent_s ? entry->sent_s : 1;
+    object->sent_status = object->status = (uint8_t)(entry->status & ~REMOVED);
+    object->status_s = entry->status_s;
+    object->kept = true;
+    object->restored = !plain;
+    object->judged = rule != CLUSTER_RULES_ && rule != RULE_WATCH_STALE && rule != RULE_SEEN_NOTHING;
+    object->own = object->looked = object->sent_own = (uint8_t)(rule == CLUSTER_RULES_ ? RULE_SEEN_NOTHING : rule);
+    object->rules_count = rule != CLUSTER_RULES_ && entry->since_s;
+    object->rules[0] = (uint8_t)object->own;
+    object->since_s[0] = entry->since_s;
+}
+
+fault_code cluster_state_load(struct cluster_state *state, unsigned number, slice note, int64_t now_ms,
+                              struct fault *reterr) {
+    struct reader reader = {note.data, note.data + note.size, false};
+    const uint32_t magic = get_u32(&reader), generation = get_u32(&reader), delta = get_u32(&reader);
+    const uint32_t count = get_u32(&reader);
+    if (reader.broken || magic != MAGIC || delta != number)
+        return fault_set(reterr, FAULT_CORRUPT, "note %u of cluster '%s' is none", number, state->cluster_id);
+    if (number && generation != state->generation)
+        return fault_set(reterr, FAULT_ABSENT, "note %u of cluster '%s' is of another generation", number,
+                         state->cluster_id);
+    for (uint32_t i = 0; i < count; i++) {
+        struct entry entry = {0};
+        const uint8_t *const status = get(&reader, 1);
+        entry.status = status ? *status : 0;
+        entry.sent_s = get_u32(&reader);
+        entry.status_s = get_u32(&reader);
+        entry.since_s = get_u32(&reader);
+        entry.kind = get_text(&reader);
+        entry.rule = get_text(&reader);
+        entry.namespace = get_text(&reader);
+        entry.name = get_text(&reader);
+        const unsigned value = entry.status & ~(unsigned)REMOVED;
+        if (reader.broken || value < HEALTH_HEALTHY || value > HEALTH_UNKNOWN)
+            return fault_set(reterr, FAULT_CORRUPT, "note %u of cluster '%s' ends too early", number,
+                             state->cluster_id);
+        restore(state, &entry, now_ms);
+    }
+    state->generation = generation;
+    state->delta = number + 1;
+    return FAULT_NONE;
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What comes in. Objects may come in any order: one that another refers to is made as a placeholder (an owner not yet
+ * listed, a namespace that is not watched), which counts what belongs to it and is no more than that until it is seen.
+ *
+ * A pod counts in its workload, found by its controller: a ReplicaSet that a Deployment made bears the Deployment's name
+ * and the pod's label pod-template-hash (Deployments: Pod-template-hash label), so that ReplicaSets need not be watched. */
+#include "agent/health/cluster_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/health/cluster_parts.h"
+#include "agent/health/cron.h"
+#include "common/base/checksum.h"
+
+enum { WATCHES_MAX = 2000, OWNER_BYTES = 400 };
+
+fault_code cluster_state_new(const struct cluster_state_settings *settings, uint64_t seed, int64_t now_ms,
+                             struct cluster_state **ret_state, struct fault *reterr) {
+    struct cluster_state *const state = calloc(1, sizeof *state);
+    if (!state) return fault_set(reterr, FAULT_LIMIT, "cluster: out of memory");
+    state->settings = *settings;
+    (void)slice_to_text(settings->cluster_id, state->cluster_id, sizeof state->cluster_id);
+    state->settings.cluster_id = slice_from_text(state->cluster_id);
+    state->started_ms = now_ms;
+    state->next_s = UINT32_MAX;
+    state->objects = object_table_new(settings->objects_max, seed);
+    state->events = event_memory_new();
+    if (state->objects) state->root = object_add(state->objects, CLUSTER_CLUSTER, 0, (slice){0});
+    if (!state->root || !state->events) {
+        cluster_state_free(state);
+        return fault_set(reterr, FAULT_LIMIT, "cluster: out of memory");
+    }
+    struct object *const root = object_at(state->objects, state->root);
+    root->watch = NO_WATCH;
+    root->seen = true;
+    *ret_state = state;
+    return FAULT_NONE;
+}
+
+struct cluster_state *cluster_state_free(struct cluster_state *state) {
+    if (!state) return NULL;
+    object_table_free(state->objects);
+    event_memory_free(state->events);
+    free(state->watches);
+    free(state);
+    return NULL;
+}
+
+fault_code cluster_state_expect(struct cluster_state *state, enum kube_kind kind, slice namespace,
+                                struct fault *reterr) {
+    if (state->watches_count >= WATCHES_MAX)
+        return fault_set(reterr, FAULT_LIMIT, "a cluster has at most %d watches", WATCHES_MAX);
+    struct cluster_watch *const more = realloc(state->watches, (state->watches_count + 1) * sizeof *more);
+    if (!more) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    state->watches = more;
+    struct cluster_watch *const watch = &more[state->watches_count];
+    *watch = (struct cluster_watch){.kind = kind, .state = KUBE_WATCH_LISTING};
+    if (!slice_to_text(namespace, watch->namespace, sizeof watch->namespace))
+        return fault_set(reterr, FAULT_INPUT, "'%.*s' is no name of a namespace",
+                         SLICE_ARG(slice_first(namespace, 80)));
+    state->watches_count++;
+    return FAULT_NONE;
+}
+
+bool cluster_watched(const struct cluster_state *state, enum kube_kind kind) {
+    for (size_t i = 0; i < state->watches_count; i++)
+        if (state->watches[i].kind == kind) return true;
+    return false;
+}
+
+uint16_t cluster_watch_find(const struct cluster_state *state, enum kube_kind kind, slice namespace) {
+    for (size_t i = 0; i < state->watches_count; i++) {
+        const struct cluster_watch *const watch = &state->watches[i];
+        if (watch->kind == kind && (!watch->namespace[0] || slice_equal_text(namespace, watch->namespace)))
+            return (uint16_t)i;
+    }
+    return NO_WATCH;
+}
+
+/* Of an object or a scope: its parent and namespace refer to it for as long as it is there. */
+static void attach(struct cluster_state *state, uint32_t number, uint32_t parent, int64_t now_ms) {
+    struct object *const object = object_at(state->objects, number);
+    if (object->parent == parent) return;
+    const uint32_t old = object->parent;
+    if (old) cluster_uncount(state, number, now_ms);
+    object->parent = parent;
+    if (parent) object_at(state->objects, parent)->refs++;
+    if (!old) return;
+    object_at(state->objects, old)->refs--;
+    cluster_release(state, old, now_ms);
+}
+
+/* Where a placeholder and what has no owner counts. */
+static uint32_t parent_by_kind(const struct cluster_state *state, const struct object *object) {
+    switch ((enum cluster_kind)object->kind) {
+    case CLUSTER_CLUSTER: return 0;
+    case CLUSTER_NAMESPACE:
+    case CLUSTER_NODE: return state->root;
+    default: return object->namespace;
+    }
+}
+
+/* Nothing that is no name anywhere in Kubernetes: it goes into ids and lines. */
+static bool is_name(slice name) {
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] <= ' ' || name.data[i] >= 0x7f) return false;
+    return name.size > 0 && name.size <= OWNER_BYTES;
+}
+
+uint32_t cluster_reach(struct cluster_state *state, enum cluster_kind kind, uint32_t namespace, slice name) {
+    uint32_t number = object_find(state->objects, kind, namespace, name);
+    if (number) return number;
+    number = !is_name(name) ? 0 : object_add(state->objects, kind, namespace, name);
+    if (!number) {
+        state->stats.objects_refused++;
+        return 0;
+    }
+    struct object *const object = object_at(state->objects, number);
+    object->watch = NO_WATCH;
+    object_at(state->objects, namespace)->refs++;
+    object->parent = parent_by_kind(state, object);
+    if (object->parent) object_at(state->objects, object->parent)->refs++;
+    return number;
+}
+
+void cluster_release(struct cluster_state *state, uint32_t number, int64_t now_ms) {
+    while (number) {
+        struct object *const object = object_at(state->objects, number);
+        if (object->seen || object->gone || object->restored || object->refs || number == state->root) return;
+        if (object->sent_s) { /* a namespace that was never seen, and has nothing in it any more */
+            object->gone = true;
+            cluster_settle(state, number, now_ms);
+            return;
+        }
+        cluster_uncount(state, number, now_ms);
+        const uint32_t parent = object->parent, namespace = object->namespace;
+        object_remove(state->objects, number);
+        if (parent) object_at(state->objects, parent)->refs--;
+        if (namespace) object_at(state->objects, namespace)->refs--;
+        if (parent && parent != namespace) cluster_release(state, namespace, now_ms);
+        number = parent;
+    }
+}
+
+static bool ends_with(slice text, slice end) {
+    return text.size > end.size && slice_equal(slice_from(text, text.size - end.size), end);
+}
+
+/* The Deployment that made a ReplicaSet; empty: nobody did, as far as the pod says. */
+static slice deployment_of(const KubeMeta *pod, slice replicaset) {
+    for (size_t i = 0; i < pod->labels.count; i++) {
+        const slice hash = pod->labels.items[i].value;
+        if (!slice_equal_text(pod->labels.items[i].key, "pod-template-hash") || !ends_with(replicaset, hash)) continue;
+        const slice name = slice_first(replicaset, replicaset.size - hash.size);
+        if (hash.size && name.size > 1 && name.data[name.size - 1] == '-') return slice_first(name, name.size - 1);
+    }
+    return (slice){0};
+}
+
+static const struct {
+    const char *kind;
+    enum cluster_kind owner;
+} owners[] = {
+    {"StatefulSet", CLUSTER_STATEFULSET}, {"DaemonSet", CLUSTER_DAEMONSET},
+    {"Deployment", CLUSTER_DEPLOYMENT},   {"Job", CLUSTER_JOB},
+    {"CronJob", CLUSTER_CRONJOB},
+};
+
+static uint32_t parent_by_owner(struct cluster_state *state, const struct object *object, const KubeMeta *meta) {
+    const KubeOwner *const owner = judge_controller(meta);
+    const uint32_t otherwise = parent_by_kind(state, object);
+    if (!owner || (object->kind != CLUSTER_POD && object->kind != CLUSTER_JOB)) return otherwise;
+    if (slice_equal_text(owner->kind, "Node")) return otherwise; /* static pods */
+    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++)
+        if (slice_equal_text(owner->kind, owners[i].kind))
+            return cluster_reach(state, owners[i].owner, object->namespace, owner->name);
+    if (slice_equal_text(owner->kind, "ReplicaSet")) {
+        const slice deployment = deployment_of(meta, owner->name);
+        if (deployment.size) return cluster_reach(state, CLUSTER_DEPLOYMENT, object->namespace, deployment);
+    }
+    char name[OWNER_BYTES];
+    snprintf(name, sizeof name, "%.*s/%.*s", SLICE_ARG(slice_first(owner->kind, 63)),
+             SLICE_ARG(slice_first(owner->name, 253)));
+    return cluster_reach(state, CLUSTER_OWNER, object->namespace, slice_from_text(name));
+}
+
+/* Findings without a time of their own count from when they were first seen, as long as they are seen. */
+static void keep_findings(struct object *object, const struct judgement *judgement, uint32_t now_s) {
+    uint32_t since_s[JUDGEMENT_FINDINGS_MAX];
+    for (size_t i = 0; i < judgement->count; i++) {
+        since_s[i] = cluster_seconds(judgement->findings[i].since_ms);
+        if (since_s[i]) continue;
+        since_s[i] = now_s;
+        for (size_t o = 0; o < object->rules_count; o++)
+            if (object->rules[o] == judgement->findings[i].rule && object->progress == judgement->progress)
+                since_s[i] = object->since_s[o];
+    }
+    for (size_t i = 0; i < judgement->count; i++) {
+        object->rules[i] = (uint8_t)judgement->findings[i].rule;
+        object->since_s[i] = since_s[i];
+    }
+    object->rules_count = (uint8_t)judgement->count;
+    object->progress = judgement->progress;
+}
+
+static void keep_words(struct cluster_state *state, uint32_t number, const struct judgement *judgement) {
+    struct object *const object = object_at(state->objects, number);
+    if (judgement->detail_rule == CLUSTER_RULES_ && !object->words) return;
+    struct object_words *const words = object_words(state->objects, number);
+    if (!words) return;
+    words->detail_rule = (uint8_t)judgement->detail_rule;
+    snprintf(words->detail, sizeof words->detail, "%s", judgement->detail);
+}
+
+static uint32_t namespace_of(struct cluster_state *state, const struct kube_resource *resource, slice namespace) {
+    return resource->namespaced ? cluster_reach(state, CLUSTER_NAMESPACE, state->root, namespace) : state->root;
+}
+
+/* Jobs whose place in their CronJob may have changed. */
+static void settle_children(struct cluster_state *state, uint32_t parent, int64_t now_ms) {
+    for (uint32_t number = 0; (number = object_next(state->objects, number));)
+        if (object_at(state->objects, number)->parent == parent) cluster_settle(state, number, now_ms);
+}
+
+static void take_object(struct cluster_state *state, enum cluster_kind kind, uint16_t watch,
+                        const struct kube_object *seen, int64_t now_ms) {
+    const uint32_t namespace = namespace_of(state, seen->scope->resource, seen->meta->namespace);
+    const uint32_t number = namespace ? cluster_reach(state, kind, namespace, seen->meta->name) : 0;
+    if (!number) return;
+    const struct zone *zone = NULL;
+    if (kind == CLUSTER_CRONJOB && state->settings.zone) {
+        const KubeCronJob *const job = seen->message;
+        const slice name = cron_zone(job->spec.schedule, job->spec.time_zone);
+        if (name.size) zone = state->settings.zone(state->settings.context, name);
+    }
+    struct judgement judgement;
+    cluster_judge(kind, seen->message, zone, &judgement);
+    struct object *const object = object_at(state->objects, number);
+    object->uid = hash_bytes(seen->meta->uid, 0);
+    object->watch = watch;
+    object->round = seen->round;
+    object->seen = true;
+    object->gone = object->restored = false;
+    keep_findings(object, &judgement, cluster_seconds(now_ms));
+    keep_words(state, number, &judgement);
+    const uint32_t parent = parent_by_owner(state, object, seen->meta);
+    if (parent) attach(state, number, parent, now_ms);
+    uint32_t success_s = 0;
+    if (kind == CLUSTER_CRONJOB) {
+        const KubeCronJob *const job = seen->message;
+        success_s = cluster_seconds(judge_ms(job->status.has_last_successful_time, job->status.last_successful_time));
+    }
+    const bool succeeded = success_s != object->success_s;
+    object->success_s = success_s;
+    cluster_settle(state, number, now_ms);
+    if (succeeded) settle_children(state, number, now_ms);
+}
+
+/* The object that an event is about; 0: none that is known. */
+static uint32_t about(struct cluster_state *state, const KubeReference *reference) {
+    static const struct {
+        const char *kind;
+        enum cluster_kind of;
+    } kinds[] = {{"Pod", CLUSTER_POD},
+                 {"Node", CLUSTER_NODE},
+                 {"Deployment", CLUSTER_DEPLOYMENT},
+                 {"StatefulSet", CLUSTER_STATEFULSET},
+                 {"DaemonSet", CLUSTER_DAEMONSET},
+                 {"Job", CLUSTER_JOB},
+                 {"CronJob", CLUSTER_CRONJOB},
+                 {"PersistentVolumeClaim", CLUSTER_CLAIM},
+                 {"ReplicaSet", CLUSTER_DEPLOYMENT}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (!slice_equal_text(reference->kind, kinds[i].kind)) continue;
+        const uint32_t namespace = kinds[i].of == CLUSTER_NODE ? state->root
+                                                               : object_find(state->objects, CLUSTER_NAMESPACE,
+                                                                             state->root, reference->namespace);
+        slice name = reference->name;
+        const uint8_t *const dash = name.size ? memrchr(name.data, '-', name.size) : NULL;
+        if (slice_equal_text(reference->kind, "ReplicaSet"))
+            name = dash ? slice_of(name.data, (size_t)(dash - name.data)) : (slice){0};
+        return namespace ? object_find(state->objects, kinds[i].of, namespace, name) : 0;
+    }
+    return 0;
+}
+
+static void take_event(struct cluster_state *state, uint16_t watch, const struct kube_object *seen) {
+    const KubeEvent *const event = seen->message;
+    if (!slice_equal_text(event->type, "Warning")) return;
+    const int32_t series = event->has_series ? event->series.count : 0;
+    const int32_t count = event->count > series ? event->count : series;
+    (void)event_memory_see(state->events, seen->meta->uid, event->reason, count > 0 ? (uint32_t)count : 1, watch,
+                           seen->round);
+    const uint32_t number = about(state, &event->involved_object);
+    struct object_words *const words = number ? object_words(state->objects, number) : NULL;
+    if (!words) return;
+    int64_t at_ms = judge_ms(event->has_last_timestamp, event->last_timestamp);
+    if (!at_ms) at_ms = judge_ms(event->has_event_time, event->event_time);
+    if (event->has_series && event->series.has_last_observed_time)
+        at_ms = judge_ms(true, event->series.last_observed_time);
+    if (cluster_seconds(at_ms) < words->event_s) return; /* of a list in no order: an older one */
+    words->event_s = cluster_seconds(at_ms);
+    snprintf(words->event, sizeof words->event, "%.*s (%d times): %.*s", SLICE_ARG(slice_first(event->reason, 60)),
+             (int)(count > 0 ? count : 1), SLICE_ARG(slice_first(event->message, 140)));
+}
+
+void cluster_state_object(struct cluster_state *state, const struct kube_object *object, int64_t now_ms) {
+    const enum kube_kind resource = object->scope->resource->id;
+    const enum cluster_kind kind = cluster_kind_of(resource);
+    const uint16_t watch = cluster_watch_find(state, resource, object->scope->namespace);
+    if (watch == NO_WATCH) return;
+    state->stats.changes++;
+    if (resource == KUBE_EVENTS)
+        take_event(state, watch, object);
+    else if (kind != CLUSTER_KINDS_)
+        take_object(state, kind, watch, object, now_ms);
+}
+
+static void lose(struct cluster_state *state, uint32_t number, int64_t now_ms) {
+    struct object *const object = object_at(state->objects, number);
+    object->seen = object->restored = object->judged = object->flapping = false;
+    object->rules_count = 0;
+    object->uid = 0;
+    object->better_s = 0;
+    memset(object->flips_s, 0, sizeof object->flips_s);
+    object_words_drop(state->objects, number);
+    object->gone = object->sent_s != 0;
+    object->watch = NO_WATCH;
+    cluster_settle(state, number, now_ms);
+    cluster_release(state, number, now_ms);
+}
+
+void cluster_state_deleted(struct cluster_state *state, const struct kube_object *object, int64_t now_ms) {
+    const struct kube_resource *const resource = object->scope->resource;
+    const enum cluster_kind kind = cluster_kind_of(resource->id);
+    state->stats.changes++;
+    if (resource->id == KUBE_EVENTS) event_memory_forget(state->events, object->meta->uid);
+    if (kind == CLUSTER_KINDS_) return;
+    const uint32_t namespace =
+        resource->namespaced ? object_find(state->objects, CLUSTER_NAMESPACE, state->root, object->meta->namespace)
+                             : state->root;
+    const uint32_t number = namespace ? object_find(state->objects, kind, namespace, object->meta->name) : 0;
+    if (!number || !object_at(state->objects, number)->seen) return;
+    /* Of one that has been made again under its name since, an old deletion says nothing. */
+    const uint64_t uid = hash_bytes(object->meta->uid, 0);
+    if (object->meta->uid.size && object_at(state->objects, number)->uid != uid) return;
+    lose(state, number, now_ms);
+}
+
+void cluster_state_list_ends(struct cluster_state *state, enum kube_kind kind, slice namespace, uint8_t round,
+                             int64_t now_ms) {
+    const uint16_t watch = cluster_watch_find(state, kind, namespace);
+    const enum cluster_kind objects = cluster_kind_of(kind);
+    if (watch == NO_WATCH) return;
+    if (kind == KUBE_EVENTS) event_memory_sweep(state->events, watch, round);
+    if (objects == CLUSTER_KINDS_) return;
+    for (uint32_t number = 0; (number = object_next(state->objects, number));) {
+        const struct object *const object = object_at(state->objects, number);
+        if (object->kind != objects || object->watch != watch) continue;
+        if ((object->seen && object->round != round) || object->restored) lose(state, number, now_ms);
+    }
+}
+
+void cluster_state_watch(struct cluster_state *state, enum kube_kind kind, slice namespace, enum kube_watch_state watch,
+                         const char *why, int64_t now_ms) {
+    for (size_t i = 0; i < state->watches_count; i++) {
+        struct cluster_watch *const found = &state->watches[i];
+        if (found->kind != kind || !slice_equal_text(namespace, found->namespace)) continue;
+        const bool fresh = cluster_watch_fresh(found);
+        found->state = watch;
+        found->ever_fresh |= watch == KUBE_WATCH_FRESH;
+        snprintf(found->why, sizeof found->why, "%s", why);
+        state->watch_changed |= fresh != cluster_watch_fresh(found);
+    }
+    (void)now_ms; /* what follows is settled by the next tick, once for all that came together */
+}
+
+struct event_memory *cluster_state_events(struct cluster_state *state) {
+    return state->events;
+}
+
+enum health_status cluster_state_status(const struct cluster_state *state, enum cluster_kind kind, slice namespace,
+                                        slice name, const char **ret_reason) {
+    const uint32_t in =
+        namespace.size ? object_find(state->objects, CLUSTER_NAMESPACE, state->root, namespace) : state->root;
+    const uint32_t number = kind == CLUSTER_CLUSTER ? state->root
+                            : in                    ? object_find(state->objects, kind, in, name)
+                                                    : 0;
+    if (!number) return 0;
+    const struct object *const object = object_at(state->objects, number);
+    if (ret_reason) *ret_reason = cluster_rule_row((enum cluster_rule)object->own)->reason;
+    return (enum health_status)object->status;
+}
+
+void cluster_state_stats(const struct cluster_state *state, struct cluster_state_stats *ret_stats) {
+    *ret_stats = state->stats;
+    ret_stats->settled = state->settled;
+    ret_stats->watches = state->watches_count;
+    ret_stats->memory_bytes = object_table_bytes(state->objects);
+    for (uint32_t number = 0; (number = object_next(state->objects, number));) {
+        const struct object *const object = object_at(state->objects, number);
+        if (object->seen) ret_stats->objects[object->kind]++;
+        if (object->sent_s && !object->gone) ret_stats->statuses[object->status]++;
+    }
+    for (size_t i = 0; i < state->watches_count; i++) {
+        const struct cluster_watch *const watch = &state->watches[i];
+        ret_stats->watches_fresh += cluster_watch_fresh(watch);
+        if (cluster_watch_fresh(watch) || ret_stats->watch_fault[0]) continue;
+        snprintf(ret_stats->watch_fault, sizeof ret_stats->watch_fault, "%s%s%s: %s: %s",
+                 kube_resource(watch->kind)->plural, watch->namespace[0] ? " in " : "", watch->namespace,
+                 cluster_watch_word(watch), watch->why[0] ? watch->why : "no list yet");
+    }
+}
