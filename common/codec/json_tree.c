@@ -83,6 +83,19 @@ const struct json_value *json_tree_member(const struct json_value *object, slice
         yyjson_obj_getn(inner(object), (const char *)(name.data ? name.data : (const uint8_t *)""), name.size));
 }
 
+size_t json_tree_members(const struct json_value *object, slice *ret_names, const struct json_value **ret_values,
+                         size_t members_max) {
+    size_t at, most;
+    yyjson_val *key, *value;
+    if (!yyjson_is_obj(inner(object))) return 0;
+    yyjson_obj_foreach(inner(object), at, most, key, value) {
+        if (at == members_max) break;
+        ret_names[at] = text_of(key);
+        ret_values[at] = outer(value);
+    }
+    return yyjson_obj_size(inner(object));
+}
+
 bool json_tree_is_object(const struct json_value *value) {
     return yyjson_is_obj(inner(value));
 }

@@ -18,6 +18,9 @@ fault_code json_tree_read(slice text, struct arena *arena, const struct json_val
 
 /* NULL when it is not there, or `object` is NULL or no object. */
 const struct json_value *json_tree_member(const struct json_value *object, slice name);
+/* The members of an object in their order, at most members_max; how many it has (0 for anything else). */
+size_t json_tree_members(const struct json_value *object, slice *ret_names, const struct json_value **ret_values,
+                         size_t members_max);
 bool json_tree_is_object(const struct json_value *value);
 bool json_tree_is_list(const struct json_value *value);
 /* Items of a list; 0 for anything else. The first, and the one behind another: to be asked only within the count. */
