@@ -72,7 +72,8 @@ static const struct setting_row sli_rows[] = {
     SETTING_ROW(struct sli_settings, "objective", DOUBLE, objective_percent, "0", "0", "99.9999999",
                 "percent of good events that the SLO asks for: what edge_alerts holds burn rates against; 0: none"),
     SETTING_TEXTS(struct sli_settings, "targets", targets, 64,
-                  "names of targets (kind probe: of probes) that count; none: all"),
+                  "names of targets, discoveries and Prometheus servers (kind probe: of probes) that count; none: all "
+                  "but the servers"),
 };
 static const struct setting_table sli_table = SETTING_TABLE("sli", struct sli_settings, sli_rows);
 
@@ -180,6 +181,8 @@ static const struct setting_row agent_rows[] = {
             "not ready when nothing was committed for so long although something waits, or no scrape succeeds"),
     ALERT_ROWS(struct agent_settings, alerts),
     SETTING_LIST(struct agent_settings, "targets", targets, &target_table, 1000, "what to scrape"),
+    SETTING_LIST(struct agent_settings, "prometheus_apis", prometheus_apis, &prometheus_api_table, 64,
+                 "Prometheus servers that are asked, where their targets cannot be scraped from here"),
     SETTING_LIST(struct agent_settings, "probes", probes, &probe_table, 1000, "what to ask whether it answers"),
     SETTING_LIST(struct agent_settings, "slis", slis, &sli_table, 10000,
                  "what to count, beside the definitions that come from the centre"),
@@ -276,6 +279,14 @@ static bool has_target(const struct agent_settings *settings, slice name) {
     return false;
 }
 
+static bool has_group(const struct agent_settings *settings, slice name) {
+    for (size_t i = 0; i < settings->discovery.count; i++)
+        if (slice_equal(settings->discovery.items[i].name, name)) return true;
+    for (size_t i = 0; i < settings->prometheus_apis.count; i++)
+        if (slice_equal(settings->prometheus_apis.items[i].name, name)) return true;
+    return false;
+}
+
 static bool has_probe(const struct agent_settings *settings, slice name) {
     for (size_t i = 0; i < settings->probes.count; i++)
         if (slice_equal(settings->probes.items[i].name, name)) return true;
@@ -291,6 +302,9 @@ static void check_targets(struct settings *read, const struct agent_settings *se
                                  SLICE_ARG(target->name));
                 break;
             }
+        if (target->name.size && has_group(settings, target->name))
+            settings_mistake(read, &target->name, "a discovery or Prometheus is called '%.*s' already",
+                             SLICE_ARG(target->name));
         if (slice_starts_with(target->name, SLICE_LIT("slo:")))
             settings_mistake(read, &target->name, "names that begin with slo: are those of the centre's probes");
         if (target->url.size && !text_is_http_url(target->url))
@@ -310,7 +324,7 @@ static void check_targets(struct settings *read, const struct agent_settings *se
                 settings_mistake(read, &probe->name, "another probe is called '%.*s' already", SLICE_ARG(probe->name));
                 break;
             }
-        if (probe->name.size && has_target(settings, probe->name))
+        if (probe->name.size && (has_target(settings, probe->name) || has_group(settings, probe->name)))
             settings_mistake(read, &probe->name, "a target is called '%.*s' already", SLICE_ARG(probe->name));
         if (slice_starts_with(probe->name, SLICE_LIT("slo:")))
             settings_mistake(read, &probe->name, "names that begin with slo: are those of the centre's probes");
@@ -338,9 +352,11 @@ static void check_slis(struct settings *read, const struct agent_settings *setti
         if (sli->window_ms % 1000) settings_mistake(read, &sli->window_ms, "must be whole seconds");
         for (size_t t = 0; t < sli->targets.count; t++) {
             const slice name = sli->targets.items[t];
-            if (sli->kind == SLI_PROBE ? !has_probe(settings, name) : !has_target(settings, name))
-                settings_mistake(read, &sli->targets, "there is no %s '%.*s'",
-                                 sli->kind == SLI_PROBE ? "probe" : "target", SLICE_ARG(name));
+            if (sli->kind == SLI_PROBE ? !has_probe(settings, name)
+                                       : !has_target(settings, name) && !has_group(settings, name))
+                settings_mistake(read, &sli->targets, "there is no %s '%.*s'%s",
+                                 sli->kind == SLI_PROBE ? "probe" : "target", SLICE_ARG(name),
+                                 sli->kind == SLI_PROBE ? "" : ", nor a discovery or Prometheus of that name");
         }
         struct sli_definition definition;
         struct sli *compiled = NULL;
@@ -393,6 +409,8 @@ static fault_code finish(struct settings *read, fault_code code, struct arena *a
         check_identity(read, settings);
         check_ways_out(read, settings);
         check_targets(read, settings);
+        prometheus_settings_check(read, settings->discovery.items, settings->discovery.count,
+                                  settings->prometheus_apis.items, settings->prometheus_apis.count);
         check_slis(read, settings);
         alert_settings_check(read, &settings->alerts);
         check_health(read, settings);

@@ -6,7 +6,7 @@
 #define PICKET_AGENT_AGENT_SETTINGS_H
 
 #include "agent/alert/alert_settings.h"
-#include "agent/collect/access_settings.h"
+#include "agent/collect/prometheus/prometheus_settings.h"
 #include "agent/health/health.h"
 #include "agent/window/sli.h"
 #include "common/settings/settings.h"
@@ -77,6 +77,14 @@ struct agent_settings {
         struct target_settings *items;
         size_t count;
     } targets;
+    struct {
+        struct discovery_settings *items;
+        size_t count;
+    } discovery;
+    struct {
+        struct prometheus_api_settings *items;
+        size_t count;
+    } prometheus_apis;
     struct {
         struct probe_settings *items;
         size_t count;

@@ -63,6 +63,7 @@ static void stop(struct measure *measure) {
     measure->running = false;
     measure->scrape = scrape_free(measure->scrape); /* gives back what is in flight: it counts nothing */
     measure->probe = probe_free(measure->probe);
+    measure_groups_stop(measure);
     if (measure->seal_timer) loop_timer_clear(measure->seal_timer);
     if (measure->health_timer) loop_timer_clear(measure->health_timer);
 }
@@ -77,6 +78,7 @@ struct measure *measure_free(struct measure *measure) {
     for (size_t i = 0; i < measure->slis_count; i++) sli_free(measure->slis[i]);
     for (size_t i = 0; measure->sources && i < measure->targets_count; i++)
         selector_index_free(measure->sources[i].index);
+    measure_groups_free(measure);
     arena_free(measure->intents);
     arena_free(measure->config);
     free(measure);
@@ -96,7 +98,8 @@ void measure_restore(struct measure *measure) {
     slice whole = {0};
     struct arena *const arena = arena_new(64 * 1024, CONFIG_ARENA_BYTES);
     const size_t count = measure->targets_count + measure->probes_count;
-    slice *const checkpoints = arena ? arena_alloc_array(arena, count + 1, sizeof *checkpoints) : NULL;
+    slice *const checkpoints =
+        arena ? arena_alloc_array(arena, count + measure->members_max + 1, sizeof *checkpoints) : NULL;
     if (!checkpoints) {
         LOG_ERROR("agent", "restore_failed", LOG_TEXT("fault", "out of memory"),
                   LOG_TEXT("instead", "counting begins anew"));
@@ -117,11 +120,13 @@ void measure_restore(struct measure *measure) {
         if (code && code != FAULT_ABSENT)
             LOG_WARN("agent", "checkpoint_lost", LOG_SLICE("target", measure->sources[i].name), LOG_FAULT(&fault));
     }
+    found += measure_groups_checkpoints(measure, generation, arena, checkpoints + found);
     if ((whole.size || found) && fold_restore(measure->fold, whole, checkpoints, found, clock_wall_ms(), &fault))
         LOG_WARN("agent", "restored_in_part", LOG_FAULT(&fault));
     LOG_INFO("agent", "restored", LOG_UINT("generation", generation), LOG_UINT("snapshot_bytes", whole.size),
              LOG_UINT("checkpoints", found));
     arena_free(arena);
+    if (whole.size || found) measure_groups_forget(measure);
     /* Where each SLI's windows begin: killed before the first seal, the next process states what nobody saw. */
     store_fold(measure);
 }
@@ -132,9 +137,9 @@ static void take_over_reports(struct measure *measure, const struct measure *old
         for (size_t o = 0; o < old->targets_count + old->probes_count; o++) {
             if (!slice_equal(measure->sources[i].name, old->sources[o].name)) continue;
             memcpy(measure->sources[i].error, old->sources[o].error, MEASURE_ERROR_BYTES);
-            measure->reports[i] = old->reports[o];
-            measure->reports[i].name = measure->sources[i].name;
-            measure->reports[i].error = measure->sources[i].error;
+            measure->sources[i].report = old->sources[o].report;
+            measure->sources[i].report.name = measure->sources[i].name;
+            measure->sources[i].report.error = measure->sources[i].error;
             break;
         }
     }
@@ -172,6 +177,7 @@ void measure_start(struct measure *measure) {
     edge_alerts_define(measure->parts.alerts, (const struct sli *const *)measure->slis, measure->slis_count);
     scrape_start(measure->scrape);
     probe_start(measure->probe);
+    measure_groups_start(measure);
     arm(measure);
 }
 
@@ -276,15 +282,16 @@ static void count_failed(struct measure *measure, size_t source, const struct fa
     measure->stats.count_failures++;
     measure->stats.last_fault = *fault;
     if (log_limit_pass(&measure->count_limit, clock_monotonic_ms(), REPEAT_MS, &suppressed))
-        LOG_WARN("agent", "count_failed", LOG_SLICE("target", measure->sources[source].name), LOG_FAULT(fault),
-                 LOG_UINT("suppressed", suppressed));
+        LOG_WARN("agent", "count_failed", LOG_SLICE("target", measure_source_at(measure, source)->name),
+                 LOG_FAULT(fault), LOG_UINT("suppressed", suppressed));
 }
 
 /* After every count: what the fold knows of this target now survives kill -9. */
-static void checkpoint(struct measure *measure, size_t source) {
+void measure_checkpoint(struct measure *measure, size_t source) {
     struct fault fault;
+    char text[MEASURE_KEY_BYTES];
     uint64_t suppressed = 0;
-    if (!state_put(measure->parts.state, measure->sources[source].name, fold_generation(measure->fold),
+    if (!state_put(measure->parts.state, measure_key(measure, source, text), fold_generation(measure->fold),
                    fold_snapshot_target(measure->fold, source), &fault))
         return;
     measure->stats.checkpoint_failures++;
@@ -313,7 +320,7 @@ static void counted(struct measure *measure, size_t source, fault_code code, con
     if (code == FAULT_AGAIN)
         make_room(measure);
     else
-        checkpoint(measure, source);
+        measure_checkpoint(measure, source);
     if (!measure->running) return;
     if (fold_seal_due_ms(measure->fold) <= clock_wall_ms() && !measure->stats.store_failing) seal(measure);
     flush_health(measure);
@@ -326,20 +333,21 @@ static bool begin_source(struct measure *measure, size_t source, int64_t slot_ms
         count_failed(measure, source, &fault);
         return false;
     }
-    measure->sources[source].slot_ms = slot_ms;
+    measure_source_at(measure, source)->slot_ms = slot_ms;
     return true;
 }
 
 static void report(struct measure *measure, size_t source, bool up, int64_t duration_ms, uint64_t samples,
                    const char *error) {
-    struct target_report *const report = &measure->reports[source];
+    struct measure_source *const about = measure_source_at(measure, source);
+    struct target_report *const report = &about->report;
     const bool first = report->last_ms == 0;
     const bool was_up = report->up;
     report->up = up;
     report->last_ms = clock_wall_ms();
     report->duration_ms = duration_ms;
     report->samples = samples;
-    snprintf(measure->sources[source].error, MEASURE_ERROR_BYTES, "%s", up ? "" : error);
+    snprintf(about->error, MEASURE_ERROR_BYTES, "%s", up ? "" : error);
     if (up) measure->stats.last_success_ms = clock_monotonic_ms();
     if (up && !was_up)
         LOG_INFO("agent", "target_up", LOG_SLICE("target", report->name), LOG_UINT("samples", samples),
@@ -352,7 +360,7 @@ static void report(struct measure *measure, size_t source, bool up, int64_t dura
 static bool on_scrape_begin(void *context, size_t target, int64_t slot_ms) {
     struct measure *const measure = context;
     if (!begin_source(measure, target, slot_ms)) return false;
-    health_begin(measure->health, target);
+    if (target < measure->targets_count) health_begin(measure->health, target);
     return true;
 }
 
@@ -365,8 +373,10 @@ static void on_scrape_done(void *context, size_t target, const struct scrape_res
         code = fold_commit(measure->fold, target, clock_wall_ms(), &fault);
     else
         fold_abort(measure->fold, target);
-    health_end(measure->health, target, result->slot_ms, ok);
+    if (target < measure->targets_count) health_end(measure->health, target, result->slot_ms, ok);
     if (!measure->running) return; /* broken off: another measure takes over */
+    const struct measure_member *const member = measure_member_at(measure, target);
+    if (member && !member->there) return; /* it has gone meanwhile */
     report(measure, target, ok, result->duration_ms, result->samples, result->fault.text);
     counted(measure, target, code, &fault);
 }
@@ -399,12 +409,19 @@ void measure_stats(const struct measure *measure, struct measure_stats *ret_stat
     fold_stats(measure->fold, &ret_stats->fold);
     if (measure->scrape) scrape_stats(measure->scrape, &ret_stats->scrape);
     ret_stats->memory_bytes = ret_stats->fold.memory_bytes + arena_used(measure->config);
-    ret_stats->targets = measure->targets_count + measure->probes_count;
+    ret_stats->targets = measure->targets_count + measure->probes_count + ret_stats->fold.members;
     ret_stats->slis = measure->slis_count;
     ret_stats->checks = measure->checks_count;
 }
 
-const struct target_report *measure_targets(const struct measure *measure, size_t *ret_count) {
-    *ret_count = measure->targets_count + measure->probes_count;
-    return measure->reports;
+const struct target_report *measure_targets(struct measure *measure, size_t *ret_count) {
+    size_t count = 0;
+    for (size_t i = 0; i < measure->targets_count + measure->probes_count; i++)
+        measure->listing[count++] = measure->sources[i].report;
+    for (size_t i = 0; i < measure->groups_count; i++)
+        measure->listing[count++] = *measure_group_report(&measure->groups[i]);
+    for (size_t i = 0; i < measure->members_max; i++)
+        if (measure->members[i].there) measure->listing[count++] = measure->members[i].source.report;
+    *ret_count = count;
+    return measure->listing;
 }

@@ -11,6 +11,7 @@
 #include "agent/buffer/state.h"
 #include "agent/collect/probe/probe.h"
 #include "agent/collect/prometheus/scrape.h"
+#include "agent/collect/prometheus/target_sink.h"
 #include "agent/ship/agent_report.h"
 #include "agent/ship/remote_config.h"
 #include "agent/window/fold.h"
@@ -54,7 +55,13 @@ struct measure_stats {
     struct fault last_fault;
 };
 void measure_stats(const struct measure *measure, struct measure_stats *ret_stats);
-/* Targets, then probes; valid until the measure's end. */
-const struct target_report *measure_targets(const struct measure *measure, size_t *ret_count);
+/* Targets, probes, then discoveries and Prometheus servers, then what those found; valid until the next call. */
+const struct target_report *measure_targets(struct measure *measure, size_t *ret_count);
+
+/* Where discoveries report to, numbered as in the settings; valid until the measure's end. A measure that took over knows
+ * what the old one counted, but not who is there: everybody joins again. */
+struct target_sink measure_sink(struct measure *measure);
+/* What is to be said of a discovery in the agent's status: it is up, or why not. */
+void measure_discovery_state(struct measure *measure, size_t group, bool up, const char *why);
 
 #endif

@@ -24,10 +24,13 @@ static int64_t target_timeout_ms(const struct measure *measure, const struct tar
 
 static bool applies_here(const struct measure *measure, const struct sli_definition *definition) {
     if (definition->kind == SLI_PROBE) return true;
-    if (definition->targets_count == 0) return measure->targets_count > 0;
-    for (size_t i = 0; i < definition->targets_count; i++)
+    if (definition->targets_count == 0) return measure->targets_count + measure->settings->discovery.count > 0;
+    for (size_t i = 0; i < definition->targets_count; i++) {
         for (size_t t = 0; t < measure->targets_count; t++)
             if (slice_equal(definition->targets[i], measure->sources[t].name)) return true;
+        for (size_t g = 0; g < measure->groups_count; g++)
+            if (slice_equal(definition->targets[i], measure->groups[g].name)) return true;
+    }
     return false;
 }
 
@@ -74,8 +77,7 @@ static fault_code build_sources(struct measure *measure, const struct remote_def
     measure->probes_count = settings->probes.count + remote->probes_count;
     const size_t count = measure->targets_count + measure->probes_count;
     measure->sources = arena_alloc_array(measure->config, count + 1, sizeof *measure->sources);
-    measure->reports = arena_alloc_array(measure->config, count + 1, sizeof *measure->reports);
-    if (!measure->sources || !measure->reports) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    if (!measure->sources) return fault_set(reterr, FAULT_LIMIT, "out of memory");
     for (size_t i = 0; i < count; i++) {
         struct measure_source *const source = &measure->sources[i];
         if (i < measure->targets_count) {
@@ -96,7 +98,7 @@ static fault_code build_sources(struct measure *measure, const struct remote_def
             source->name = probe->name;
             source->url = probe->endpoint;
         }
-        measure->reports[i] = (struct target_report){.name = source->name, .error = source->error};
+        source->report = (struct target_report){.name = source->name, .error = source->error};
     }
     return FAULT_NONE;
 }
@@ -113,7 +115,16 @@ static void probe_times(const struct measure *measure, size_t index, int64_t *re
 static fault_code build_fold(struct measure *measure, struct fault *reterr) {
     const size_t count = measure->targets_count + measure->probes_count;
     struct fold_target *const targets = arena_alloc_array(measure->config, count + 1, sizeof *targets);
-    if (!targets) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    struct fold_group *const groups = arena_alloc_array(measure->config, measure->groups_count + 1, sizeof *groups);
+    if (!targets || !groups) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    for (size_t g = 0; g < measure->groups_count; g++) {
+        const struct measure_group *const group = &measure->groups[g];
+        groups[g] = (struct fold_group){
+            .name = group->name,
+            .targets_max = (size_t)(group->discovery ? group->discovery->targets_max : group->server->instances_max),
+            .interval_ms = group->interval_ms,
+            .timeout_ms = group->timeout_ms};
+    }
     for (size_t i = 0; i < count; i++) {
         targets[i] = (struct fold_target){.name = measure->sources[i].name, .probe = i >= measure->targets_count};
         if (targets[i].probe) {
@@ -128,6 +139,8 @@ static fault_code build_fold(struct measure *measure, struct fault *reterr) {
         .series_max = (size_t)measure->settings->fold.series_max,
         .series_forget_ms = measure->settings->fold.series_forget_ms,
         .gap_windows_max = (unsigned)measure->settings->fold.gap_windows_max,
+        .groups = groups,
+        .groups_count = measure->groups_count,
     };
     const fault_code code = fold_new(&settings, targets, count, (const struct sli *const *)measure->slis,
                                      measure->slis_count, clock_wall_ms(), &measure->fold, reterr);
@@ -232,10 +245,12 @@ fault_code measure_build(struct measure *measure, const struct remote_definition
                          const struct scrape_callbacks *scraped, const struct probe_callbacks *probed, char *ret_notes,
                          size_t notes_bytes, struct fault *reterr) {
     fault_code code = build_sources(measure, remote, reterr);
+    if (!code) code = measure_groups_list(measure, reterr);
     if (!code) code = build_slis(measure, remote, ret_notes, notes_bytes, reterr);
     if (!code) code = build_fold(measure, reterr);
     if (!code) code = build_health(measure, reterr);
     if (!code) code = build_scrapes(measure, scraped, reterr);
     if (!code) code = build_probes(measure, remote, probed, reterr);
+    if (!code) code = measure_groups_build(measure, scraped, reterr);
     return code;
 }

@@ -282,8 +282,9 @@ static fault_code fold_commit_any(struct fold *fold, size_t number, const bool *
                          "target '%.*s': sealed windows wait to be stored; the next scrape will count it",
                          SLICE_ARG(slice_first(target->name, 100)));
     }
-    /* A slot that comes twice (the clock was set back) is counted, but seen once. */
-    const bool fresh = target->slot_ms > target->last_slot_ms && target->slot_ms < target->until_ms;
+    /* A slot that comes twice (the clock was set back) is counted, but seen once; one that was not expected, neither. */
+    const bool fresh = target->slot_ms > target->last_slot_ms && target->slot_ms >= target->from_ms &&
+                       target->slot_ms < target->until_ms;
     fault_code code = FAULT_NONE;
     for (uint32_t b = target->bindings_first; b < target->bindings_first + target->bindings_count; b++) {
         struct fold_binding *const binding = &fold->bindings[b];

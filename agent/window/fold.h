@@ -18,9 +18,11 @@
 
 struct fold;
 
-/* Targets that come and go: those of one discovery. All of them are measured by the SLIs that name the group, or none. */
+/* Targets that come and go: those of one discovery. All of them are measured by the SLIs that name the group, and by those
+ * that name no target unless named_only. */
 struct fold_group {
     slice name;
+    bool named_only;
     size_t targets_max;  /* at one time */
     int64_t interval_ms; /* of the expectation while it is not known who belongs to the group */
     int64_t timeout_ms;  /* the longest of a member */

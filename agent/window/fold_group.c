@@ -11,8 +11,10 @@
 
 #include "agent/window/slot.h"
 
-static bool crowd_binds(const struct fold_crowd *crowd, const struct sli *sli) {
-    return sli_definition(sli)->kind != SLI_PROBE && sli_wants_target(sli, crowd->name);
+static bool group_binds(const struct fold_group *group, const struct sli *sli) {
+    const struct sli_definition *const definition = sli_definition(sli);
+    return definition->kind != SLI_PROBE && sli_wants_target(sli, group->name) &&
+           (definition->targets_count || !group->named_only);
 }
 
 static fault_code check_group(const struct fold *fold, const struct fold_group *groups, uint32_t number,
@@ -64,7 +66,7 @@ fault_code fold_add_crowds(struct fold *fold, const struct fold_group *groups, s
         names += (size_t)crowd->places_count * FOLD_NAME_BYTES;
         first += crowd->places_count;
         for (uint32_t s = 0; s < fold->slis_count; s++)
-            if (crowd_binds(crowd, fold->slis[s].sli)) crowd->slis[crowd->slis_count++] = s;
+            if (group_binds(&groups[c], fold->slis[s].sli)) crowd->slis[crowd->slis_count++] = s;
         fold->bindings_count += crowd->places_count * crowd->slis_count;
     }
     for (uint32_t s = 0; s < fold->slis_count; s++) {

@@ -32,6 +32,14 @@ fault_code selector_index_ready(struct selector_index *index, struct fault *rete
  * them it is told where that one's tags begin. 0 at first. */
 void selector_index_aim(struct selector_index *index, uint32_t tag_base);
 size_t selector_index_count(const struct selector_index *index);
+/* One of them, in any order: for who asks for what each selects instead of looking through everything. */
+struct selector_taker {
+    const struct selector *selector;
+    selector_sample_fn *call;
+    void *context;
+    uint32_t tag;
+};
+struct selector_taker selector_index_at(const struct selector_index *index, size_t number);
 /* The two halves of an exposition_sink with the index as its context. */
 const void *selector_index_find_name(void *index, slice name);
 void selector_index_on_sample(void *index, const void *selected, const struct exposition_sample *sample);

@@ -56,6 +56,11 @@ void selector_index_aim(struct selector_index *index, uint32_t tag_base) {
     index->tag_base = tag_base;
 }
 
+struct selector_taker selector_index_at(const struct selector_index *index, size_t number) {
+    const struct entry *const entry = &index->entries[number];
+    return (struct selector_taker){entry->selector, entry->call, entry->context, entry->tag};
+}
+
 size_t selector_index_count(const struct selector_index *index) {
     return index->entries_count;
 }

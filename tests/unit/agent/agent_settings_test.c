@@ -102,6 +102,10 @@ static const struct bad bad_files[] = {
      " auth: {bearer_token: x, username: y}\n"
      "  - name: a\n    url: http://a/\n    auth: {password: y}\n    tls: {key: /k}\n",
      {"agent.yaml:6:", "not both", "agent.yaml:7: targets[1].name", "tls.certificate and tls.key"}},
+    {GOOD "prometheus_apis:\n  - {name: node, url: 'http://a/?x=1'}\n  - {name: p, url: 'http://a/', interval: 2m}\n",
+     {"agent.yaml:6: prometheus_apis[0].url", "is called 'node' already", "prometheus_apis[1].fresh"}},
+    {GOOD "prometheus_apis:\n  - {name: p, url: 'http://a/', settle: 20s, up: '{}'}\n  - {name: p, url: 'http://b'}\n",
+     {"prometheus_apis[0].settle", "prometheus_apis[0].up", "another Prometheus or discovery is called 'p'"}},
     {GOOD "log: {level: loud}\n", {"agent.yaml:5: log.level", "info"}},
     {"agent: [\n", {"agent.yaml:"}},
 };
