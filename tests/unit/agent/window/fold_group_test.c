@@ -18,7 +18,8 @@ struct bench {
 
 static void bench_fold(struct bench *b, size_t targets_max, int64_t now_ms) {
     struct fault fault;
-    const struct fold_group group = {SLICE_LIT("pods"), targets_max, INTERVAL_MS, 10000};
+    const struct fold_group group = {
+        .name = SLICE_LIT("pods"), .targets_max = targets_max, .interval_ms = INTERVAL_MS, .timeout_ms = 10000};
     const struct fold_settings settings = {
         .series_max = 64, .series_forget_ms = 3600000, .gap_windows_max = 10, .groups = &group, .groups_count = 1};
     const struct sli *const slis[] = {b->sli};
