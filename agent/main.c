@@ -87,8 +87,10 @@ static void on_signal(void *context, int signal_number) {
 
 /* Few bytes for many: one malloc arena for all threads, and stacks of a size that ours and the libraries' need. */
 static void save_memory(void) {
+#ifdef M_ARENA_MAX /* glibc; musl has one arena and gives back what is free */
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+#endif
 #ifndef __SANITIZE_THREAD__ /* its thread-local data alone is larger than such a stack */
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes)) return;

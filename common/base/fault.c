@@ -22,11 +22,9 @@ fault_code fault_set_errno(struct fault *reterr, fault_code code, int error_numb
     va_start(args, format);
     int used = vsnprintf(reterr->text, sizeof reterr->text, format, args);
     va_end(args);
-    if (used >= 0 && (size_t)used < sizeof reterr->text) {
-        char reason[128];
-        snprintf(reterr->text + used, sizeof reterr->text - (size_t)used, ": %s",
-                 strerror_r(error_number, reason, sizeof reason));
-    }
+    /* strerror is safe between threads: constant texts in musl, a buffer a thread in glibc (2.32) */
+    if (used >= 0 && (size_t)used < sizeof reterr->text)
+        snprintf(reterr->text + used, sizeof reterr->text - (size_t)used, ": %s", strerror(error_number));
     reterr->code = code;
     return code;
 }

@@ -4,7 +4,6 @@
  * opendir would. */
 #include "common/metrics/process_metrics.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,6 +24,15 @@ static bool read_whole(const char *path, char *buffer, size_t buffer_size) {
     return size > 0;
 }
 
+/* What getdents64(2) writes; C libraries differ in what they call it. */
+struct listed {
+    uint64_t inode;
+    int64_t next;
+    uint16_t size;
+    uint8_t type;
+    char name[];
+};
+
 /* Every name but . and .. is a descriptor; the one that lists them is taken off. */
 static bool count_descriptors(uint64_t *ret_count) {
     const int fd = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -34,9 +42,9 @@ static bool count_descriptors(uint64_t *ret_count) {
     long got;
     while ((got = syscall(SYS_getdents64, fd, entries, sizeof entries)) > 0) {
         for (long at = 0; at < got;) {
-            const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
-            count += entry->d_name[0] != '.';
-            at += entry->d_reclen;
+            const struct listed *entry = (const struct listed *)(const void *)(entries + at);
+            count += entry->name[0] != '.';
+            at += entry->size;
         }
     }
     close(fd);

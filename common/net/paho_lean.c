@@ -34,10 +34,19 @@ int __wrap_Thread_wait_cond(void *condition, int timeout_ms);
 
 /* Paho has one such condition in a process (send_cond), and one thread that waits for it. */
 static struct {
+    pthread_once_t made;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    pthread_cond_t changed; /* waits by CLOCK_MONOTONIC, which an initialiser cannot say */
     bool signalled;
-} send_signal = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+} send_signal = {.made = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void make_send_signal(void) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&send_signal.changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
 
 void paho_lean_use(void) {
     MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
@@ -66,6 +75,7 @@ void StackTrace_entry(const char *name, int line, int level) {}
 void StackTrace_exit(const char *name, int line, void *value, int level) {}
 
 int __wrap_Thread_signal_cond(void *condition) {
+    pthread_once(&send_signal.made, make_send_signal);
     pthread_mutex_lock(&send_signal.lock);
     const bool first = !send_signal.signalled;
     send_signal.signalled = true;
@@ -76,6 +86,7 @@ int __wrap_Thread_signal_cond(void *condition) {
 int __wrap_Thread_wait_cond(void *condition, int timeout_ms) {
     struct timespec until;
     int error = 0;
+    pthread_once(&send_signal.made, make_send_signal);
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += timeout_ms % 1000 * 1000000;
@@ -85,7 +96,7 @@ int __wrap_Thread_wait_cond(void *condition, int timeout_ms) {
     }
     pthread_mutex_lock(&send_signal.lock);
     while (!send_signal.signalled && error == 0)
-        error = pthread_cond_clockwait(&send_signal.changed, &send_signal.lock, CLOCK_MONOTONIC, &until);
+        error = pthread_cond_timedwait(&send_signal.changed, &send_signal.lock, &until);
     if (send_signal.signalled) error = 0;
     send_signal.signalled = false;
     pthread_mutex_unlock(&send_signal.lock);

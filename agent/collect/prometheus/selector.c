@@ -3,6 +3,8 @@
  * writes labels does not matter. */
 #include "agent/collect/prometheus/selector.h"
 
+#include "common/base/wide_product.h"
+
 static slice label_value(const struct exposition_sample *sample, slice label) {
     for (size_t i = 0; i < sample->labels_count; i++)
         if (slice_equal(sample->labels[i].name, label)) return sample->labels[i].value;
@@ -21,29 +23,22 @@ bool selector_match(const struct selector *selector, const struct exposition_sam
     return true;
 }
 
-__extension__ typedef unsigned __int128 identity_product;
-
-static uint64_t identity_fold(uint64_t a, uint64_t b) {
-    const identity_product product = (identity_product)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 static struct series_id identity_mix(struct series_id state, slice text) {
     const uint8_t *at = text.data;
     size_t left = text.size;
     uint64_t word = 0;
     for (; left >= 8; at += 8, left -= 8) {
         memcpy(&word, at, 8);
-        state.a = identity_fold(state.a ^ word, 0x9e3779b97f4a7c15u);
-        state.b = identity_fold(state.b + word, 0xc2b2ae3d27d4eb4fu);
+        state.a = wide_product_fold(state.a ^ word, 0x9e3779b97f4a7c15u);
+        state.b = wide_product_fold(state.b + word, 0xc2b2ae3d27d4eb4fu);
     }
     word = 0;
     if (left) memcpy(&word, at, left);
-    state.a = identity_fold(state.a ^ word, 0xd1b54a32d192ed03u);
-    state.b = identity_fold(state.b + word, 0x165667b19e3779f9u);
+    state.a = wide_product_fold(state.a ^ word, 0xd1b54a32d192ed03u);
+    state.b = wide_product_fold(state.b + word, 0x165667b19e3779f9u);
     /* The size ends the text: "ab"+"c" is not "a"+"bc". */
-    state.a = identity_fold(state.a ^ (uint64_t)text.size, 0x8cb92ba72f3d8dd7u);
-    state.b = identity_fold(state.b + (uint64_t)text.size, 0xaef17502108ef2d9u);
+    state.a = wide_product_fold(state.a ^ (uint64_t)text.size, 0x8cb92ba72f3d8dd7u);
+    state.b = wide_product_fold(state.b + (uint64_t)text.size, 0xaef17502108ef2d9u);
     return state;
 }
 

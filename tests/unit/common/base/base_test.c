@@ -5,6 +5,7 @@
 #include "common/base/checksum.h"
 #include "common/base/clock.h"
 #include "common/base/uuid.h"
+#include "common/base/wide_product.h"
 
 TEST(fault_wrap_puts_what_was_attempted_before_what_failed) {
     struct fault fault;
@@ -138,6 +139,20 @@ TEST(hash_depends_on_every_byte_and_on_the_size) {
     }
 }
 
+TEST(wide_product_is_the_same_with_and_without_128_bit_integers) {
+    const uint64_t edges[] = {0, 1, UINT32_MAX, 1ull << 32, UINT64_MAX - 1, UINT64_MAX, 0x9e3779b97f4a7c15u};
+    uint64_t walk = 0xd1b54a32d192ed03u;
+    for (size_t i = 0; i < 7; i++)
+        for (size_t j = 0; j < 7; j++)
+            assert_int_equal(wide_product_fold(edges[i], edges[j]), wide_product_fold_by_halves(edges[i], edges[j]));
+    for (int i = 0; i < 10000; i++) {
+        const uint64_t next = walk * 6364136223846793005u + 1442695040888963407u;
+        assert_int_equal(wide_product_fold(walk, next), wide_product_fold_by_halves(walk, next));
+        walk = next;
+    }
+    assert_int_equal(wide_product_fold_by_halves(UINT64_MAX, UINT64_MAX), UINT64_MAX); /* 1 and 2^64 - 2 */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fault_wrap_puts_what_was_attempted_before_what_failed),
@@ -151,6 +166,7 @@ int main(void) {
         cmocka_unit_test(crc32c_matches_rfc_3720),
         cmocka_unit_test(uuid_v7_orders_by_time_and_round_trips),
         cmocka_unit_test(hash_depends_on_every_byte_and_on_the_size),
+        cmocka_unit_test(wide_product_is_the_same_with_and_without_128_bit_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
