@@ -2,15 +2,20 @@
 # Where outside libraries are found. One imported target per library, linked only by its door (architecture.md).
 #
 #   dep::nanopb  dep::mbedtls  dep::yyjson  dep::lmdb  dep::curl  dep::microhttpd_plain      built by cross/deps
-#   dep::microhttpd  dep::paho  dep::yaml  dep::sqlite3  dep::md4c                         Debian's -dev packages
+#   dep::zlib  dep::paho  dep::yaml           Debian's -dev packages; for a target (cross/build) by cross/deps too
+#   dep::microhttpd  dep::sqlite3  dep::md4c  Debian's -dev packages; what needs them is not built for a target
 #
 # cross/deps runs here when its cache is empty, so that `cmake --preset dev` on a new machine is one command.
 # Third-party code needs no sanitizer: it is linked as it is, except nanopb's runtime, which we compile.
 
 set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cross/deps)
 # One build serves all presets: it is made by the machine's cc, whichever compiler (clang to fuzz) builds our code.
-execute_process(COMMAND ${CMAKE_COMMAND} -E env --unset=CC ${CMAKE_SOURCE_DIR}/cross/deps
-  OUTPUT_VARIABLE PICKET_DEPS_DIR OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE deps_result)
+# For a target (cross/build), its compiler is in the same folder.
+set(deps_result 0)
+if(NOT PICKET_TARGET)
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env --unset=CC ${CMAKE_SOURCE_DIR}/cross/deps
+    OUTPUT_VARIABLE PICKET_DEPS_DIR OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE deps_result)
+endif()
 if(NOT deps_result EQUAL 0)
   message(FATAL_ERROR "The outside libraries could not be built. What failed is said above; to install what the "
     "build needs run 'platforms/linux/packages build', then 'cross/deps' shows the building alone.")
@@ -62,7 +67,18 @@ target_include_directories(picket_nanopb SYSTEM INTERFACE ${PICKET_NANOPB_DIR})
 target_compile_definitions(picket_nanopb INTERFACE PB_FIELD_32BIT)
 add_library(dep::nanopb ALIAS picket_nanopb)
 
-debian_dep(zlib zlib.h LIBRARY libz.a)
+if(PICKET_TARGET)
+  picket_dep(zlib ${PICKET_DEPS_DIR}/zlib/lib/libz.a ${PICKET_DEPS_DIR}/zlib/include)
+  picket_dep(yaml ${PICKET_DEPS_DIR}/yaml/lib/libyaml.a ${PICKET_DEPS_DIR}/yaml/include)
+  picket_dep(paho ${PICKET_DEPS_DIR}/paho/lib/libpaho-mqtt3a.a ${PICKET_DEPS_DIR}/paho/include DEPS Threads::Threads)
+else()
+  debian_dep(zlib zlib.h LIBRARY libz.a)
+  debian_dep(yaml yaml.h LIBRARY libyaml.a)
+  debian_dep(paho MQTTAsync.h LIBRARY libpaho-mqtt3a.a DEPS Threads::Threads)
+  debian_dep(microhttpd microhttpd.h LIBRARY microhttpd)
+  debian_dep(sqlite3 sqlite3.h LIBRARY sqlite3)
+  debian_dep(md4c md4c.h LIBRARY md4c)
+endif()
 picket_dep(mbedcrypto ${PICKET_DEPS_DIR}/mbedtls/lib/libmbedcrypto.a ${PICKET_DEPS_DIR}/mbedtls/include DEPS Threads::Threads)
 picket_dep(mbedx509 ${PICKET_DEPS_DIR}/mbedtls/lib/libmbedx509.a ${PICKET_DEPS_DIR}/mbedtls/include DEPS dep::mbedcrypto)
 picket_dep(mbedtls ${PICKET_DEPS_DIR}/mbedtls/lib/libmbedtls.a ${PICKET_DEPS_DIR}/mbedtls/include DEPS dep::mbedx509)
@@ -73,8 +89,3 @@ picket_dep(curl ${PICKET_DEPS_DIR}/curl/lib/libcurl.a ${PICKET_DEPS_DIR}/curl/in
 picket_dep(microhttpd_plain ${PICKET_DEPS_DIR}/microhttpd/lib/libmicrohttpd.a ${PICKET_DEPS_DIR}/microhttpd/include
   DEPS Threads::Threads)
 
-debian_dep(microhttpd microhttpd.h LIBRARY microhttpd)
-debian_dep(paho MQTTAsync.h LIBRARY libpaho-mqtt3a.a DEPS Threads::Threads)
-debian_dep(yaml yaml.h LIBRARY libyaml.a)
-debian_dep(sqlite3 sqlite3.h LIBRARY sqlite3)
-debian_dep(md4c md4c.h LIBRARY md4c)

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# The toolchain file of cross/build, which gives PICKET_TARGET and PICKET_DEPS_DIR: cross/deps has made the compiler.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR ${PICKET_TARGET})
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES PICKET_TARGET PICKET_DEPS_DIR)
+set(CMAKE_C_COMPILER ${PICKET_DEPS_DIR}/bin/cc)
+set(picket_gnu_x86_64 x86_64-linux-gnu)
+set(picket_gnu_aarch64 aarch64-linux-gnu)
+set(picket_gnu_armv7 arm-linux-gnueabihf)
+foreach(tool ar ranlib strip objcopy)
+  string(TOUPPER ${tool} variable)
+  set(CMAKE_${variable} ${picket_gnu_${PICKET_TARGET}}-${tool})
+endforeach()
+set(CMAKE_FIND_ROOT_PATH ${PICKET_DEPS_DIR}/sysroot)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
