@@ -9,6 +9,7 @@ struct kube_cluster_settings {
     slice cluster_id;                /* the name of the cluster in everything that is reported */
     slice kubeconfig;                /* empty: the service account of the pod that we run in */
     slice context;                   /* of the kubeconfig; empty: its current-context */
+    slice service_account;           /* folder with token and ca.crt */
     struct setting_texts namespaces; /* none: all, with rights for the whole cluster */
     slice node;                      /* only pods of this node; empty: of all */
     int64_t object_bytes_max;        /* an object over this is skipped and counted */

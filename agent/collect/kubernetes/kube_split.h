@@ -38,6 +38,10 @@ fault_code kube_split_feed(struct kube_split *split, slice piece, struct fault *
 /* FAULT_INPUT when the body ended within a list or an event. */
 fault_code kube_split_end(const struct kube_split *split, struct fault *reterr) MUST_CHECK;
 
+/* Whether a whole body is in Kubernetes' protobuf; and the object in it, a part of the body (false: it is broken). */
+bool kube_split_is_protobuf(slice body);
+bool kube_split_whole(slice body, slice *ret_object) MUST_CHECK;
+
 /* Reserved at the moment. */
 size_t kube_split_buffer_bytes(const struct kube_split *split);
 

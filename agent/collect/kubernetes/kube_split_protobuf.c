@@ -133,6 +133,14 @@ static bool field_find(slice message, uint32_t number, slice *ret_value) {
     return true;
 }
 
+bool kube_split_is_protobuf(slice body) {
+    return slice_starts_with(body, slice_of(magic, sizeof magic));
+}
+
+bool kube_split_whole(slice body, slice *ret_object) {
+    return kube_split_is_protobuf(body) && field_find(slice_from(body, sizeof magic), UNKNOWN_RAW, ret_object);
+}
+
 static void event_ends(struct kube_split *split, slice frame) {
     slice type = {0}, object = {0}, raw = {0}, body = {0};
     if (split->too_large) {
@@ -141,8 +149,7 @@ static void event_ends(struct kube_split *split, slice frame) {
     }
     if (frame.size == 0) return;
     if (field_find(frame, 1, &type) && field_find(frame, 2, &object) && field_find(object, 1, &raw) &&
-        slice_starts_with(raw, slice_of(magic, sizeof magic)) &&
-        field_find(slice_from(raw, sizeof magic), UNKNOWN_RAW, &body)) {
+        kube_split_whole(raw, &body)) {
         split->wire_bytes = body.size;
         split_object_ends(split, type, body.data ? body : slice_of("", 0));
         return;

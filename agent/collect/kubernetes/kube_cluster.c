@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One access, one HTTP client of its own (its watches hold connections open, and must not take those of scrapes), one
+ * arena in which one object at a time is decoded, one timer. What a watch or a request does is its own file's. */
+#include "agent/collect/kubernetes/kube_cluster_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/collect/kubernetes/kube_split.h"
+#include "common/base/clock.h"
+
+enum { CONNECTIONS_MAX = 256, ARENA_BLOCK_BYTES = 16 * 1024 };
+
+static void timer_fired(void *context);
+static fault_code settings_copy(struct kube_cluster *cluster, const struct kube_cluster_settings *settings,
+                                struct fault *reterr);
+
+fault_code kube_cluster_open(struct loop *loop, const struct kube_cluster_settings *settings,
+                             struct kube_cluster **ret_cluster, struct fault *reterr) {
+    struct kube_cluster *cluster = calloc(1, sizeof *cluster);
+    if (!cluster)
+        return fault_set(reterr, FAULT_SYSTEM, "cluster '%.*s': out of memory", SLICE_ARG(settings->cluster_id));
+    const size_t spaces = settings->namespaces.count ? settings->namespaces.count : 1;
+    const size_t connections = KUBE_KINDS_ * spaces + KUBE_GETS_MAX;
+    cluster->loop = loop;
+    cluster->timer_ms = INT64_MAX;
+    cluster->settings_arena = arena_new(2048, 64 * 1024);
+    /* Decoded, an object takes several times what it took as text. */
+    cluster->arena = arena_new(ARENA_BLOCK_BYTES, 8 * (size_t)settings->object_bytes_max + 1024 * 1024);
+    cluster->timer = loop_timer_new(loop, timer_fired, cluster);
+    fault_code code = cluster->settings_arena && cluster->arena && cluster->timer
+                          ? settings_copy(cluster, settings, reterr)
+                          : fault_set(reterr, FAULT_SYSTEM, "out of memory");
+    if (!code) code = kube_access_open(loop, &cluster->settings, &cluster->access, reterr);
+    if (!code)
+        code = http_client_new(loop, connections < CONNECTIONS_MAX ? (unsigned)connections : CONNECTIONS_MAX,
+                               &cluster->client, reterr);
+    if (code) {
+        (void)kube_cluster_close(cluster);
+        return reterr ? fault_wrap(reterr, "cluster '%.*s'", SLICE_ARG(settings->cluster_id)) : code;
+    }
+    *ret_cluster = cluster;
+    return FAULT_NONE;
+}
+
+struct kube_cluster *kube_cluster_close(struct kube_cluster *cluster) {
+    if (!cluster) return NULL;
+    kube_watches_close(cluster);
+    kube_gets_close(cluster);
+    (void)http_client_free(cluster->client);
+    (void)kube_access_close(cluster->access);
+    (void)loop_timer_free(cluster->timer);
+    (void)arena_free(cluster->arena);
+    (void)arena_free(cluster->settings_arena);
+    free(cluster);
+    return NULL;
+}
+
+static fault_code settings_copy(struct kube_cluster *cluster, const struct kube_cluster_settings *settings,
+                                struct fault *reterr) {
+    struct kube_cluster_settings *copy = &cluster->settings;
+    struct arena *arena = cluster->settings_arena;
+    *copy = *settings;
+    slice *const texts[] = {&copy->cluster_id, &copy->kubeconfig, &copy->context, &copy->service_account, &copy->node};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) *texts[i] = arena_copy(arena, *texts[i]);
+    slice *namespaces = arena_alloc_array(arena, copy->namespaces.count, sizeof *namespaces);
+    for (size_t i = 0; namespaces && i < copy->namespaces.count; i++)
+        namespaces[i] = arena_copy(arena, copy->namespaces.items[i]);
+    copy->namespaces.items = namespaces;
+    return arena_refused(arena) ? fault_set(reterr, FAULT_LIMIT, "its settings are over 64 KiB") : FAULT_NONE;
+}
+
+slice kube_cluster_id(const struct kube_cluster *cluster) {
+    return cluster->settings.cluster_id;
+}
+
+const char *kube_cluster_server(const struct kube_cluster *cluster) {
+    return kube_access_server(cluster->access);
+}
+
+const char *kube_cluster_warning(const struct kube_cluster *cluster) {
+    return kube_access_warning(cluster->access);
+}
+
+void kube_cluster_stats(const struct kube_cluster *cluster, struct kube_cluster_stats *ret_stats) {
+    *ret_stats = cluster->stats;
+    kube_watches_count(cluster, ret_stats);
+    for (size_t i = 0; i < KUBE_GETS_MAX; i++) ret_stats->buffer_bytes += cluster->gets[i].room;
+    ret_stats->buffer_bytes += ARENA_BLOCK_BYTES;
+}
+
+fault_code cluster_call(struct kube_cluster *cluster, struct http_request *request, struct http_call **ret_call,
+                        struct fault *reterr) {
+    struct http_auth auth;
+    fault_code code = kube_access_use(cluster->access, request, &auth, reterr);
+    if (code) return code;
+    const slice url = arena_format(cluster->arena, "%s%s", kube_access_base_url(cluster->access), request->url);
+    if (!url.data) return fault_set(reterr, FAULT_LIMIT, "no room for the request's URL");
+    request->url = (const char *)url.data;
+    code = http_client_start(cluster->client, request, ret_call, reterr);
+    arena_reset(cluster->arena);
+    if (code == FAULT_NONE) cluster->stats.requests++;
+    return code;
+}
+
+void cluster_due(struct kube_cluster *cluster, int64_t at_ms) {
+    if (at_ms >= cluster->timer_ms) return;
+    cluster->timer_ms = at_ms;
+    const int64_t delay_ms = at_ms - clock_monotonic_ms();
+    loop_timer_set(cluster->timer, delay_ms > 0 ? delay_ms : 0);
+}
+
+static void timer_fired(void *context) {
+    struct kube_cluster *cluster = context;
+    cluster->timer_ms = INT64_MAX;
+    const int64_t now_ms = clock_monotonic_ms();
+    const int64_t watches_ms = kube_watches_act(cluster, now_ms), gets_ms = kube_gets_act(cluster, now_ms);
+    const int64_t next_ms = watches_ms < gets_ms ? watches_ms : gets_ms;
+    if (next_ms != INT64_MAX) cluster_due(cluster, next_ms);
+}
+
+/* 504 and 500 are worth another try, as are 429 and 503 (https://kubernetes.io/docs/reference/using-api/health-checks/,
+ * and api-concepts on priority and fairness). */
+static fault_code code_of(int status) {
+    if (status == 401 || status == 403) return FAULT_DENIED;
+    if (status == 404 || status == 405) return FAULT_ABSENT;
+    if (status == 429 || status >= 500) return FAULT_AGAIN;
+    return FAULT_INPUT;
+}
+
+fault_code cluster_status_fault(struct kube_cluster *cluster, int status, slice body, KubeStatus *ret_status,
+                                struct fault *reterr) {
+    slice object = body;
+    memset(ret_status, 0, sizeof *ret_status);
+    arena_reset(cluster->arena);
+    fault_code code =
+        kube_split_is_protobuf(body)
+            ? kube_split_whole(body, &object)
+                  ? codec_decode_protobuf_foreign(&KubeStatus_desc, object, cluster->arena, ret_status, NULL)
+                  : FAULT_INPUT
+            : codec_decode_json_foreign(&KubeStatus_desc, body, cluster->arena, ret_status, NULL);
+    if (code) memset(ret_status, 0, sizeof *ret_status);
+    if (ret_status->message.size)
+        return fault_set(reterr, code_of(status), "the API server answered %d: %.*s", status,
+                         SLICE_ARG(slice_first(ret_status->message, 320)));
+    return fault_set(reterr, code_of(status), "the API server answered %d%s", status,
+                     status >= 300 && status < 400 ? " (redirects are not followed)" : "");
+}
