@@ -434,19 +434,25 @@ static int request_goes(void *context, char *their_ip, char *our_ip, int their_p
     return CURL_PREREQFUNC_OK;
 }
 
+static bool head_hand_out(struct http_call *call);
+
 static size_t header_came(char *data, size_t size, size_t count, void *context) {
     struct http_call *call = context;
     call->answered = true;
-    return size * count;
+    /* The empty line: a stream's first piece may come much later. */
+    const bool last = size * count <= 2 && (*data == '\r' || *data == '\n');
+    if (last && !call->headed && !call->cancelled && !head_hand_out(call)) call->stopped = true;
+    return call->stopped || call->cancelled ? 0 : size * count;
 }
 
-/* Before the first piece of the body, or at the end of an answer without one. */
+/* At the end of the head, unless it is that of an interim answer (1xx). */
 static bool head_hand_out(struct http_call *call) {
     long status = 0;
     const char *content_type = NULL;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 200) return true;
     call->headed = true;
     if (!call->on_head) return true;
-    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &content_type);
     return call->on_head(call->context, (int)status, content_type ? content_type : "");
 }

@@ -46,7 +46,7 @@ struct http_request {
     int64_t timeout_ms;      /* whole call; 1 to LIMIT_OUTSIDE_CALL_MS */
     uint64_t body_bytes_max; /* of the answer, after decompression; 0: LIMIT_MESSAGE_BYTES */
     bool accept_gzip;
-    /* Once, before the first piece of the body (and also when the body is empty): what kind of body comes. false stops
+    /* Once, as soon as the head has come and before the first piece of the body: what kind of body comes. false stops
      * the call (done is still called). NULL: not asked. */
     bool (*on_head)(void *context, int status, const char *content_type);
     /* A piece of the answer's body, on the loop's thread; false stops the call (done is still called). NULL: discarded. */

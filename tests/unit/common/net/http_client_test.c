@@ -30,6 +30,7 @@ struct bench {
 struct outcome {
     bool done;
     unsigned done_count, pieces;
+    int64_t head_ms;
     struct http_result result;
     char content_type[64];
     size_t size, stop_at;
@@ -417,6 +418,25 @@ static void shows_its_own_certificate(void **state) {
     assert_says(&outcome, FAULT_INPUT, "our client certificate or key");
 }
 
+static bool note_head(void *context, int status, const char *content_type) {
+    struct outcome *outcome = context;
+    assert_int_equal(outcome->pieces, 0);
+    outcome->head_ms = status == 200 && strcmp(content_type, "text/late") == 0 ? clock_monotonic_ms() : -1;
+    return true;
+}
+
+/* A watch may be silent for a minute, and is known to work from its head on. */
+static void hands_out_the_head_before_a_body_comes(void **state) {
+    struct bench *bench = *state;
+    static struct outcome outcome;
+    struct http_request request = request_for(url_of(bench, "/late"), &outcome);
+    request.on_head = note_head;
+    run(bench, &request);
+    assert_int_equal(outcome.result.status, 200);
+    assert_int_equal(outcome.size, 1);
+    assert_true(outcome.head_ms > 0 && clock_monotonic_ms() - outcome.head_ms >= 700);
+}
+
 /* As a kubeconfig has them, and with an address that is not the name to prove. */
 static void takes_certificates_from_memory(void **state) {
     struct bench *bench = *state;
@@ -479,6 +499,7 @@ int main(void) {
         cmocka_unit_test(checks_the_servers_certificate),
         cmocka_unit_test(shows_its_own_certificate),
         cmocka_unit_test(takes_certificates_from_memory),
+        cmocka_unit_test(hands_out_the_head_before_a_body_comes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -51,6 +51,14 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"x")
                 self.wfile.flush()
                 time.sleep(0.1)
+        elif path == "/late":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/late")
+            self.send_header("Content-Length", "1")
+            self.end_headers()
+            self.wfile.flush()
+            time.sleep(1)
+            self.wfile.write(b"x")
         elif path == "/close":
             self.close_connection = True
         elif path == "/short":
