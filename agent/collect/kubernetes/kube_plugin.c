@@ -26,7 +26,6 @@ struct kube_plugin {
     struct loop_timer *timer; /* the deadline, or the next look at a child that has ended its output */
     pid_t pid;                /* 0: none runs */
     int fd;
-    bool output_ended;
     int64_t started_ms, failed_ms; /* monotonic; 0: never */
     int64_t expires_ms;            /* wall; INT64_MAX: never */
     struct fault fault;
@@ -124,7 +123,6 @@ static fault_code child_start(struct kube_plugin *plugin, struct fault *reterr) 
                                "start the credential plugin '%s'", name_of(plugin));
     }
     plugin->size = 0;
-    plugin->output_ended = false;
     plugin->started_ms = clock_monotonic_ms();
     loop_timer_set(plugin->timer, KUBE_PLUGIN_DEADLINE_MS);
     const fault_code code =
@@ -146,7 +144,6 @@ static void output_came(void *context, int fd, unsigned events) {
         if (got <= 0) break;
         plugin->size += (size_t)got;
     }
-    plugin->output_ended = true;
     (void)loop_watch_free(plugin->watch);
     plugin->watch = NULL;
     close(plugin->fd); /* one that prints more gets SIGPIPE */
@@ -167,20 +164,19 @@ static void time_passed(void *context) {
         loop_timer_set(plugin->timer, WAIT_MS);
         return;
     }
-    const bool whole = plugin->output_ended;
     child_end(plugin);
     fault_code code;
     if (late)
         code = fault_set(&plugin->fault, FAULT_TIMEOUT,
                          "credential plugin '%s': it did not end within %d s, and was ended", name_of(plugin),
                          KUBE_PLUGIN_DEADLINE_MS / 1000);
+    else if (plugin->size == sizeof plugin->output)
+        code = fault_set(&plugin->fault, FAULT_LIMIT, "credential plugin '%s': it printed over %zu bytes",
+                         name_of(plugin), sizeof plugin->output - 1);
     else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         code = fault_set(&plugin->fault, FAULT_SYSTEM, "credential plugin '%s': it ended with %s %d", name_of(plugin),
                          WIFEXITED(status) ? "exit code" : "signal",
                          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
-    else if (!whole || plugin->size == sizeof plugin->output)
-        code = fault_set(&plugin->fault, FAULT_LIMIT, "credential plugin '%s': it printed over %zu bytes",
-                         name_of(plugin), sizeof plugin->output - 1);
     else
         code = output_read(plugin, &plugin->fault);
     if (code) {

@@ -108,7 +108,8 @@ size_t kube_stream_buffer_bytes(const struct kube_stream *stream) {
 
 static void state_set(struct kube_stream *stream, enum kube_watch_state state, const struct fault *why) {
     const struct fault none = {0};
-    const bool same = stream->state == state && stream->why.code == (why ? why->code : FAULT_NONE);
+    const bool same = stream->state == state && stream->why.code == (why ? why->code : FAULT_NONE) &&
+                      (!why || strcmp(stream->why.text, why->text) == 0);
     stream->state = state;
     stream->why = why ? *why : none;
     if (same || !stream->calls.state) return;

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Kubernetes client against the stand-in API server: whatever goes wrong on the way, what a consumer believes to be in
+the cluster is what is there, soon; and no server can make it grow. Driven through kube_follow, a consumer that keeps names
+and versions and nothing else."""
+import json
+import os
+import random
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+from harness import BIN, eventually, seed
+from kube_api import KubeApi
+
+KINDS = ["pods", "nodes", "namespaces", "events", "deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs",
+         "persistentvolumeclaims", "applications"]
+FOLLOW = BIN / "kube_follow"
+pytestmark = pytest.mark.skipif(not FOLLOW.exists(), reason="kube_follow is not built")
+
+
+class Follow:
+    def __init__(self, access, *words, env=None):
+        self.child = subprocess.Popen([FOLLOW, access, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                      env={**os.environ, **(env or {})})
+
+    def ask(self, command):
+        self.child.stdin.write(command + "\n")
+        self.child.stdin.flush()
+        line = self.child.stdout.readline()
+        assert line, f"kube_follow ended: {self.child.wait(10)}"
+        return json.loads(line)
+
+    def state(self):
+        return self.ask("state")
+
+    def tell(self, command):
+        self.child.stdin.write(command + "\n")
+        self.child.stdin.flush()
+
+    def get(self, path, size=100000):
+        return self.ask(f"get {path} {size}")
+
+    def stream(self, resource, namespace=""):
+        found = [s for s in self.state()["streams"] if (s["resource"], s["namespace"]) == (resource, namespace)]
+        assert found, "not heard of yet"
+        return found[0]
+
+    def close(self):
+        self.child.stdin.close()
+        self.child.stdout.close()
+        assert self.child.wait(10) == 0
+
+
+@pytest.fixture(name="place")
+def a_place(tmp_path):
+    made = []
+
+    def begin(*words, api=None, access=None, env=None, kubeconfig=None, **options):
+        api = api or KubeApi(**{"bookmark_seconds": 0.2, **options})
+        if api.port is None:
+            api.start()
+        if api not in made:
+            made.append(api)
+        follow = Follow(access or api.kubeconfig(tmp_path / f"config{len(made)}", **(kubeconfig or {})), *words, env=env)
+        made.append(follow)
+        return api, follow
+    yield begin
+    for one in reversed(made):
+        one.close()
+
+
+def cluster(pods, nodes, namespaces, applications, **options):
+    """Populated before anybody asks: what is put there comes without events."""
+    api = KubeApi(**{"bookmark_seconds": 0.2, **options})
+    api.populate(pods=pods, nodes=nodes, namespaces=namespaces, applications=applications)
+    return api
+
+
+def believed(api, follow):
+    """Whether the consumer's belief is what is there; for eventually()."""
+    objects = follow.state()["objects"]
+    there = api.state()
+    for resource, keys in objects.items():
+        real = {(key if "/" in key else "/" + key): value["metadata"]["resourceVersion"] for key, value in there.get(resource, {}).items()}
+        if real != keys:
+            more, less = set(keys) - set(real), set(real) - set(keys)
+            raise AssertionError(f"{resource}: {len(keys)} believed, {len(real)} there; too many: {sorted(more)[:5]}, too few: {sorted(less)[:5]}")
+    return True
+
+
+def fresh(follow):
+    said = follow.state()
+    return said["streams"] and said["stats"]["streams_fresh"] == said["stats"]["streams"]
+
+
+@pytest.mark.parametrize("protobuf", [True, False])
+def test_lists_in_pages_and_watches(place, protobuf):
+    api, follow = place(*KINDS, "page_size=20", api=cluster(300, 10, 4, 30, first_version=2 ** 63 + 5, protobuf=protobuf))
+    api.churn(200)
+    eventually("every stream is fresh", lambda: fresh(follow))
+    time.sleep(2)
+    api.churn(0)
+    eventually("what is believed is there", lambda: believed(api, follow))
+    said = follow.state()
+    assert len(said["objects"]["pods"]) == 300 and len(said["objects"]["applications"]) == 30
+    assert said["stats"]["objects_unreadable"] == said["stats"]["objects_too_large"] == 0, said["stats"]
+    eventually("bookmarks come", lambda: follow.state()["stats"]["bookmarks"] > 3)
+    wants = [one for one in api.requests(verb="list") if one.get("resource") == "pods"] or api.requests(verb="list")
+    assert len(wants) >= 12
+
+
+def test_whatever_goes_wrong_what_is_believed_becomes_true(place):
+    chance = random.Random(seed())
+    api, follow = place(*KINDS, "page_size=25", "stall_ms=1500", "stale_ms=3000", api=cluster(200, 10, 4, 20, seed=chance.randrange(1 << 30)))
+    api.churn(300)
+    faults = [
+        lambda: api.drop(), lambda: api.end_watches(), lambda: api.compact(),
+        lambda: (api.compact(), api.end_watches()),
+        lambda: api.option("gone_as", chance.choice(["http", "event"])),
+        lambda: api.fault("status", count=chance.randrange(1, 6), code=chance.choice([429, 500, 503, 504, 410, 401]), retry_after=chance.choice([None, 1])),
+        lambda: api.fault("cut", count=chance.randrange(1, 6), after=chance.randrange(5000)),
+        lambda: api.fault("chunks", count=chance.randrange(1, 9), largest=chance.randrange(1, 200)),
+        lambda: api.fault("drop", count=chance.randrange(1, 6)),
+        lambda: api.fault("stall", count=2, after=chance.randrange(3000)),
+        lambda: api.fault("hang", count=2),
+        lambda: api.fault("malformed", count=2),
+        lambda: api.fault("redirect", count=2, location="http://127.0.0.1:1/"),
+        lambda: api.fault("content_type", count=2, value="text/html"),
+        lambda: api.release(),
+    ]
+    eventually("the beginning", lambda: fresh(follow))
+    for _ in range(40):
+        chance.choice(faults)()
+        time.sleep(0.25)
+    api.heal()
+    api.churn(0)
+    eventually("what is believed is there", lambda: believed(api, follow) and fresh(follow), seconds=45)
+    print(follow.state()["stats"])
+
+
+def test_expired_pages_begin_again(place):
+    api = cluster(200, 5, 2, 0)
+    api.start()
+    api.fault("slow", resource="pods", verb="list", count=1, rate=5000)
+    api, follow = place("pods", "page_size=20", api=api)
+    eventually("the first page is on its way", lambda: api.requests(verb="list"))
+    api.bump()
+    api.compact()
+    api.heal()
+    eventually("what is believed is there", lambda: believed(api, follow) and fresh(follow))
+    assert follow.state()["stats"]["lists_restarted"] >= 1
+
+
+def test_what_is_forbidden_or_absent_is_said(place):
+    api = KubeApi(bookmark_seconds=0.2)
+    api.load_recorded()
+    api.forbid("nodes")
+    api.absent("applications")
+    api, follow = place("nodes", "applications", "pods", "namespace=shop", "namespace=argocd", api=api)
+    eventually("denied", lambda: follow.stream("nodes")["state"] == "denied")
+    why = follow.stream("nodes")["why"]
+    assert "get, list and watch on nodes" in why and "ClusterRole" in why and "403" in why, why
+    for namespace in ("shop", "argocd"):
+        eventually("absent", lambda: follow.stream("applications", namespace)["state"] == "absent")
+        eventually("fresh", lambda: follow.stream("pods", namespace)["state"] == "fresh")
+    assert follow.state()["stats"]["requests"] < 30  # nobody is asked again and again
+
+
+def test_a_silent_watch_becomes_stale_and_recovers(place):
+    api, follow = place("pods", "stall_ms=1000", "stale_ms=800", api=cluster(20, 2, 1, 0))
+    eventually("fresh", lambda: fresh(follow))
+    before = follow.stream("pods")["since_ms"]
+    api.fault("stall", resource="pods")
+    api.fault("hang", resource="pods")
+    api.option("bookmarks", False)
+    api.drop()
+    eventually("stale", lambda: follow.stream("pods")["state"] == "stale")
+    stream = follow.stream("pods")
+    assert before <= stream["since_ms"] < follow.state()["now_ms"] - 700 and stream["why"], stream
+    eventually("it is tried again", lambda: follow.state()["stats"]["stalls"] >= 1)
+    api.option("bookmarks", True)
+    api.heal()
+    eventually("fresh again", lambda: believed(api, follow) and fresh(follow))
+
+
+def test_a_later_listener_hears_everything(place):
+    api, follow = place("pods", api=cluster(50, 2, 1, 0))
+    eventually("fresh", lambda: believed(api, follow) and fresh(follow))
+    follow.tell("listen nodes")
+    follow.tell("listen pods")
+    eventually("both", lambda: believed(api, follow) and len(follow.state()["objects"]["nodes"]) == 2 and fresh(follow))
+    assert follow.state()["stats"]["streams"] == 2
+
+
+def test_only_pods_of_one_node(place):
+    api, follow = place("pods", "nodes", "node=node-001", api=cluster(60, 3, 1, 0))
+    eventually("fresh", lambda: fresh(follow) and len(follow.state()["objects"]["nodes"]) == 3)
+    name = sorted(api.state()["nodes"])[1].strip("/")
+    here = {key for key, pod in api.state()["pods"].items() if pod["spec"].get("nodeName") == name}
+    _, follow = place("pods", f"node={name}", api=api)
+    eventually("some pods", lambda: set(follow.state()["objects"]["pods"]) == here and fresh(follow))
+    assert 0 < len(here) < 60
+
+
+def test_single_requests(place):
+    api, follow = place()
+    api.load_recorded()
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    answer = follow.get("/api/v1/namespaces/shop")
+    assert answer["status"] == 200 and json.loads(answer["body"])["metadata"]["name"] == "shop"
+    answer = follow.get("/api/v1/namespaces/shop", 10)
+    assert answer["cut"] and answer["status"] == 200 and len(answer["body"]) == 10 and not answer["fault"]
+    answer = follow.get("/api/v1/namespaces/none")
+    assert answer["code"] == "absent" and '"none" not found' in answer["fault"]
+    api.forbid("namespaces")
+    answer = follow.get("/api/v1/namespaces/shop")
+    assert answer["code"] == "denied" and "forbidden" in answer["fault"]
+    api.fault("status", count=1, code=429, retry_after=3)
+    assert follow.get("/api/v1/nodes")["code"] == "again"
+    api.fault("redirect", count=1, location="http://127.0.0.1:1/")
+    assert "redirects are not followed" in follow.get("/api/v1/nodes")["fault"]
+    api.fault("hang", count=1)
+    assert follow.get("/api/v1/nodes")["code"] == "timeout"
+
+
+def plugin(path, text):
+    path.write_text("#!" + sys.executable + "\n" + text, encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_ways_to_prove_who_we_are(place, tmp_path):
+    api = cluster(5, 1, 1, 0)
+    api.start(tls=tmp_path / "pki", client_certificates=True)
+    api.token("first")
+    # By token, and a server by its name and by its address.
+    for host in (None, "localhost"):
+        _, follow = place("pods", api=api, kubeconfig={"host": host})
+        eventually("by token", lambda f=follow: fresh(f) and believed(api, f))
+    # By client certificate.
+    _, follow = place("pods", api=api, kubeconfig={"client": "edge"})
+    eventually("by certificate", lambda: fresh(follow) and believed(api, follow))
+    # By service account, whose token is rotated.
+    folder = api.service_account(tmp_path / "sa")
+    _, follow = place("pods", api=api, access=folder,
+                      env={"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(api.port)})
+    eventually("by service account", lambda: fresh(follow) and believed(api, follow))
+    api.rotate_token()
+    api.end_watches()
+    api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new", "namespace": "team-00"}, "spec": {}, "status": {}})
+    eventually("with the new token", lambda: fresh(follow) and believed(api, follow))
+    # By a plugin, which is run again when its token is refused or has expired.
+    (tmp_path / "token").write_text(api.current_token, encoding="ascii")
+    command = plugin(tmp_path / "plugin", f"""
+import json, os, pathlib, sys
+info = json.loads(os.environ["KUBERNETES_EXEC_INFO"])
+assert info["spec"]["interactive"] is False and sys.stdin.read() == ""
+print(json.dumps({{"apiVersion": info["apiVersion"], "kind": "ExecCredential", "status": {{"token": pathlib.Path({str(tmp_path / "token")!r}).read_text()}}}}))
+""")
+    _, follow = place("pods", api=api, kubeconfig={"exec_command": [command, "get-token"]})
+    eventually("by plugin", lambda: fresh(follow) and believed(api, follow))
+    # A certificate that nobody knows is not accepted; the sentence says so.
+    other = KubeApi()
+    other.start(tls=tmp_path / "other-pki")
+    config = json.loads(other.kubeconfig(tmp_path / "other").read_text())
+    config["clusters"][0]["cluster"]["certificate-authority"] = str(tmp_path / "pki/ca.crt")
+    (tmp_path / "other").write_text(json.dumps(config))
+    _, follow = place("pods", api=other, access=tmp_path / "other")
+    eventually("not trusted", lambda: "not from a trusted authority" in follow.stream("pods")["why"])
+
+
+@pytest.mark.parametrize("text, words", [
+    ("import sys; sys.exit(3)", "exit code 3"),
+    ("print('{}')", "expected is 'ExecCredential"),
+    ("print('x' * 100000)", "printed over"),
+])
+def test_a_plugin_that_fails_is_said(place, tmp_path, text, words):
+    api = KubeApi()
+    command = plugin(tmp_path / "plugin", text)
+    api, follow = place("pods", api=api, kubeconfig={"exec_command": [command]})
+    eventually("why", lambda: words in follow.stream("pods")["why"])
+
+
+HOSTILE = [
+    {"kind": "endless", "of": "items"}, {"kind": "endless", "of": "string"}, {"kind": "endless", "of": "zeros"},
+    {"kind": "huge", "bytes": 64 << 20}, {"kind": "headers"}, {"kind": "malformed"}, {"kind": "malformed", "of": "length"},
+    {"kind": "malformed", "of": "message"}, {"kind": "malformed", "of": "chunk"}, {"kind": "bomb", "bytes": 200 << 20},
+    {"kind": "redirect", "location": "http://127.0.0.1:1/"}, {"kind": "status", "code": 200},
+]
+
+
+@pytest.mark.parametrize("protobuf", [True, False])
+def test_no_server_makes_it_grow(place, protobuf):
+    api, follow = place("pods", "nodes", "applications", "count", "stall_ms=2000", "stale_ms=2000",
+                        api=cluster(100, 5, 2, 10, protobuf=protobuf))
+    eventually("fresh", lambda: fresh(follow))
+    before = follow.state()["rss_kib"]
+    most = 0
+    for hostile in HOSTILE:
+        for verb in ("list", "watch"):
+            api.fault(**hostile, verb=verb)
+            if verb == "list":
+                api.compact()
+            api.drop()
+            for _ in range(6):
+                time.sleep(0.1)
+                most = max(most, follow.state()["rss_kib"])
+            api.heal()
+            api.drop()
+    eventually("it recovers", lambda: fresh(follow), seconds=90)
+    after = follow.state()["rss_kib"]
+    print(f"resident: {before} KiB before, {most} KiB at most, {after} KiB after")
+    assert most < before + 6000 and after < before + 1500
+
+
+def test_five_thousand_pods(place):
+    api, follow = place(*KINDS, "count", api=cluster(5000, 100, 20, 500, bookmark_seconds=60.0))
+    eventually("fresh", lambda: fresh(follow), seconds=60)
+    said = follow.state()
+    print(f"resident {said['rss_kib']} KiB, buffers {said['stats']['buffer_bytes']} B, cpu {said['cpu_ms']} ms, {said['stats']['bytes']} B read")
+    assert said["stats"]["objects"] >= 5600
+    began, rss = said["cpu_ms"], said["rss_kib"]
+    api.churn(50)
+    time.sleep(10)
+    said = follow.state()
+    print(f"10 s of 50 changes a second: cpu {said['cpu_ms'] - began} ms, resident {said['rss_kib']} KiB")
+    assert said["rss_kib"] < rss + 300
