@@ -17,7 +17,7 @@ enum kube_split_form { KUBE_SPLIT_LIST, KUBE_SPLIT_WATCH };
 /* All slices are valid during the call only. wire_bytes: as many as the object had when it came. */
 struct kube_split_calls {
     /* type: "ADDED" ... in a watch, empty in a list. bytes: the object alone, in its encoding; of "ERROR" a KubeStatus, of
-     * "BOOKMARK" a KubeObject. */
+     * "BOOKMARK" a KubeObject, of "BROKEN" (ours: a frame that holds no event) the frame. */
     void (*object)(void *context, slice type, slice bytes, size_t wire_bytes);
     /* Of a list, at most once: a KubeListMeta. */
     void (*metadata)(void *context, slice bytes);

@@ -11,7 +11,8 @@
  * The order of calls, for each scope (one namespace of the settings, or all: an empty scope):
  *     list_begins(round) object* list_ends(round) (object | deleted)* ...
  * A list that fails half-way begins again with a new round and no list_ends between: what was known stays known, and gets
- * stale. An object may come twice and unchanged, and a deletion for something never seen: take both as normal.
+ * stale. An object over object_bytes_max,
+ * or one that cannot be read, does not come at all (kube_cluster_stats counts them). An object may come twice and unchanged, and a deletion for something never seen: take both as normal.
  * Owner: the loop's thread. Callbacks may start and cancel kube_gets, and may not listen, unlisten or close. */
 #ifndef PICKET_COLLECT_KUBE_WATCH_H
 #define PICKET_COLLECT_KUBE_WATCH_H

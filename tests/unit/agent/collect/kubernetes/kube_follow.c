@@ -46,7 +46,7 @@ struct follow {
 };
 
 static char *copy_of(slice text) {
-    return strndup((const char *)text.data, text.size);
+    return text.size ? strndup((const char *)text.data, text.size) : strdup("");
 }
 
 static void key_write(const struct kube_object *object, char *key, size_t bytes) {
