@@ -25,8 +25,8 @@ fault_code kube_cluster_open(struct loop *loop, const struct kube_cluster_settin
     cluster->loop = loop;
     cluster->timer_ms = INT64_MAX;
     cluster->settings_arena = arena_new(2048, 64 * 1024);
-    /* Decoded, an object takes several times what it took as text. */
-    cluster->arena = arena_new(ARENA_BLOCK_BYTES, 8 * (size_t)settings->object_bytes_max + 1024 * 1024);
+    /* In protobuf an object's texts stay where they are; of JSON only what is read of it comes here. */
+    cluster->arena = arena_new(ARENA_BLOCK_BYTES, 2 * (size_t)settings->object_bytes_max + 1024 * 1024);
     cluster->timer = loop_timer_new(loop, timer_fired, cluster);
     fault_code code = cluster->settings_arena && cluster->arena && cluster->timer
                           ? settings_copy(cluster, settings, reterr)

@@ -66,6 +66,7 @@ void split_put(struct kube_split *split, const void *bytes, size_t size) {
     if (size > split->room - split->size) {
         size_t room = split->room ? split->room : BUFFER_FIRST_BYTES;
         while (room < split->size + size) room *= 2;
+        if (room > split->object_bytes_max + SPLIT_MORE_BYTES) room = split->object_bytes_max + SPLIT_MORE_BYTES;
         uint8_t *grown = realloc(split->buffer, room);
         if (!grown) {
             split->starved = split->too_large = true;

@@ -4,7 +4,7 @@
  * What surrounds objects is read without being kept, so the size of an answer does not matter.
  *
  * Of JSON, only the members that the message has are kept (and count towards the bound): of an Argo CD Application with
- * a thousand resources in its status, two kilobytes. Owner: the loop's thread. */
+ * a thousand resources in its status, two kilobytes. A text in it is cut after 16 KiB. Owner: the loop's thread. */
 #ifndef PICKET_COLLECT_KUBE_SPLIT_H
 #define PICKET_COLLECT_KUBE_SPLIT_H
 

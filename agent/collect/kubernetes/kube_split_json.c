@@ -120,13 +120,15 @@ static void key_feed(struct json_place *at, uint8_t byte) {
 
 /* ---- values ---- */
 
+static void text_begins(struct json_place *at);
+
 /* A value that is not looked into, or only followed. */
 static void plain_begins(struct kube_split *split, uint8_t byte) {
     struct json_place *at = &split->json;
     keep_byte(split, byte);
     at->raw_depth = 0;
     if (byte == '"') {
-        at->state = STATE_TEXT;
+        text_begins(at);
     } else if (byte == '{' || byte == '[') {
         at->state = STATE_RAW;
         at->raw_depth = 1;
@@ -222,21 +224,45 @@ static fault_code level_ends(struct kube_split *split, uint8_t byte, struct faul
 
 /* ---- bytes ---- */
 
-/* As much as is text from here on; the bytes that were used. */
+static void text_begins(struct json_place *at) {
+    at->state = STATE_TEXT;
+    at->escaped = at->text_cut = false;
+    at->hex_left = 0;
+    at->text_size = 0;
+}
+
+/* Before a plain letter that belongs to no escape, so that no character and no pair of surrogates is cut in two. */
+static bool text_can_be_cut(const struct json_place *at, uint8_t next) {
+    return !at->escaped && at->hex_left == 0 && next >= ' ' && next < 127 && next != '\\' && next != '"';
+}
+
+/* As much as is text from here on; the bytes that were used. A text that is very long is cut: nobody reads that much of a
+ * message, and it shall not make the object too large. */
 static size_t text_feed(struct kube_split *split, slice rest) {
     struct json_place *at = &split->json;
-    size_t size = 0;
+    const bool was_cut = at->text_cut;
+    size_t size = 0, kept = was_cut ? 0 : rest.size;
     bool ends = false;
     while (size < rest.size && !ends) {
-        const uint8_t byte = rest.data[size++];
-        if (at->escaped)
+        const uint8_t byte = rest.data[size];
+        if (!at->text_cut && at->text_size + size >= SPLIT_TEXT_BYTES && text_can_be_cut(at, byte)) {
+            at->text_cut = true;
+            kept = size;
+        }
+        size++;
+        if (at->escaped) {
             at->escaped = false;
-        else if (byte == '\\')
+            at->hex_left = byte == 'u' ? 4 : 0;
+        } else if (byte == '\\') {
             at->escaped = true;
-        else
+        } else {
             ends = byte == '"';
+            at->hex_left -= at->hex_left > 0;
+        }
     }
-    if (at->keep) split_put(split, rest.data, size);
+    at->text_size += size;
+    if (at->keep) split_put(split, rest.data, kept < size ? kept : size);
+    if (at->keep && ends && at->text_cut) split_put(split, "\"", 1);
     const struct json_level *level = top(at);
     if (level->take == TAKE_TYPE && at->raw_depth == 0) {
         for (size_t i = 0; i < size - ends && at->type_size < SPLIT_TYPE_BYTES; i++)
@@ -252,7 +278,7 @@ static void raw_feed(struct kube_split *split, uint8_t byte) {
     struct json_place *at = &split->json;
     if (is_blank(byte)) return;
     keep_byte(split, byte);
-    if (byte == '"') at->state = STATE_TEXT;
+    if (byte == '"') text_begins(at);
     if (byte == '{' || byte == '[') at->raw_depth++;
     if ((byte == '}' || byte == ']') && --at->raw_depth == 0) value_ends(split);
 }

@@ -6,6 +6,8 @@
 #include "agent/collect/kubernetes/kube_split.h"
 
 enum { SPLIT_LEVELS_MAX = 24, SPLIT_KEY_BYTES = 64, SPLIT_TYPE_BYTES = 16 };
+/* Of one text in JSON so much is kept, and a little more where it can be cut only later. */
+enum { SPLIT_TEXT_BYTES = 16 * 1024 };
 /* What surrounds an object in its event. */
 enum { SPLIT_MORE_BYTES = 512 };
 
@@ -18,9 +20,9 @@ struct json_level {
 };
 struct json_place {
     uint8_t state;
-    bool keep, escaped, key_wrong, ended;
-    unsigned depth, raw_depth;
-    size_t key_size, type_size;
+    bool keep, escaped, key_wrong, ended, text_cut;
+    unsigned depth, raw_depth, hex_left;
+    size_t key_size, type_size, text_size;
     struct json_level levels[SPLIT_LEVELS_MAX];
     char key[SPLIT_KEY_BYTES], type[SPLIT_TYPE_BYTES];
 };
