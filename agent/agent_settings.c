@@ -177,6 +177,10 @@ static const struct setting_row agent_rows[] = {
             "a series not seen for so long makes room when that many are reached"),
     SETTING("fold.gap_windows_max", INT, fold.gap_windows_max, "120", "1", "10000",
             "windows stated as unseen for one SLI after a down time"),
+    SETTING(
+        "config.probation", DURATION, config.probation_ms, "1m", "1s", "1h",
+        "a configuration from the centre is on trial for so long, and rolled back if the agent ends three times in it, "
+        "or measures no more"),
     SETTING("ready.stall", DURATION, ready.stall_ms, "3m", "1s", "1d",
             "not ready when nothing was committed for so long although something waits, or no scrape succeeds"),
     ALERT_ROWS(struct agent_settings, alerts),

@@ -70,6 +70,9 @@ struct agent_settings {
         int64_t series_max, series_forget_ms, gap_windows_max;
     } fold;
     struct {
+        int64_t probation_ms;
+    } config;
+    struct {
         int64_t stall_ms;
     } ready;
     struct alert_settings alerts;

@@ -17,17 +17,19 @@
 #include <unistd.h>
 
 #include "agent/agent_metrics.h"
+#include "agent/capabilities.h"
 #include "agent/measure.h"
 #include "agent/pages.h"
 #include "agent/readiness.h"
 #include "agent/restart_keys.h"
+#include "agent/ship/agent_report.h"
+#include "agent/ship/config_trial.h"
 #include "agent/ship/link.h"
 #include "common/base/clock.h"
 #include "common/logging/log.h"
 
 enum {
     FILE_ARENA_BYTES = 128 * 1024 * 1024,
-    REMOTE_ARENA_BYTES = 64 * 1024 * 1024,
     REPORT_ARENA_BYTES = 4 * 1024 * 1024,
     TICK_MS = 1000,
     DRAIN_MS = 1000,
@@ -42,18 +44,13 @@ struct file_config {
     struct agent_settings *settings; /* in the arena: a measure keeps pointing to them */
 };
 
-struct remote_config {
-    struct arena *arena; /* NULL: none came yet */
-    struct remote_definitions definitions;
-};
-
 struct pipeline {
     struct loop *loop;
     const char *config_path;
     char *const *environment;
     struct file_config file;
-    struct remote_config remote;
-    char notes[NOTES_BYTES], file_error[NOTES_BYTES], remote_error[NOTES_BYTES];
+    struct config_trial *remote;
+    char notes[NOTES_BYTES], file_error[NOTES_BYTES];
     int lock_fd;
     struct metrics *metrics;
     struct metric_table *table;
@@ -174,22 +171,15 @@ static fault_code build_measure(struct pipeline *pipeline, const struct agent_se
     return code;
 }
 
-/* What the centre asked for last is in the queue's folder: an agent that starts cut off measures it. */
-static void load_remote(struct pipeline *pipeline) {
-    struct fault fault;
-    slice payload;
-    struct arena *const arena = arena_new(16 * 1024, REMOTE_ARENA_BYTES);
-    if (!arena) return;
-    fault_code code = queue_note_get(pipeline->queue, "config", arena, &payload, &fault);
-    if (!code) code = remote_config_read(payload, AGENT_SLIS_MAX, arena, &pipeline->remote.definitions, &fault);
-    if (code) {
-        if (code != FAULT_ABSENT)
-            LOG_WARN("agent", "config_lost", LOG_FAULT(&fault),
-                     LOG_TEXT("instead", "measuring what the file says, until the centre sends it again"));
-        arena_free(arena);
-        return;
-    }
-    pipeline->remote.arena = arena;
+static fault_code apply_remote(void *context, const struct remote_definitions *remote, struct fault *reterr);
+static bool measuring_works(void *context);
+static void want_status(void *context);
+
+static fault_code open_remote(struct pipeline *pipeline, struct fault *reterr) {
+    const struct config_trial_parts parts = {
+        pipeline->loop, pipeline->queue, AGENT_SLIS_MAX, pipeline->file.settings->config.probation_ms,
+        apply_remote,   measuring_works, want_status,    pipeline};
+    return config_trial_open(&parts, &pipeline->remote, reterr);
 }
 
 static fault_code connect_link(struct pipeline *pipeline, struct fault *reterr);
@@ -229,7 +219,7 @@ static void log_opened(const struct pipeline *pipeline) {
     LOG_INFO("agent", "started", LOG_TEXT("version", PICKET_VERSION), LOG_SLICE("tenant", settings->tenant),
              LOG_SLICE("agent", settings->name), LOG_TEXT("epoch", epoch), LOG_UINT("targets", stats.targets),
              LOG_UINT("slis", stats.slis), LOG_UINT("checks", stats.checks),
-             LOG_UINT("config_revision", pipeline->remote.definitions.revision),
+             LOG_UINT("config_revision", config_trial_definitions(pipeline->remote)->revision),
              LOG_SLICE("broker", settings->mqtt.host), LOG_UINT("memory_measure_bytes", stats.memory_bytes),
              LOG_INT("memory_ship_bytes", settings->ship.inflight_bytes_max + settings->ship.batch_bytes),
              LOG_INT("http_port", pipeline->pages ? pages_port(pipeline->pages) : 0));
@@ -247,9 +237,12 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
     if (!code)
         code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
     if (!code) code = open_alerts(pipeline, reterr);
+    if (!code) code = open_remote(pipeline, reterr);
     if (code) return code;
-    load_remote(pipeline);
-    code = build_measure(pipeline, settings, &pipeline->remote.definitions, &pipeline->measure, reterr);
+    do {
+        code =
+            build_measure(pipeline, settings, config_trial_definitions(pipeline->remote), &pipeline->measure, reterr);
+    } while (code && config_trial_step_back(pipeline->remote, reterr));
     if (code) return code;
     measure_restore(pipeline->measure);
     code = open_ship(pipeline, reterr);
@@ -277,6 +270,7 @@ fault_code pipeline_open(struct loop *loop, const char *config_path, char *const
         return fault_wrap(reterr, "start");
     }
     measure_start(pipeline->measure);
+    config_trial_started(pipeline->remote);
     on_tick(pipeline);
     log_opened(pipeline);
     *ret_pipeline = pipeline;
@@ -292,22 +286,22 @@ struct pipeline *pipeline_close(struct pipeline *pipeline) {
     pipeline->pages = pages_close(pipeline->pages);
     loop_timer_free(pipeline->tick_timer);
     http_client_free(pipeline->client);
+    config_trial_close(pipeline->remote);
     state_close(pipeline->state);
     queue_close(pipeline->queue);
     if (pipeline->lock_fd >= 0) close(pipeline->lock_fd);
     metrics_free(pipeline->metrics);
     arena_free(pipeline->report_arena);
-    arena_free(pipeline->remote.arena);
     arena_free(pipeline->file.arena);
     free(pipeline);
     return NULL;
 }
 
 /* Lets a measure with these settings and definitions take over; what it was built from becomes the one in force. */
-static fault_code change_measure(struct pipeline *pipeline, const struct file_config *file,
-                                 const struct remote_config *remote, struct fault *reterr) {
+static fault_code change_measure(struct pipeline *pipeline, const struct agent_settings *settings,
+                                 const struct remote_definitions *remote, struct fault *reterr) {
     struct measure *measure = NULL;
-    const fault_code code = build_measure(pipeline, file->settings, &remote->definitions, &measure, reterr);
+    const fault_code code = build_measure(pipeline, settings, remote, &measure, reterr);
     if (code) return code;
     measure_take_over(measure, pipeline->measure);
     pipeline->measure = measure;
@@ -332,11 +326,13 @@ void pipeline_reload(struct pipeline *pipeline) {
     }
     char keys[NOTES_BYTES];
     if (restart_keys_keep(pipeline->file.settings, file.settings, file.arena, keys, sizeof keys, &fault) ||
-        apply_log(file.settings, &fault) || change_measure(pipeline, &file, &pipeline->remote, &fault)) {
+        apply_log(file.settings, &fault) ||
+        change_measure(pipeline, file.settings, config_trial_definitions(pipeline->remote), &fault)) {
         arena_free(file.arena);
         refuse_reload(pipeline, &fault);
         return;
     }
+    config_trial_forgive(pipeline->remote); /* what failed may come again with the new connection */
     struct file_config old = pipeline->file;
     if (keys[0])
         LOG_WARN("agent", "restart_needed", LOG_TEXT("keys", keys),
@@ -358,39 +354,30 @@ void pipeline_reload(struct pipeline *pipeline) {
     link_want_status(pipeline->link);
 }
 
+static fault_code apply_remote(void *context, const struct remote_definitions *remote, struct fault *reterr) {
+    struct pipeline *const pipeline = context;
+    return change_measure(pipeline, pipeline->file.settings, remote, reterr);
+}
+
+/* Of late something answered, where there is something to ask, and it can be stored. */
+static bool measuring_works(void *context) {
+    struct pipeline *const pipeline = context;
+    struct measure_stats stats;
+    measure_stats(pipeline->measure, &stats);
+    return !stats.store_failing &&
+           (!stats.targets || (stats.last_success_ms && clock_monotonic_ms() - stats.last_success_ms <
+                                                            pipeline->file.settings->config.probation_ms));
+}
+
+static void want_status(void *context) {
+    struct pipeline *const pipeline = context;
+    if (pipeline->link) link_want_status(pipeline->link);
+}
+
 static void on_config(void *context, const struct mqtt_message *message) {
     struct pipeline *const pipeline = context;
-    const slice payload = message->payload;
-    if (payload.size == 0) return; /* the retained message was taken away: what it said stays in force */
-    struct fault fault;
-    struct remote_config remote = {.arena = arena_new(16 * 1024, REMOTE_ARENA_BYTES)};
-    if (!remote.arena) return;
-    fault_code code = remote_config_read(payload, AGENT_SLIS_MAX, remote.arena, &remote.definitions, &fault);
-    const bool same =
-        !code && pipeline->remote.arena && remote.definitions.revision == pipeline->remote.definitions.revision;
-    if (same) {
-        arena_free(remote.arena);
-        return;
-    }
-    if (!code) code = change_measure(pipeline, &pipeline->file, &remote, &fault);
-    if (code) {
-        snprintf(pipeline->remote_error, sizeof pipeline->remote_error, "%s", fault.text);
-        LOG_ERROR("agent", "config_refused", LOG_FAULT(&fault),
-                  LOG_TEXT("instead", "the configuration before it stays in force"));
-        arena_free(remote.arena);
-        link_want_status(pipeline->link);
-        return;
-    }
-    arena_free(pipeline->remote.arena);
-    pipeline->remote = remote;
-    snprintf(pipeline->remote_error, sizeof pipeline->remote_error, "%s", remote.definitions.refusals);
-    if (queue_append(pipeline->queue, NULL, 0, &(struct queue_note){"config", payload}, clock_wall_ms(), &fault))
-        LOG_WARN("agent", "config_not_kept", LOG_FAULT(&fault),
-                 LOG_TEXT("instead", "in force until a restart; the centre sends it again then"));
-    LOG_INFO("agent", "config_changed", LOG_UINT("revision", remote.definitions.revision),
-             LOG_UINT("slis", remote.definitions.slis_count), LOG_UINT("refused", remote.definitions.refused),
-             LOG_TEXT("refusals", remote.definitions.refusals));
-    link_want_status(pipeline->link);
+    config_trial_take(pipeline->remote, message->payload);
+    want_status(pipeline);
 }
 
 static void on_link(void *context, const struct fault *reason) {
@@ -414,14 +401,30 @@ static uint64_t resident_bytes(void) {
     return read == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
+/* What is not empty, with "; " between. */
+static void join(const char *const *texts, size_t count, char *ret_text, size_t text_bytes) {
+    size_t used = 0;
+    ret_text[0] = '\0';
+    for (size_t i = 0; i < count && used + 1 < text_bytes; i++)
+        if (texts[i][0])
+            used += (size_t)snprintf(ret_text + used, text_bytes - used, "%s%s", used ? "; " : "", texts[i]);
+}
+
 static fault_code encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr) {
     struct pipeline *const pipeline = context;
     const struct agent_settings *const settings = pipeline->file.settings;
     struct queue_stats stats = {0};
-    char error[3 * NOTES_BYTES];
+    struct config_trial_report config;
+    struct link_stats link = {0};
+    const char *words[CAPABILITIES_MAX];
+    char error[4 * NOTES_BYTES];
+    const struct remote_definitions *const remote = config_trial_definitions(pipeline->remote);
     if (!will) queue_stats(pipeline->queue, &stats);
-    snprintf(error, sizeof error, "%s%s%s%s%s", pipeline->file_error, pipeline->file_error[0] ? "; " : "",
-             pipeline->remote_error, pipeline->remote_error[0] && pipeline->notes[0] ? "; " : "", pipeline->notes);
+    if (pipeline->link) link_stats(pipeline->link, &link);
+    config_trial_report(pipeline->remote, &config);
+    const char *const failed = config.state == CONFIG_TRIAL_ROLLED_BACK ? config.failed_reason : "";
+    const char *const errors[] = {pipeline->file_error, failed, remote->refusals, pipeline->notes};
+    join(errors, sizeof errors / sizeof *errors, error, sizeof error);
     struct agent_report report = {
         .tenant = settings->tenant,
         .agent = settings->name,
@@ -431,13 +434,19 @@ static fault_code encode_status(void *context, bool online, bool will, slice *re
         .started_ms = pipeline->started_ms,
         .now_ms = clock_wall_ms(),
         .online = online,
-        .config_revision = pipeline->remote.definitions.revision,
+        .config_revision = remote->revision,
         .config_error = error,
+        .config = &config,
+        .status_interval_ms = settings->ship.status_ms,
+        .takeovers = link.takeovers,
+        .taken_over_ms = link.taken_over_ms,
         .queue = will ? NULL : pipeline->queue,
         .shed = will ? NULL : stats.shed,
         .resident_bytes = will ? 0 : resident_bytes(),
+        .capabilities = words,
     };
     if (pipeline->measure && !will) report.targets = measure_targets(pipeline->measure, &report.targets_count);
+    report.capabilities_count = capabilities_of(settings, words);
     arena_reset(pipeline->report_arena);
     return agent_report_encode(&report, pipeline->report_arena, ret_payload, reterr);
 }
@@ -508,7 +517,7 @@ static void on_tick(void *context) {
     agent_metrics_measure(pipeline->table, &measure, targets, targets_count);
     agent_metrics_queue(pipeline->table, &queue, clock_wall_ms());
     agent_metrics_ship(pipeline->table, &ship, &link.mqtt);
-    agent_metrics_config(pipeline->table, pipeline->remote.definitions.revision, pipeline->reloads,
+    agent_metrics_config(pipeline->table, config_trial_definitions(pipeline->remote)->revision, pipeline->reloads,
                          pipeline->reloads_refused, ready);
     loop_timer_set(pipeline->tick_timer, TICK_MS);
 }

@@ -30,6 +30,7 @@ static const struct restart_key keys[] = {
     NUMBER("ship.batch_intents", ship.batch_intents),
     NUMBER("ship.resend_after", ship.resend_ms),
     NUMBER("ship.outage", ship.outage_ms),
+    NUMBER("config.probation", config.probation_ms),
     TEXT("http.address", http.address),
     NUMBER("http.port", http.port),
     NUMBER("scrape.connections_max", scrape.connections_max),

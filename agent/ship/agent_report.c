@@ -45,6 +45,68 @@ static fault_code fill_streams(const struct agent_report *report, struct arena *
     return FAULT_NONE;
 }
 
+/* By class, of all its streams. */
+static fault_code fill_queues(const struct agent_report *report, struct arena *arena, AgentStatus *status,
+                              struct fault *reterr) {
+    size_t count;
+    const struct queue_stream *const streams = queue_streams(report->queue, &count);
+    QueueStatus *const items = arena_alloc_array(arena, QUEUE_CLASSES_MAX_, sizeof *items);
+    if (!items) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) {
+        items[class] = (QueueStatus){.class_name = slice_from_text(queue_class_name((enum queue_class) class)),
+                                     .records_shed = report->shed ? report->shed[class] : 0};
+    }
+    for (size_t i = 0; i < count; i++) {
+        QueueStatus *const item = &items[streams[i].class];
+        item->records_waiting += streams[i].records;
+        item->bytes_waiting += streams[i].bytes;
+        if (!streams[i].oldest_ms) continue;
+        const Timestamp oldest = timestamp_of(streams[i].oldest_ms);
+        if (!item->has_oldest_at || streams[i].oldest_ms < item->oldest_at.seconds * 1000) item->oldest_at = oldest;
+        item->has_oldest_at = true;
+    }
+    status->queues.items = items;
+    status->queues.count = QUEUE_CLASSES_MAX_;
+    return FAULT_NONE;
+}
+
+static void fill_config(const struct config_trial_report *report, AgentStatus *status) {
+    static const ConfigState states[] = {[CONFIG_TRIAL_NONE] = CONFIG_STATE_NONE,
+                                         [CONFIG_TRIAL_GOOD] = CONFIG_STATE_IN_FORCE,
+                                         [CONFIG_TRIAL_RUNS] = CONFIG_STATE_ON_TRIAL,
+                                         [CONFIG_TRIAL_ROLLED_BACK] = CONFIG_STATE_ROLLED_BACK};
+    status->has_config = true;
+    status->config = (ConfigStatus){.state = states[report->state],
+                                    .wanted_revision = report->wanted_revision,
+                                    .failed_revision = report->failed_revision,
+                                    .failed_reason = cut(report->failed_reason, CONFIG_ERROR_BYTES),
+                                    .has_failed_at = report->failed_ms > 0,
+                                    .failed_at = timestamp_of(report->failed_ms),
+                                    .starts = report->starts};
+}
+
+static void fill_certificate(const struct certificate_report *report, AgentStatus *status) {
+    const bool is = report->serial[0] != '\0';
+    status->has_certificate = true;
+    status->certificate = (CertificateStatus){.serial = slice_from_text(report->serial),
+                                              .has_not_before = is,
+                                              .not_before = timestamp_of(report->not_before_ms),
+                                              .has_not_after = is,
+                                              .not_after = timestamp_of(report->not_after_ms),
+                                              .renews = report->renews,
+                                              .error = cut(report->error, CONFIG_ERROR_BYTES)};
+}
+
+static fault_code fill_capabilities(const struct agent_report *report, struct arena *arena, AgentStatus *status,
+                                    struct fault *reterr) {
+    slice *const items = arena_alloc_array(arena, report->capabilities_count + 1, sizeof *items);
+    if (!items) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    for (size_t i = 0; i < report->capabilities_count; i++) items[i] = slice_from_text(report->capabilities[i]);
+    status->capabilities.items = items;
+    status->capabilities.count = report->capabilities_count;
+    return FAULT_NONE;
+}
+
 static fault_code fill_targets(const struct agent_report *report, struct arena *arena, AgentStatus *status,
                                struct fault *reterr) {
     const size_t count = report->targets_count < TARGETS_MAX ? report->targets_count : TARGETS_MAX;
@@ -88,6 +150,12 @@ fault_code agent_report_encode(const struct agent_report *report, struct arena *
         .config_error = cut(report->config_error, CONFIG_ERROR_BYTES),
         .environment_id = report->environment_id,
         .resident_bytes = report->resident_bytes,
+        .has_status_interval = report->status_interval_ms > 0,
+        .status_interval = {.seconds = report->status_interval_ms / 1000,
+                            .nanos = (int32_t)(report->status_interval_ms % 1000) * 1000000},
+        .takeovers = report->takeovers,
+        .has_taken_over_at = report->taken_over_ms > 0,
+        .taken_over_at = timestamp_of(report->taken_over_ms),
     };
     if (cluster.size) {
         status.cluster_ids.items = &cluster;
@@ -97,8 +165,12 @@ fault_code agent_report_encode(const struct agent_report *report, struct arena *
     if (report->queue) {
         uuid_format(queue_epoch(report->queue), epoch);
         status.epoch = slice_from_text(epoch);
-        if (fill_streams(report, arena, &status, reterr)) return fault_wrap(reterr, "agent status");
+        if (fill_streams(report, arena, &status, reterr) || fill_queues(report, arena, &status, reterr))
+            return fault_wrap(reterr, "agent status");
     }
+    if (report->config) fill_config(report->config, &status);
+    if (report->certificate) fill_certificate(report->certificate, &status);
+    if (fill_capabilities(report, arena, &status, reterr)) return fault_wrap(reterr, "agent status");
     if (fill_targets(report, arena, &status, reterr)) return fault_wrap(reterr, "agent status");
     return codec_encode_protobuf(&AgentStatus_desc, &status, arena, ret_payload, reterr)
                ? fault_wrap(reterr, "agent status")

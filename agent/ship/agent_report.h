@@ -5,6 +5,7 @@
 #define PICKET_SHIP_AGENT_REPORT_H
 
 #include "agent/buffer/queue.h"
+#include "agent/ship/config_trial.h"
 
 struct target_report {
     slice name;
@@ -13,6 +14,13 @@ struct target_report {
     int64_t duration_ms;
     uint64_t samples;
     const char *error; /* "" when up; cut at 500 bytes */
+};
+
+struct certificate_report {
+    char serial[41]; /* "": there is none */
+    int64_t not_before_ms, not_after_ms;
+    bool renews;
+    const char *error; /* "" for none; cut at 1000 bytes */
 };
 
 struct agent_report {
@@ -26,6 +34,13 @@ struct agent_report {
     const struct target_report *targets;
     size_t targets_count;
     uint64_t resident_bytes;
+    const char *const *capabilities; /* short words */
+    size_t capabilities_count;
+    const struct config_trial_report *config;     /* NULL: nothing is said */
+    const struct certificate_report *certificate; /* NULL: nothing is said */
+    int64_t status_interval_ms;
+    uint64_t takeovers;
+    int64_t taken_over_ms; /* wall; 0: never */
 };
 
 /* An encoded AgentStatus in the arena. */

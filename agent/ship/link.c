@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { WILL_DELAY_S = 15 }; /* nobody is called away for a connection that is back by then */
 enum { STATUS_TOKEN = 1, STATUS_AGAIN_MS = 1000 };
 #define ACKS_FAMILY "sre.edge.acks.v1"
 #define STATUS_FAMILY "sre.edge.status.v1"
@@ -30,7 +31,8 @@ struct link {
     struct loop_timer *status_timer;
     int64_t status_ms;
     bool status_wanted, connected, ever_connected;
-    int64_t disconnected_ms;
+    int64_t disconnected_ms, taken_over_ms;
+    uint64_t takeovers;
     char identity[LINK_TOPIC_BYTES], topic_status[LINK_TOPIC_BYTES]; /* identity: <tenant>/<agent> */
     slice tenant;                                                    /* in identity */
 };
@@ -93,6 +95,11 @@ static void lost(struct link *link) {
 static void on_disconnected(void *context, const struct fault *reason) {
     struct link *const link = context;
     lost(link);
+    if (reason->code ==
+        FAULT_CONFLICT) { /* 0x8E: two agents share a name, or the broker has not yet missed our last life */
+        link->takeovers++;
+        link->taken_over_ms = clock_wall_ms();
+    }
     link->callbacks.changed(link->callbacks.context, reason);
 }
 
@@ -183,6 +190,7 @@ fault_code link_open(struct link *link, const struct mqtt_settings *settings, in
     struct mqtt_settings own = *settings;
     own.client_id = link->identity;
     own.clean_start = true;
+    own.session_expiry_s = own.will_delay_s = WILL_DELAY_S; /* a session that ends sends its will at once */
     own.will_topic = link->topic_status;
     own.will_payload = will;
     own.will_content_type = STATUS_CONTENT_TYPE;
@@ -204,6 +212,9 @@ fault_code link_publish(struct link *link, const struct mqtt_publication *public
 }
 
 void link_stats(const struct link *link, struct link_stats *ret_stats) {
-    *ret_stats = (struct link_stats){.ever_connected = link->ever_connected, .disconnected_ms = link->disconnected_ms};
+    *ret_stats = (struct link_stats){.ever_connected = link->ever_connected,
+                                     .takeovers = link->takeovers,
+                                     .taken_over_ms = link->taken_over_ms,
+                                     .disconnected_ms = link->disconnected_ms};
     if (link->mqtt) mqtt_client_stats(link->mqtt, &ret_stats->mqtt);
 }

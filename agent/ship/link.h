@@ -34,7 +34,8 @@ fault_code link_listen(struct link *link, const char *family,
                        struct fault *reterr) MUST_CHECK;
 
 /* Connects with these settings, in place of the connection before it, which is drained for up to drain_ms. Identity,
- * will, subscriptions and clean_start are the link's. status_ms: a status is sent that often, and when it is wanted.
+ * will, subscriptions and session are the link's. The broker sends the will when we stay away for a quarter of a minute, or
+ * come back: then the next status follows it at once. status_ms: a status is sent that often, and when it is wanted.
  * A fault (settings, certificate files): there is no connection until link_open is called again. */
 fault_code link_open(struct link *link, const struct mqtt_settings *settings, int64_t status_ms, int64_t drain_ms,
                      struct fault *reterr) MUST_CHECK;
@@ -53,6 +54,8 @@ void link_hurry(struct link *link);
 struct link_stats {
     struct mqtt_stats mqtt;
     bool ever_connected;
+    uint64_t takeovers;      /* of the connection, by another client of the same name, since the start */
+    int64_t taken_over_ms;   /* wall; 0: never */
     int64_t disconnected_ms; /* monotonic: since when there is no connection; the start counts as one */
 };
 void link_stats(const struct link *link, struct link_stats *ret_stats);

@@ -159,3 +159,12 @@ fault_code remote_config_read(slice payload, size_t slis_max, struct arena *aren
     *ret_definitions = read;
     return FAULT_NONE;
 }
+
+uint64_t remote_config_revision(slice payload) {
+    enum { BLOCK_BYTES = 16 * 1024, BYTES_MAX = 64 * 1024 * 1024 };
+    AgentConfig config;
+    struct arena *const arena = arena_new(BLOCK_BYTES, BYTES_MAX);
+    const bool read = arena && !codec_decode_protobuf(&AgentConfig_desc, payload, arena, &config, NULL);
+    arena_free(arena);
+    return read ? config.revision : 0;
+}

@@ -30,4 +30,7 @@ struct remote_definitions {
 fault_code remote_config_read(slice payload, size_t slis_max, struct arena *arena,
                               struct remote_definitions *ret_definitions, struct fault *reterr) MUST_CHECK;
 
+/* The revision alone, also of one that cannot be put to work; 0: it has none that can be read. */
+uint64_t remote_config_revision(slice payload);
+
 #endif

@@ -276,9 +276,9 @@ static void connect_begin(struct mqtt_client *client) {
     MQTTProperty connect_list[] = {
         property_number(MQTTPROPERTY_CODE_SESSION_EXPIRY_INTERVAL, settings->session_expiry_s),
         property_number(MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, PACKET_BYTES_MAX)};
-    MQTTProperty will_list[1];
+    MQTTProperty will_list[2];
     MQTTProperties connect_properties = {.count = 2, .max_count = 2, .array = connect_list, .length = 10};
-    MQTTProperties will_properties = {.count = 0, .max_count = 1, .array = will_list};
+    MQTTProperties will_properties = {.count = 0, .max_count = 2, .array = will_list};
     struct fault fault = {0};
     options.keepAliveInterval = (int)(settings->keep_alive_ms / 1000);
     options.cleanstart = settings->clean_start;
@@ -300,8 +300,11 @@ static void connect_begin(struct mqtt_client *client) {
         if (settings->will_content_type) {
             will_list[will_properties.count++] = property_text(
                 MQTTPROPERTY_CODE_CONTENT_TYPE, settings->will_content_type, strlen(settings->will_content_type));
-            options.willProperties = &will_properties;
         }
+        if (settings->will_delay_s)
+            will_list[will_properties.count++] =
+                property_number(MQTTPROPERTY_CODE_WILL_DELAY_INTERVAL, settings->will_delay_s);
+        if (will_properties.count) options.willProperties = &will_properties;
     }
     client->state = CLIENT_CONNECTS;
     client->attempts++;

@@ -52,7 +52,8 @@ bool mqtt_settings_copy(const struct mqtt_settings *settings, struct mqtt_settin
                                        .backoff_min_ms = settings->backoff_min_ms,
                                        .backoff_max_ms = settings->backoff_max_ms,
                                        .clean_start = settings->clean_start,
-                                       .session_expiry_s = settings->session_expiry_s};
+                                       .session_expiry_s = settings->session_expiry_s,
+                                       .will_delay_s = settings->will_delay_s};
     const struct {
         const char **to, *from;
     } texts[] = {{&ret_copy->host, settings->host},

@@ -318,6 +318,7 @@ class Place:
                      "certificate": str(self.pki / f"{AGENT}.crt"), "key": str(self.pki / f"{AGENT}.key"),
                      "backoff_min": "50ms", "backoff_max": "1s", "connect_timeout": "5s"},
             "ship": {"resend_after": "3s", "status_interval": "1s", "outage": "5s"},
+            "config": {"probation": "2s"},
             "http": {"port": self.agent_port},
             "scrape": {"interval": "250ms", "timeout": "250ms"},
             "targets": [{"name": name, "url": url} for name, url in targets.items()],
