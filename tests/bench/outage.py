@@ -18,6 +18,7 @@ from harness import CORE, EDGE, eventually  # noqa: E402
 SLOS, CHECKS, RESTS = 4750, 200, 50  # as in outage_load.c
 PER_MINUTE = {"windows": SLOS, "health": CHECKS, "rest": RESTS}
 EVENTS = 1000
+IN_FLIGHT = 16 * 500
 
 
 class Edge:
@@ -151,6 +152,15 @@ def drain(edge, dark_seconds, kills, numbers, most_seconds):
     return waited, first, later, drained / busy
 
 
+def thread_seconds(pid):
+    """CPU time by thread name."""
+    found = {}
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        name = (task / "comm").read_text().strip()
+        found[name] = found.get(name, 0) + int((task / "schedstat").read_text().split()[0]) / 1e9
+    return found
+
+
 def judge(edge, shed_expected):
     """Everything once at the centre; what was shed is what the centre says is lost, class by class."""
     here = edge.here
@@ -163,7 +173,8 @@ def judge(edge, shed_expected):
         name = edge.classes[stream["stream"]]
         lost[name] += int(stream.get("lostCount", 0))
         committed[name] += int(stream.get("committedSequence", 0))
-    assert lost == shed, f"the edge shed {shed}, the centre says that {lost} are lost"
+    # What the edge gives up when the centre has it already, and the ack is on its way, is not lost.
+    assert all(lost[name] <= shed[name] <= lost[name] + IN_FLIGHT for name in shed), f"the edge shed {shed}, the centre says that {lost} are lost"
     alerts = committed["health"] - minutes * CHECKS
     assert alerts > 0 and committed == {name: minutes * count + (alerts if name == "health" else 0)
                                         for name, count in PER_MINUTE.items()}, (committed, minutes)
@@ -186,9 +197,13 @@ def whole(here, program, minutes, bytes_max, kills_out, kills_back, dark_seconds
     here.closers.append(edge)
     filled, fill_took = fill(edge, kills_out, numbers, fill_seconds)
     queue_bytes = sum(file.stat().st_size for file in edge.queue.iterdir())
+    before = thread_seconds(here.aggregator.process.pid)
     waited, first, later, rate = drain(edge, dark_seconds, kills_back, numbers, drain_seconds)
+    after = thread_seconds(here.aggregator.process.pid)
+    cost = {name: round((after[name] - before.get(name, 0)) / waited * 1e6, 2) for name in after if after[name] - before.get(name, 0) > 0.01 * waited / 1e6}
     edge.process.terminate()
     edge.process.wait(60)
     committed, lost = judge(edge, shed_expected)
     return {"minutes": edge.last["minutes"], "filled": filled, "fill_seconds": fill_took, "queue_bytes": queue_bytes, "waited": waited,
-            "first_alert": first, "later_alerts": later, "rate": rate, "committed": committed, "lost": lost, "kills": edge.kills}
+            "first_alert": first, "later_alerts": later, "rate": rate, "committed": committed, "lost": lost, "kills": edge.kills,
+            "aggregator_us": cost}
