@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/buffer/queue_salvage.h"
 #include "agent/buffer/queue_trim.h"
 #include "common/base/checksum.h"
 #include "common/base/clock.h"
@@ -44,19 +45,13 @@ fault_code queue_open(const struct queue_settings *settings, struct queue **ret_
         queue->reserve_bytes[class] = settings->bytes_max / 100 * settings->reserve_percent[class];
 
     struct fault moved = {0}, why = {0};
-    fault_code code = queue_store_open(settings, queue, &why);
+    fault_code code = queue_salvage_check(settings->path, &why);
+    if (!code) code = queue_store_open(settings, queue, &why);
     if (code == FAULT_CORRUPT) {
+        const struct fault found = why;
         queue->kv = kv_close(queue->kv);
-        char aside[512];
-        snprintf(aside, sizeof aside, "%s.damaged-%lld", settings->path, (long long)clock_wall_ms());
-        if (rename(settings->path, aside)) {
-            const int reason = errno;
-            queue_close(queue);
-            return fault_set_errno(reterr, FAULT_SYSTEM, reason, "move the damaged queue '%s' to '%s'", settings->path,
-                                   aside);
-        }
-        fault_set(&moved, FAULT_CORRUPT, "%s; moved to '%s', a new epoch begins", why.text, aside);
-        code = queue_store_open(settings, queue, &why);
+        code = queue_salvage(settings, &found, &moved, &why);
+        if (!code) code = queue_store_open(settings, queue, &why);
     }
     if (code) {
         queue_close(queue);

@@ -29,8 +29,9 @@ struct queue_settings {
     uint64_t map_bytes;                           /* 0: four times bytes_max and 64 MiB more */
 };
 
-/* Opens or makes the queue. A store whose pages do not check is moved aside (`<path>.damaged-<ms>`) and a new epoch
- * begins; ret_moved then holds a sentence about it, else it is empty. */
+/* Opens or makes the queue. Every page that is in use is read and checked first (kv_file.h). Of a damaged store what
+ * checks is saved (queue_salvage.h), the rest is counted as quarantined and stated as lost, and the store is moved aside
+ * (`<path>.damaged-<ms>`, one is kept); ret_moved then holds a sentence about it, else it is empty. */
 fault_code queue_open(const struct queue_settings *settings, struct queue **ret_queue, struct fault *ret_moved,
                       struct fault *reterr) MUST_CHECK;
 struct queue *queue_close(struct queue *queue); /* NULL is fine; returns NULL */

@@ -55,6 +55,26 @@ static fault_code load_stream(slice key, slice row, struct queue_stream *ret_str
     return FAULT_NONE;
 }
 
+bool queue_book_read_stream(slice key, slice row, struct queue_stream *ret_stream) {
+    return key.size == STREAM_KEY_BYTES && key.data[0] == 's' && load_stream(key, row, ret_stream, NULL) == FAULT_NONE;
+}
+
+static struct queue_book head_from(slice row) {
+    struct queue_book book = {.next_stream = kv_load_u32(row.data + 24)};
+    memcpy(book.epoch.bytes, row.data + 8, 16);
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) book.shed[class] = kv_load_u64(row.data + 28 + 8 * class);
+    book.quarantined = kv_load_u64(row.data + 28 + 8 * QUEUE_CLASSES_MAX_);
+    return book;
+}
+
+bool queue_book_read_head(slice key, slice row, struct queue_book *ret_head) {
+    if (!slice_equal(key, SLICE_LIT(head_key)) || !row_checks(key, row, HEAD_BYTES) ||
+        kv_load_u32(row.data + 4) != BOOK_VERSION)
+        return false;
+    *ret_head = head_from(row);
+    return true;
+}
+
 fault_code queue_book_load(struct kv_txn *txn, kv_table table, struct queue_book *ret_book, struct fault *reterr) {
     slice row;
     fault_code code = kv_get(txn, table, SLICE_LIT(head_key), &row, reterr);
@@ -66,10 +86,7 @@ fault_code queue_book_load(struct kv_txn *txn, kv_table table, struct queue_book
             reterr, FAULT_CONFLICT,
             "the queue has format %u, this program reads format %d: run the version that wrote it until it is empty",
             kv_load_u32(row.data + 4), BOOK_VERSION);
-    struct queue_book book = {.next_stream = kv_load_u32(row.data + 24)};
-    memcpy(book.epoch.bytes, row.data + 8, 16);
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) book.shed[class] = kv_load_u64(row.data + 28 + 8 * class);
-    book.quarantined = kv_load_u64(row.data + 28 + 8 * QUEUE_CLASSES_MAX_);
+    struct queue_book book = head_from(row);
 
     struct kv_cursor *cursor = NULL;
     if (kv_cursor_open(txn, table, &cursor, reterr)) return fault_wrap(reterr, "read the queue's streams");

@@ -24,6 +24,9 @@ struct queue_book {
 /* FAULT_ABSENT (silent): a new store, nothing in it. FAULT_CORRUPT: a row does not check. */
 fault_code queue_book_load(struct kv_txn *txn, kv_table table, struct queue_book *ret_book,
                            struct fault *reterr) MUST_CHECK;
+/* false: this is no such row, or it does not check. The head comes without streams. */
+bool queue_book_read_head(slice key, slice row, struct queue_book *ret_head) MUST_CHECK;
+bool queue_book_read_stream(slice key, slice row, struct queue_stream *ret_stream) MUST_CHECK;
 /* Writes the head and the dirty streams. */
 fault_code queue_book_store(const struct queue_book *book, struct kv_txn *txn, kv_table table,
                             struct fault *reterr) MUST_CHECK;

@@ -15,6 +15,7 @@
 
 #include "common/base/checksum.h"
 #include "common/store/kv.h"
+#include "common/store/kv_file.h"
 
 enum { KEY_BYTES_MAX = 400, HEADER_BYTES = 12, BOOT_ID_BYTES_MAX = 64 };
 static const uint8_t boot_key[] = {0, 'b', 'o', 'o', 't'};
@@ -91,7 +92,8 @@ fault_code state_open(const struct state_settings *settings, struct state **ret_
     struct state *state = calloc(1, sizeof *state);
     if (!state) return fault_set(reterr, FAULT_LIMIT, "open state '%s': out of memory", settings->path);
     bool same = false, emptied = false;
-    fault_code code = open_store(settings, state, reterr);
+    fault_code code = kv_file_check(settings->path, reterr); /* a power cut may leave any bytes in it */
+    if (!code) code = open_store(settings, state, reterr);
     if (!code) code = same_boot(state, boot_id, &same, reterr);
     if (code == FAULT_CORRUPT || (!code && !same)) {
         emptied = true;

@@ -371,24 +371,57 @@ TEST(damaged_record_is_quarantined_and_the_rest_goes_on) {
     end(&bench);
 }
 
-TEST(damaged_store_is_moved_aside_and_a_new_epoch_begins) {
+/* Overwrites the first bytes of the store's file with noise; 0: all of it. */
+static void spoil(struct bench *bench, size_t bytes) {
+    bench->queue = queue_close(bench->queue);
+    char file[128];
+    snprintf(file, sizeof file, "%s/data.mdb", bench->path);
+    const int fd = open(file, O_WRONLY);
+    struct stat found;
+    assert_int_equal(fstat(fd, &found), 0);
+    const size_t size = bytes ? bytes : (size_t)found.st_size;
+    uint8_t *const noise = malloc(size);
+    memset(noise, 0xa5, size);
+    assert_int_equal(pwrite(fd, noise, size, 0), size);
+    free(noise);
+    close(fd);
+    reopen(bench);
+}
+
+TEST(damaged_store_is_moved_aside_and_what_checks_goes_on) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 16 << 20);
+    const struct uuid epoch = queue_epoch(bench.queue);
+    const uint32_t windows = open_stream(bench.queue, QUEUE_WINDOWS);
+    for (uint64_t i = 1; i <= 500; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 100, &fault));
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 100}, 1, &fault));
+    assert_int_equal(bench.moved.code, FAULT_NONE);
+    spoil(&bench, 8192); /* both pages that say where everything is */
+    assert_int_equal(bench.moved.code, FAULT_CORRUPT);
+    assert_non_null(strstr(bench.moved.text, "400 records were saved, 0 are lost"));
+    assert_true(uuid_equal(epoch, queue_epoch(bench.queue)));
+    assert_true(open_stream(bench.queue, QUEUE_WINDOWS) > windows);
+    struct queue_batch batch;
+    CHECK_OK(queue_read(bench.queue, windows, 100, 1000, 1 << 30, see, fresh(), &batch, &fault));
+    assert_int_equal(batch.first_sequence, 101);
+    assert_int_equal(batch.last_sequence, 500);
+    assert_int_equal(seen_store.numbers[0], 101);
+    assert_true(batch.stream_ends);
+    CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 1, 100, &fault));
+    reopen(&bench);
+    assert_int_equal(bench.moved.code, FAULT_NONE);
+    end(&bench);
+}
+
+TEST(store_of_which_nothing_is_left_gives_a_new_epoch) {
     struct fault fault;
     struct bench bench;
     begin(&bench, 16 << 20);
     const struct uuid epoch = queue_epoch(bench.queue);
     CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 1, 100, &fault));
-    assert_int_equal(bench.moved.code, FAULT_NONE);
-    bench.queue = queue_close(bench.queue);
-    char file[128];
-    snprintf(file, sizeof file, "%s/data.mdb", bench.path);
-    const int fd = open(file, O_WRONLY);
-    uint8_t noise[8192];
-    memset(noise, 0xa5, sizeof noise);
-    assert_int_equal(pwrite(fd, noise, sizeof noise, 0), sizeof noise);
-    close(fd);
-    reopen(&bench);
+    spoil(&bench, 0);
     assert_int_equal(bench.moved.code, FAULT_CORRUPT);
-    assert_non_null(strstr(bench.moved.text, "new epoch"));
     assert_false(uuid_equal(epoch, queue_epoch(bench.queue)));
     CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 1, 100, &fault));
     end(&bench);
@@ -590,7 +623,8 @@ int main(void) {
         cmocka_unit_test(streams_from_before_a_clock_was_set_back_are_taken_for_old),
         cmocka_unit_test(note_and_intents_are_stored_together),
         cmocka_unit_test(damaged_record_is_quarantined_and_the_rest_goes_on),
-        cmocka_unit_test(damaged_store_is_moved_aside_and_a_new_epoch_begins),
+        cmocka_unit_test(damaged_store_is_moved_aside_and_what_checks_goes_on),
+        cmocka_unit_test(store_of_which_nothing_is_left_gives_a_new_epoch),
         cmocka_unit_test(full_map_is_a_state_and_not_an_end),
         cmocka_unit_test(full_disk_is_a_state_and_not_an_end),
         cmocka_unit_test(kill_at_any_moment_loses_nothing_and_doubles_nothing),

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * (In memory: thousands of commits are made.) A queue whose file was damaged at random: bits, pages, its end. Whoever finds it so lives on, and never gives out another
+ * record than was put there. PICKET_DAMAGES: how many files, PICKET_SEED: which. */
+#include "tests/support/check.h"
+
+#include "agent/buffer/queue.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/store/kv.h"
+
+struct bench {
+    char root[64], path[80];
+    struct queue_settings settings;
+    struct queue *queue;
+    struct fault moved;
+};
+
+static void reopen(struct bench *bench) {
+    struct fault fault;
+    queue_close(bench->queue);
+    bench->queue = NULL;
+    CHECK_OK(queue_open(&bench->settings, &bench->queue, &bench->moved, &fault));
+}
+
+static void begin(struct bench *bench, uint64_t bytes_max) {
+    *bench = (struct bench){.root = "/dev/shm/picket-queue-XXXXXX"};
+    assert_non_null(mkdtemp(bench->root));
+    snprintf(bench->path, sizeof bench->path, "%s/queue", bench->root);
+    bench->settings =
+        (struct queue_settings){.path = bench->path, .bytes_max = bytes_max, .reserve_percent = {10, 50, 0}};
+    reopen(bench);
+}
+
+static void end(struct bench *bench) {
+    char command[128];
+    bench->queue = queue_close(bench->queue);
+    snprintf(command, sizeof command, "rm -rf %s", bench->root);
+    assert_int_equal(system(command), 0);
+}
+
+enum { MARKED_BYTES = 12 };
+
+/* A record says where it was put. */
+static fault_code put_marked(struct queue *queue, enum queue_class class, size_t bytes, struct fault *reterr) {
+    static uint8_t record[20000];
+    uint32_t stream;
+    uint64_t sequence;
+    queue_next(queue, class, &stream, &sequence);
+    memset(record, (int)(sequence & 0xff), sizeof record);
+    kv_store_u32(record, stream);
+    kv_store_u64(record + 4, sequence);
+    const struct queue_item item = {class, slice_of(record, bytes)};
+    return queue_append(queue, &item, 1, &(struct queue_note){"fold", slice_of(record, 3000)}, 1000, reterr);
+}
+
+static bool see_marked(void *context, const struct queue_batch *so_far, uint64_t sequence, slice intent) {
+    (void)so_far;
+    const uint32_t stream = *(const uint32_t *)context;
+    if (intent.size < MARKED_BYTES || kv_load_u32(intent.data) != stream || kv_load_u64(intent.data + 4) != sequence ||
+        (intent.size > MARKED_BYTES && intent.data[MARKED_BYTES] != (sequence & 0xff)))
+        _exit(3); /* another record than was put there */
+    return true;
+}
+
+static void fill_marked(struct bench *bench, uint64_t *seed) {
+    struct fault fault;
+    const size_t count = 20 + check_random(seed) % 400;
+    for (size_t i = 0; i < count; i++) {
+        const enum queue_class class = (enum queue_class)(check_random(seed) % QUEUE_CLASSES_MAX_);
+        const size_t bytes = MARKED_BYTES + check_random(seed) % (check_random(seed) % 20 ? 300 : 19000);
+        CHECK_OK(put_marked(bench->queue, class, bytes, &fault));
+        if (check_random(seed) % 60 == 0) CHECK_OK(queue_rotate(bench->queue, INT64_MAX, INT64_MAX, NULL, &fault));
+        size_t streams_count;
+        const struct queue_stream *const streams = queue_streams(bench->queue, &streams_count);
+        const struct queue_stream *const one = &streams[check_random(seed) % streams_count];
+        if (one->records && check_random(seed) % 20 == 0) {
+            const struct queue_ack ack = {one->number, one->oldest_sequence + check_random(seed) % one->records};
+            CHECK_OK(queue_ack(bench->queue, &ack, 1, &fault));
+        }
+    }
+}
+
+static void damage_file(const char *folder, uint64_t *seed) {
+    char file[128];
+    uint8_t page[4096];
+    struct stat found;
+    snprintf(file, sizeof file, "%s/data.mdb", folder);
+    const int fd = open(file, O_RDWR);
+    assert_int_equal(fstat(fd, &found), 0);
+    const uint64_t bytes = (uint64_t)found.st_size, pages = bytes / sizeof page;
+    for (uint64_t times = 1 + check_random(seed) % 3; times; times--) {
+        const uint64_t to = check_random(seed) % pages * sizeof page;
+        switch (check_random(seed) % 6) {
+        case 0: /* a torn end */
+            assert_int_equal(ftruncate(fd, (off_t)(check_random(seed) % bytes)), 0);
+            close(fd);
+            return;
+        case 1: /* a page of another place */
+            assert_int_equal(pread(fd, page, sizeof page, (off_t)(check_random(seed) % pages * sizeof page)),
+                             sizeof page);
+            assert_int_equal(pwrite(fd, page, sizeof page, (off_t)to), sizeof page);
+            break;
+        case 2: /* a page of nothing */
+            memset(page, check_random(seed) % 2 ? 0 : 0xff, sizeof page);
+            assert_int_equal(pwrite(fd, page, sizeof page, (off_t)to), sizeof page);
+            break;
+        default: /* bits, most of them where pages begin */
+            for (uint64_t i = 1 + check_random(seed) % 8; i; i--) {
+                const uint64_t at = to + check_random(seed) % (check_random(seed) % 2 ? 64 : sizeof page);
+                assert_int_equal(pread(fd, page, 1, (off_t)at), 1);
+                page[0] ^= (uint8_t)(1u << check_random(seed) % 8);
+                assert_int_equal(pwrite(fd, page, 1, (off_t)at), 1);
+            }
+        }
+    }
+    close(fd);
+}
+
+/* The life of a process that finds it so. */
+static void live_with_it(struct bench *bench) {
+    struct fault fault;
+    alarm(20);
+    if (queue_open(&bench->settings, &bench->queue, &bench->moved, &fault)) {
+        fprintf(stderr, "%s\n", fault.text);
+        _exit(2);
+    }
+    for (int round = 0; round < 2; round++) {
+        size_t count;
+        (void)queue_streams(bench->queue, &count);
+        for (size_t i = 0; i < count; i++) {
+            const struct queue_stream *const stream = &queue_streams(bench->queue, &count)[i];
+            const uint32_t number = stream->number;
+            uint64_t after = stream->committed_sequence;
+            struct queue_batch batch;
+            while (!queue_read(bench->queue, number, after, 64, 1 << 20, see_marked, (void *)(uintptr_t)&number, &batch,
+                               &fault)) {
+                if (batch.last_sequence <= after) _exit(4); /* for ever */
+                after = batch.last_sequence;
+            }
+            if (round && queue_ack(bench->queue, &(struct queue_ack){number, after}, 1, &fault)) _exit(5);
+        }
+        for (int i = 0; i < 30; i++)
+            if (put_marked(bench->queue, (enum queue_class)(i % QUEUE_CLASSES_MAX_), 500, &fault)) _exit(6);
+    }
+    struct arena *const arena = arena_new(4096, 1 << 20);
+    slice note;
+    if (queue_note_get(bench->queue, "fold", arena, &note, &fault)) _exit(7);
+    arena_free(arena);
+    bench->queue = queue_close(bench->queue);
+    if (queue_open(&bench->settings, &bench->queue, &bench->moved, &fault) || bench->moved.code) _exit(8);
+    queue_close(bench->queue);
+    _exit(0);
+}
+
+TEST(any_damage_leaves_a_queue_that_works_and_records_that_are_genuine) {
+    uint64_t seed = check_seed();
+    int salvaged = 0;
+    const int rounds = getenv("PICKET_DAMAGES") ? atoi(getenv("PICKET_DAMAGES")) : 60;
+    for (int round = 0; round < rounds; round++) {
+        struct bench bench;
+        begin(&bench, 16 << 20);
+        fill_marked(&bench, &seed);
+        bench.queue = queue_close(bench.queue);
+        damage_file(bench.path, &seed);
+        fflush(NULL);
+        const pid_t child = fork();
+        if (child == 0) live_with_it(&bench);
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (!WIFEXITED(status) || WEXITSTATUS(status))
+            fail_msg("round %d: %s %d; %s", round, WIFEXITED(status) ? "exit" : "signal",
+                     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), bench.path);
+        char command[160];
+        snprintf(command, sizeof command, "test -z \"$(ls -d %s.damaged-* 2>/dev/null)\"", bench.path);
+        salvaged += system(command) != 0;
+        struct fault fault;
+        CHECK_OK(queue_open(&bench.settings, &bench.queue, &bench.moved, &fault));
+        end(&bench);
+    }
+    printf("%d of %d damages were found at opening\n", salvaged, rounds);
+    assert_true(salvaged > rounds / 4);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_damage_leaves_a_queue_that_works_and_records_that_are_genuine),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
