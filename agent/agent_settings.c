@@ -185,6 +185,10 @@ static const struct setting_row agent_rows[] = {
             "not ready when nothing was committed for so long although something waits, or no scrape succeeds"),
     ALERT_ROWS(struct agent_settings, alerts),
     SETTING_LIST(struct agent_settings, "targets", targets, &target_table, 1000, "what to scrape"),
+    SETTING_LIST(struct agent_settings, "kubernetes", kubernetes, &kube_cluster_table, 64,
+                 "clusters whose API servers are watched"),
+    SETTING_LIST(struct agent_settings, "discovery", discovery, &discovery_table, 64,
+                 "targets that come and go, found in a cluster"),
     SETTING_LIST(struct agent_settings, "prometheus_apis", prometheus_apis, &prometheus_api_table, 64,
                  "Prometheus servers that are asked, where their targets cannot be scraped from here"),
     SETTING_LIST(struct agent_settings, "probes", probes, &probe_table, 1000, "what to ask whether it answers"),
@@ -344,6 +348,24 @@ static void check_targets(struct settings *read, const struct agent_settings *se
     }
 }
 
+/* One cluster for each, and no doubt which. */
+static void check_discoveries(struct settings *read, const struct agent_settings *settings) {
+    for (size_t i = 0; i < settings->discovery.count; i++) {
+        const struct discovery_settings *const item = &settings->discovery.items[i];
+        size_t fitting = 0;
+        for (size_t k = 0; k < settings->kubernetes.count; k++)
+            fitting +=
+                item->cluster_id.size == 0 || slice_equal(item->cluster_id, settings->kubernetes.items[k].cluster_id);
+        if (fitting == 1) continue;
+        if (item->cluster_id.size)
+            settings_mistake(read, &item->cluster_id, "there is no cluster '%.*s' in `kubernetes`",
+                             SLICE_ARG(item->cluster_id));
+        else
+            settings_mistake(read, &item->name, "`kubernetes` has %zu clusters: say which one by `cluster`",
+                             settings->kubernetes.count);
+    }
+}
+
 static void check_slis(struct settings *read, const struct agent_settings *settings) {
     for (size_t i = 0; i < settings->slis.count; i++) {
         const struct sli_settings *const sli = &settings->slis.items[i];
@@ -413,8 +435,10 @@ static fault_code finish(struct settings *read, fault_code code, struct arena *a
         check_identity(read, settings);
         check_ways_out(read, settings);
         check_targets(read, settings);
+        kube_settings_check(read, settings->kubernetes.items, settings->kubernetes.count);
         prometheus_settings_check(read, settings->discovery.items, settings->discovery.count,
                                   settings->prometheus_apis.items, settings->prometheus_apis.count);
+        check_discoveries(read, settings);
         check_slis(read, settings);
         alert_settings_check(read, &settings->alerts);
         check_health(read, settings);

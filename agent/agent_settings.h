@@ -6,6 +6,7 @@
 #define PICKET_AGENT_AGENT_SETTINGS_H
 
 #include "agent/alert/alert_settings.h"
+#include "agent/collect/kubernetes/kube_settings.h"
 #include "agent/collect/prometheus/prometheus_settings.h"
 #include "agent/health/health.h"
 #include "agent/window/sli.h"
@@ -80,6 +81,10 @@ struct agent_settings {
         struct target_settings *items;
         size_t count;
     } targets;
+    struct {
+        struct kube_cluster_settings *items;
+        size_t count;
+    } kubernetes;
     struct {
         struct discovery_settings *items;
         size_t count;

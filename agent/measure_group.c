@@ -267,6 +267,11 @@ static void on_fresh(void *context, size_t group) {
     LOG_INFO("agent", "group_known", LOG_SLICE("group", one->name));
 }
 
+static void say_unknown(const struct measure_group *group) {
+    LOG_WARN("agent", "group_unknown", LOG_SLICE("group", group->name), LOG_TEXT("fault", group->error),
+             LOG_TEXT("instead", "its windows say that not all was seen"));
+}
+
 static void on_stale(void *context, size_t group) {
     struct measure *const measure = context;
     struct measure_group *const one = &measure->groups[group];
@@ -274,8 +279,7 @@ static void on_stale(void *context, size_t group) {
     one->report.up = false;
     one->report.last_ms = clock_wall_ms();
     (void)measure_group_report(one);
-    LOG_WARN("agent", "group_unknown", LOG_SLICE("group", one->name), LOG_TEXT("fault", one->error),
-             LOG_TEXT("instead", "its windows say that not all was seen"));
+    if (one->api) say_unknown(one);
 }
 
 const struct target_report *measure_group_report(struct measure_group *group) {
@@ -299,5 +303,7 @@ void measure_discovery_state(struct measure *measure, size_t group, bool up, con
     struct measure_group *const one = &measure->groups[group];
     one->report.up = up;
     one->report.last_ms = clock_wall_ms();
+    const bool news = strcmp(one->error, why) != 0;
     snprintf(one->error, sizeof one->error, "%s", why);
+    if (!up && news) say_unknown(one);
 }

@@ -18,6 +18,7 @@
 
 #include "agent/agent_metrics.h"
 #include "agent/capabilities.h"
+#include "agent/discoveries.h"
 #include "agent/measure.h"
 #include "agent/pages.h"
 #include "agent/readiness.h"
@@ -59,6 +60,8 @@ struct pipeline {
     struct http_client *client;
     struct edge_alerts *alerts;
     struct measure *measure;
+    struct clusters *clusters;
+    struct discoveries *discoveries;
     struct shipper *shipper;
     struct link *link;
     struct pages *pages;
@@ -252,6 +255,18 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
     return code;
 }
 
+/* The clusters, and what looks into them. */
+static fault_code open_clusters(struct pipeline *pipeline, struct fault *reterr) {
+    const struct agent_settings *const settings = pipeline->file.settings;
+    const fault_code code = clusters_open(pipeline->loop, settings, &pipeline->clusters, reterr);
+    return code ? code : discoveries_open(pipeline->loop, pipeline->clusters, settings, &pipeline->discoveries, reterr);
+}
+
+static void close_clusters(struct pipeline *pipeline) {
+    pipeline->discoveries = discoveries_close(pipeline->discoveries);
+    pipeline->clusters = clusters_close(pipeline->clusters);
+}
+
 fault_code pipeline_open(struct loop *loop, const char *config_path, char *const *environment,
                          struct pipeline **ret_pipeline, struct fault *reterr) {
     struct pipeline *pipeline = calloc(1, sizeof *pipeline);
@@ -265,12 +280,14 @@ fault_code pipeline_open(struct loop *loop, const char *config_path, char *const
     fault_code code = read_file(pipeline, &pipeline->file, reterr);
     if (!code) code = apply_log(pipeline->file.settings, reterr);
     if (!code) code = open_parts(pipeline, reterr);
+    if (!code) code = open_clusters(pipeline, reterr);
     if (code) {
         pipeline_close(pipeline);
         return fault_wrap(reterr, "start");
     }
     measure_start(pipeline->measure);
     config_trial_started(pipeline->remote);
+    discoveries_use(pipeline->discoveries, pipeline->measure);
     on_tick(pipeline);
     log_opened(pipeline);
     *ret_pipeline = pipeline;
@@ -280,6 +297,7 @@ fault_code pipeline_open(struct loop *loop, const char *config_path, char *const
 struct pipeline *pipeline_close(struct pipeline *pipeline) {
     if (!pipeline) return NULL;
     pipeline->measure = measure_free(pipeline->measure);
+    close_clusters(pipeline);
     pipeline->alerts = edge_alerts_free(pipeline->alerts);
     pipeline->link = link_free(pipeline->link, DRAIN_MS);
     pipeline->shipper = shipper_free(pipeline->shipper);
@@ -338,6 +356,10 @@ void pipeline_reload(struct pipeline *pipeline) {
         LOG_WARN("agent", "restart_needed", LOG_TEXT("keys", keys),
                  LOG_TEXT("instead", "their old values stay in force until then"));
     pipeline->file = file;
+    close_clusters(pipeline);
+    if (open_clusters(pipeline, &fault))
+        LOG_ERROR("agent", "clusters_refused", LOG_FAULT(&fault), LOG_TEXT("instead", "not watched until a reload"));
+    discoveries_use(pipeline->discoveries, pipeline->measure);
     const struct envelope envelope = envelope_of(file.settings);
     edge_alerts_use(pipeline->alerts, &file.settings->alerts, &envelope);
     if (connect_link(pipeline, &fault)) { /* anew: certificates may be others in the same files */
@@ -356,7 +378,9 @@ void pipeline_reload(struct pipeline *pipeline) {
 
 static fault_code apply_remote(void *context, const struct remote_definitions *remote, struct fault *reterr) {
     struct pipeline *const pipeline = context;
-    return change_measure(pipeline, pipeline->file.settings, remote, reterr);
+    const fault_code code = change_measure(pipeline, pipeline->file.settings, remote, reterr);
+    if (!code) discoveries_use(pipeline->discoveries, pipeline->measure);
+    return code;
 }
 
 /* Of late something answered, where there is something to ask, and it can be stored. */
@@ -512,6 +536,7 @@ static void on_tick(void *context) {
     shipper_stats(pipeline->shipper, &ship);
     if (pipeline->link) link_stats(pipeline->link, &link);
     const bool ready = update_readiness(pipeline, &measure, &queue, &ship, &link);
+    discoveries_tick(pipeline->discoveries);
     size_t targets_count;
     const struct target_report *const targets = measure_targets(pipeline->measure, &targets_count);
     agent_metrics_measure(pipeline->table, &measure, targets, targets_count);

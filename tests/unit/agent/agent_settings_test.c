@@ -106,6 +106,8 @@ static const struct bad bad_files[] = {
      {"agent.yaml:6: prometheus_apis[0].url", "is called 'node' already", "prometheus_apis[1].fresh"}},
     {GOOD "prometheus_apis:\n  - {name: p, url: 'http://a/', settle: 20s, up: '{}'}\n  - {name: p, url: 'http://b'}\n",
      {"prometheus_apis[0].settle", "prometheus_apis[0].up", "another Prometheus or discovery is called 'p'"}},
+    {GOOD "discovery:\n  - {name: a, namespaces: [A_b]}\n  - {name: a, cluster: c, interval: 1s, timeout: 2s}\n",
+     {"agent.yaml:6: discovery[0].name", "discovery[0].namespaces", "discovery[1].cluster", "discovery[1].timeout"}},
     {GOOD "log: {level: loud}\n", {"agent.yaml:5: log.level", "info"}},
     {"agent: [\n", {"agent.yaml:"}},
 };

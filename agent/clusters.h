@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The items of `kubernetes:`, each opened once and shared by all who look into it: health, Argo CD, discovery, diagnostics.
+ * Owner: the loop's thread. */
+#ifndef PICKET_AGENT_CLUSTERS_H
+#define PICKET_AGENT_CLUSTERS_H
+
+#include "agent/agent_settings.h"
+#include "agent/collect/kubernetes/kube_cluster.h"
+
+struct clusters;
+
+/* A cluster that cannot be opened (no kubeconfig, a bad one) does not stop the others: it is said in the log, and is not
+ * there until a reload. FAULT_LIMIT: no memory. */
+fault_code clusters_open(struct loop *loop, const struct agent_settings *settings, struct clusters **ret_clusters,
+                         struct fault *reterr) MUST_CHECK;
+/* After all who use one of them. NULL is fine; returns NULL. */
+struct clusters *clusters_close(struct clusters *clusters);
+
+/* In the order of the settings; NULL for one that could not be opened. */
+size_t clusters_count(const struct clusters *clusters);
+struct kube_cluster *clusters_at(const struct clusters *clusters, size_t index);
+/* By its cluster_id; NULL when there is none. */
+struct kube_cluster *clusters_find(const struct clusters *clusters, slice cluster_id);
+
+#endif
