@@ -298,7 +298,8 @@ static void label_write(struct http_call *call, const char *method, const char *
 /* mbedTLS takes a key for PEM when its NUL is counted; of certificates curl makes a copy with a NUL itself. */
 static void blob_write(CURL *easy, CURLoption option, slice pem) {
     const size_t size = pem.size + (option == CURLOPT_SSLKEY_BLOB);
-    struct curl_blob blob = {(void *)(uintptr_t)pem.data, size, CURL_BLOB_NOCOPY};
+    const unsigned how = option == CURLOPT_CAINFO_BLOB ? CURL_BLOB_NOCOPY : CURL_BLOB_COPY;
+    struct curl_blob blob = {(void *)(uintptr_t)pem.data, size, how};
     curl_easy_setopt(easy, option, &blob);
 }
 

@@ -14,7 +14,7 @@ struct http_tls {
     const char *ca_path;          /* NULL: the system's bundle */
     const char *certificate_path; /* client certificate, PEM */
     const char *key_path;
-    slice ca, certificate, key; /* PEM in memory, each in place of its path; NUL behind; until done */
+    slice ca, certificate, key; /* PEM in memory, each in place of its path; NUL behind; ca: until done */
     bool insecure;              /* accept any certificate: said aloud in the log by whoever sets it */
 };
 
