@@ -113,8 +113,8 @@ def test_lists_in_pages_and_watches(place, protobuf):
 
 def test_whatever_goes_wrong_what_is_believed_becomes_true(place):
     chance = random.Random(seed())
-    api, follow = place(*KINDS, "page_size=25", "stall_ms=1500", "stale_ms=3000", api=cluster(200, 10, 4, 20, seed=chance.randrange(1 << 30)))
-    api.churn(300)
+    api, follow = place(*KINDS, "page_size=25", "stall_ms=3000", "stale_ms=3000", api=cluster(200, 10, 4, 20, seed=chance.randrange(1 << 30)))
+    api.churn(150)
     faults = [
         lambda: api.drop(), lambda: api.end_watches(), lambda: api.compact(),
         lambda: (api.compact(), api.end_watches()),
@@ -183,6 +183,16 @@ def test_a_silent_watch_becomes_stale_and_recovers(place):
     api.option("bookmarks", True)
     api.heal()
     eventually("fresh again", lambda: believed(api, follow) and fresh(follow))
+
+
+def test_what_cannot_be_read_is_still_there(place):
+    api = cluster(3, 1, 1, 3)
+    application = next(iter(api.state()["applications"].values()))
+    api.apply({**application, "status": {"health": "a text where an object belongs"}})
+    api, follow = place("applications", api=api)
+    eventually("all three", lambda: believed(api, follow) and fresh(follow))
+    said = follow.state()["stats"]
+    assert said["objects_unreadable"] == 1 and "health" in said["last_skip"], said
 
 
 def test_a_later_listener_hears_everything(place):
@@ -269,6 +279,24 @@ print(json.dumps({{"apiVersion": info["apiVersion"], "kind": "ExecCredential", "
     (tmp_path / "other").write_text(json.dumps(config))
     _, follow = place("pods", api=other, access=tmp_path / "other")
     eventually("not trusted", lambda: "not from a trusted authority" in follow.stream("pods")["why"])
+
+
+def test_a_plugin_of_short_tokens_is_not_run_at_each_request(place, tmp_path):
+    api = cluster(5, 1, 1, 0)
+    api.token("good")
+    command = plugin(tmp_path / "plugin", f"""
+import json, pathlib, time
+pathlib.Path({str(tmp_path / "runs")!r}).open("a").write("x")
+ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 20))
+print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": "good", "expirationTimestamp": ends}}}}))
+""")
+    api.start()
+    api, follow = place("pods", "nodes", api=api, kubeconfig={"exec_command": [command]})
+    eventually("fresh", lambda: believed(api, follow) and fresh(follow))
+    api.end_watches()
+    time.sleep(0.5)
+    eventually("fresh", lambda: fresh(follow))
+    assert (tmp_path / "runs").read_text() == "x"  # it ends within 30 s, and is not run at each request for that
 
 
 @pytest.mark.parametrize("text, words", [

@@ -217,22 +217,21 @@ static fault_code output_read(struct kube_plugin *plugin, struct fault *reterr) 
 
 fault_code kube_plugin_credential(struct kube_plugin *plugin, struct kube_credential *ret_credential,
                                   struct fault *reterr) {
-    if (plugin->has_credential && clock_wall_ms() < plugin->expires_ms - EARLY_MS) {
+    const int64_t wall_ms = clock_wall_ms(), now_ms = clock_monotonic_ms();
+    const bool usable = plugin->has_credential && wall_ms < plugin->expires_ms;
+    const bool failed = plugin->failed_ms && now_ms - plugin->failed_ms < KUBE_PLUGIN_AGAIN_MS;
+    /* One that prints what has expired already is not run without a pause. */
+    const bool just_run = plugin->has_credential && now_ms - plugin->started_ms < KUBE_PLUGIN_AGAIN_MS;
+    const bool wanted = !usable || wall_ms >= plugin->expires_ms - EARLY_MS;
+    if (wanted && !plugin->pid && !failed && !just_run && child_start(plugin, &plugin->fault)) fail(plugin);
+    if (usable) {
         *ret_credential = plugin->credential;
         return FAULT_NONE;
     }
     if (plugin->pid) return fault_set(reterr, FAULT_AGAIN, "the credential plugin '%s' is running", name_of(plugin));
-    const int64_t now_ms = clock_monotonic_ms();
-    if (plugin->failed_ms && now_ms - plugin->failed_ms < KUBE_PLUGIN_AGAIN_MS)
-        return fault_set(reterr, FAULT_AGAIN, "%s", plugin->fault.text);
-    /* One that prints what has expired already is not run without a pause. */
-    if (plugin->started_ms && now_ms - plugin->started_ms < KUBE_PLUGIN_AGAIN_MS && plugin->has_credential)
+    if (just_run)
         return fault_set(reterr, FAULT_AGAIN, "the credential plugin '%s' prints what has expired", name_of(plugin));
-    if (child_start(plugin, &plugin->fault)) {
-        fail(plugin);
-        return fault_set(reterr, FAULT_AGAIN, "%s", plugin->fault.text);
-    }
-    return fault_set(reterr, FAULT_AGAIN, "the credential plugin '%s' is running", name_of(plugin));
+    return fault_set(reterr, FAULT_AGAIN, "%s", plugin->fault.text);
 }
 
 void kube_plugin_forget(struct kube_plugin *plugin) {

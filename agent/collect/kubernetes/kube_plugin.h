@@ -27,8 +27,8 @@ struct kube_plugin *kube_plugin_free(struct kube_plugin *plugin); /* kills what 
 struct kube_credential {
     slice token, certificate, key;
 };
-/* What it printed last, unless that has expired (or will within 30 s). Else FAULT_AGAIN: it is started, or runs, or failed
- * less than KUBE_PLUGIN_AGAIN_MS ago (then the text is why). */
+/* What it printed last, unless that has expired (30 s before that it is run again). Else FAULT_AGAIN: it is started, or
+ * runs, or failed less than KUBE_PLUGIN_AGAIN_MS ago (then the text is why). */
 fault_code kube_plugin_credential(struct kube_plugin *plugin, struct kube_credential *ret_credential,
                                   struct fault *reterr) MUST_CHECK;
 /* What it printed is of no use: run it again when asked next, unless it was run less than KUBE_PLUGIN_AGAIN_MS ago. */

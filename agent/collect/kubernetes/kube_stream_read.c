@@ -67,7 +67,7 @@ static void version_keep(struct kube_stream *stream, slice version) {
 static void unreadable(struct kube_stream *stream, const struct fault *fault) {
     stream->cluster->stats.objects_unreadable++;
     stream->cluster->stats.last_skip = *fault;
-    (void)fault_wrap(&stream->cluster->stats.last_skip, "one of %s is passed over", stream->scope.resource->plural);
+    (void)fault_wrap(&stream->cluster->stats.last_skip, "one of %s cannot be read", stream->scope.resource->plural);
 }
 
 static void error_came(struct kube_stream *stream, slice bytes) {
@@ -85,6 +85,19 @@ static void error_came(struct kube_stream *stream, slice bytes) {
     stream->error_after_s = status->details.retry_after_seconds;
     fault_set(&stream->fault, FAULT_AGAIN, "the watch ended with %d: %.*s", status->code,
               SLICE_ARG(slice_first(status->message.size ? status->message : status->reason, 300)));
+}
+
+/* Of an object that cannot be read whole: into a message in which all else is absent. */
+static bool metadata_read(struct kube_stream *stream, slice bytes, void **ret_message) {
+    struct arena *arena = stream->cluster->arena;
+    arena_reset(arena);
+    void *message = arena_alloc(arena, message_size(stream->scope.resource->message));
+    const fault_code code = !message ? FAULT_SYSTEM
+                            : stream->protobuf
+                                ? codec_decode_protobuf_foreign(&KubeObject_desc, bytes, arena, message, NULL)
+                                : codec_decode_json_foreign(&KubeObject_desc, bytes, arena, message, NULL);
+    if (code == FAULT_NONE) *ret_message = message;
+    return code == FAULT_NONE;
 }
 
 void stream_object_came(void *context, slice type, slice bytes, size_t wire_bytes) {
@@ -110,6 +123,12 @@ void stream_object_came(void *context, slice type, slice bytes, size_t wire_byte
             ? decode(stream, bookmark ? &KubeObject_desc : stream->scope.resource->message, bytes, &message, &fault)
             : fault_set(&fault, FAULT_INPUT, "an event of the type '%.*s'", SLICE_ARG(slice_first(type, 16)));
     const KubeMeta *meta = message ? &((const KubeObject *)message)->metadata : NULL;
+    const bool partial = code == FAULT_INPUT && message && !bookmark && metadata_read(stream, bytes, &message);
+    if (partial) {
+        unreadable(stream, &fault);
+        meta = &((const KubeObject *)message)->metadata;
+        code = FAULT_NONE;
+    }
     if (!code && !bookmark && meta->name.size == 0) code = fault_set(&fault, FAULT_INPUT, "it has no name");
     if (code) {
         unreadable(stream, &fault);
@@ -125,7 +144,8 @@ void stream_object_came(void *context, slice type, slice bytes, size_t wire_byte
                                        .meta = meta,
                                        .bytes = wire_bytes,
                                        .round = stream->round,
-                                       .listed = listed};
+                                       .listed = listed,
+                                       .partial = partial};
     if (deleted)
         stats->deletions++;
     else

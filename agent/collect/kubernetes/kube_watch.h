@@ -12,7 +12,7 @@
  *     list_begins(round) object* list_ends(round) (object | deleted)* ...
  * A list that fails half-way begins again with a new round and no list_ends between: what was known stays known, and gets
  * stale. An object over object_bytes_max,
- * or one that cannot be read, does not come at all (kube_cluster_stats counts them). An object may come twice and unchanged, and a deletion for something never seen: take both as normal.
+ * or one whose very metadata cannot be read, does not come at all (kube_cluster_stats counts them). An object may come twice and unchanged, and a deletion for something never seen: take both as normal.
  * Owner: the loop's thread. Callbacks may start and cancel kube_gets, and may not listen, unlisten or close. */
 #ifndef PICKET_COLLECT_KUBE_WATCH_H
 #define PICKET_COLLECT_KUBE_WATCH_H
@@ -46,6 +46,8 @@ struct kube_object {
     size_t bytes;         /* as it came on the wire */
     uint8_t round;
     bool listed; /* from a list, not from a change */
+    /* Only its metadata could be read; the rest of the message is as if it were not there: what it says is unknown. */
+    bool partial;
 };
 
 /* Each may be NULL. */
