@@ -195,6 +195,7 @@ static const struct setting_row agent_rows[] = {
     SETTING_LIST(struct agent_settings, "slis", slis, &sli_table, 10000,
                  "what to count, beside the definitions that come from the centre"),
     SETTING_LIST(struct agent_settings, "health", health, &health_table, 1000, "what to watch"),
+    CLUSTER_HEALTH_ROWS(struct agent_settings, cluster_health),
 };
 #undef SETTING
 const struct setting_table agent_setting_table = SETTING_TABLE("picket-agent", struct agent_settings, agent_rows);
@@ -442,6 +443,11 @@ static fault_code finish(struct settings *read, fault_code code, struct arena *a
         check_slis(read, settings);
         alert_settings_check(read, &settings->alerts);
         check_health(read, settings);
+        for (size_t i = 0; i < settings->kubernetes.count; i++)
+            if (!is_id(settings->kubernetes.items[i].cluster_id))
+                settings_mistake(read, &settings->kubernetes.items[i].cluster_id,
+                                 "may have A-Z, a-z, 0-9, '.', '_' and '-' only");
+        cluster_health_settings_check(read, &settings->cluster_health);
         code = settings_result(read, reterr);
     }
     const size_t count = settings_mistakes_count(read);

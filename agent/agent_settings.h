@@ -8,11 +8,18 @@
 #include "agent/alert/alert_settings.h"
 #include "agent/collect/kubernetes/kube_settings.h"
 #include "agent/collect/prometheus/prometheus_settings.h"
+#include "agent/health/cluster_health_settings.h"
 #include "agent/health/health.h"
 #include "agent/window/sli.h"
 #include "common/settings/settings.h"
 
-enum { AGENT_TARGETS_MAX = 1000, AGENT_PROBES_MAX = 1000, AGENT_SLIS_MAX = 10000, AGENT_HEALTH_MAX = 1000 };
+enum {
+    AGENT_TARGETS_MAX = 1000,
+    AGENT_PROBES_MAX = 1000,
+    AGENT_SLIS_MAX = 10000,
+    AGENT_HEALTH_MAX = 1000,
+    KUBE_CLUSTERS_MAX = 64
+};
 
 struct target_settings {
     slice name, url;
@@ -105,6 +112,7 @@ struct agent_settings {
         struct health_settings *items;
         size_t count;
     } health;
+    struct cluster_health_settings cluster_health;
 };
 
 extern const struct setting_table agent_setting_table;

@@ -8,7 +8,6 @@
 
 #include "common/base/uuid.h"
 #include "common/codec/codec.h"
-#include "sre.pb.h"
 
 enum { SCHEMA_VERSION = 1, EXPIRES_HEARTBEATS = 3 };
 
@@ -26,9 +25,9 @@ void envelope_traceparent(char ret_text[TRACEPARENT_TEXT_SIZE + 1]) {
     snprintf(ret_text, TRACEPARENT_TEXT_SIZE + 1, "00-%.32s-%.16s-01", hex, hex + 32);
 }
 
-static fault_code seal(const struct envelope *envelope, SreDomainIntent *intent, int64_t occurred_ms,
-                       const char *traceparent, slice aggregate_type, slice aggregate_id, struct arena *arena,
-                       slice *ret_intent, struct fault *reterr) {
+fault_code envelope_seal(const struct envelope *envelope, SreDomainIntent *intent, int64_t occurred_ms,
+                         const char *traceparent, slice aggregate_type, slice aggregate_id, struct arena *arena,
+                         slice *ret_intent, struct fault *reterr) {
     char id[UUID_TEXT_SIZE + 1];
     uuid_format(uuid_v7_new(), id);
     intent->has_meta = true;
@@ -66,7 +65,8 @@ fault_code envelope_window(const struct envelope *envelope, const struct sli_win
         .revision = window->revision,
     };
     const int64_t end_ms = window->window_start_ms + (int64_t)window->window_seconds * 1000;
-    return seal(envelope, &intent, end_ms, traceparent, SLICE_LIT("slo"), window->slo_id, arena, ret_intent, reterr);
+    return envelope_seal(envelope, &intent, end_ms, traceparent, SLICE_LIT("slo"), window->slo_id, arena, ret_intent,
+                         reterr);
 }
 
 static HealthStatus status_of(enum health_status status) {
@@ -98,8 +98,8 @@ fault_code envelope_health(const struct envelope *envelope, const struct health_
         .has_expires_at = resource->heartbeat_ms > 0,
         .expires_at = timestamp_of(now_ms + EXPIRES_HEARTBEATS * resource->heartbeat_ms),
     };
-    return seal(envelope, &intent, observation->observed_ms, traceparent, SLICE_LIT("health_check"), observation->id,
-                arena, ret_intent, reterr);
+    return envelope_seal(envelope, &intent, observation->observed_ms, traceparent, SLICE_LIT("health_check"),
+                         observation->id, arena, ret_intent, reterr);
 }
 
 fault_code envelope_alert(const struct envelope *envelope, const struct envelope_alert *alert, const char *traceparent,
@@ -132,6 +132,6 @@ fault_code envelope_alert(const struct envelope *envelope, const struct envelope
         .has_observed_at = true,
         .observed_at = timestamp_of(alert->observed_ms),
     };
-    return seal(envelope, &intent, alert->observed_ms, traceparent, SLICE_LIT("alert"), alert_id, arena, ret_intent,
-                reterr);
+    return envelope_seal(envelope, &intent, alert->observed_ms, traceparent, SLICE_LIT("alert"), alert_id, arena,
+                         ret_intent, reterr);
 }

@@ -7,6 +7,7 @@
 #include "agent/window/fold.h"
 #include "agent/health/health.h"
 #include "common/base/arena.h"
+#include "sre.pb.h"
 
 enum { TRACEPARENT_TEXT_SIZE = 55 };
 
@@ -16,6 +17,12 @@ struct envelope {
 
 /* A new W3C trace context; what one scrape brought about has one, so that the centre can show it together. */
 void envelope_traceparent(char ret_text[TRACEPARENT_TEXT_SIZE + 1]);
+
+/* Gives an intent its head, checks it against the contract and encodes it: what the functions below end with, and those of
+ * the other sources of intents. */
+fault_code envelope_seal(const struct envelope *envelope, SreDomainIntent *intent, int64_t occurred_ms,
+                         const char *traceparent, slice aggregate_type, slice aggregate_id, struct arena *arena,
+                         slice *ret_intent, struct fault *reterr) MUST_CHECK;
 
 /* occurred_at is the window's end. In the arena. */
 fault_code envelope_window(const struct envelope *envelope, const struct sli_window *window, const char *traceparent,

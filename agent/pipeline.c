@@ -18,6 +18,7 @@
 
 #include "agent/agent_metrics.h"
 #include "agent/capabilities.h"
+#include "agent/cluster_health.h"
 #include "agent/discoveries.h"
 #include "agent/measure.h"
 #include "agent/pages.h"
@@ -61,6 +62,7 @@ struct pipeline {
     struct edge_alerts *alerts;
     struct measure *measure;
     struct clusters *clusters;
+    struct cluster_health *cluster_health;
     struct discoveries *discoveries;
     struct shipper *shipper;
     struct link *link;
@@ -258,12 +260,16 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
 /* The clusters, and what looks into them. */
 static fault_code open_clusters(struct pipeline *pipeline, struct fault *reterr) {
     const struct agent_settings *const settings = pipeline->file.settings;
-    const fault_code code = clusters_open(pipeline->loop, settings, &pipeline->clusters, reterr);
+    fault_code code = clusters_open(pipeline->loop, settings, &pipeline->clusters, reterr);
+    const struct cluster_health_parts health = {pipeline->loop,    pipeline->queue, pipeline->state, pipeline->clusters,
+                                                pipeline->metrics, on_stored,       pipeline};
+    if (!code) code = cluster_health_open(&health, settings, &pipeline->cluster_health, reterr);
     return code ? code : discoveries_open(pipeline->loop, pipeline->clusters, settings, &pipeline->discoveries, reterr);
 }
 
 static void close_clusters(struct pipeline *pipeline) {
     pipeline->discoveries = discoveries_close(pipeline->discoveries);
+    pipeline->cluster_health = cluster_health_close(pipeline->cluster_health); /* told: see the queue's notes */
     pipeline->clusters = clusters_close(pipeline->clusters);
 }
 
@@ -449,12 +455,16 @@ static fault_code encode_status(void *context, bool online, bool will, slice *re
     const char *const failed = config.state == CONFIG_TRIAL_ROLLED_BACK ? config.failed_reason : "";
     const char *const errors[] = {pipeline->file_error, failed, remote->refusals, pipeline->notes};
     join(errors, sizeof errors / sizeof *errors, error, sizeof error);
+    slice clusters[KUBE_CLUSTERS_MAX];
+    for (size_t i = 0; i < settings->kubernetes.count; i++) clusters[i] = settings->kubernetes.items[i].cluster_id;
     struct agent_report report = {
         .tenant = settings->tenant,
         .agent = settings->name,
         .node_name = settings->node_name,
         .cluster_id = settings->cluster_id,
         .environment_id = settings->environment_id,
+        .clusters = clusters,
+        .clusters_count = settings->kubernetes.count,
         .started_ms = pipeline->started_ms,
         .now_ms = clock_wall_ms(),
         .online = online,
@@ -504,7 +514,7 @@ static bool update_readiness(struct pipeline *pipeline, const struct measure_sta
                              const struct queue_stats *queue, const struct shipper_stats *ship,
                              const struct link_stats *link) {
     const int64_t now_ms = clock_monotonic_ms();
-    char text[4096];
+    char text[4096], clusters[400] = "";
     const struct readiness readiness = {
         .stall_ms = pipeline->file.settings->ready.stall_ms,
         .up_ms = now_ms - pipeline->started_monotonic_ms,
@@ -519,6 +529,8 @@ static bool update_readiness(struct pipeline *pipeline, const struct measure_sta
         .last_success_ms = since(measure->last_success_ms, now_ms),
         .store_failing = measure->store_failing,
         .store_fault = measure->last_fault.text,
+        .clusters_ms = cluster_health_trouble(pipeline->cluster_health, clusters, sizeof clusters),
+        .clusters_fault = clusters,
     };
     const bool ready = readiness_judge(&readiness, text, sizeof text);
     if (pipeline->pages) pages_update(pipeline->pages, ready, text);
@@ -535,6 +547,7 @@ static void on_tick(void *context) {
     queue_stats(pipeline->queue, &queue);
     shipper_stats(pipeline->shipper, &ship);
     if (pipeline->link) link_stats(pipeline->link, &link);
+    clusters_tick(pipeline->clusters);
     const bool ready = update_readiness(pipeline, &measure, &queue, &ship, &link);
     discoveries_tick(pipeline->discoveries);
     size_t targets_count;

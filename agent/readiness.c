@@ -59,6 +59,8 @@ static void find_reasons(const struct readiness *now, struct page *page) {
         reason(page, "no scrape or probe has succeeded since the start %lld s ago", (long long)now->up_ms / 1000);
     if (now->targets && now->last_success_ms > now->stall_ms)
         reason(page, "no scrape or probe has succeeded for %lld s", (long long)now->last_success_ms / 1000);
+    if (now->clusters_ms > now->stall_ms)
+        reason(page, "for %lld s: %s", (long long)now->clusters_ms / 1000, now->clusters_fault);
     if (now->store_failing) reason(page, "what is measured cannot be stored: %s", now->store_fault);
 }
 

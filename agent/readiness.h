@@ -19,6 +19,8 @@ struct readiness {
     int64_t last_success_ms;  /* how long ago one of them succeeded; -1: never */
     bool store_failing;
     const char *store_fault;
+    int64_t clusters_ms; /* for how long some cluster is not watched as it should be; -1: all are */
+    const char *clusters_fault;
 };
 
 /* Writes a JSON object {"ready":...,"reasons":[...],...} with a NUL; returns whether the agent is ready. Cut text is

@@ -212,11 +212,16 @@ void cluster_settle_all(struct cluster_state *state, int64_t now_ms) {
     for (uint32_t number = 0; (number = object_next(state->objects, number));) cluster_settle(state, number, now_ms);
 }
 
+bool cluster_state_settled(const struct cluster_state *state) {
+    return state->settled;
+}
+
 void cluster_state_tick(struct cluster_state *state, int64_t now_ms) {
     const uint32_t now_s = cluster_seconds(now_ms);
     if (!state->settled) {
         bool fresh = state->watches_count > 0;
-        for (size_t i = 0; i < state->watches_count; i++) fresh &= cluster_watch_fresh(&state->watches[i]);
+        for (size_t i = 0; i < state->watches_count; i++)
+            fresh &= state->watches[i].kind == KUBE_EVENTS || cluster_watch_fresh(&state->watches[i]);
         state->settled = fresh || now_ms - state->started_ms >= state->settings.settle_ms;
         state->watch_changed |= state->settled;
     }

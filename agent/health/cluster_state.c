@@ -396,7 +396,6 @@ enum health_status cluster_state_status(const struct cluster_state *state, enum 
 void cluster_state_stats(const struct cluster_state *state, struct cluster_state_stats *ret_stats) {
     *ret_stats = state->stats;
     ret_stats->settled = state->settled;
-    ret_stats->watches = state->watches_count;
     ret_stats->memory_bytes = object_table_bytes(state->objects);
     for (uint32_t number = 0; (number = object_next(state->objects, number));) {
         const struct object *const object = object_at(state->objects, number);
@@ -405,6 +404,8 @@ void cluster_state_stats(const struct cluster_state *state, struct cluster_state
     }
     for (size_t i = 0; i < state->watches_count; i++) {
         const struct cluster_watch *const watch = &state->watches[i];
+        if (watch->kind == KUBE_EVENTS) continue;
+        ret_stats->watches++;
         ret_stats->watches_fresh += cluster_watch_fresh(watch);
         if (cluster_watch_fresh(watch) || ret_stats->watch_fault[0]) continue;
         snprintf(ret_stats->watch_fault, sizeof ret_stats->watch_fault, "%s%s%s: %s: %s",

@@ -55,6 +55,8 @@ void cluster_state_list_ends(struct cluster_state *state, enum kube_kind kind, s
                              int64_t now_ms);
 void cluster_state_watch(struct cluster_state *state, enum kube_kind kind, slice namespace, enum kube_watch_state watch,
                          const char *why, int64_t now_ms);
+/* Every list was there once, or settle_ms have passed: from now on reports are due. */
+bool cluster_state_settled(const struct cluster_state *state);
 /* Time has passed: at least once a second. */
 void cluster_state_tick(struct cluster_state *state, int64_t now_ms);
 
@@ -112,7 +114,7 @@ struct event_memory *cluster_state_events(struct cluster_state *state);
 struct cluster_state_stats {
     size_t objects[CLUSTER_KINDS_];
     size_t statuses[HEALTH_UNKNOWN + 1]; /* of what is reported, by the status it has */
-    size_t watches, watches_fresh;
+    size_t watches, watches_fresh;       /* but for those of events: they decide nothing */
     bool settled;
     uint64_t changes, reports, objects_refused, flaps;
     size_t due; /* were due at the last gather and did not fit */

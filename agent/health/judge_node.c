@@ -7,10 +7,13 @@ static int64_t changed_ms(const KubeCondition *condition) {
     return judge_ms(condition->has_last_transition_time, condition->last_transition_time);
 }
 
+/* The rule's own reason names the condition, but for those that share one rule. */
 static void explain(struct judgement *judgement, enum cluster_rule rule, const KubeCondition *condition) {
-    judgement_explain(judgement, rule, changed_ms(condition), "%.*s: %.*s%s%.*s",
-                      SLICE_ARG(slice_first(condition->type, 60)), SLICE_ARG(slice_first(condition->reason, 60)),
-                      condition->message.size ? ": " : "", SLICE_ARG(slice_first(condition->message, 160)));
+    const bool named = rule == RULE_NODE_PROBLEM;
+    judgement_explain(judgement, rule, changed_ms(condition), "%.*s%s%.*s%s%.*s",
+                      SLICE_ARG(named ? slice_first(condition->type, 60) : (slice){0}), named ? ": " : "",
+                      SLICE_ARG(slice_first(condition->reason, 60)), condition->message.size ? ": " : "",
+                      SLICE_ARG(slice_first(condition->message, 160)));
 }
 
 void judge_node(const KubeNode *node, struct judgement *ret_judgement) {

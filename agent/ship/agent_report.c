@@ -8,7 +8,7 @@
 #include "common/codec/codec.h"
 #include "sre.pb.h"
 
-enum { TARGETS_MAX = 1000, TARGET_ERROR_BYTES = 500, CONFIG_ERROR_BYTES = 1000 };
+enum { TARGETS_MAX = 1000, CLUSTERS_MAX = 64, TARGET_ERROR_BYTES = 500, CONFIG_ERROR_BYTES = 1000 };
 
 static Timestamp timestamp_of(int64_t ms) {
     return (Timestamp){.seconds = ms / 1000, .nanos = (int32_t)(ms % 1000) * 1000000};
@@ -135,7 +135,7 @@ fault_code agent_report_encode(const struct agent_report *report, struct arena *
                                struct fault *reterr) {
     struct utsname machine;
     char epoch[UUID_TEXT_SIZE + 1] = "";
-    slice cluster = report->cluster_id;
+    slice clusters[CLUSTERS_MAX];
     AgentStatus status = {
         .tenant_id = report->tenant,
         .agent = report->agent,
@@ -157,10 +157,11 @@ fault_code agent_report_encode(const struct agent_report *report, struct arena *
         .has_taken_over_at = report->taken_over_ms > 0,
         .taken_over_at = timestamp_of(report->taken_over_ms),
     };
-    if (cluster.size) {
-        status.cluster_ids.items = &cluster;
-        status.cluster_ids.count = 1;
-    }
+    status.cluster_ids.items = clusters;
+    if (report->cluster_id.size) clusters[status.cluster_ids.count++] = report->cluster_id;
+    for (size_t i = 0; i < report->clusters_count && status.cluster_ids.count < CLUSTERS_MAX; i++)
+        if (!slice_equal(report->clusters[i], report->cluster_id))
+            clusters[status.cluster_ids.count++] = report->clusters[i];
     if (uname(&machine) == 0) status.architecture = slice_from_text(machine.machine);
     if (report->queue) {
         uuid_format(queue_epoch(report->queue), epoch);

@@ -25,6 +25,8 @@ struct certificate_report {
 
 struct agent_report {
     slice tenant, agent, node_name, cluster_id, environment_id;
+    const slice *clusters; /* watched beside cluster_id */
+    size_t clusters_count;
     int64_t started_ms, now_ms;
     bool online;
     uint64_t config_revision;
