@@ -16,12 +16,17 @@ static bool has_webhook(const struct agent_settings *settings) {
     return !settings->alerts.disabled && settings->alerts.webhook_url.size;
 }
 
+static bool has_cluster_health(const struct agent_settings *settings) {
+    return settings->kubernetes.count && !settings->cluster_health.disabled;
+}
+
 static const struct {
     const char *word;
     bool (*has)(const struct agent_settings *settings);
 } rows[] = {
-    {"prometheus_scrape", always}, {"probe", always}, {"config_rollback", always}, {"edge_alerts", has_edge_alerts},
-    {"edge_webhook", has_webhook},
+    {"prometheus_scrape", always}, {"probe", always},
+    {"config_rollback", always},   {"edge_alerts", has_edge_alerts},
+    {"edge_webhook", has_webhook}, {"kubernetes_health", has_cluster_health},
 };
 static_assert(sizeof rows / sizeof *rows <= CAPABILITIES_MAX, "all words have a place");
 

@@ -93,7 +93,20 @@ static void store_fold(struct measure *measure) {
                  LOG_TEXT("instead", "kept in memory, stored with the next windows"));
 }
 
+static void restore_health(struct measure *measure) {
+    struct fault fault;
+    slice note;
+    struct arena *const arena = arena_new(4 * 1024, CONFIG_ARENA_BYTES);
+    if (!arena) return;
+    fault_code code = queue_note_get(measure->parts.queue, "health", arena, &note, &fault);
+    if (!code) code = health_restore(measure->health, note, clock_wall_ms(), &fault);
+    if (code && code != FAULT_ABSENT)
+        LOG_WARN("agent", "checks_forgotten", LOG_FAULT(&fault), LOG_TEXT("instead", "reported again as if new"));
+    arena_free(arena);
+}
+
 void measure_restore(struct measure *measure) {
+    restore_health(measure);
     struct fault fault;
     slice whole = {0};
     struct arena *const arena = arena_new(64 * 1024, CONFIG_ARENA_BYTES);
@@ -152,6 +165,7 @@ void measure_take_over(struct measure *measure, struct measure *old) {
         LOG_WARN("agent", "taken_over_in_part", LOG_FAULT(&fault),
                  LOG_TEXT("instead", "what is open in it begins anew"));
     store_fold(measure);
+    restore_health(measure);
     measure->stats.windows_stored = old->stats.windows_stored;
     measure->stats.observations_stored = old->stats.observations_stored;
     measure->stats.store_failures = old->stats.store_failures;
@@ -255,7 +269,12 @@ static void flush_health(struct measure *measure) {
         struct fault fault;
         fault_code code = envelope_health(&envelope, &observation, &measure->resources[check], measure->traceparent,
                                           now_ms, measure->intents, &item.intent, &fault);
-        if (!code) code = queue_append(measure->parts.queue, &item, 1, NULL, now_ms, &fault);
+        /* What was said last is remembered with the saying; of a heartbeat nothing new is to be remembered. */
+        struct queue_note note = {.name = "health"};
+        if (!code && observation.changed)
+            code = health_note(measure->health, check, now_ms, measure->intents, &note.value, &fault);
+        if (!code)
+            code = queue_append(measure->parts.queue, &item, 1, observation.changed ? &note : NULL, now_ms, &fault);
         if (code) {
             store_failed(measure, &fault, "the observation is kept, tried again later");
             return;

@@ -218,7 +218,8 @@ static int64_t stale_at_ms(const struct check_state *state) {
 
 static void state_age(struct check_state *state, int64_t now_ms) {
     if (state->status == HEALTH_UNKNOWN || now_ms < stale_at_ms(state)) return;
-    snprintf(state->message, sizeof state->message, "not observed for %" PRId64 " ms", now_ms - state->observed_ms);
+    snprintf(state->message, sizeof state->message, "not observed for %" PRId64 " ms",
+             now_ms - (stale_at_ms(state) - state->check.stale_ms));
     state->vote = HEALTH_UNKNOWN;
     state->votes = 0;
     state->latency_ms = -1;
@@ -227,6 +228,8 @@ static void state_age(struct check_state *state, int64_t now_ms) {
 
 /* The first word about a check waits for a verdict, but not for longer than stale_ms: then unknown is the verdict. */
 static int64_t due_at_ms(const struct check_state *state) {
+    /* What was restored is not said again before somebody has looked. */
+    if (state->sent_ms != INT64_MIN && state->observed_ms == INT64_MIN && !state->changed) return stale_at_ms(state);
     if (state->sent_ms == INT64_MIN) return state->changed ? INT64_MIN : state->since_ms + state->check.stale_ms;
     return state->changed ? INT64_MIN : state->sent_ms + state->check.heartbeat_ms;
 }
@@ -255,6 +258,80 @@ void health_taken(struct health *health, size_t check, int64_t now_ms) {
     state->sent = state->status;
     state->sent_ms = now_ms;
     state->changed = false;
+}
+
+enum { NOTE_MAGIC = 0x31544c48, NOTE_HEAD_BYTES = 8, NOTE_ENTRY_BYTES = 11 };
+
+static uint8_t *put_number(uint8_t *at, uint64_t number, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) at[i] = (uint8_t)(number >> 8 * i);
+    return at + bytes;
+}
+
+static uint64_t get_number(const uint8_t *at, size_t bytes) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < bytes; i++) number |= (uint64_t)at[i] << 8 * i;
+    return number;
+}
+
+fault_code health_note(const struct health *health, size_t check, int64_t now_ms, struct arena *arena, slice *ret_note,
+                       struct fault *reterr) {
+    size_t size = NOTE_HEAD_BYTES;
+    uint32_t count = 0;
+    for (size_t i = 0; i < health->count; i++) size += NOTE_ENTRY_BYTES + health->checks[i].check.id.size;
+    uint8_t *const data = arena_alloc(arena, size);
+    if (!data) return fault_set(reterr, FAULT_LIMIT, "note of health checks: out of memory");
+    uint8_t *at = data + NOTE_HEAD_BYTES;
+    for (size_t i = 0; i < health->count; i++) {
+        const struct check_state *const state = &health->checks[i];
+        if (i != check && state->sent_ms == INT64_MIN) continue;
+        at = put_number(at, i == check ? state->status : state->sent, 1);
+        at = put_number(at, (uint64_t)(i == check ? now_ms : state->sent_ms), 8);
+        at = put_number(at, state->check.id.size, 2);
+        memcpy(at, state->check.id.data, state->check.id.size);
+        at += state->check.id.size;
+        count++;
+    }
+    (void)put_number(put_number(data, NOTE_MAGIC, 4), count, 4);
+    *ret_note = slice_of(data, (size_t)(at - data));
+    return FAULT_NONE;
+}
+
+/* One entry off the front; false: it is none. */
+static bool take_entry(slice *rest, enum health_status *ret_status, int64_t *ret_sent_ms, slice *ret_id) {
+    if (rest->size < NOTE_ENTRY_BYTES) return false;
+    const uint8_t status = rest->data[0];
+    const size_t id_size = (size_t)get_number(rest->data + 9, 2);
+    if (status < HEALTH_HEALTHY || status > HEALTH_UNKNOWN || rest->size - NOTE_ENTRY_BYTES < id_size) return false;
+    *ret_status = (enum health_status)status;
+    *ret_sent_ms = (int64_t)get_number(rest->data + 1, 8);
+    *ret_id = slice_of(rest->data + NOTE_ENTRY_BYTES, id_size);
+    *rest = slice_from(*rest, NOTE_ENTRY_BYTES + id_size);
+    return true;
+}
+
+fault_code health_restore(struct health *health, slice note, int64_t now_ms, struct fault *reterr) {
+    if (note.size < NOTE_HEAD_BYTES || get_number(note.data, 4) != NOTE_MAGIC)
+        return fault_set(reterr, FAULT_CORRUPT, "the note of health checks is none");
+    const uint64_t count = get_number(note.data + 4, 4);
+    enum health_status status;
+    int64_t sent_ms;
+    slice id;
+    for (int pass = 0; pass < 2; pass++) { /* all of it is read before anything is taken */
+        slice rest = slice_from(note, NOTE_HEAD_BYTES);
+        for (uint64_t i = 0; i < count; i++) {
+            if (!take_entry(&rest, &status, &sent_ms, &id))
+                return fault_set(reterr, FAULT_CORRUPT, "the note of health checks ends too early");
+            for (size_t c = 0; pass && c < health->count; c++) {
+                struct check_state *const state = &health->checks[c];
+                if (!slice_equal(state->check.id, id)) continue;
+                state->status = state->sent = status;
+                state->sent_ms = sent_ms < now_ms ? sent_ms : now_ms;
+                state->since_ms = state->decided_ms = now_ms;
+                state->changed = false;
+            }
+        }
+    }
+    return FAULT_NONE;
 }
 
 int64_t health_due_ms(const struct health *health) {

@@ -6,6 +6,7 @@
 #define PICKET_HEALTH_HEALTH_H
 
 #include "agent/window/sli.h"
+#include "common/base/arena.h"
 
 struct health;
 
@@ -55,6 +56,12 @@ void health_probe(struct health *health, size_t probe, int64_t slot_ms, bool ask
  * stores it, then calls health_taken with the same; until then it is handed out again. */
 bool health_due(struct health *health, int64_t now_ms, struct health_observation *ret_observation, size_t *ret_check);
 void health_taken(struct health *health, size_t check, int64_t now_ms);
+/* What was reported of all checks, and of this one what is handed out now, as bytes in the arena: to be stored with it. */
+fault_code health_note(const struct health *health, size_t check, int64_t now_ms, struct arena *arena, slice *ret_note,
+                       struct fault *reterr) MUST_CHECK;
+/* Takes what a process before this one reported, of checks that are still there: it is in force, and is not said again, until
+ * the check is observed or has not been for stale_ms. FAULT_CORRUPT: nothing was taken. */
+fault_code health_restore(struct health *health, slice note, int64_t now_ms, struct fault *reterr) MUST_CHECK;
 /* When health_due may have something next if nothing is observed before. */
 int64_t health_due_ms(const struct health *health);
 enum health_status health_status(const struct health *health, size_t check);

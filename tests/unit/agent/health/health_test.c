@@ -171,6 +171,50 @@ TEST(checks_that_are_wrong_are_refused_by_name) {
     CHECK_FAULT(health_new(checks, 1, NULL, 0, NULL, 0, 0, &health, &fault), FAULT_INPUT);
 }
 
+TEST(a_restart_says_nothing_twice_and_nothing_unseen) {
+    const struct health_check one = {.probe = true, .target = SLICE_LIT("web"), .rise = 2, .fall = 2};
+    struct arena *arena = arena_new(1024, 1024 * 1024);
+    struct fault fault;
+    struct health_observation observation;
+    size_t check;
+    slice note;
+    struct health *health = health_of(one);
+    probe(health, 10, true), probe(health, 20, true);
+    assert_true(health_due(health, 20, &observation, &check));
+    CHECK_OK(health_note(health, check, 20, arena, &note, &fault));
+    health_free(health); /* killed: stored, and not noticed */
+
+    health = health_of(one);
+    CHECK_OK(health_restore(health, note, 100, &fault));
+    assert_int_equal(health_status(health, 0), HEALTH_HEALTHY);
+    nothing_due(health, 600); /* the heartbeat's time is past, but nobody has looked */
+    probe(health, 610, true);
+    const struct health_observation again = take(health, 620);
+    assert_int_equal(again.status, HEALTH_HEALTHY);
+    assert_false(again.changed);
+    health_free(health);
+
+    health = health_of(one); /* nobody looks for stale_ms: unknown */
+    CHECK_OK(health_restore(health, note, 100, &fault));
+    nothing_due(health, 1099);
+    const struct health_observation silent = take(health, 1100);
+    assert_int_equal(silent.status, HEALTH_UNKNOWN);
+    assert_int_equal(silent.previous, HEALTH_HEALTHY);
+    assert_true(silent.changed);
+    health_free(health);
+
+    health = health_of(one); /* it went down meanwhile */
+    CHECK_OK(health_restore(health, note, 100, &fault));
+    probe(health, 110, false), probe(health, 120, false);
+    const struct health_observation down = take(health, 120);
+    assert_int_equal(down.status, HEALTH_UNHEALTHY);
+    assert_int_equal(down.previous, HEALTH_HEALTHY);
+    for (size_t cut = 0; cut < note.size; cut++)
+        CHECK_FAULT(health_restore(health, slice_first(note, cut), 100, &fault), FAULT_CORRUPT);
+    health_free(health);
+    arena_free(arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_check_is_unknown_until_it_was_observed_often_enough),
@@ -179,6 +223,7 @@ int main(void) {
         cmocka_unit_test(a_check_that_is_never_observed_says_unknown_in_time),
         cmocka_unit_test(a_heartbeat_comes_at_its_interval_and_until_it_is_taken),
         cmocka_unit_test(a_rule_looks_at_every_series_and_none_is_unknown),
+        cmocka_unit_test(a_restart_says_nothing_twice_and_nothing_unseen),
         cmocka_unit_test(checks_that_are_wrong_are_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
