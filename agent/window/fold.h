@@ -134,9 +134,9 @@ size_t fold_snapshot_bytes_max(const struct fold *fold);
  * fold_snapshot_target, in any order. State of SLIs and targets that are no more, or were defined otherwise, is passed
  * over: this is also how a changed configuration is taken (seal what is over, then new fold, snapshot of the old one;
  * an SLI whose definition changed begins anew, its open window included; one of which only the length of windows
- * changed goes on counting, its first window of the new length beginning where the last of the old one ended, or as
- * soon after it as one may begin). FAULT_CORRUPT: that
- * record does not check; the others are used nevertheless and reterr says which not. */
+ * changed goes on counting. In both, the first window begins where the last of the old ones ended, or as soon after it as
+ * one of the new length may begin: no moment lies in two). FAULT_CORRUPT: that record does not check; the others are used
+ * nevertheless and reterr says which not. */
 fault_code fold_restore(struct fold *fold, slice whole, const slice *targets, size_t targets_count, int64_t now_ms,
                         struct fault *reterr) MUST_CHECK;
 

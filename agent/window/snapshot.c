@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The fold's state as bytes. Little-endian, LEB128 varints where a number is mostly small:
  *
- *   whole   "PKF2" generation:u64  slis:varint {key:16 window_s:varint next_ms:i64 carry:varint}  targets:varint {size:varint target} crc:u32
+ *   whole   "PKF3" generation:u64  slis:varint {key:16 slo:u64 window_s:varint next_ms:i64 carry:varint}  targets:varint {size:varint target} crc:u32
  *   target  "PKT1" generation:u64 commits:u64 last_slot_ms:i64  probe:u8 name_size:varint name
  *           bindings:varint {key:16 good_part:f64 total_part:f64
  *                            windows:varint {start_ms:i64 good:varint total:varint seen:varint}
@@ -12,6 +12,7 @@
  * (generation, commits) wins; one of an older generation than the whole is not taken at all, because the windows that
  * it counts in have been sealed since. Counts in a window that is no longer open go to the oldest open one.
  *
+ * "PKF2" is the same without `slo`, a hash of the SLO's id: a definition that changed keeps its windows' places by it.
  * Another layout or another series_identity() is another magic; the old one is then refused, which costs one baseline
  * per series, or given a reader of its own. */
 #include "agent/window/fold_parts.h"
@@ -21,8 +22,8 @@
 #include <stdlib.h>
 
 enum { CLOCK_AHEAD_MS_MAX = 24 * 3600 * 1000, PART_HAS_TOTAL = 0x80 };
-static const char whole_magic[4] = {'P', 'K', 'F', '2'}, target_magic[4] = {'P', 'K', 'T', '1'},
-                  member_magic[4] = {'P', 'K', 'T', '2'};
+static const char whole_magic[4] = {'P', 'K', 'F', '3'}, older_magic[4] = {'P', 'K', 'F', '2'},
+                  target_magic[4] = {'P', 'K', 'T', '1'}, member_magic[4] = {'P', 'K', 'T', '2'};
 
 /* Writing: the buffer was sized by fold_snapshot_bound. */
 struct put {
@@ -115,7 +116,7 @@ static struct series_id get_id(struct get *g) {
 size_t fold_snapshot_bound(const struct fold *fold) {
     enum {
         WHOLE_BYTES = 64,
-        SLI_BYTES = 48,
+        SLI_BYTES = 56,
         TARGET_BYTES = 72,
         MEMBER_BYTES = 32,
         BINDING_BYTES = 64,
@@ -219,6 +220,10 @@ slice fold_snapshot_target(struct fold *fold, size_t target) {
     return slice_of(fold->snapshot, (size_t)(p.at - fold->snapshot));
 }
 
+static uint64_t slo_hash(const struct fold_sli *sli) {
+    return hash_bytes(sli->definition->slo_id, 2);
+}
+
 slice fold_snapshot(struct fold *fold) {
     struct put p = {fold->snapshot};
     put_bytes(&p, whole_magic, sizeof whole_magic);
@@ -227,6 +232,7 @@ slice fold_snapshot(struct fold *fold) {
     for (uint32_t s = 0; s < fold->slis_count; s++) {
         const struct fold_sli *const sli = &fold->slis[s];
         put_id(&p, sli_key(sli->sli));
+        put_u64(&p, slo_hash(sli));
         put_varint(&p, (uint64_t)sli->window_ms / 1000);
         put_u64(&p, (uint64_t)next_after(fold, sli));
         put_varint(&p, (uint64_t)(fold->sealing ? sli->seal_carry : sli->carry));
@@ -265,8 +271,15 @@ static struct get get_checked(slice record, const char magic[4]) {
     return g;
 }
 
-bool fold_snapshot_generation(slice whole, uint64_t *ret_generation) {
+static struct get get_whole(slice whole, bool *ret_has_slos) {
     struct get g = get_checked(whole, whole_magic);
+    *ret_has_slos = !g.bad;
+    return g.bad ? get_checked(whole, older_magic) : g;
+}
+
+bool fold_snapshot_generation(slice whole, uint64_t *ret_generation) {
+    bool has_slos;
+    struct get g = get_whole(whole, &has_slos);
     const uint64_t generation = get_u64(&g);
     if (g.bad) return false;
     *ret_generation = generation;
@@ -396,19 +409,25 @@ static bool restore_record(struct fold *fold, struct fold_slot *target, struct r
 
 /* Windows of another length have been sealed up to next_ms, and no moment may lie in two: the first of this length begins
  * where one of each does. What was counted in between, and in those that were open, goes to it. */
-static void restore_sli(struct fold *fold, struct series_id key, int64_t window_ms, int64_t next_ms, int64_t carry,
-                        int64_t now_ms, bool *known) {
+static void restore_next(struct fold_sli *sli, int64_t window_ms, int64_t next_ms, int64_t now_ms, bool *ret_known) {
+    /* A clock that was far ahead when this was stored must not stop sealing until that time comes. */
+    if (next_ms > now_ms + CLOCK_AHEAD_MS_MAX) return;
+    if (window_ms != sli->window_ms)
+        next_ms = slot_floor(next_ms + sli->window_ms - 1, sli->window_ms) * sli->window_ms;
+    sli->next_ms = next_ms;
+    *ret_known = true;
+}
+
+/* Of an SLO that is defined otherwise now, only where its windows go on. */
+static void restore_sli(struct fold *fold, struct series_id key, uint64_t slo, int64_t window_ms, int64_t next_ms,
+                        int64_t carry, int64_t now_ms, bool *known) {
     for (uint32_t s = 0; s < fold->slis_count; s++) {
         struct fold_sli *const sli = &fold->slis[s];
         const struct series_id own = sli_key(sli->sli);
-        if (own.a != key.a || own.b != key.b) continue;
-        sli->carry = carry;
-        /* A clock that was far ahead when this was stored must not stop sealing until that time comes. */
-        if (next_ms > now_ms + CLOCK_AHEAD_MS_MAX) return;
-        if (window_ms != sli->window_ms)
-            next_ms = slot_floor(next_ms + sli->window_ms - 1, sli->window_ms) * sli->window_ms;
-        sli->next_ms = next_ms;
-        known[s] = true;
+        const bool same = own.a == key.a && own.b == key.b;
+        if (!same && (slo == 0 || slo_hash(sli) != slo)) continue;
+        if (same) sli->carry = carry;
+        restore_next(sli, window_ms, next_ms, now_ms, &known[s]);
     }
 }
 
@@ -429,14 +448,16 @@ static void restore_members(struct fold *fold, const struct record *records, int
 }
 
 /* Reads the whole's SLIs into force and its targets into records. */
-static bool restore_whole(struct fold *fold, struct get g, int64_t now_ms, bool *known, struct record *records) {
+static bool restore_whole(struct fold *fold, struct get g, bool has_slos, int64_t now_ms, bool *known,
+                          struct record *records) {
     fold->generation = get_u64(&g);
     for (uint64_t slis = get_varint(&g); slis && !g.bad; slis--) {
         const struct series_id key = get_id(&g);
+        const uint64_t slo = has_slos ? get_u64(&g) : 0;
         const int64_t window_ms = (int64_t)(get_varint(&g) % UINT32_MAX) * 1000;
         const int64_t next_ms = (int64_t)get_u64(&g);
         const int64_t carry = (int64_t)get_varint(&g);
-        if (!g.bad) restore_sli(fold, key, window_ms, next_ms, carry, now_ms, known);
+        if (!g.bad) restore_sli(fold, key, slo, window_ms, next_ms, carry, now_ms, known);
     }
     for (uint64_t targets = get_varint(&g); targets && !g.bad; targets--) {
         struct record record;
@@ -458,8 +479,9 @@ fault_code fold_restore(struct fold *fold, slice whole, const slice *targets, si
         goto done;
     }
     if (whole.size) {
-        const struct get g = get_checked(whole, whole_magic);
-        if (g.bad || !restore_whole(fold, g, now_ms, known, records))
+        bool has_slos;
+        const struct get g = get_whole(whole, &has_slos);
+        if (g.bad || !restore_whole(fold, g, has_slos, now_ms, known, records))
             code =
                 fault_set(reterr, FAULT_CORRUPT,
                           "the stored windows (%zu bytes) do not check; counting begins anew where no checkpoint helps",

@@ -398,6 +398,55 @@ TEST(windows_of_a_new_length_begin_where_those_of_the_old_one_end_and_nothing_is
     bench_done(&b);
 }
 
+TEST(windows_of_another_definition_begin_where_those_of_the_old_one_end) {
+    struct bench b;
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 100\n");
+    for (int i = 1; i < 16; i++) scrape(&b, START_MS + i * INT64_C(15000), "r{code=\"200\"} 100\n");
+    seal(&b, START_MS + 4 * 60000);
+    assert_int_equal(b.count, 4);
+    /* Other selectors and another length at once: the windows up to 4 minutes are stored, and 5 minutes begin at 5. */
+    lengthen(&b, (struct sli_definition){.kind = SLI_RATIO_BAD, .bad = SLICE_LIT("e"), .total = SLICE_LIT("r")}, 300,
+             START_MS + 4 * 60000 + 10000);
+    scrape(&b, START_MS + 4 * 60000 + 15000, "r{code=\"200\"} 100\ne 0\n");
+    scrape(&b, START_MS + 4 * 60000 + 30000, "r{code=\"200\"} 107\ne 0\n");
+    seal(&b, START_MS + 15 * 60000);
+    assert_int_equal(b.count, 2);
+    assert_int_equal(b.windows[0].window_start_ms, START_MS + 5 * 60000);
+    assert_int_equal(b.windows[0].total, 7);
+    /* Of the same length: what was down meanwhile is stated. */
+    lengthen(&b, ratio(), 300, START_MS + 31 * 60000);
+    seal(&b, START_MS + 31 * 60000);
+    assert_int_equal(b.count, 3);
+    assert_int_equal(b.windows[0].window_start_ms, START_MS + 15 * 60000);
+    assert_int_equal(b.windows[0].scrapes_seen, 0);
+    assert_int_equal(b.windows[0].scrapes_expected, 20);
+    bench_done(&b);
+}
+
+TEST(state_of_the_version_before_is_read) {
+    enum { SLO_AT = 4 + 8 + 1 + 16, SLO_BYTES = 8 };
+    struct bench b;
+    struct fault fault;
+    uint8_t kept[4096];
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 100\n");
+    scrape(&b, START_MS + 15000, "r{code=\"200\"} 130\n");
+    const slice whole = fold_snapshot(b.fold);
+    memcpy(kept, whole.data, SLO_AT);
+    memcpy(kept + SLO_AT, whole.data + SLO_AT + SLO_BYTES, whole.size - SLO_AT - SLO_BYTES);
+    memcpy(kept, "PKF2", 4);
+    const size_t size = whole.size - SLO_BYTES;
+    const uint32_t sum = checksum_crc32c(0, slice_of(kept, size - 4));
+    for (int i = 0; i < 4; i++) kept[size - 4 + (size_t)i] = (uint8_t)(sum >> 8 * i);
+    bench_fold(&b, START_MS + 20000);
+    CHECK_OK(fold_restore(b.fold, slice_of(kept, size), NULL, 0, START_MS + 20000, &fault));
+    scrape(&b, START_MS + 30000, "r{code=\"200\"} 137\n");
+    seal(&b, START_MS + 60000);
+    check_window(&b.windows[0], START_MS, 37, 37, 4, 3);
+    bench_done(&b);
+}
+
 TEST(a_seal_that_was_not_stored_is_handed_out_again) {
     struct bench b;
     bench_init(&b, ratio());
@@ -502,6 +551,8 @@ int main(void) {
         cmocka_unit_test(a_full_table_is_said_and_leaves_the_scrape_unseen),
         cmocka_unit_test(a_down_time_is_stated_as_windows_that_nobody_saw),
         cmocka_unit_test(windows_of_a_new_length_begin_where_those_of_the_old_one_end_and_nothing_is_lost),
+        cmocka_unit_test(windows_of_another_definition_begin_where_those_of_the_old_one_end),
+        cmocka_unit_test(state_of_the_version_before_is_read),
         cmocka_unit_test(a_seal_that_was_not_stored_is_handed_out_again),
         cmocka_unit_test(damaged_state_is_refused_and_never_counted),
         cmocka_unit_test(slots_are_the_same_before_during_and_after),
