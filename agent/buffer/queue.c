@@ -179,7 +179,7 @@ fault_code queue_note_get(struct queue *queue, const char *name, struct arena *a
     check_key[0] = 0;
     memcpy(check_key + 1, name_bytes.data, name_bytes.size);
     struct kv_txn *txn = NULL;
-    fault_code code = kv_begin_read(queue->kv, &txn, reterr);
+    fault_code code = queue_store_read(queue, &txn, reterr);
     if (code) return fault_wrap(reterr, "read note '%s'", name);
     slice value, check, copy = {0};
     code = kv_get(txn, queue->notes_table, name_bytes, &value, reterr);
@@ -243,7 +243,7 @@ static fault_code read_run(struct queue *queue, const struct queue_stream *strea
                            struct fault *reterr) {
     struct kv_txn *txn = NULL;
     struct kv_cursor *cursor = NULL;
-    fault_code code = kv_begin_read(queue->kv, &txn, reterr);
+    fault_code code = queue_store_read(queue, &txn, reterr);
     if (code) return code;
     code = kv_cursor_open(txn, queue->records_tables[stream->class], &cursor, reterr);
     uint8_t key_bytes[RECORD_KEY_BYTES];

@@ -16,8 +16,28 @@ enum {
     DISK_FULL_BYTES = 1024 * 1024,
 };
 
+/* The disk failed in the middle of a commit: what is on it is the truth, whatever was in memory. */
+static fault_code open_again(struct queue *queue, struct fault *reterr) {
+    const struct queue_settings settings = {
+        .path = queue->path, .bytes_max = queue->bytes_max, .map_bytes = queue->map_bytes};
+    queue->kv = kv_close(queue->kv);
+    if (!queue_store_open(&settings, queue, reterr)) return FAULT_NONE;
+    queue->kv = kv_close(queue->kv);
+    return fault_wrap(reterr, "open the queue again");
+}
+
+fault_code queue_store_read(struct queue *queue, struct kv_txn **ret_txn, struct fault *reterr) {
+    if (queue->kv) return kv_begin_read(queue->kv, ret_txn, reterr);
+    return fault_set(reterr, FAULT_SYSTEM, "the disk of '%s' failed, and it could not be opened again yet",
+                     queue->path);
+}
+
 fault_code queue_store_begin(struct queue *queue, struct kv_txn **ret_txn, struct fault *reterr) {
-    const fault_code code = kv_begin_write(queue->kv, ret_txn, reterr);
+    fault_code code = queue->kv ? kv_begin_write(queue->kv, ret_txn, reterr) : FAULT_SYSTEM;
+    if (code && (!queue->kv || kv_broken(queue->kv))) {
+        code = open_again(queue, reterr);
+        if (!code) code = kv_begin_write(queue->kv, ret_txn, reterr);
+    }
     if (code) return code;
     queue->draft = queue->book;
     memset(queue->draft.dirty, 0, sizeof queue->draft.dirty);
@@ -52,6 +72,7 @@ fault_code queue_store_open(const struct queue_settings *settings, struct queue 
         .readers_max = 16,
         .sync = KV_SYNC_FULL,
     };
+    queue->map_bytes = settings->map_bytes;
     fault_code code = kv_open(&store, &queue->kv, reterr);
     if (code) return code;
     const struct {
@@ -102,7 +123,7 @@ fault_code queue_store_take_ballast(struct queue *queue, struct kv_txn *txn, str
 
 void queue_store_throw_off_ballast(struct queue *queue) {
     struct kv_txn *txn = NULL;
-    if (!queue->ballast || kv_begin_write(queue->kv, &txn, NULL)) return;
+    if (!queue->ballast || !queue->kv || kv_begin_write(queue->kv, &txn, NULL)) return;
     for (uint8_t page = 0; page < BALLAST_PAGES; page++) {
         if (!kv_delete(txn, queue->ballast_table, slice_of(&page, 1), NULL)) continue;
         kv_abort(txn);

@@ -11,6 +11,7 @@ struct queue {
     struct kv *kv;
     kv_table book_table, notes_table, quarantine_table, ballast_table, records_tables[QUEUE_CLASSES_MAX_];
     bool ballast; /* is in the store */
+    uint64_t map_bytes;
     uint64_t bytes_max, reserve_bytes[QUEUE_CLASSES_MAX_];
     uint64_t appended[QUEUE_CLASSES_MAX_];
     struct queue_book book, draft;
@@ -20,6 +21,9 @@ struct queue {
 /* Opens the environment and its tables, and reads the book or makes the first one. FAULT_CORRUPT: does not check. */
 fault_code queue_store_open(const struct queue_settings *settings, struct queue *queue,
                             struct fault *reterr) MUST_CHECK;
+
+/* To be ended by kv_abort. */
+fault_code queue_store_read(struct queue *queue, struct kv_txn **ret_txn, struct fault *reterr) MUST_CHECK;
 
 /* A write transaction, with a draft of the book that the caller changes. To be ended by one of queue_store_commit (which
  * also ends it when it fails) and kv_abort. */

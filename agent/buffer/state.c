@@ -21,7 +21,9 @@ enum { KEY_BYTES_MAX = 400, HEADER_BYTES = 12, BOOT_ID_BYTES_MAX = 64 };
 static const uint8_t boot_key[] = {0, 'b', 'o', 'o', 't'};
 
 struct state {
-    struct kv *kv;
+    char path[256];
+    uint64_t map_bytes;
+    struct kv *kv; /* NULL: the disk failed, and it could not be opened again yet */
     kv_table table;
     uint8_t *record; /* where a checkpoint gets its header; grows to the largest one seen */
     size_t record_bytes;
@@ -40,16 +42,26 @@ static fault_code read_boot_id(char ret_text[BOOT_ID_BYTES_MAX + 1], struct faul
     return FAULT_NONE;
 }
 
-static fault_code open_store(const struct state_settings *settings, struct state *state, struct fault *reterr) {
+static fault_code open_store(struct state *state, struct fault *reterr) {
     const struct kv_settings store = {
-        .path = settings->path,
-        .map_bytes = settings->map_bytes ? settings->map_bytes : 256ull * 1024 * 1024,
+        .path = state->path,
+        .map_bytes = state->map_bytes ? state->map_bytes : 256ull * 1024 * 1024,
         .tables_max = 2,
         .readers_max = 4,
         .sync = KV_SYNC_NONE,
     };
     const fault_code code = kv_open(&store, &state->kv, reterr);
     return code ? code : kv_table_open(state->kv, "state", &state->table, reterr);
+}
+
+/* After a disk that failed in the middle of a commit the store must be opened again. */
+static fault_code begin_write(struct state *state, struct kv_txn **ret_txn, struct fault *reterr) {
+    const fault_code code = state->kv ? kv_begin_write(state->kv, ret_txn, reterr) : FAULT_SYSTEM;
+    if (!code || (state->kv && !kv_broken(state->kv))) return code;
+    state->kv = kv_close(state->kv);
+    if (!open_store(state, reterr)) return kv_begin_write(state->kv, ret_txn, reterr);
+    state->kv = kv_close(state->kv);
+    return fault_wrap(reterr, "open the checkpoints again");
 }
 
 /* Whether the file was written under this boot. */
@@ -91,15 +103,17 @@ fault_code state_open(const struct state_settings *settings, struct state **ret_
     const slice boot_id = slice_from_text(settings->boot_id ? settings->boot_id : boot_text);
     struct state *state = calloc(1, sizeof *state);
     if (!state) return fault_set(reterr, FAULT_LIMIT, "open state '%s': out of memory", settings->path);
+    snprintf(state->path, sizeof state->path, "%s", settings->path);
+    state->map_bytes = settings->map_bytes;
     bool same = false, emptied = false;
     fault_code code = kv_file_check(settings->path, reterr); /* a power cut may leave any bytes in it */
-    if (!code) code = open_store(settings, state, reterr);
+    if (!code) code = open_store(state, reterr);
     if (!code) code = same_boot(state, boot_id, &same, reterr);
     if (code == FAULT_CORRUPT || (!code && !same)) {
         emptied = true;
         state->kv = kv_close(state->kv);
         code = remove_files(settings->path, reterr);
-        if (!code) code = open_store(settings, state, reterr);
+        if (!code) code = open_store(state, reterr);
         if (!code) code = same_boot(state, boot_id, &same, reterr);
     }
     if (code) {
@@ -145,7 +159,7 @@ fault_code state_put(struct state *state, slice key, uint64_t generation, slice 
     if (value.size) memcpy(state->record + HEADER_BYTES, value.data, value.size);
     kv_store_u32(state->record, checksum_crc32c(checksum_crc32c(0, row), slice_of(state->record + 4, value.size + 8)));
     struct kv_txn *txn = NULL;
-    code = kv_begin_write(state->kv, &txn, reterr);
+    code = begin_write(state, &txn, reterr);
     if (code) return fault_wrap(reterr, "store checkpoint");
     code = kv_put(txn, state->table, row, slice_of(state->record, value.size + HEADER_BYTES), reterr);
     if (code)
@@ -167,7 +181,7 @@ fault_code state_get(struct state *state, slice key, uint64_t generation, struct
     fault_code code = row_key(key, buffer, &row, reterr);
     if (code) return code;
     struct kv_txn *txn = NULL;
-    code = kv_begin_read(state->kv, &txn, reterr);
+    code = state->kv ? kv_begin_read(state->kv, &txn, reterr) : fault_set(reterr, FAULT_SYSTEM, "the disk failed");
     if (code) return fault_wrap(reterr, "read checkpoint");
     code = kv_get(txn, state->table, row, &stored, reterr);
     if (!code && !row_checks(row, stored)) code = fault_set(reterr, FAULT_CORRUPT, "its bytes do not check");
@@ -217,7 +231,7 @@ fault_code state_list(struct state *state, slice prefix, uint64_t generation, st
     if (code) return code;
     struct kv_txn *txn = NULL;
     struct kv_cursor *cursor = NULL;
-    code = kv_begin_read(state->kv, &txn, reterr);
+    code = state->kv ? kv_begin_read(state->kv, &txn, reterr) : fault_set(reterr, FAULT_SYSTEM, "the disk failed");
     if (code) return fault_wrap(reterr, "list checkpoints");
     code = kv_cursor_open(txn, state->table, &cursor, reterr);
     if (!code) code = list_rows(cursor, first, generation, arena, ret_values, values_max, ret_count, reterr);
@@ -229,7 +243,7 @@ fault_code state_list(struct state *state, slice prefix, uint64_t generation, st
 fault_code state_prune(struct state *state, uint64_t generation, struct fault *reterr) {
     struct kv_txn *txn = NULL;
     struct kv_cursor *cursor = NULL;
-    fault_code code = kv_begin_write(state->kv, &txn, reterr);
+    fault_code code = begin_write(state, &txn, reterr);
     if (code) return fault_wrap(reterr, "prune checkpoints");
     code = kv_cursor_open(txn, state->table, &cursor, reterr);
     slice key, value;

@@ -18,7 +18,7 @@ enum { IDLE_READS_MAX = 16, PATH_BYTES = 512, READERS_FILE_HEAD_BYTES = 256, REA
 struct kv {
     MDB_env *env;
     char path[256];
-    bool read_only;
+    bool read_only, broken;
     pthread_mutex_t lock;
     struct kv_txn *idle; /* read transactions that hold no snapshot, kept for the next reads; through ->next */
     size_t idle_count;
@@ -181,6 +181,10 @@ struct kv *kv_close(struct kv *kv) {
     return NULL;
 }
 
+bool kv_broken(const struct kv *kv) {
+    return kv->broken;
+}
+
 fault_code kv_table_open(struct kv *kv, const char *name, kv_table *ret_table, struct fault *reterr) {
     MDB_txn *txn = NULL;
     MDB_dbi table = 0;
@@ -207,6 +211,7 @@ static fault_code txn_begin(struct kv *kv, unsigned flags, struct kv_txn **ret_t
     txn->reads = flags & MDB_RDONLY;
     const int rc = mdb_txn_begin(kv->env, NULL, flags, &txn->txn);
     if (rc) {
+        if (rc == MDB_PANIC) kv->broken = true;
         free(txn);
         return fault_from(rc, kv, "begin transaction in", reterr);
     }

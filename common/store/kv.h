@@ -28,6 +28,9 @@ fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struc
 fault_code kv_open_read(const char *path, unsigned tables_max, unsigned readers_max, struct kv **ret_kv,
                         struct fault *reterr) MUST_CHECK;
 struct kv *kv_close(struct kv *kv); /* NULL is fine; returns NULL. All transactions must have ended. */
+/* The disk failed at a moment after which nothing can be written any more (LMDB's MDB_PANIC) until the store was closed and
+ * opened again. What was committed is there. */
+bool kv_broken(const struct kv *kv);
 
 /* Writes what is committed now, without free pages, to a file that must not exist; fsynced. Commits go on meanwhile. */
 fault_code kv_copy(struct kv *kv, const char *file, struct fault *reterr) MUST_CHECK;

@@ -290,6 +290,43 @@ TEST(streams_from_before_a_clock_was_set_back_are_taken_for_old) {
     end(&bench);
 }
 
+/* Puts a descriptor that cannot be written in the place of the one that commits are made with. */
+static int break_commits(const struct bench *bench) {
+    char file[128], link[64], target[256];
+    snprintf(file, sizeof file, "%s/data.mdb", bench->path);
+    int broken = 0;
+    for (int fd = 3; fd < 200; fd++) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        const ssize_t size = readlink(link, target, sizeof target - 1);
+        if (size <= 0) continue;
+        target[size] = '\0';
+        if (strcmp(target, file) != 0 || !(fcntl(fd, F_GETFL) & O_DSYNC)) continue;
+        const int unwritable = open(file, O_RDONLY | O_CLOEXEC);
+        assert_int_equal(dup2(unwritable, fd), fd);
+        close(unwritable);
+        broken++;
+    }
+    return broken;
+}
+
+TEST(disk_that_fails_in_the_middle_of_a_commit_is_a_state_and_not_an_end) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 16 << 20);
+    CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 1, 100, &fault));
+    assert_int_equal(break_commits(&bench), 1);
+    assert_int_not_equal(put(bench.queue, QUEUE_WINDOWS, 2, 100, &fault), FAULT_NONE);
+    CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 3, 100, &fault)); /* opened again */
+    struct queue_batch batch;
+    CHECK_OK(
+        queue_read(bench.queue, open_stream(bench.queue, QUEUE_WINDOWS), 0, 10, 1 << 20, see, fresh(), &batch, &fault));
+    assert_int_equal(batch.count, 2);
+    assert_int_equal(seen_store.numbers[1], 3);
+    reopen(&bench);
+    assert_int_equal(queue_stream_find(bench.queue, open_stream(bench.queue, QUEUE_WINDOWS))->records, 2);
+    end(&bench);
+}
+
 TEST(note_and_intents_are_stored_together) {
     struct fault fault;
     struct bench bench;
@@ -621,6 +658,7 @@ int main(void) {
         cmocka_unit_test(hole_at_the_end_of_a_closed_stream_can_be_stated),
         cmocka_unit_test(loss_of_all_that_a_stream_held_is_stated_without_waiting_for_the_next_record),
         cmocka_unit_test(streams_from_before_a_clock_was_set_back_are_taken_for_old),
+        cmocka_unit_test(disk_that_fails_in_the_middle_of_a_commit_is_a_state_and_not_an_end),
         cmocka_unit_test(note_and_intents_are_stored_together),
         cmocka_unit_test(damaged_record_is_quarantined_and_the_rest_goes_on),
         cmocka_unit_test(damaged_store_is_moved_aside_and_what_checks_goes_on),
