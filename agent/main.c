@@ -11,9 +11,10 @@
 #include "agent/agent_settings.h"
 #include "agent/pipeline.h"
 #include "agent/restart_keys.h"
+#include "agent/waiting_room.h"
 #include "common/logging/log.h"
 
-enum { THREAD_STACK_BYTES = 256 * 1024, TEXT_ARENA_BYTES = 128 * 1024 * 1024 };
+enum { THREAD_STACK_BYTES = 256 * 1024, TEXT_ARENA_BYTES = 128 * 1024 * 1024, WAITS_A_LINE = 20 };
 
 static const char default_path[] = "/etc/picket/agent.yaml";
 static const char usage[] =
@@ -38,7 +39,8 @@ static const char usage[] =
 
 struct program {
     struct loop *loop;
-    struct pipeline *pipeline;
+    struct pipeline *pipeline; /* NULL: the disk is waited for */
+    bool stopping;
 };
 
 /* Text made from the rows of the settings, to stdout. */
@@ -78,9 +80,10 @@ static void on_signal(void *context, int signal_number) {
     struct program *const program = context;
     if (signal_number == SIGHUP) {
         LOG_INFO("agent", "reload_asked");
-        pipeline_reload(program->pipeline);
+        if (program->pipeline) pipeline_reload(program->pipeline); /* else the file is read when it begins */
         return;
     }
+    program->stopping = true;
     LOG_INFO("agent", "stop_asked", LOG_INT("signal", signal_number));
     loop_stop(program->loop);
 }
@@ -109,6 +112,16 @@ static int run(const char *config_path) {
     if (!code)
         code = loop_signals(program.loop, signals, sizeof signals / sizeof *signals, on_signal, &program, &fault);
     if (!code) code = pipeline_open(program.loop, config_path, environ, &program.pipeline, &fault);
+    for (unsigned waits = 0; code == FAULT_AGAIN && !program.stopping; waits++) {
+        if (waits % WAITS_A_LINE == 0)
+            LOG_ERROR("agent", "disk_waited_for", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again every 3s"));
+        waiting_room(program.loop, config_path, environ, &fault);
+        if (!program.stopping) code = pipeline_open(program.loop, config_path, environ, &program.pipeline, &fault);
+    }
+    if (program.stopping && !program.pipeline) {
+        loop_free(program.loop);
+        return 0;
+    }
     if (code) {
         LOG_ERROR("agent", "not_started", LOG_FAULT(&fault));
         loop_free(program.loop);

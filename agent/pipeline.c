@@ -11,9 +11,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/agent_metrics.h"
@@ -39,6 +41,7 @@ enum {
     ACK_STORE_MS = 50,
     NOTES_BYTES = 512,
     PATH_BYTES = 512,
+    DISK_FULL_BYTES = 256 * 1024,
 };
 
 struct file_config {
@@ -117,6 +120,16 @@ static fault_code lock_folder(struct pipeline *pipeline, struct fault *reterr) {
                          "another picket-agent works in '%.*s': stop it, or give this one a buffer.path of its own",
                          SLICE_ARG(folder));
     return FAULT_NONE;
+}
+
+/* Whether it is the disk that says no, and may say yes later. */
+static bool disk_unwell(const struct pipeline *pipeline, const struct fault *fault) {
+    char path[PATH_BYTES];
+    struct statvfs disk;
+    snprintf(path, sizeof path, "%.*s", SLICE_ARG(pipeline->file.settings->buffer.path));
+    if (statvfs(path, &disk)) return false;
+    return disk.f_flag & ST_RDONLY || (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES ||
+           strstr(fault->text, strerror(EIO));
 }
 
 static fault_code open_stores(struct pipeline *pipeline, struct fault *reterr) {
@@ -238,7 +251,12 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
     if (!pipeline->metrics || !pipeline->report_arena || !pipeline->tick_timer)
         return fault_set(reterr, FAULT_LIMIT, "out of memory");
     fault_code code = agent_metrics_add(pipeline->metrics, &pipeline->table, reterr);
-    if (!code) code = open_stores(pipeline, reterr);
+    if (!code) {
+        struct fault fault;
+        code = open_stores(pipeline, &fault);
+        if (code && code != FAULT_CONFLICT && disk_unwell(pipeline, &fault)) code = fault.code = FAULT_AGAIN;
+        if (code && reterr) *reterr = fault;
+    }
     if (!code)
         code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
     if (!code) code = open_alerts(pipeline, reterr);

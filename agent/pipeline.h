@@ -9,7 +9,7 @@
 struct pipeline;
 
 /* Reads the file (and the environment over it), opens everything and starts. The loop need not run yet. FAULT_INPUT: the
- * file has mistakes; each is logged. */
+ * file has mistakes; each is logged. FAULT_AGAIN: the disk of buffer.path is full, read-only or failing. */
 fault_code pipeline_open(struct loop *loop, const char *config_path, char *const *environment,
                          struct pipeline **ret_pipeline, struct fault *reterr) MUST_CHECK;
 /* Reads the file again. With mistakes in it, the old configuration stays in force and the centre is told. */

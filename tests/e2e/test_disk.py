@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that is full is a state: the agent measures on, says so, and stores again when the disk does; one that is read-only when the agent
+begins is waited for. On a
+small file system of memory, mounted for the test; skipped where that is not allowed."""
+import json
+import math
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from generator import SLIS, Generator
+from harness import Place, eventually, seed
+
+WINDOW = 1
+
+
+def mount(*words):
+    return subprocess.run(["mount", *map(str, words)], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def place(tmp_path):
+    made = Place(tmp_path)
+    disk = tmp_path / "agent"
+    disk.mkdir()
+    if mount("-t", "tmpfs", "-o", "size=6m", "tmpfs", disk).returncode:
+        made.close()
+        pytest.skip("file systems may not be mounted here")
+    yield made
+    try:
+        made.close()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=False)
+
+
+def readyz(place):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{place.agent_port}/readyz", timeout=5) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.loads(refused.read())
+
+
+def newest(place, name):
+    return max((at for at, point in place.windows(name, time.time() - 120, time.time() + 5).items() if point["windows"]), default=0)
+
+
+def holds(place, name):
+    """From now on, new windows arrive."""
+    now = math.floor(time.time())
+    eventually("new windows arrive", lambda: newest(place, name) > now, 40, 0.5)
+
+
+def says(place, *words):
+    status, body = readyz(place)
+    text = " ".join(body["reasons"])
+    assert status == 503 and any(word in text for word in words), body
+    return text
+
+
+def test_full_and_read_only_disks_are_states(place):
+    numbers = seed()
+    generator = Generator(numbers)
+    place.closers.append(generator)
+    disk = place.folder / "agent"
+    place.start()
+    names = list(SLIS)
+    for name in names:
+        place.create_slo(name, SLIS[name][0], WINDOW)
+    for i in range(300):  # something to store
+        place.create_slo(f"load-{i}", SLIS[names[0]][0], WINDOW)
+    place.configure_agent({"gen": generator.url}, buffer__bytes_max="1MiB")
+    place.start_agent()
+    try:
+        holds(place, names[0])
+        place.agent_proxy.cut()  # with the centre there, the queue stays so small that it needs no more disk
+        fill(disk)
+        before = place.metric("picket_collect_scrapes_total", "agent")
+        print(eventually("it says so", lambda: says(place, "cannot be stored"), 40, 0.5))
+        time.sleep(2)
+        assert place.agent.runs() and place.metric("picket_collect_scrapes_total", "agent") > before + 4
+        assert place.metric("picket_buffer_store_failures_total", "agent") > 0
+        place.agent.kill()  # what it held in memory goes with it, and nothing else
+        place.agent.start()
+        print(eventually("it says so again", lambda: says(place, "stored", "nothing could be kept"), 30, 0.5))
+        assert place.agent.runs(), place.agent.tail()
+        (disk / "ballast").unlink()
+        place.agent_proxy.heal()
+        holds(place, names[0])
+        eventually("it is ready", lambda: readyz(place)[0] == 200, 30, 0.5)
+
+        place.agent.kill()
+        made = mount("-o", "remount,ro", disk)
+        assert made.returncode == 0, made.stderr
+        place.agent.start()
+        print(eventually("it waits and says why", lambda: says(place, "nothing could be kept"), 30, 0.5))
+        time.sleep(4)
+        assert place.agent.runs(), place.agent.tail()
+        assert place.agent.terminate() == 0, place.agent.tail()  # also while it waits
+        place.agent.start()
+        eventually("it waits", lambda: says(place, "nothing could be kept"), 30, 0.5)
+        assert mount("-o", "remount,rw", disk).returncode == 0
+        holds(place, names[0])
+        eventually("it is ready", lambda: readyz(place)[0] == 200, 30, 0.5)
+        assert place.agent.terminate() == 0, place.agent.tail()
+        assert place.rejections() == []
+        place.agent.start()
+        holds(place, names[0])
+    except BaseException:
+        print(place.story())
+        raise
+
+
+def fill(disk):
+    with open(disk / "ballast", "wb") as ballast:
+        try:
+            while True:
+                ballast.write(b"x" * 65536)
+                ballast.flush()
+        except OSError:
+            pass
