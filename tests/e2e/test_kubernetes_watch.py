@@ -299,6 +299,29 @@ print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exe
     assert (tmp_path / "runs").read_text() == "x"  # it ends within 30 s, and is not run at each request for that
 
 
+def test_a_service_account_where_addresses_are_long(place, tmp_path):
+    api = cluster(5, 1, 1, 0)
+    try:
+        api.start("::1", tls=tmp_path / "pki")
+    except OSError as why:
+        pytest.skip(f"no IPv6 here: {why}")
+    folder = api.service_account(tmp_path / "sa")
+    api, follow = place("pods", api=api, access=folder, env={"KUBERNETES_SERVICE_HOST": "::1", "KUBERNETES_SERVICE_PORT": str(api.port)})
+    eventually("fresh", lambda: believed(api, follow) and fresh(follow))
+
+
+@pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason="KUBECONFIG names no real API server")
+def test_a_real_api_server():
+    follow = Follow(os.environ["KUBECONFIG"], *KINDS)
+    settled = ("fresh", "denied", "absent")
+    eventually("every stream has settled", lambda: all(s["state"] in settled for s in follow.state()["streams"]) and
+               len(follow.state()["streams"]) == len(KINDS), seconds=60)
+    said = follow.state()
+    print(json.dumps({"streams": said["streams"], "stats": said["stats"], "rss_kib": said["rss_kib"]}, indent=1))
+    assert said["stats"]["objects_unreadable"] == 0 and said["objects"]["namespaces"], said["stats"]
+    follow.close()
+
+
 @pytest.mark.parametrize("text, words", [
     ("import sys; sys.exit(3)", "exit code 3"),
     ("print('{}')", "expected is 'ExecCredential"),

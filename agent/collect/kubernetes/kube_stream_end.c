@@ -41,7 +41,7 @@ static int64_t back_off_ms(unsigned failures) {
     return most_ms / 2 + most_ms / 2 * part / UINT16_MAX;
 }
 
-void stream_failed(struct kube_stream *stream, const struct fault *fault, int64_t after_ms) {
+static void pause_take(struct kube_stream *stream, const struct fault *fault, int64_t after_ms) {
     struct kube_cluster_stats *stats = &stream->cluster->stats;
     const int64_t pause_ms = back_off_ms(++stream->failures);
     if (after_ms > LIMIT_OUTSIDE_CALL_MS) after_ms = LIMIT_OUTSIDE_CALL_MS;
@@ -49,6 +49,10 @@ void stream_failed(struct kube_stream *stream, const struct fault *fault, int64_
     stats->last_fault = *fault;
     stream->fault = *fault;
     stream->due_ms = clock_monotonic_ms() + (after_ms > pause_ms ? after_ms : pause_ms);
+}
+
+void stream_failed(struct kube_stream *stream, const struct fault *fault, int64_t after_ms) {
+    pause_take(stream, fault, after_ms);
     if (stream->state == KUBE_WATCH_LISTING) stream_state_set(stream, KUBE_WATCH_LISTING, fault);
 }
 
@@ -73,7 +77,11 @@ static void refused(struct kube_stream *stream, int status, struct fault *fault,
         return;
     }
     (void)fault_wrap(fault, "%s %s", stream->next == NEXT_WATCH ? "watch" : "list", resource->plural);
-    stream_failed(stream, fault, after_ms);
+    if (ending == END_RETRY) {
+        stream_failed(stream, fault, after_ms);
+        return;
+    }
+    pause_take(stream, fault, after_ms);
     switch (ending) {
     case END_RETRY:
     case END_TOKEN: break;
@@ -86,6 +94,7 @@ static void refused(struct kube_stream *stream, int status, struct fault *fault,
         stream->cluster->stats.lists_restarted++;
         stream->next = NEXT_LIST;
         if (stream->failures <= 1) stream->due_ms = clock_monotonic_ms();
+        if (stream->state == KUBE_WATCH_LISTING) stream_state_set(stream, KUBE_WATCH_LISTING, fault);
         return;
     case END_DENIED:
         fault_wrap(fault, "give the agent get, list and watch on %s of the API group '%s' (%s)", resource->plural,
@@ -94,7 +103,6 @@ static void refused(struct kube_stream *stream, int status, struct fault *fault,
         break;
     case END_ABSENT: break;
     }
-    if (ending == END_RETRY) return;
     stream->next = NEXT_LIST;
     if (ending != END_TOKEN) stream->due_ms = clock_monotonic_ms() + DENIED_AGAIN_MS - back_off_ms(8) / 2;
     if (ending == END_ABSENT)
@@ -111,6 +119,7 @@ static void page_done(struct kube_stream *stream) {
     }
     stream->failures = 0;
     stream->unpaged = false;
+    stream->fault = (struct fault){0};
     stream->heard_ms = stream->due_ms;
     stream->next = NEXT_WATCH;
     stream->cluster->stats.lists++;
