@@ -169,7 +169,7 @@ static void restore(struct cluster_state *state, const struct entry *entry, int6
     object->status_s = entry->status_s;
     object->kept = true;
     object->restored = !plain;
-    object->judged = rule != CLUSTER_RULES_ && rule != RULE_WATCH_STALE && rule != RULE_SEEN_NOTHING;
+    object->judged = rule != CLUSTER_RULES_ && !cluster_blind_rule(rule) && rule != RULE_SEEN_NOTHING;
     object->own = object->looked = object->sent_own = (uint8_t)(rule == CLUSTER_RULES_ ? RULE_SEEN_NOTHING : rule);
     object->rules_count = rule != CLUSTER_RULES_ && entry->since_s;
     object->rules[0] = (uint8_t)object->own;

@@ -41,6 +41,12 @@ static inline uint32_t cluster_seconds(int64_t ms) {
 
 /* The watch that an object of this kind and namespace hears of; NO_WATCH. */
 uint16_t cluster_watch_find(const struct cluster_state *state, enum kube_kind kind, slice namespace);
+/* One of the two that say that nobody looks. */
+static inline bool cluster_blind_rule(enum cluster_rule rule) {
+    return rule == RULE_WATCH_STALE || rule == RULE_WATCH_DENIED;
+}
+/* Of a watch that is not fresh. */
+enum cluster_rule cluster_watch_rule(const struct cluster_watch *watch);
 /* "not listed yet", "stale", ... */
 const char *cluster_watch_word(const struct cluster_watch *watch);
 bool cluster_watch_fresh(const struct cluster_watch *watch);

@@ -43,11 +43,16 @@ static bool is_due(const struct cluster_state *state, const struct object *objec
                        (object->kind == CLUSTER_NAMESPACE && !cluster_watched(state, KUBE_NAMESPACES));
     if (!there) return false;
     if (!object->sent_s)
-        return habit == CLUSTER_ALWAYS || (object->status != HEALTH_HEALTHY && object->own != RULE_WATCH_STALE);
+        return habit == CLUSTER_ALWAYS ||
+               (object->status != HEALTH_HEALTHY && !cluster_blind_rule((enum cluster_rule)object->own));
     if (object->status != object->sent_status) return true;
     if (now_s < object->sent_s) return object->sent_s - now_s > REASON_AGAIN_S; /* the clock went back */
     const uint32_t ago_s = now_s - object->sent_s;
-    if (object->own != object->sent_own && object->status != HEALTH_HEALTHY && ago_s >= REASON_AGAIN_S) return true;
+    /* Another reason for the same status: at once when it says that nobody looks any more, or looks again. */
+    const bool blinded =
+        cluster_blind_rule((enum cluster_rule)object->own) || cluster_blind_rule((enum cluster_rule)object->sent_own);
+    if (object->own != object->sent_own && object->status != HEALTH_HEALTHY && (blinded || ago_s >= REASON_AGAIN_S))
+        return true;
     return ago_s >= heartbeat_s(state, object);
 }
 
@@ -216,10 +221,10 @@ static void write_own(const struct cluster_state *state, const struct object *ob
                       size_t bytes) {
     const enum cluster_rule own = (enum cluster_rule)object->own;
     text[0] = '\0';
-    if (own == RULE_WATCH_STALE) {
+    if (cluster_blind_rule(own)) {
         for (size_t i = 0; i < state->watches_count && !text[0]; i++) {
             const struct cluster_watch *const watch = &state->watches[i];
-            if (cluster_watch_fresh(watch) || watch->kind == KUBE_EVENTS ||
+            if (cluster_watch_fresh(watch) || watch->kind == KUBE_EVENTS || cluster_watch_rule(watch) != own ||
                 (object->watch != NO_WATCH && object->watch != i &&
                  !cluster_watch_fresh(&state->watches[object->watch])))
                 continue;

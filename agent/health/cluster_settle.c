@@ -58,30 +58,39 @@ bool cluster_watch_fresh(const struct cluster_watch *watch) {
     return watch->state == KUBE_WATCH_FRESH || (watch->state == KUBE_WATCH_LISTING && watch->ever_fresh);
 }
 
-/* Whether something of this namespace (of the whole cluster: NULL) is not watched as it should be. */
-static bool blind(const struct cluster_state *state, const char *namespace) {
+enum cluster_rule cluster_watch_rule(const struct cluster_watch *watch) {
+    return watch->state == KUBE_WATCH_DENIED || watch->state == KUBE_WATCH_ABSENT ? RULE_WATCH_DENIED
+                                                                                  : RULE_WATCH_STALE;
+}
+
+/* Whether something of this namespace (of the whole cluster: NULL) is not watched as it should be, and why: the reason of
+ * the first such watch. CLUSTER_RULES_: all are. */
+static enum cluster_rule blind(const struct cluster_state *state, const char *namespace) {
     for (size_t i = 0; i < state->watches_count; i++) {
         const struct cluster_watch *const watch = &state->watches[i];
         if (watch->kind == KUBE_EVENTS || cluster_watch_fresh(watch)) continue;
-        if (!namespace) return true;
-        if (kube_resource(watch->kind)->namespaced &&
-            (!watch->namespace[0] || strcmp(watch->namespace, namespace) == 0))
-            return true;
+        if (!namespace || (kube_resource(watch->kind)->namespaced &&
+                           (!watch->namespace[0] || strcmp(watch->namespace, namespace) == 0)))
+            return cluster_watch_rule(watch);
     }
-    return false;
+    return CLUSTER_RULES_;
 }
 
-static bool is_blind(const struct cluster_state *state, const struct object *object) {
-    if (object->kind == CLUSTER_CLUSTER && blind(state, NULL)) return true;
-    if (object->kind == CLUSTER_NAMESPACE && blind(state, object->name)) return true;
-    return object->watch != NO_WATCH && !cluster_watch_fresh(&state->watches[object->watch]);
+static enum cluster_rule blind_object(const struct cluster_state *state, const struct object *object) {
+    enum cluster_rule rule = CLUSTER_RULES_;
+    if (object->kind == CLUSTER_CLUSTER) rule = blind(state, NULL);
+    if (object->kind == CLUSTER_NAMESPACE) rule = blind(state, object->name);
+    if (rule == CLUSTER_RULES_ && object->watch != NO_WATCH && !cluster_watch_fresh(&state->watches[object->watch]))
+        rule = cluster_watch_rule(&state->watches[object->watch]);
+    return rule;
 }
 
 static enum cluster_rule verdict_now(const struct cluster_state *state, const struct object *object, int64_t now_ms,
                                      int64_t *ret_next_ms) {
     *ret_next_ms = INT64_MAX;
     if (object->gone) return RULE_GONE;
-    if (state->settled && is_blind(state, object)) return RULE_WATCH_STALE;
+    const enum cluster_rule blinded = state->settled ? blind_object(state, object) : CLUSTER_RULES_;
+    if (blinded != CLUSTER_RULES_) return blinded;
     if (!object->seen) return object->restored ? RULE_WATCH_STALE : RULE_SEEN_NOTHING;
     struct finding findings[JUDGEMENT_FINDINGS_MAX];
     for (size_t i = 0; i < object->rules_count; i++)
@@ -98,7 +107,7 @@ static bool flaps(struct cluster_state *state, struct object *object, enum clust
                   uint32_t *next_s) {
     const uint32_t window_s = cluster_seconds(state->settings.flap_window_ms);
     const enum cluster_rule before = (enum cluster_rule)object->looked;
-    if (is_bad(raw) && !is_bad(before) && before != RULE_WATCH_STALE && before != RULE_GONE) {
+    if (is_bad(raw) && !is_bad(before) && !cluster_blind_rule(before) && before != RULE_GONE) {
         memmove(object->flips_s + 1, object->flips_s, (OBJECT_FLIPS_MAX - 1) * sizeof *object->flips_s);
         object->flips_s[0] = now_s;
         const uint32_t first_s = object->flips_s[state->settings.flap_count - 1];
@@ -119,8 +128,8 @@ static void damp(struct cluster_state *state, struct object *object, enum cluste
     const bool flapping = flaps(state, object, raw, now_s, next_s);
     const enum cluster_rule own = (enum cluster_rule)object->own;
     object->looked = (uint8_t)raw;
-    if (flapping && raw != RULE_WATCH_STALE && raw != RULE_GONE) raw = RULE_FLAPPING;
-    const bool plain = raw == RULE_WATCH_STALE || own == RULE_WATCH_STALE || raw == RULE_GONE || own == RULE_GONE ||
+    if (flapping && !cluster_blind_rule(raw) && raw != RULE_GONE) raw = RULE_FLAPPING;
+    const bool plain = cluster_blind_rule(raw) || cluster_blind_rule(own) || raw == RULE_GONE || own == RULE_GONE ||
                        own == RULE_SEEN_NOTHING || raw == RULE_FLAPPING || own == RULE_FLAPPING;
     const bool better =
         cluster_severity(cluster_rule_row(raw)->status) < cluster_severity(cluster_rule_row(own)->status);

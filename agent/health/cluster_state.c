@@ -367,11 +367,10 @@ void cluster_state_watch(struct cluster_state *state, enum kube_kind kind, slice
     for (size_t i = 0; i < state->watches_count; i++) {
         struct cluster_watch *const found = &state->watches[i];
         if (found->kind != kind || !slice_equal_text(namespace, found->namespace)) continue;
-        const bool fresh = cluster_watch_fresh(found);
+        state->watch_changed |= found->state != watch;
         found->state = watch;
         found->ever_fresh |= watch == KUBE_WATCH_FRESH;
         snprintf(found->why, sizeof found->why, "%s", why);
-        state->watch_changed |= fresh != cluster_watch_fresh(found);
     }
     (void)now_ms; /* what follows is settled by the next tick, once for all that came together */
 }

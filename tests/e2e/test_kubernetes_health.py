@@ -230,7 +230,7 @@ def test_a_right_that_is_missing_is_unknown_and_says_which(place):
     api.forbid("persistentvolumeclaims")
     api.drop()
     claim = id_of(place.objects["kubernetes/workloads/pvc-pending.json"])
-    expect(place, {claim: ("UNKNOWN", "NotWatched")}, 30)
+    expect(place, {claim: ("UNKNOWN", "NotAllowed")}, 30)
     message = checks(place)[claim]["message"]
     assert "persistentvolumeclaims" in message and "403" in message, message
     api.allow("persistentvolumeclaims")

@@ -133,6 +133,24 @@ TEST(a_stale_watch_makes_unknown_what_hangs_on_it_and_back) {
     world_free(world);
 }
 
+TEST(that_nobody_looks_any_more_is_said_of_what_was_unknown_too) {
+    struct world *const world = world_new();
+    HAS(world, "nodes",
+        "{\"metadata\":{\"name\":\"n1\"},\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"Unknown\"}]}}");
+    began(world);
+    flush(world);
+    CHECK_SAID(world, "k8s.prod.node.n1 UNKNOWN NodeStatusUnknown");
+    watch_all(world, KUBE_WATCH_STALE);
+    pass(world, 1);
+    flush(world);
+    CHECK_SAID(world, "k8s.prod.node.n1 UNKNOWN NotWatched");
+    watch_all(world, KUBE_WATCH_FRESH);
+    pass(world, 1);
+    flush(world);
+    CHECK_SAID(world, "k8s.prod.node.n1 UNKNOWN NodeStatusUnknown");
+    world_free(world);
+}
+
 TEST(what_was_never_listed_is_unknown_after_a_while) {
     struct world *const world = world_new();
     a_small_cluster(world);
@@ -505,6 +523,7 @@ int main(void) {
         cmocka_unit_test(a_bad_pod_is_carried_up_and_back),
         cmocka_unit_test(half_of_the_nodes_make_a_cluster_unhealthy_and_a_silent_one_degrades_it),
         cmocka_unit_test(a_stale_watch_makes_unknown_what_hangs_on_it_and_back),
+        cmocka_unit_test(that_nobody_looks_any_more_is_said_of_what_was_unknown_too),
         cmocka_unit_test(what_was_never_listed_is_unknown_after_a_while),
         cmocka_unit_test(a_pod_that_flips_is_held_as_flapping),
         cmocka_unit_test(a_bad_pod_that_is_deleted_does_not_stay_bad),
