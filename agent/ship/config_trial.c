@@ -17,7 +17,7 @@
 #include "common/base/digest.h"
 #include "common/logging/log.h"
 
-enum { ARENA_BLOCK_BYTES = 16 * 1024, ARENA_BYTES_MAX = 64 * 1024 * 1024, RECORD_BYTES = 1024 };
+enum { ARENA_BLOCK_BYTES = 16 * 1024, ARENA_BYTES_MAX = 64 * 1024 * 1024, RECORD_BYTES = 1024, STOOD_STILL_MS = 1000 };
 #define NOTE_GOOD "config"
 #define NOTE_TRIAL "config.trial"
 #define NOTE_RECORD "config.record"
@@ -43,9 +43,15 @@ struct config_trial {
     struct record record;
     uint64_t wanted_revision, wanted_hash; /* of what came last */
     struct loop_timer *timer;
+    int64_t ends_ms; /* monotonic: when the timer is due */
 };
 
 static void on_probation_over(void *context);
+
+static void probation_begin(struct config_trial *trial) {
+    trial->ends_ms = clock_monotonic_ms() + trial->parts.probation_ms;
+    loop_timer_set(trial->timer, trial->parts.probation_ms);
+}
 
 static uint64_t payload_hash(slice payload) {
     uint8_t hash[DIGEST_BYTES];
@@ -171,6 +177,10 @@ static void on_probation_over(void *context) {
     struct config_trial *trial = context;
     char reason[128];
     if (!trial->trial.arena) return;
+    if (clock_monotonic_ms() - trial->ends_ms > STOOD_STILL_MS) { /* a process that was stopped measured nothing */
+        probation_begin(trial);
+        return;
+    }
     if (!trial->record.worked || trial->parts.works(trial->parts.context)) {
         promote(trial);
         return;
@@ -259,7 +269,7 @@ bool config_trial_step_back(struct config_trial *trial, const struct fault *why)
 }
 
 void config_trial_started(struct config_trial *trial) {
-    if (trial->trial.arena) loop_timer_set(trial->timer, trial->parts.probation_ms);
+    if (trial->trial.arena) probation_begin(trial);
 }
 
 void config_trial_take(struct config_trial *trial, slice payload) {
@@ -297,7 +307,7 @@ void config_trial_take(struct config_trial *trial, slice payload) {
     }
     held_free(&trial->trial);
     trial->trial = held;
-    loop_timer_set(trial->timer, trial->parts.probation_ms);
+    probation_begin(trial);
     LOG_INFO("agent", "config_changed", LOG_UINT("revision", held.definitions.revision),
              LOG_UINT("slis", held.definitions.slis_count), LOG_UINT("refused", held.definitions.refused),
              LOG_TEXT("refusals", held.definitions.refusals), LOG_INT("trial_ms", trial->parts.probation_ms));
