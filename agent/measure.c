@@ -332,6 +332,13 @@ static void make_room(struct measure *measure) {
         seal(measure);
 }
 
+static void follow_clock(struct measure *measure) {
+    if (!fold_follow_clock(measure->fold, clock_wall_ms())) return;
+    LOG_WARN("agent", "clock_set_back",
+             LOG_TEXT("instead", "windows begin anew at the present time; what was open is counted there"));
+    store_fold(measure);
+}
+
 /* One trace holds all that an answer makes us store: the windows it ends, the checks it changes. */
 static void counted(struct measure *measure, size_t source, fault_code code, const struct fault *fault) {
     envelope_traceparent(measure->traceparent);
@@ -341,6 +348,7 @@ static void counted(struct measure *measure, size_t source, fault_code code, con
     else
         measure_checkpoint(measure, source);
     if (!measure->running) return;
+    follow_clock(measure);
     if (fold_seal_due_ms(measure->fold) <= clock_wall_ms() && !measure->stats.store_failing) seal(measure);
     flush_health(measure);
     arm(measure);

@@ -49,7 +49,7 @@ struct sli_window {
     int64_t good, total;
     uint32_t scrapes_expected, scrapes_seen; /* slots of its targets in the window while they were there; of those, the
                                                 ones that counted */
-    uint32_t revision;                       /* 1 */
+    uint32_t revision;                       /* 1; more where a clock that was ahead has sealed it before */
 };
 
 /* Targets are numbered as given. SLIs are borrowed and must outlive the fold; targets are copied. The first windows
@@ -105,6 +105,11 @@ fault_code fold_commit_probe(struct fold *fold, size_t target, bool ok, int64_t 
                              struct fault *reterr) MUST_CHECK;
 /* The scrape failed: nothing of it counts, the slot stays unseen. */
 void fold_abort(struct fold *fold, size_t target);
+
+/* Not inside a seal, as often as one looks at the clock: true when it was set back so far that windows begin anew (see
+ * fold_clock.c); what was known of revisions is forgotten with the process. */
+enum { FOLD_AHEAD_MS_MAX = 5 * 60 * 1000 };
+bool fold_follow_clock(struct fold *fold, int64_t now_ms);
 
 /* When fold_seal_begin should be called next: the earliest end of an open window. INT64_MAX without SLIs. */
 int64_t fold_seal_due_ms(const struct fold *fold);

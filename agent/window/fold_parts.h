@@ -39,6 +39,8 @@ struct fold_sli {
     uint32_t ring_count;
     int64_t carry;                    /* good that came before its total did */
     int64_t seal_next_ms, seal_carry; /* after the seal that is open */
+    int64_t revise_until_ms;          /* windows before it were sealed by a clock that was ahead */
+    uint32_t revision;                /* of these, less one */
     uint32_t *bindings;               /* numbers, of those on targets that stay */
     uint32_t bindings_count;
     struct fold_link *links; /* to groups */

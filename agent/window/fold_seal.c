@@ -37,7 +37,7 @@ static struct sli_window window_sum(const struct fold *fold, const struct fold_s
     struct sli_window window = {.slo_id = sli->definition->slo_id,
                                 .window_start_ms = start_ms,
                                 .window_seconds = sli->definition->window_seconds,
-                                .revision = 1};
+                                .revision = start_ms < sli->revise_until_ms ? sli->revision + 1 : 1};
     const bool in_ring = start_ms < sli->next_ms + sli->ring_count * sli->window_ms;
     struct fold_walk walk = {0};
     for (const struct fold_binding *binding; (binding = fold_walk_next(fold, sli, &walk));) {

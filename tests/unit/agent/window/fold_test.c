@@ -447,6 +447,54 @@ TEST(state_of_the_version_before_is_read) {
     bench_done(&b);
 }
 
+TEST(a_clock_that_was_ahead_and_is_set_right_loses_nothing_and_counts_nothing_twice) {
+    struct bench b;
+    const int64_t ahead_ms = 3600000;
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 100\n");
+    seal(&b, START_MS + ahead_ms); /* an hour forwards: what nobody saw */
+    scrape(&b, START_MS + ahead_ms, "r{code=\"200\"} 110\n");
+    seal(&b, START_MS + ahead_ms + 60000);
+    assert_int_equal(b.windows[b.count - 1].window_start_ms, START_MS + ahead_ms);
+    assert_int_equal(b.windows[b.count - 1].total, 10);
+    scrape(&b, START_MS + ahead_ms + 60000, "r{code=\"200\"} 115\n");
+    assert_false(fold_follow_clock(b.fold, START_MS + ahead_ms + 60000));
+    /* right again */
+    assert_true(fold_follow_clock(b.fold, START_MS + 30000));
+    assert_false(fold_follow_clock(b.fold, START_MS + 30000));
+    scrape(&b, START_MS + 30000, "r{code=\"200\"} 117\n");
+    scrape(&b, START_MS + 45000, "r{code=\"200\"} 118\n");
+    seal(&b, START_MS + 60000);
+    assert_int_equal(b.count, 1);
+    assert_int_equal(b.windows[0].window_start_ms, START_MS);
+    assert_int_equal(b.windows[0].total, 8); /* five that were open, two and one */
+    assert_int_equal(b.windows[0].revision, 2);
+    assert_int_equal(b.windows[0].scrapes_seen, 3);
+    for (int64_t at_ms = START_MS + 60000; at_ms < START_MS + 2 * ahead_ms; at_ms += 60000) {
+        scrape(&b, at_ms, "r{code=\"200\"} 118\n");
+        seal(&b, at_ms + 60000);
+        assert_int_equal(b.count, 1);
+        assert_int_equal(b.windows[0].revision, at_ms < START_MS + ahead_ms + 60000 ? 2 : 1);
+        assert_int_equal(b.windows[0].scrapes_seen, 1);
+    }
+    bench_done(&b);
+}
+
+TEST(a_small_step_back_is_waited_out) {
+    struct bench b;
+    bench_init(&b, ratio());
+    scrape(&b, START_MS, "r{code=\"200\"} 100\n");
+    scrape(&b, START_MS + 15000, "r{code=\"200\"} 110\n");
+    seal(&b, START_MS + 60000);
+    assert_false(fold_follow_clock(b.fold, START_MS + 20000));
+    scrape(&b, START_MS + 30000, "r{code=\"200\"} 111\n"); /* in a window that is sealed: counts in the next */
+    scrape(&b, START_MS + 60000, "r{code=\"200\"} 112\n");
+    seal(&b, START_MS + 120000);
+    assert_int_equal(b.count, 1);
+    check_window(&b.windows[0], START_MS + 60000, 2, 2, 4, 2);
+    bench_done(&b);
+}
+
 TEST(a_seal_that_was_not_stored_is_handed_out_again) {
     struct bench b;
     bench_init(&b, ratio());
@@ -553,6 +601,8 @@ int main(void) {
         cmocka_unit_test(windows_of_a_new_length_begin_where_those_of_the_old_one_end_and_nothing_is_lost),
         cmocka_unit_test(windows_of_another_definition_begin_where_those_of_the_old_one_end),
         cmocka_unit_test(state_of_the_version_before_is_read),
+        cmocka_unit_test(a_clock_that_was_ahead_and_is_set_right_loses_nothing_and_counts_nothing_twice),
+        cmocka_unit_test(a_small_step_back_is_waited_out),
         cmocka_unit_test(a_seal_that_was_not_stored_is_handed_out_again),
         cmocka_unit_test(damaged_state_is_refused_and_never_counted),
         cmocka_unit_test(slots_are_the_same_before_during_and_after),

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A clock that was ahead and is set right leaves windows behind that were sealed for a time that is yet to come. A little
+ * of that is waited out: what is counted meanwhile goes to the oldest open window, and comes late. Beyond FOLD_AHEAD_MS_MAX
+ * (the centre refuses windows that far ahead) windows begin anew at the present one. What was counted and not sealed goes
+ * with it: nothing is lost, nothing counts twice. Windows that were sealed for a time that now comes again have a higher
+ * revision when they come: what was measured at that time replaces what a wrong clock said of it. */
+#include "agent/window/fold_parts.h"
+#include "agent/window/slot.h"
+
+static void begin_anew(struct fold *fold, struct fold_sli *sli, int64_t start_ms) {
+    struct fold_walk walk = {0};
+    for (struct fold_binding *binding; (binding = fold_walk_next(fold, sli, &walk));) {
+        struct fold_count sum = {0};
+        for (uint32_t i = 0; i < sli->ring_count; i++) {
+            struct fold_count *const count = &binding->ring[i];
+            if (__builtin_add_overflow(sum.good, count->good, &sum.good)) sum.good = INT64_MAX;
+            if (__builtin_add_overflow(sum.total, count->total, &sum.total)) sum.total = INT64_MAX;
+            sum.seen += count->seen;
+            *count = (struct fold_count){0};
+        }
+        *fold_count_at(fold, binding, start_ms) = sum;
+    }
+    if (sli->next_ms > sli->revise_until_ms) sli->revise_until_ms = sli->next_ms;
+    sli->revision++;
+    sli->next_ms = start_ms;
+}
+
+bool fold_follow_clock(struct fold *fold, int64_t now_ms) {
+    bool set_back = false;
+    for (uint32_t s = 0; s < fold->slis_count; s++) {
+        struct fold_sli *const sli = &fold->slis[s];
+        const int64_t start_ms = slot_floor(now_ms, sli->window_ms) * sli->window_ms;
+        if (sli->next_ms - start_ms <= FOLD_AHEAD_MS_MAX + sli->window_ms) continue;
+        begin_anew(fold, sli, start_ms);
+        set_back = true;
+    }
+    if (!set_back) return false;
+    struct fold_walk walk = {0};
+    for (struct fold_slot *target; (target = fold_walk_target(fold, &walk));) {
+        if (target->last_slot_ms > now_ms) target->last_slot_ms = INT64_MIN;
+        if (target->from_ms > now_ms) target->from_ms = now_ms;
+    }
+    return true;
+}
