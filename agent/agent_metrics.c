@@ -33,6 +33,9 @@ void agent_metrics_measure(struct metric_table *table, const struct measure_stat
     metric_count_to(table, AGENT_PROBES_FAILED, stats->probes_failed);
     metric_set(table, AGENT_TARGETS_UP, (double)up);
     metric_set(table, AGENT_TARGETS, (double)targets_count);
+    metric_set(table, AGENT_MEMBERS, (double)stats->fold.members);
+    metric_count_to(table, AGENT_MEMBERS_REFUSED, stats->fold.members_refused);
+    metric_set(table, AGENT_GROUPS_UNKNOWN, (double)stats->groups_unknown);
     metric_set(table, AGENT_SLIS, (double)stats->slis);
     metric_set(table, AGENT_SERIES, (double)stats->fold.series);
     metric_set(table, AGENT_SERIES_MAX, (double)stats->fold.series_max);

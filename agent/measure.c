@@ -437,6 +437,8 @@ void measure_stats(const struct measure *measure, struct measure_stats *ret_stat
     if (measure->scrape) scrape_stats(measure->scrape, &ret_stats->scrape);
     ret_stats->memory_bytes = ret_stats->fold.memory_bytes + arena_used(measure->config);
     ret_stats->targets = measure->targets_count + measure->probes_count + ret_stats->fold.members;
+    for (size_t i = 0; i < measure->groups_count; i++)
+        ret_stats->groups_unknown += !measure_group_report(&measure->groups[i])->up;
     ret_stats->slis = measure->slis_count;
     ret_stats->checks = measure->checks_count;
 }

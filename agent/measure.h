@@ -51,7 +51,7 @@ struct measure_stats {
     bool store_failing;      /* the last attempt to store windows failed; they stay open and are tried again */
     int64_t last_success_ms; /* monotonic, of any scrape or probe; 0: none yet */
     size_t memory_bytes;     /* set aside at start */
-    size_t targets, slis, checks;
+    size_t targets, slis, checks, groups_unknown;
     struct fault last_fault;
 };
 void measure_stats(const struct measure *measure, struct measure_stats *ret_stats);

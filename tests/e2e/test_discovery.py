@@ -218,6 +218,7 @@ def test_more_targets_than_there_is_room_for_are_said_and_unknown(place):
     place.api.apply(pod("f1", first.port, annotations=scraped(first.port, "few/")))
     place.api.apply(pod("f2", second.port, annotations=scraped(second.port, "few/")))
     eventually("the status says it", lambda: "targets_max" in status(place, "few").get("error", ""), 20)
+    assert place.metric("picket_collect_groups_unknown", "agent") >= 1
     assert "unknown" in str(eventually("windows say it", lambda: [p for p in points(place, "latency", start).values() if p["unknown"]], 20))
     place.api.delete("pods", "f1", "shop")
     place.api.delete("pods", "f2", "shop")
