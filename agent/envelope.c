@@ -42,9 +42,8 @@ fault_code envelope_seal(const struct envelope *envelope, SreDomainIntent *inten
         .environment_id = envelope->environment_id,
         .cluster_id = envelope->cluster_id,
     };
-    intent->has_subject = aggregate_id.size > 0;
-    if (intent->has_subject)
-        intent->subject = (SreSubject){.aggregate_type = aggregate_type, .aggregate_id = aggregate_id};
+    intent->has_subject = true;
+    intent->subject = (SreSubject){.aggregate_type = aggregate_type, .aggregate_id = aggregate_id};
     if (codec_validate(&SreDomainIntent_desc, intent, reterr))
         return fault_wrap(reterr, "%.*s '%.*s'", SLICE_ARG(aggregate_type), SLICE_ARG(aggregate_id));
     return codec_encode_protobuf(&SreDomainIntent_desc, intent, arena, ret_intent, reterr);

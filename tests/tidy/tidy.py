@@ -165,7 +165,8 @@ def rule_stems(tree):
 
 
 # Folders whose one README stands above them: data, mirrors of the code, and the folders protobuf's packages force.
-README_ABOVE = re.compile(r"^(tests/unit/.+|tests/fuzz/corpus(/.*)?|proto/ameide_core_proto(/.*)?|.*/(testdata|data|cases)(/.*)?)$")
+README_ABOVE = re.compile(r"^(tests/unit/.+|tests/fuzz/corpus(/.*)?|proto/ameide_core_proto(/.*)?|.*/(testdata|data|cases)(/.*)?|"
+                          r"platforms/kubernetes/chart/templates)$")  # Helm would render it
 
 # The keys that every one of them has; In, Out, Owner thread and May include stand where they mean something.
 README_KEYS = ["Does", "Files in reading order", "Always true", "Fails how", "Tested in", "To add one more"]

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifests are the chart, rendered; they have the form that Kubernetes asks for, no more rights than the agent uses, and
+run under the restricted pod security standard; the configuration in them is one that the agent takes."""
+import importlib.machinery
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+import yaml
+from packaging import TOP, command
+
+HOME = TOP / "platforms/kubernetes"
+# Beside the work tree, or a folder above for a second work tree.
+CONTRACTS = next((path for path in (TOP.parent / "shared/contracts", TOP.parents[1] / "shared/contracts") if path.is_dir()), None)
+EVERYTHING = {"node": {"enabled": True}, "podMonitor": {"enabled": True}, "diagnostics": {"enabled": True}}
+VARIANTS = {
+    "as it is": {},
+    "everything": EVERYTHING,
+    "node only": {"cluster": {"enabled": False}, "node": {"enabled": True}},
+    "queue without a claim": {"cluster": {"queue": {"persistent": False}}},
+    "all options": {**EVERYTHING, "environmentId": "prod", "image": {"pullSecrets": [{"name": "pull"}]},
+                    "cluster": {"priorityClassName": "high", "nodeSelector": {"a/b": "c"}, "tolerations": [{"key": "k", "operator": "Exists"}],
+                                "queue": {"storageClass": "fast"}},
+                    "networkPolicy": {"egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]}},
+    "no policy": {"networkPolicy": {"enabled": False}},
+}
+
+
+@pytest.fixture(scope="module")
+def chart():
+    loader = importlib.machinery.SourceFileLoader("picket_render", str(HOME / "render"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("picket_render", loader))
+    loader.exec_module(module)
+    return module
+
+
+def documents(text):
+    return [one for one in yaml.safe_load_all(text) if one]
+
+
+def rendered(chart, values):
+    return [one for text in chart.render(chart.data_of(values=values)).values() for one in documents(text)]
+
+
+def shipped():
+    return {path.name: documents(path.read_text(encoding="utf-8")) for path in sorted((HOME / "manifests").glob("*.yaml"))}
+
+
+def pods(objects):
+    """(name, pod spec) of everything that makes pods."""
+    for one in objects:
+        if one["kind"] == "Pod":
+            yield one["metadata"]["name"], one["spec"]
+        elif one["kind"] in ("Deployment", "DaemonSet"):
+            yield one["metadata"]["name"], one["spec"]["template"]["spec"]
+
+
+def test_the_manifests_are_the_chart_rendered(chart):
+    for name, text in chart.manifests().items():
+        assert (HOME / "manifests" / name).read_text(encoding="utf-8") == text, f"{name}: run platforms/kubernetes/render --manifests"
+    listed = (HOME / "manifests/kustomization.yaml").read_text(encoding="utf-8")
+    for path in (HOME / "manifests").glob("*.yaml"):
+        assert path.name in ("kustomization.yaml", "sidecar.yaml") or f"- {path.name}" in listed, f"{path.name} is not in kustomization.yaml"
+
+
+def test_the_version_is_that_of_the_programs():
+    from packaging import artefact
+    said = yaml.safe_load((HOME / "chart/Chart.yaml").read_text(encoding="utf-8"))
+    values = yaml.safe_load((HOME / "chart/values.yaml").read_text(encoding="utf-8"))
+    assert {said["version"], said["appVersion"], values["image"]["tag"]} == {artefact.version()}
+
+
+@pytest.fixture(scope="module")
+def go_renderer(tmp_path_factory):
+    go = shutil.which("go")
+    if not go:
+        pytest.skip("go is not installed (package golang-go): only our own renderer has read the chart")
+    folder = tmp_path_factory.mktemp("go")
+    environment = {**os.environ, "GO111MODULE": "off", "GOCACHE": str(TOP / "build/go-cache"), "GOFLAGS": ""}
+    subprocess.run([go, "build", "-o", folder / "render", TOP / "tests/packages/render_chart.go"], check=True, env=environment)
+    return folder / "render"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gos_template_engine_renders_the_same(chart, go_renderer, variant):
+    said = subprocess.run([go_renderer, HOME / "chart/templates"], capture_output=True, text=True, check=False,
+                          input=json.dumps(chart.data_of(values=VARIANTS[variant])))
+    assert said.returncode == 0, said.stderr
+
+    def plain(objects):
+        for one in objects:  # toYaml wrote JSON into the text of the configuration
+            if one["kind"] == "ConfigMap":
+                one["data"]["agent.yaml"] = yaml.safe_load(one["data"]["agent.yaml"])
+        return objects
+    assert plain(documents(said.stdout)) == plain(rendered(chart, VARIANTS[variant]))
+
+
+def test_the_renderer_refuses_what_it_does_not_know(chart):
+    for text in ("{{ include \"x\" . }}", "{{ .Values.nothing }}", "{{ .Values.tenant | upper }}", "{{ if .Values.tenant }}", "{{ range .Values.a }}{{ end }}",
+                 "{{ if eq .Values.tenant \"x\" }}{{ end }}"):
+        with pytest.raises(chart.TemplateError):
+            chart.Template("t", text).run(chart.data_of())
+
+
+# ------------------------------------------------------------------ the form of objects
+
+
+def check_form(definitions, name, value, where):
+    """Every field is one that the API has, with its type; unknown fields are what `kubectl apply` would drop in silence."""
+    schema = definitions[name]
+    if "properties" not in schema:
+        return
+    assert isinstance(value, dict), f"{where} is no object"
+    missing = set(schema.get("required", [])) - set(value)
+    assert not missing, f"{where} has no {missing}"
+    for key, inner in value.items():
+        assert key in schema["properties"], f"{where}.{key}: {name} has no such field"
+        check_value(definitions, schema["properties"][key], inner, f"{where}.{key}")
+
+
+def check_value(definitions, schema, value, where):
+    reference = schema.get("$ref", "").rsplit("/", 1)[-1]
+    if reference:
+        return check_form(definitions, reference, value, where)
+    kinds = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
+    if schema.get("type") in kinds:
+        assert isinstance(value, kinds[schema["type"]]), f"{where} is {value!r}, wanted {schema['type']}"
+    if isinstance(value, list):
+        for i, inner in enumerate(value):
+            check_value(definitions, schema["items"], inner, f"{where}[{i}]")
+    elif isinstance(value, dict) and "additionalProperties" in schema:
+        for key, inner in value.items():
+            check_value(definitions, schema["additionalProperties"], inner, f"{where}.{key}")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_object_has_the_form_that_the_api_server_knows(chart, variant):
+    if not CONTRACTS:
+        pytest.skip("the recorded schemas of Kubernetes are not on this machine")
+    definitions = {}
+    for name in ("kubernetes-core-v1.swagger.json", "kubernetes-apps-v1.swagger.json"):
+        said = json.loads((CONTRACTS / name).read_text(encoding="utf-8"))
+        definitions.update(said.get("definitions") or said["components"]["schemas"])
+    by_kind = {(rule["group"], rule["version"], rule["kind"]): name for name, schema in definitions.items()
+               for rule in schema.get("x-kubernetes-group-version-kind", [])}
+    checked = set()
+    objects = rendered(chart, VARIANTS[variant])
+    if variant == "as it is":
+        objects += [one for name, found in shipped().items() if name != "kustomization.yaml" for one in found]
+    for one in objects:
+        group, _, version = one["apiVersion"].rpartition("/")
+        name = by_kind.get((group, version, one["kind"]))
+        if name:
+            check_form(definitions, name, one, f"{one['kind']} {one['metadata']['name']}")
+            checked.add(one["kind"])
+    assert checked & {"Deployment", "DaemonSet"}, checked
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_names_are_unique_and_whatever_is_referred_to_is_there(chart, variant):
+    objects = rendered(chart, VARIANTS[variant])
+    names = [(one["kind"], one["metadata"]["name"]) for one in objects]
+    assert len(set(names)) == len(names)
+    for name, pod in pods(objects):
+        assert ("ServiceAccount", pod["serviceAccountName"]) in names, name
+        volumes = {one["name"]: one for one in pod["volumes"]}
+        for volume in volumes.values():
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in names
+            if "persistentVolumeClaim" in volume:
+                assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
+        for container in pod["containers"]:
+            assert {mount["name"] for mount in container["volumeMounts"]} <= set(volumes)
+            ports = {port["name"] for port in container["ports"]}
+            assert {container[probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe")} <= ports
+    for one in objects:
+        if one["kind"] in ("Deployment", "DaemonSet"):
+            labels = one["spec"]["template"]["metadata"]["labels"]
+            assert one["spec"]["selector"]["matchLabels"].items() <= labels.items()
+        if one["kind"] in ("NetworkPolicy", "PodMonitor"):
+            selector = one["spec"].get("podSelector") or one["spec"]["selector"]
+            for other in objects:
+                if other["kind"] in ("Deployment", "DaemonSet"):
+                    assert selector["matchLabels"].items() <= other["spec"]["template"]["metadata"]["labels"].items()
+        if one["kind"] == "ClusterRoleBinding":
+            assert (one["roleRef"]["kind"], one["roleRef"]["name"]) in names
+            assert all((subject["kind"], subject["name"]) in names for subject in one["subjects"])
+
+
+# ------------------------------------------------------------------ rights
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_pods_keep_to_the_restricted_pod_security_standard(chart, variant):
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/, rule by rule."""
+    objects = rendered(chart, VARIANTS[variant])
+    if variant == "as it is":
+        objects += shipped()["sidecar.yaml"]
+    seen = 0
+    for name, pod in pods(objects):
+        seen += 1
+        assert not any(pod.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")), name
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"]["type"] in ("RuntimeDefault", "Localhost")
+        allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+        for volume in pod["volumes"]:
+            assert set(volume) - {"name"} <= allowed, f"{name}: {volume}"
+        for container in pod["containers"] + pod.get("initContainers", []):
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False and not context.get("privileged")
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert not any(port.get("hostPort") for port in container.get("ports", []))
+            if container["name"] == "picket-agent":
+                assert context["readOnlyRootFilesystem"] is True
+                assert "memory" in container["resources"]["limits"]
+    assert seen or variant == "none"
+
+
+def watched():
+    """{(group, plural)} of the agent's own table."""
+    source = (TOP / "agent/collect/kubernetes/kube_resource.c").read_text(encoding="utf-8")
+    rows = set(re.findall(r'^ +ROW\(\w+, \w+, "([^"]*)", "\w+", "(\w+)"', source, re.M))
+    assert len(rows) >= 16, "the table of resources is not as this test reads it"
+    return rows
+
+
+def granted(objects, role):
+    found = next(one for one in objects if one["kind"] == "ClusterRole" and one["metadata"]["name"] == role)
+    return {(group, resource): set(rule["verbs"]) for rule in found["rules"] for group in rule["apiGroups"] for resource in rule["resources"]}
+
+
+def test_the_role_is_the_agents_table_of_resources_and_nothing_more(chart):
+    objects = rendered(chart, {})
+    assert granted(objects, "picket-watch") == {row: {"list", "watch"} for row in watched()}
+    assert [one["metadata"]["name"] for one in objects if one["kind"] in ("ClusterRole", "Role")] == ["picket-watch"]
+
+
+def test_diagnostics_add_reading_and_nothing_else(chart):
+    rights = granted(rendered(chart, EVERYTHING), "picket-diagnostics")
+    assert set(rights) - watched() == {("", "pods/log"), ("metrics.k8s.io", "nodes"), ("metrics.k8s.io", "pods")}
+    assert set().union(*rights.values()) <= {"get", "list"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nothing_is_ever_written_and_no_secret_is_read(chart, variant):
+    for one in rendered(chart, VARIANTS[variant]):
+        if one["kind"] not in ("ClusterRole", "Role"):
+            continue
+        for rule in one["rules"]:
+            assert set(rule["verbs"]) <= {"get", "list", "watch"}
+            assert "*" not in rule["apiGroups"] + rule["resources"]
+            assert not {"secrets", "configmaps", "pods/exec"} & set(rule["resources"])
+
+
+def test_the_agent_of_a_node_has_no_account_to_speak_for(chart):
+    objects = rendered(chart, EVERYTHING)
+    specs = dict(pods(objects))
+    assert specs["picket-node"]["automountServiceAccountToken"] is False
+    bound = {subject["name"] for one in objects if one["kind"] == "ClusterRoleBinding" for subject in one["subjects"]}
+    assert "picket-node" not in bound
+
+
+# ------------------------------------------------------------------ what the agent says to it
+
+
+@pytest.mark.parametrize("where", ["cluster", "node", "sidecar"])
+def test_the_agent_takes_the_configuration(chart, where, tmp_path):
+    objects = shipped()["sidecar.yaml"] if where == "sidecar" else rendered(chart, EVERYTHING)
+    name = {"cluster": "picket-cluster", "node": "picket-node", "sidecar": "checkout-picket"}[where]
+    text = next(one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name)["data"]["agent.yaml"]
+    run = command("x86_64")
+    if "kubernetes" in yaml.safe_load(text):
+        reference = subprocess.run([*run, "--reference"], capture_output=True, text=True, check=True).stdout
+        if "| `kubernetes` |" not in reference:
+            pytest.skip("this agent has no list `kubernetes` in its settings yet")
+    path = tmp_path / "agent.yaml"
+    path.write_text(text, encoding="utf-8")
+    environment = {}
+    for pod_name, pod in pods(objects):
+        if pod_name == name:
+            for variable in pod["containers"][0]["env"]:
+                environment[variable["name"]] = variable.get("value", "node-1.example")
+    said = subprocess.run([*run, "--config", path, "--check-config"], capture_output=True, text=True, check=False, env=environment)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_schema_of_the_values_knows_each_of_them():
+    """Keys only: what a typing error in a values file would be about."""
+    schema = json.loads((HOME / "chart/values.schema.json").read_text(encoding="utf-8"))
+
+    def keys(node, value, where):
+        node = schema["definitions"][node["$ref"].rsplit("/", 1)[1]] if "$ref" in node else node
+        if isinstance(value, dict) and "properties" in node:
+            assert node.get("additionalProperties") is False, f"{where} takes anything"
+            for key, inner in value.items():
+                assert key in node["properties"], f"{where}.{key} is not in values.schema.json"
+                keys(node["properties"][key], inner, f"{where}.{key}")
+            assert set(node.get("required", [])) <= set(value)
+        elif "type" in node:
+            kinds = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
+            assert isinstance(value, kinds[node["type"]]), where
+        if "pattern" in node:
+            assert re.match(node["pattern"], value), where
+    keys(schema, yaml.safe_load((HOME / "chart/values.yaml").read_text(encoding="utf-8")), "values")
