@@ -158,12 +158,14 @@ struct pattern *pattern_free(struct pattern *pattern) {
 struct step_set {
     unsigned count;
     uint16_t steps[PATTERN_STEPS_MAX];
+    size_t begins[PATTERN_STEPS_MAX]; /* pattern_find: where the match that a step belongs to begins */
 };
 
 struct pattern_run {
     const struct pattern *pattern;
     bool at_begin, at_end;
     bool matched;
+    size_t begin, matched_begin; /* pattern_find: of the match that is followed, and of the first that was found */
     uint64_t seen[PATTERN_STEPS_MAX / 64];
 };
 
@@ -186,8 +188,14 @@ static void run_follow(struct pattern_run *run, struct step_set *into, unsigned 
         const unsigned number = stack[--depth];
         const struct step step = steps[number];
         switch ((enum step_kind)step.kind) {
-        case STEP_CLASS: into->steps[into->count++] = (uint16_t)number; break;
-        case STEP_MATCH: run->matched = true; break;
+        case STEP_CLASS:
+            into->begins[into->count] = run->begin;
+            into->steps[into->count++] = (uint16_t)number;
+            break;
+        case STEP_MATCH:
+            if (!run->matched) run->matched_begin = run->begin;
+            run->matched = true;
+            break;
         case STEP_JUMP: next[next_count++] = step.x; break;
         case STEP_BEGIN:
             if (run->at_begin) next[next_count++] = number + 1;
@@ -236,4 +244,75 @@ bool pattern_match(const struct pattern *pattern, slice text) {
         if (now->count == 0 && !(run.at_end && run.matched)) return false;
     }
     return run.matched;
+}
+
+struct pattern_stretch {
+    size_t begin, end;
+    pattern_found_fn *found;
+    void *context;
+};
+
+static void stretch_add(struct pattern_stretch *stretch, size_t begin, size_t end) {
+    if (begin == end) return;
+    if (stretch->end && begin > stretch->end) {
+        stretch->found(stretch->context, stretch->begin, stretch->end);
+        stretch->end = 0;
+    }
+    if (!stretch->end || begin < stretch->begin) stretch->begin = begin;
+    stretch->end = end;
+}
+
+static void find_literal(const struct pattern *pattern, slice text, struct pattern_stretch *stretch) {
+    size_t at = 0;
+    while (pattern->text_size && at + pattern->text_size <= text.size) {
+        const uint8_t *const found = memmem(text.data + at, text.size - at, pattern->text, pattern->text_size);
+        if (!found) break;
+        at = (size_t)(found - text.data) + pattern->text_size;
+        stretch_add(stretch, at - pattern->text_size, at);
+        at -= pattern->text_size - 1; /* matches may overlap */
+    }
+}
+
+/* As pattern_match, with a match more that may begin at each character. The steps stand in the order of where their match
+ * begins, because the new one is followed last, so a step that two matches lead to keeps the one that began first: what
+ * is found is a match, and holds the others that end there. Stretches grow at their end; a match that began before the
+ * stretch in hand, and ends behind it, swallows it. */
+static void find_steps(const struct pattern *pattern, slice text, struct pattern_stretch *stretch) {
+    struct step_set sets[2];
+    struct step_set *now = &sets[0], *then = &sets[1];
+    struct pattern_run run = {.pattern = pattern};
+    const size_t seen_bytes = (pattern->steps_count + 63) / 64 * 8;
+    run.at_begin = true;
+    run.at_end = text.size == 0;
+    now->count = 0;
+    run_follow(&run, now, 0);
+    for (size_t offset = 0; offset < text.size;) {
+        uint32_t character;
+        offset += pattern_decode(slice_from(text, offset), &character);
+        memset(run.seen, 0, seen_bytes);
+        run.matched = false;
+        run.at_begin = false;
+        run.at_end = offset == text.size;
+        then->count = 0;
+        for (unsigned i = 0; i < now->count; i++) {
+            if (!class_holds(pattern, pattern->steps[now->steps[i]], character)) continue;
+            run.begin = now->begins[i];
+            run_follow(&run, then, now->steps[i] + 1u);
+        }
+        if (run.matched) stretch_add(stretch, run.matched_begin, offset);
+        run.begin = offset;
+        run_follow(&run, then, 0);
+        struct step_set *const swap = now;
+        now = then;
+        then = swap;
+    }
+}
+
+void pattern_find(const struct pattern *pattern, slice text, pattern_found_fn *found, void *context) {
+    struct pattern_stretch stretch = {.found = found, .context = context};
+    if (pattern->literal)
+        find_literal(pattern, text, &stretch);
+    else
+        find_steps(pattern, text, &stretch);
+    if (stretch.end) found(context, stretch.begin, stretch.end);
 }

@@ -19,4 +19,9 @@ fault_code pattern_compile(slice source, struct pattern **ret_pattern, struct fa
 struct pattern *pattern_free(struct pattern *pattern); /* NULL is fine; returns NULL */
 bool pattern_match(const struct pattern *pattern, slice text);
 
+/* Not anchored: everything in the text that is part of some match, as stretches in the order of their ends (a later one may
+ * hold an earlier one); ^ and $ are the text's ends, and a match of nothing is none. One pass, linear as pattern_match. */
+typedef void pattern_found_fn(void *context, size_t begin, size_t end);
+void pattern_find(const struct pattern *pattern, slice text, pattern_found_fn *found, void *context);
+
 #endif
