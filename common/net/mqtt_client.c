@@ -614,7 +614,7 @@ fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_pub
     client->free_slots = slot->next_free;
     slot->used = true; /* its event may be queued already, but is handled on this thread, later */
     slot->token = publication->token;
-    slot->bytes = publication->payload.size;
+    slot->bytes = publication->out_of_turn ? 0 : publication->payload.size;
     client->stats.inflight++;
     client->inflight_bytes += slot->bytes;
     return FAULT_NONE;
@@ -624,9 +624,9 @@ static fault_code publication_check(const struct mqtt_client *client, const stru
                                     struct fault *reterr) {
     const size_t size = publication->payload.size, most = client->settings.inflight_bytes_max;
     const char *topic = publication->topic;
-    if (size > most)
+    if (size > most && !publication->out_of_turn)
         return fault_set(reterr, FAULT_LIMIT, "MQTT: a message of %zu bytes, inflight_bytes_max is %zu", size, most);
-    if (client->inflight_bytes + size > most)
+    if (client->inflight_bytes + size > most && !publication->out_of_turn)
         return fault_set(reterr, FAULT_AGAIN, "MQTT: %zu bytes are in flight", client->inflight_bytes);
     if (!topic || !topic[0] || strpbrk(topic, "+#"))
         return fault_set(reterr, FAULT_INPUT, "MQTT: '%s' is not a topic to publish to", topic ? topic : "");

@@ -35,7 +35,8 @@ struct mqtt_publication {
     uint32_t expiry_s; /* the broker gives it to nobody any more when so much time has passed; 0: it may keep it */
     int qos;           /* 0 or 1; at most 32 user properties */
     bool retained;
-    uint64_t token; /* given back to on_published */
+    bool out_of_turn; /* not counted against inflight_bytes_max: a few single messages that must not wait for a bulk */
+    uint64_t token;   /* given back to on_published */
 };
 
 struct mqtt_settings {
