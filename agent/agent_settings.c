@@ -184,6 +184,7 @@ static const struct setting_row agent_rows[] = {
     SETTING("ready.stall", DURATION, ready.stall_ms, "3m", "1s", "1d",
             "not ready when nothing was committed for so long although something waits, or no scrape succeeds"),
     ALERT_ROWS(struct agent_settings, alerts),
+    DIAGNOSE_ROWS(struct agent_settings, diagnostics),
     SETTING_LIST(struct agent_settings, "targets", targets, &target_table, 1000, "what to scrape"),
     SETTING_LIST(struct agent_settings, "kubernetes", kubernetes, &kube_cluster_table, 64,
                  "clusters whose API servers are watched"),
@@ -442,6 +443,7 @@ static fault_code finish(struct settings *read, fault_code code, struct arena *a
         check_discoveries(read, settings);
         check_slis(read, settings);
         alert_settings_check(read, &settings->alerts);
+        diagnose_settings_check(read, &settings->diagnostics);
         check_health(read, settings);
         for (size_t i = 0; i < settings->kubernetes.count; i++)
             if (!is_id(settings->kubernetes.items[i].cluster_id))

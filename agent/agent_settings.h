@@ -11,6 +11,7 @@
 #include "agent/health/cluster_health_settings.h"
 #include "agent/health/health.h"
 #include "agent/window/sli.h"
+#include "agent/diagnose/diagnose_settings.h"
 #include "common/settings/settings.h"
 
 enum {
@@ -84,6 +85,7 @@ struct agent_settings {
         int64_t stall_ms;
     } ready;
     struct alert_settings alerts;
+    struct diagnose_settings diagnostics;
     struct {
         struct target_settings *items;
         size_t count;

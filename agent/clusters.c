@@ -85,3 +85,9 @@ struct kube_cluster *clusters_find(const struct clusters *clusters, slice cluste
 const char *clusters_fault(const struct clusters *clusters, size_t index) {
     return clusters->items[index].fault.text;
 }
+
+struct kube_cluster *clusters_ask(void *context, slice cluster_id) {
+    const struct clusters *const clusters = *(struct clusters **)context;
+    if (!clusters || !clusters->count) return NULL;
+    return cluster_id.size ? clusters_find(clusters, cluster_id) : clusters_at(clusters, 0);
+}

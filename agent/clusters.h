@@ -27,4 +27,8 @@ struct kube_cluster *clusters_find(const struct clusters *clusters, slice cluste
 /* Why one could not be opened; empty when it is open. */
 const char *clusters_fault(const struct clusters *clusters, size_t index);
 
+/* For who asks by the way (diagnose.h): the cluster of that id, or the first where the id is empty; NULL when there is
+ * none. context: a struct clusters **, which may point to NULL. */
+struct kube_cluster *clusters_ask(void *context, slice cluster_id);
+
 #endif

@@ -22,6 +22,7 @@
 #include "agent/capabilities.h"
 #include "agent/cluster_health.h"
 #include "agent/discoveries.h"
+#include "agent/diagnose/diagnose.h"
 #include "agent/measure.h"
 #include "agent/pages.h"
 #include "agent/readiness.h"
@@ -63,6 +64,7 @@ struct pipeline {
     struct state *state;
     struct http_client *client;
     struct edge_alerts *alerts;
+    struct diagnose *diagnose;
     struct measure *measure;
     struct clusters *clusters;
     struct cluster_health *cluster_health;
@@ -205,6 +207,12 @@ static fault_code encode_status(void *context, bool online, bool will, slice *re
 static void on_link(void *context, const struct fault *reason);
 static void on_config(void *context, const struct mqtt_message *message);
 
+static fault_code open_diagnose(struct pipeline *pipeline, struct fault *reterr) {
+    const struct diagnose_parts parts = {pipeline->loop, pipeline->link, pipeline->metrics, clusters_ask,
+                                         &pipeline->clusters};
+    return diagnose_open(&parts, &pipeline->file.settings->diagnostics, &pipeline->diagnose, reterr);
+}
+
 static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
     const struct agent_settings *const settings = pipeline->file.settings;
     const struct shipper_settings ship = {
@@ -225,6 +233,7 @@ static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
         code =
             link_new(pipeline->loop, pipeline->shipper, ship.tenant, ship.agent, &callbacks, &pipeline->link, reterr);
     if (!code) code = link_listen(pipeline->link, "sre.edge.config.v1", on_config, pipeline, reterr);
+    if (!code) code = open_diagnose(pipeline, reterr);
     return code ? code : connect_link(pipeline, reterr);
 }
 
@@ -286,6 +295,7 @@ static fault_code open_clusters(struct pipeline *pipeline, struct fault *reterr)
 }
 
 static void close_clusters(struct pipeline *pipeline) {
+    diagnose_give_up(pipeline->diagnose);
     pipeline->discoveries = discoveries_close(pipeline->discoveries);
     pipeline->cluster_health = cluster_health_close(pipeline->cluster_health); /* told: see the queue's notes */
     pipeline->clusters = clusters_close(pipeline->clusters);
@@ -323,6 +333,7 @@ struct pipeline *pipeline_close(struct pipeline *pipeline) {
     pipeline->measure = measure_free(pipeline->measure);
     close_clusters(pipeline);
     pipeline->alerts = edge_alerts_free(pipeline->alerts);
+    pipeline->diagnose = diagnose_close(pipeline->diagnose);
     pipeline->link = link_free(pipeline->link, DRAIN_MS);
     pipeline->shipper = shipper_free(pipeline->shipper);
     pipeline->pages = pages_close(pipeline->pages);
@@ -386,6 +397,8 @@ void pipeline_reload(struct pipeline *pipeline) {
     discoveries_use(pipeline->discoveries, pipeline->measure);
     const struct envelope envelope = envelope_of(file.settings);
     edge_alerts_use(pipeline->alerts, &file.settings->alerts, &envelope);
+    if (diagnose_use(pipeline->diagnose, &file.settings->diagnostics, &fault))
+        LOG_ERROR("agent", "diagnostics_off", LOG_FAULT(&fault), LOG_TEXT("instead", "no questions are answered"));
     if (connect_link(pipeline, &fault)) { /* anew: certificates may be others in the same files */
         LOG_ERROR("agent", "mqtt_refused", LOG_FAULT(&fault),
                   LOG_TEXT("instead", "not connected; correct the file and reload"));

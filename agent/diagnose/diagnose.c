@@ -68,7 +68,8 @@ static fault_code publish(struct diagnose *diagnose, slice correlation, slice pa
         .payload = payload,
         .content_type = "application/x-protobuf; proto=ameide_core_proto.sre.edge.v1.DiagnosticsReply",
         .correlation_data = correlation,
-        .qos = 1};
+        .qos = 1,
+        .out_of_turn = true};
     return link_publish(diagnose->parts.link, &publication, reterr);
 }
 
@@ -224,19 +225,14 @@ static void on_request(void *context, const struct mqtt_message *message) {
 /* ---- life ---- */
 
 fault_code diagnose_use(struct diagnose *diagnose, const struct diagnose_settings *settings, struct fault *reterr) {
-    struct diagnose_access *access = NULL;
-    struct mask *mask = NULL;
-    fault_code code = diagnose_access_new(settings, &access, reterr);
-    if (!code) code = mask_new(settings->mask.items, settings->mask.count, &mask, reterr);
-    if (code) {
-        diagnose_access_free(access);
-        return fault_wrap(reterr, "diagnostics");
-    }
+    static const struct diagnose_settings none = {.bytes_max = 1024, .time_ms_max = 1000, .lines_max = 1};
     diagnose_give_up(diagnose);
-    diagnose_access_free(diagnose->access);
-    mask_free(diagnose->mask);
-    diagnose->access = access;
-    diagnose->mask = mask;
+    diagnose->access = diagnose_access_free(diagnose->access);
+    diagnose->mask = mask_free(diagnose->mask);
+    diagnose->settings = &none; /* the old ones may go now, whatever becomes of the new */
+    fault_code code = mask_new(settings->mask.items, settings->mask.count, &diagnose->mask, reterr);
+    if (!code) code = diagnose_access_new(settings, &diagnose->access, reterr);
+    if (code) return fault_wrap(reterr, "diagnostics");
     diagnose->settings = settings;
     return FAULT_NONE;
 }

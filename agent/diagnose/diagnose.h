@@ -11,7 +11,7 @@
 struct diagnose;
 struct kube_cluster;
 
-enum { DIAGNOSE_JOBS_MAX = 2, DIAGNOSE_ANSWER_OVERHEAD_BYTES = 4096 };
+enum { DIAGNOSE_JOBS_MAX = 2 };
 
 struct diagnose_parts {
     struct loop *loop;
@@ -28,7 +28,7 @@ fault_code diagnose_open(const struct diagnose_parts *parts, const struct diagno
 /* Before the link and the clusters. NULL is fine; returns NULL. */
 struct diagnose *diagnose_close(struct diagnose *diagnose);
 /* Other settings from now on; what is under way by the old ones is given up (who asks hears nothing, and asks again). On
- * a fault the old ones stay. */
+ * a fault every question is refused. */
 fault_code diagnose_use(struct diagnose *diagnose, const struct diagnose_settings *settings,
                         struct fault *reterr) MUST_CHECK;
 /* Gives up what is under way: before a cluster is closed. */

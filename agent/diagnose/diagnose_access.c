@@ -75,9 +75,9 @@ static bool row_allows(const struct access_row *row, const struct diagnose_kind 
 
 fault_code diagnose_access_check(const struct diagnose_access *access, const struct diagnose_kind *kind,
                                  enum diagnose_verb verb, slice namespace, struct fault *reterr) {
-    for (size_t i = 0; i < access->count; i++)
+    for (size_t i = 0; access && i < access->count; i++)
         if (row_allows(&access->rows[i], kind, verb, namespace)) return FAULT_NONE;
-    if (!access->count)
+    if (!access || !access->count)
         return fault_set(reterr, FAULT_DENIED,
                          "this agent answers no questions: its settings have no row in diagnostics.allow");
     return fault_set(reterr, FAULT_DENIED,

@@ -13,7 +13,7 @@ fault_code diagnose_access_new(const struct diagnose_settings *settings, struct 
                                struct fault *reterr) MUST_CHECK;
 struct diagnose_access *diagnose_access_free(struct diagnose_access *access);
 
-/* FAULT_DENIED with what the settings would need. namespace: empty for a kind that has none. */
+/* FAULT_DENIED with what the settings would need. NULL allows nothing. namespace: empty for a kind that has none. */
 fault_code diagnose_access_check(const struct diagnose_access *access, const struct diagnose_kind *kind,
                                  enum diagnose_verb verb, slice namespace, struct fault *reterr) MUST_CHECK;
 

@@ -174,7 +174,8 @@ bool json_walk_text(slice value, struct arena *arena, slice *ret_text) {
         *ret_text = text;
         return true;
     }
-    uint8_t *const to = arena_alloc(arena, text.size); /* an escape is never shorter than what it stands for */
+    uint8_t *const to =
+        arena_alloc(arena, text.size + text.size / 2 + 1); /* a broken "\\u" becomes U+FFFD, of three bytes */
     if (!to) return false;
     size_t size = 0;
     for (size_t at = 0; at < text.size;) {

@@ -48,7 +48,7 @@ static size_t find_text(slice text, size_t from, const char *what) {
     return found ? (size_t)(found - text.data) : SIZE_MAX;
 }
 
-/* "-----BEGIN RSA PRIVATE KEY-----" at `at`: where what it names ends, 0 when that is no private key. */
+/* The begin or end of a block at `at`: where what it names ends, 0 when that is no private key. */
 static size_t key_label_end(slice text, size_t at, size_t head_bytes) {
     const slice label = slice_first(slice_from(text, at + head_bytes), 64);
     const size_t size = find_text(label, 0, "-----");

@@ -37,10 +37,19 @@ void object_view_add_text(struct object_view *view, slice text, struct text *out
         text_add_json_string(out, whole);
 }
 
+static bool is_plain(slice value) {
+    for (size_t i = 0; i < value.size; i++)
+        if (!value.data[i] || !strchr("+-.0123456789eE", value.data[i]))
+            return slice_equal_text(value, "true") || slice_equal_text(value, "false") ||
+                   slice_equal_text(value, "null");
+    return value.size > 0;
+}
+
 static fault_code add_scalar(struct object_view *view, slice value, enum place place, struct text *out,
                              struct fault *reterr) {
     slice text;
     if (!json_walk_is(value, '"')) { /* a number, true, false, null */
+        if (!is_plain(value)) return not_json(reterr);
         if (place == PLACE_SECRET && !slice_equal_text(value, "null"))
             add_masked(view, out);
         else

@@ -24,7 +24,8 @@ static const char *const secrets[] = {
     "password=hunter2hunter2",
     "\"apiKey\": \"hunter2 hunter2\"",
     "--db-secret hunter2hunter2",
-    "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----",
+    "-----BEGIN "
+    "PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----",
     "https://user:hunter2hunter2@",
 };
 /* Where what must not be left begins in each. */

@@ -73,8 +73,12 @@ static const struct masking maskings[] = {
     {"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", NULL},
     {"/var/lib/kubelet/pods/7d5c1a2b-0000-4000-8000-1234567890ab/volumes/kubernetes.io~empty-dir", NULL},
     {"at org.springframework.boot.web.servlet.ServletWebServerFactoryAutoConfiguration2.run", NULL},
-    {"-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nabc\n-----END RSA PRIVATE KEY-----\nnext", "***\nnext"},
-    {"a\n-----BEGIN PRIVATE KEY-----\nMIIEow", "a\n***"},
+    {"-----BEGIN "
+     "RSA PRIVATE KEY-----\nMIIEow\nabc\n-----END RSA PRIVATE KEY-----\nnext",
+     "***\nnext"},
+    {"a\n-----BEGIN "
+     "PRIVATE KEY-----\nMIIEow",
+     "a\n***"},
     {"MIIEow\n-----END EC PRIVATE KEY-----\nnext", "***\nnext"},
     {"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", NULL},
     {"", NULL},

@@ -123,6 +123,8 @@ TEST(texts_numbers_and_members_are_read_by_path) {
     assert_true(slice_equal_text(text, "\xc3\xa4\xf0\x9f\x98\x80\n\xef\xbf\xbdx"));
     assert_false(json_walk_next(&walk, &name, &value));
     assert_true(json_walk_ended(&walk));
+    assert_true(json_walk_text(SLICE_LIT("\"\\u\\u\\ux\""), arena, &text)); /* broken escapes are longer undone */
+    assert_true(slice_equal_text(text, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdx"));
 }
 
 int main(void) {
