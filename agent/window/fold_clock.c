@@ -39,6 +39,7 @@ bool fold_follow_clock(struct fold *fold, int64_t now_ms) {
     for (struct fold_slot *target; (target = fold_walk_target(fold, &walk));) {
         if (target->last_slot_ms > now_ms) target->last_slot_ms = INT64_MIN;
         if (target->from_ms > now_ms) target->from_ms = now_ms;
+        if (target->until_ms > now_ms && target->until_ms != INT64_MAX) target->until_ms = now_ms; /* it has left */
     }
     return true;
 }

@@ -231,6 +231,22 @@ TEST(who_was_restored_and_does_not_join_is_gone) {
     bench_done(&b);
 }
 
+TEST(who_left_by_a_clock_that_was_ahead_is_expected_no_longer) {
+    struct bench b;
+    bench_init(&b, 2);
+    const int64_t ahead_ms = START_MS + INT64_C(3600) * 1000 * 5;
+    bench_fold(&b, 2, ahead_ms);
+    fold_group_fresh(b.fold, 0, ahead_ms);
+    const size_t one = join(&b, "a", 1, ahead_ms);
+    scrape(&b, one, ahead_ms + 15000, 5);
+    fold_leave(b.fold, one, ahead_ms + 20000);
+    assert_true(fold_follow_clock(b.fold, START_MS));
+    seal(&b, START_MS + 60000);
+    seal(&b, START_MS + 180000);
+    assert_int_equal(b.count, 0);
+    bench_done(&b);
+}
+
 /* Random comings and goings, with kills between every two steps. */
 enum { MEMBERS = 5, STORED_MAX = 64 };
 
@@ -415,6 +431,7 @@ int main(void) {
         cmocka_unit_test(a_group_that_nobody_knows_is_unseen),
         cmocka_unit_test(who_is_about_to_end_still_counts_and_is_not_expected),
         cmocka_unit_test(who_was_restored_and_does_not_join_is_gone),
+        cmocka_unit_test(who_left_by_a_clock_that_was_ahead_is_expected_no_longer),
         cmocka_unit_test(whoever_comes_and_goes_and_whatever_is_killed_all_that_was_seen_counts_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
