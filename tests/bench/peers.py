@@ -7,13 +7,17 @@ import shutil
 from processes import free_port, running, wait_http
 
 
-def scrape_yaml(urls: list[str], interval: str) -> str:
+def scrape_yaml(urls: list[str], interval: str, api: str = "") -> str:
+    """api: an API server whose pods are discovered too; none of them is scraped."""
     addresses = ", ".join(f'"{url.split("//")[1].split("/")[0]}"' for url in urls)
     paths = sorted({"/" + url.split("//")[1].split("/", 1)[1] for url in urls})
     jobs = "".join(
         f"  - job_name: bench{n}\n    metrics_path: {path}\n    static_configs:\n      - targets: [{addresses.split(', ')[n]}]\n"
         for n, path in enumerate(paths)
     )
+    if api:
+        jobs += (f"  - job_name: pods\n    kubernetes_sd_configs:\n      - role: pod\n        api_server: {api}\n"
+                 "    relabel_configs:\n      - source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape]\n        regex: never\n        action: keep\n")
     return f"global:\n  scrape_interval: {interval}\n  scrape_timeout: {interval}\nscrape_configs:\n{jobs}"
 
 
@@ -29,14 +33,15 @@ def collectd_conf(folder: str, urls: list[str], interval: str, sink: str, slis: 
 
 
 @contextlib.contextmanager
-def all_installed(folder: str, urls: list[str], interval: str, sink: str, slis: int):
+def all_installed(folder: str, urls: list[str], interval: str, sink: str, slis: int, api: str = ""):
     """name -> pid of each peer that is installed, scraping the urls and writing to the sink. slis: of each target; only
-    collectd is told, the others take all. 0: collectd is left out."""
+    collectd is told, the others take all. 0: collectd is left out. api: an API server whose
+    pods vmagent discovers too (Debian's Prometheus is built without that)."""
     pids = {}
     with contextlib.ExitStack() as stack:
         if shutil.which("vmagent"):
             config = os.path.join(folder, "vmagent.yml")
-            open(config, "w").write(scrape_yaml(urls, interval))
+            open(config, "w").write(scrape_yaml(urls, interval, api))
             port, log = free_port(), os.path.join(folder, "vmagent.log")
             process = stack.enter_context(running(
                 ["vmagent", f"-promscrape.config={config}", f"-remoteWrite.url={sink}/api/v1/write",
@@ -44,7 +49,7 @@ def all_installed(folder: str, urls: list[str], interval: str, sink: str, slis: 
                  "-promscrape.maxScrapeSize=256MB"], log))
             wait_http(f"http://127.0.0.1:{port}/health", log_path=log)
             pids["vmagent"] = process.pid
-        if shutil.which("prometheus"):
+        if urls and shutil.which("prometheus"):
             config = os.path.join(folder, "prometheus.yml")
             open(config, "w").write(scrape_yaml(urls, interval) + f'remote_write:\n  - url: "{sink}/api/v1/write"\n')
             port, log = free_port(), os.path.join(folder, "prometheus.log")

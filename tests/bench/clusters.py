@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What it costs to watch a cluster: 5,000 pods on 100 nodes and 500 Applications of a stand-in API server, with 50 object
+changes a second, and to scrape beside it. vmagent does its part of the same job, discovery of the same pods; it does
+not judge them."""
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+import peers
+from measurements import TARGETS, TOP, counter_ratio, harness, place, say
+from processes import cost, cpu_seconds, free_port, resident_mib, running, wait_http
+from report import Row
+
+PODS, NODES, APPLICATIONS, CHURN = 5000, 100, 500, 50
+SCRAPED, SERIES, SLIS = 10, 1000, 100
+
+
+@contextlib.contextmanager
+def api_server(folder: pathlib.Path, churn: float):
+    """url and kubeconfig of a cluster of that size; it runs as long as the block."""
+    with subprocess.Popen([sys.executable, "-m", "kube_api", "--pods", str(PODS), "--nodes", str(NODES), "--applications", str(APPLICATIONS),
+                           "--churn", str(churn), "--kubeconfig", str(folder / "kubeconfig")], cwd=TOP / "tests/support",
+                          stdout=subprocess.PIPE, stderr=(folder / "kube_api.log").open("w"), text=True) as process:
+        try:
+            words = dict(word.split("=", 1) for word in process.stdout.readline().split() if "=" in word)
+            say(f"a cluster of {words['objects']} objects, {churn:.0f} changes a second")
+            yield words["url"]
+        finally:
+            process.terminate()
+
+
+def watched(here) -> float:
+    """Objects that the agent knows."""
+    return here.metric("picket_health_objects", where="agent") or 0
+
+
+@contextlib.contextmanager
+def watching(churn: float, scraping: bool):
+    """here, the agent's pid and the peers', when all have read the cluster once and the first minute's noise is over."""
+    with place() as here, contextlib.ExitStack() as stack:
+        port = free_port()
+        stack.enter_context(running([str(TARGETS), "--port", str(port), "--series", str(SERIES), "--slis", str(SLIS // SCRAPED)],
+                                    str(here.folder / "targets.log")))
+        urls = [f"http://127.0.0.1:{port}/t/{n}/metrics" for n in range(SCRAPED)] if scraping else []
+        wait_http(f"http://127.0.0.1:{port}/", 60)
+        api = stack.enter_context(api_server(here.folder, churn))
+        for n in range(SLIS if scraping else 0):
+            here.create_slo(f"t{n % SCRAPED}-{n // SCRAPED}", counter_ratio(f"t{n % SCRAPED}", str(n // SCRAPED)), 60)
+        here.configure_agent({f"t{n}": url for n, url in enumerate(urls)}, scrape__interval="1s", scrape__timeout="1s", scrape__bytes_max="256MiB",
+                             kubernetes=[{"cluster_id": "c1", "kubeconfig": str(here.folder / "kubeconfig")}])
+        here.start_agent()
+        pids = stack.enter_context(peers.all_installed(str(here.folder), urls, "1s", f"http://127.0.0.1:{port}", 0, api))
+        pids["picket-agent"] = here.agent.process.pid
+        harness.eventually("the agent has read the cluster", lambda: watched(here) >= PODS, 120, 0.5)
+        time.sleep(15)
+        yield here, pids
+
+
+def changes(here) -> float:
+    return here.metric("picket_health_object_changes_total", where="agent") or 0
+
+
+def cluster(seconds: float) -> list[Row]:
+    """CPU of watching alone, then memory with scraping beside it."""
+    with watching(CHURN, scraping=False) as (here, pids):
+        say(f"watching: measuring {', '.join(pids)} for {seconds:.0f} s")
+        before = changes(here)
+        took = cost(pids, seconds)
+        seen = (changes(here) - before) / seconds
+        if seen < 0.8 * CHURN:
+            raise RuntimeError(f"the agent saw {seen:.0f} changes a second of {CHURN}: the figures would mean nothing")
+        ours = took.pop("picket-agent")
+        rows = [Row(f"{PODS:,} pods, {CHURN} changes a second: agent CPU", ours["cpu"] / seconds * 100, "% of a core", 1,
+                    peers={peer: figure["cpu"] / seconds * 100 for peer, figure in took.items()}, note=f"{seen:.0f} changes/s seen"),
+                Row(f"{PODS:,} pods, {APPLICATIONS} Applications: agent resident", ours["resident"], "MiB", None,
+                    peers={peer: figure["resident"] for peer, figure in took.items()})]
+    with watching(CHURN, scraping=True) as (here, pids):
+        say(f"watching and scraping: measuring {', '.join(pids)} for {seconds:.0f} s")
+        took = cost(pids, seconds)
+        ours = took.pop("picket-agent")
+        return rows + [Row(f"the same, scraping {SCRAPED} targets x {SERIES:,} series every second: agent resident", ours["resident"], "MiB", 8,
+                           peers={peer: figure["resident"] for peer, figure in took.items()}, note="highest seen, all threads"),
+                       Row("the same: agent CPU", ours["cpu"] / seconds * 100, "% of a core", None,
+                           peers={peer: figure["cpu"] / seconds * 100 for peer, figure in took.items()})]
+
+
+def cluster_hour(seconds: float) -> list[Row]:
+    """An hour of churn with scraping: what is resident after the first five minutes, and at the end."""
+    length = max(seconds, 3600)
+    with watching(CHURN, scraping=True) as (here, pids):
+        pid, marks, begun = pids["picket-agent"], [], time.monotonic()
+        while (past := time.monotonic() - begun) < length:
+            marks.append((past, resident_mib(pid), resident_mib(pid, "RssAnon"), cpu_seconds(pid)))
+            if len(marks) % 30 == 1:
+                say(f"{past / 60:.0f} of {length / 60:.0f} min: {marks[-1][1]:.2f} MiB resident, {marks[-1][2]:.2f} its own")
+            time.sleep(10)
+        (pathlib.Path(TOP) / "build/cluster-hour.json").write_text(json.dumps(marks), encoding="utf-8")
+        first = max(resident for past, resident, _, _ in marks if past <= 300)
+        last = max(resident for past, resident, _, _ in marks if past > length - 300)
+        return [Row("an hour of churn: resident, last five minutes against the first", last - first, "MiB", 0.0,
+                    note=f"{first:.2f} MiB, then {last:.2f}; {changes(here):,.0f} changes")]
