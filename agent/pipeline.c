@@ -32,11 +32,13 @@
 #include "agent/ship/link.h"
 #include "common/base/clock.h"
 #include "common/logging/log.h"
+#include "common/store/kv_pages.h"
 
 enum {
     FILE_ARENA_BYTES = 128 * 1024 * 1024,
     REPORT_ARENA_BYTES = 4 * 1024 * 1024,
     TICK_MS = 1000,
+    RELEASE_TICKS = 10,
     DRAIN_MS = 1000,
     ACK_WAIT_MS = 500,
     ACK_STORE_MS = 50,
@@ -75,7 +77,7 @@ struct pipeline {
     struct arena *report_arena;
     struct loop_timer *tick_timer;
     int64_t started_ms, started_monotonic_ms; /* the second monotonic */
-    uint64_t reloads, reloads_refused;
+    uint64_t reloads, reloads_refused, ticks;
 };
 
 static void on_tick(void *context);
@@ -568,6 +570,16 @@ static bool update_readiness(struct pipeline *pipeline, const struct measure_sta
     return ready;
 }
 
+/* What was written and read once is not looked at again: without this, the stores' files stay in our memory whole. */
+static void release_pages(const struct pipeline *pipeline) {
+    static const char *const stores[] = {"queue", "state"};
+    char path[PATH_BYTES];
+    for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) {
+        snprintf(path, sizeof path, "%.*s/%s", SLICE_ARG(pipeline->file.settings->buffer.path), stores[i]);
+        kv_pages_release(path);
+    }
+}
+
 static void on_tick(void *context) {
     struct pipeline *const pipeline = context;
     struct measure_stats measure;
@@ -588,5 +600,6 @@ static void on_tick(void *context) {
     agent_metrics_ship(pipeline->table, &ship, &link.mqtt);
     agent_metrics_config(pipeline->table, config_trial_definitions(pipeline->remote)->revision, pipeline->reloads,
                          pipeline->reloads_refused, ready);
+    if (++pipeline->ticks % RELEASE_TICKS == 0) release_pages(pipeline);
     loop_timer_set(pipeline->tick_timer, TICK_MS);
 }

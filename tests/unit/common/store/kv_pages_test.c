@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A store that was read through: its pages are given back, and what was lent stays what it was. */
+#include "tests/support/check.h"
+
+#include "common/store/kv.h"
+#include "common/store/kv_pages.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { RECORDS = 512, RECORD_BYTES = 4000 };
+
+static long file_kib(void) {
+    char line[256];
+    long kib = -1;
+    FILE *const status = fopen("/proc/self/status", "re");
+    assert_non_null(status);
+    while (fgets(line, sizeof line, status)) (void)sscanf(line, "RssFile: %ld", &kib);
+    fclose(status);
+    return kib;
+}
+
+TEST(pages_that_were_read_are_given_back_and_lent_data_stays) {
+    struct fault fault;
+    struct kv *kv;
+    kv_table table;
+    struct kv_txn *txn;
+    char folder[] = "/tmp/kv_pages_test.XXXXXX";
+    uint8_t value[RECORD_BYTES], key[8];
+    slice record, lent;
+    assert_non_null(mkdtemp(folder));
+    const struct kv_settings settings = {
+        .path = folder, .map_bytes = 64 << 20, .tables_max = 2, .readers_max = 4, .sync = KV_SYNC_NONE};
+    CHECK_OK(kv_open(&settings, &kv, &fault));
+    CHECK_OK(kv_table_open(kv, "t", &table, &fault));
+    CHECK_OK(kv_begin_write(kv, &txn, &fault));
+    for (uint64_t i = 0; i < RECORDS; i++) {
+        kv_store_u64(key, i);
+        memset(value, (int)i, sizeof value);
+        CHECK_OK(kv_put(txn, table, slice_of(key, 8), slice_of(value, sizeof value), &fault));
+    }
+    CHECK_OK(kv_commit(txn, &fault));
+    CHECK_OK(kv_begin_read(kv, &txn, &fault));
+    unsigned sum = 0;
+    for (uint64_t i = 0; i < RECORDS; i++) {
+        kv_store_u64(key, i);
+        CHECK_OK(kv_get(txn, table, slice_of(key, 8), &record, &fault));
+        sum += record.data[RECORD_BYTES / 2];
+        if (i == 77) lent = record;
+    }
+    assert_true(sum > 0);
+    const long before = file_kib();
+    kv_pages_release(folder);
+    const long after = file_kib();
+    print_message("%ld KiB of files resident, then %ld\n", before, after);
+    if (before >= 0) assert_true(before - after >= RECORDS * 4 / 2);
+    for (size_t i = 0; i < lent.size; i++) assert_int_equal(lent.data[i], 77);
+    kv_abort(txn);
+    kv_close(kv);
+    kv_pages_release(folder); /* not open: nothing happens */
+    kv_pages_release("/no/such/folder");
+    char file[64];
+    for (int i = 0; i < 2; i++) {
+        snprintf(file, sizeof file, "%s/%s", folder, i ? "lock.mdb" : "data.mdb");
+        unlink(file);
+    }
+    rmdir(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_that_were_read_are_given_back_and_lent_data_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
