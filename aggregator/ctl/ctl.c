@@ -92,6 +92,14 @@ const struct ctl_command ctl_commands[] = {
     {"replay", "", "try a rejected message again, after what was wrong is fixed", "picketctl replay 12\n", ctl_act},
     {"watch", "[RESOURCE [ID]]", "follow what happens; a resource is drawn again at each change",
      "picketctl watch\npicketctl watch slos\npicketctl watch windows checkout-availability\n", ctl_watch},
+    {"diagnose", "AGENT describe|events|logs|rollout|top ...",
+     "look into an agent's cluster: read only, what its settings allow, secrets masked",
+     "picketctl diagnose edge-1 describe pod api-0 -n shop\npicketctl diagnose edge-1 events deployment/api -n shop\n"
+     "picketctl diagnose edge-1 logs api-0 -n shop -c api --tail 200 --previous\n"
+     "picketctl diagnose edge-1 rollout deployment api -n shop\npicketctl diagnose edge-1 top pods -n shop\n"
+     "picketctl diagnose edge-1 top nodes\npicketctl get facts --where aggregateType=diagnostics   # who looked at "
+     "what\n",
+     ctl_diagnose},
     {"doctor", "", "check the way from here to the agents, and say what to do", "picketctl doctor\n", ctl_doctor},
     {"roles", "", "print who may call what: each method, the role it asks for, the roles that may call it",
      "picketctl roles\npicketctl roles | grep Approve\n", ctl_roles},

@@ -189,6 +189,7 @@ TEST(every_field_of_every_action_is_the_contracts) {
     }
     for (size_t j = 0; j < ctl_option_rows_count; j++) {
         if (ctl_option_rows[j].kind != CTL_OPTION_FIELD && ctl_option_rows[j].kind != CTL_OPTION_FIELD_YES) continue;
+        if (ctl_option_rows[j].commands) continue; /* of a command that is no verb of the contract */
         bool used = false;
         for (size_t i = 0; i < ctl_actions_count; i++)
             used |= ctl_action_option(&ctl_actions[i], ctl_option_rows[j].name) != NULL;
