@@ -76,3 +76,15 @@ void agent_metrics_config(struct metric_table *table, uint64_t revision, uint64_
     metric_count_to(table, AGENT_RELOADS_REFUSED, reloads_refused);
     metric_set(table, AGENT_READY, ready);
 }
+
+void agent_metrics_argocd(struct metric_table *table, const struct argocd_feed *feed) {
+    struct argocd_feed_stats stats;
+    argocd_feed_stats(feed, &stats);
+    metric_set(table, AGENT_ARGOCD_SOURCES, (double)stats.sources);
+    metric_set(table, AGENT_ARGOCD_CURRENT, (double)stats.sources_current);
+    metric_set(table, AGENT_ARGOCD_APPLICATIONS, (double)stats.applications);
+    metric_count_to(table, AGENT_ARGOCD_CHANGES, stats.changes);
+    metric_count_to(table, AGENT_ARGOCD_HEARTBEATS, stats.heartbeats);
+    metric_count_to(table, AGENT_ARGOCD_FLEETS, stats.fleet_reports);
+    metric_count_to(table, AGENT_ARGOCD_SKIPPED, stats.skipped);
+}

@@ -188,6 +188,8 @@ static const struct setting_row agent_rows[] = {
     SETTING_LIST(struct agent_settings, "targets", targets, &target_table, 1000, "what to scrape"),
     SETTING_LIST(struct agent_settings, "kubernetes", kubernetes, &kube_cluster_table, 64,
                  "clusters whose API servers are watched"),
+    SETTING_LIST(struct agent_settings, "argocd", argocd, &argocd_table, 16,
+                 "Argo CDs, whose applications make fleet states and health checks"),
     SETTING_LIST(struct agent_settings, "discovery", discovery, &discovery_table, 64,
                  "targets that come and go, found in a cluster"),
     SETTING_LIST(struct agent_settings, "prometheus_apis", prometheus_apis, &prometheus_api_table, 64,
@@ -438,6 +440,8 @@ static fault_code finish(struct settings *read, fault_code code, struct arena *a
         check_ways_out(read, settings);
         check_targets(read, settings);
         kube_settings_check(read, settings->kubernetes.items, settings->kubernetes.count);
+        argocd_settings_check(read, settings->argocd.items, settings->argocd.count, settings->kubernetes.items,
+                              settings->kubernetes.count, settings->environment_id);
         prometheus_settings_check(read, settings->discovery.items, settings->discovery.count,
                                   settings->prometheus_apis.items, settings->prometheus_apis.count);
         check_discoveries(read, settings);

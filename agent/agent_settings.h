@@ -6,6 +6,7 @@
 #define PICKET_AGENT_AGENT_SETTINGS_H
 
 #include "agent/alert/alert_settings.h"
+#include "agent/collect/argocd/argocd_settings.h"
 #include "agent/collect/kubernetes/kube_settings.h"
 #include "agent/collect/prometheus/prometheus_settings.h"
 #include "agent/health/cluster_health_settings.h"
@@ -94,6 +95,10 @@ struct agent_settings {
         struct kube_cluster_settings *items;
         size_t count;
     } kubernetes;
+    struct {
+        struct argocd_settings *items;
+        size_t count;
+    } argocd;
     struct {
         struct discovery_settings *items;
         size_t count;

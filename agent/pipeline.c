@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "agent/agent_metrics.h"
+#include "agent/argocd_feed.h"
 #include "agent/capabilities.h"
 #include "agent/cluster_health.h"
 #include "agent/discoveries.h"
@@ -71,6 +72,7 @@ struct pipeline {
     struct clusters *clusters;
     struct cluster_health *cluster_health;
     struct discoveries *discoveries;
+    struct argocd_feed *argocd;
     struct shipper *shipper;
     struct link *link;
     struct pages *pages;
@@ -293,10 +295,14 @@ static fault_code open_clusters(struct pipeline *pipeline, struct fault *reterr)
     const struct cluster_health_parts health = {pipeline->loop,    pipeline->queue, pipeline->state, pipeline->clusters,
                                                 pipeline->metrics, on_stored,       pipeline};
     if (!code) code = cluster_health_open(&health, settings, &pipeline->cluster_health, reterr);
-    return code ? code : discoveries_open(pipeline->loop, pipeline->clusters, settings, &pipeline->discoveries, reterr);
+    if (!code) code = discoveries_open(pipeline->loop, pipeline->clusters, settings, &pipeline->discoveries, reterr);
+    const struct argocd_feed_parts argocd = {pipeline->loop, pipeline->queue, pipeline->clusters, on_stored, pipeline};
+    if (!code) code = argocd_feed_open(&argocd, settings, &pipeline->argocd, reterr);
+    return code;
 }
 
 static void close_clusters(struct pipeline *pipeline) {
+    pipeline->argocd = argocd_feed_close(pipeline->argocd); /* what was reported is in the queue's notes */
     diagnose_give_up(pipeline->diagnose);
     pipeline->discoveries = discoveries_close(pipeline->discoveries);
     pipeline->cluster_health = cluster_health_close(pipeline->cluster_health); /* told: see the queue's notes */
@@ -598,6 +604,7 @@ static void on_tick(void *context) {
     agent_metrics_measure(pipeline->table, &measure, targets, targets_count);
     agent_metrics_queue(pipeline->table, &queue, clock_wall_ms());
     agent_metrics_ship(pipeline->table, &ship, &link.mqtt);
+    if (pipeline->argocd) agent_metrics_argocd(pipeline->table, pipeline->argocd);
     agent_metrics_config(pipeline->table, config_trial_definitions(pipeline->remote)->revision, pipeline->reloads,
                          pipeline->reloads_refused, ready);
     if (++pipeline->ticks % RELEASE_TICKS == 0) release_pages(pipeline);

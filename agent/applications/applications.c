@@ -301,7 +301,8 @@ fault_code applications_see(struct applications *applications, const struct appl
         .fleet = applications_fleet(applications, view->environment, view->cluster),
         .said = true,
     };
-    set_message(applications, application, view->health == APPLICATION_HEALTHY ? (slice){0} : view->message);
+    const bool well = view->health == APPLICATION_HEALTHY && view->phase < APPLICATION_FAILED;
+    set_message(applications, application, well ? (slice){0} : view->message);
     change(applications, application, to, now);
     return FAULT_NONE;
 }

@@ -1,98 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Kubernetes client against the stand-in API server: whatever goes wrong on the way, what a consumer believes to be in
-the cluster is what is there, soon; and no server can make it grow. Driven through kube_follow, a consumer that keeps names
-and versions and nothing else."""
+the cluster is what is there, soon. (What servers cannot do to it: test_kubernetes_hostile.py.)"""
 import json
 import os
 import random
 import stat
-import subprocess
 import sys
 import time
 
 import pytest
-from harness import BIN, eventually, seed
+from harness import eventually, seed
 from kube_api import KubeApi
+from kube_following import KINDS, Follow, a_place, believed, cluster, fresh, needs_follow  # noqa: F401 (a_place is a fixture)
 
-KINDS = ["pods", "nodes", "namespaces", "events", "deployments", "statefulsets", "daemonsets", "replicasets", "jobs", "cronjobs",
-         "persistentvolumeclaims", "applications"]
-FOLLOW = BIN / "kube_follow"
-pytestmark = pytest.mark.skipif(not FOLLOW.exists(), reason="kube_follow is not built")
-
-
-class Follow:
-    def __init__(self, access, *words, env=None):
-        self.child = subprocess.Popen([FOLLOW, access, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                      env={**os.environ, **(env or {})})
-
-    def ask(self, command):
-        self.child.stdin.write(command + "\n")
-        self.child.stdin.flush()
-        line = self.child.stdout.readline()
-        assert line, f"kube_follow ended: {self.child.wait(10)}"
-        return json.loads(line)
-
-    def state(self):
-        return self.ask("state")
-
-    def tell(self, command):
-        self.child.stdin.write(command + "\n")
-        self.child.stdin.flush()
-
-    def get(self, path, size=100000):
-        return self.ask(f"get {path} {size}")
-
-    def stream(self, resource, namespace=""):
-        found = [s for s in self.state()["streams"] if (s["resource"], s["namespace"]) == (resource, namespace)]
-        assert found, "not heard of yet"
-        return found[0]
-
-    def close(self):
-        self.child.stdin.close()
-        self.child.stdout.close()
-        assert self.child.wait(10) == 0
-
-
-@pytest.fixture(name="place")
-def a_place(tmp_path):
-    made = []
-
-    def begin(*words, api=None, access=None, env=None, kubeconfig=None, **options):
-        api = api or KubeApi(**{"bookmark_seconds": 0.2, **options})
-        if api.port is None:
-            api.start()
-        if api not in made:
-            made.append(api)
-        follow = Follow(access or api.kubeconfig(tmp_path / f"config{len(made)}", **(kubeconfig or {})), *words, env=env)
-        made.append(follow)
-        return api, follow
-    yield begin
-    for one in reversed(made):
-        one.close()
-
-
-def cluster(pods, nodes, namespaces, applications, **options):
-    """Populated before anybody asks: what is put there comes without events."""
-    api = KubeApi(**{"bookmark_seconds": 0.2, **options})
-    api.populate(pods=pods, nodes=nodes, namespaces=namespaces, applications=applications)
-    return api
-
-
-def believed(api, follow):
-    """Whether the consumer's belief is what is there; for eventually()."""
-    objects = follow.state()["objects"]
-    there = api.state()
-    for resource, keys in objects.items():
-        real = {(key if "/" in key else "/" + key): value["metadata"]["resourceVersion"] for key, value in there.get(resource, {}).items()}
-        if real != keys:
-            more, less = set(keys) - set(real), set(real) - set(keys)
-            raise AssertionError(f"{resource}: {len(keys)} believed, {len(real)} there; too many: {sorted(more)[:5]}, too few: {sorted(less)[:5]}")
-    return True
-
-
-def fresh(follow):
-    said = follow.state()
-    return said["streams"] and said["stats"]["streams_fresh"] == said["stats"]["streams"]
+pytestmark = needs_follow
 
 
 @pytest.mark.parametrize("protobuf", [True, False])
@@ -332,49 +253,3 @@ def test_a_plugin_that_fails_is_said(place, tmp_path, text, words):
     command = plugin(tmp_path / "plugin", text)
     api, follow = place("pods", api=api, kubeconfig={"exec_command": [command]})
     eventually("why", lambda: words in follow.stream("pods")["why"])
-
-
-HOSTILE = [
-    {"kind": "endless", "of": "items"}, {"kind": "endless", "of": "string"}, {"kind": "endless", "of": "zeros"},
-    {"kind": "huge", "bytes": 64 << 20}, {"kind": "headers"}, {"kind": "malformed"}, {"kind": "malformed", "of": "length"},
-    {"kind": "malformed", "of": "message"}, {"kind": "malformed", "of": "chunk"}, {"kind": "bomb", "bytes": 200 << 20},
-    {"kind": "redirect", "location": "http://127.0.0.1:1/"}, {"kind": "status", "code": 200},
-]
-
-
-@pytest.mark.parametrize("protobuf", [True, False])
-def test_no_server_makes_it_grow(place, protobuf):
-    api, follow = place("pods", "nodes", "applications", "count", "stall_ms=2000", "stale_ms=2000",
-                        api=cluster(100, 5, 2, 10, protobuf=protobuf))
-    eventually("fresh", lambda: fresh(follow))
-    before = follow.state()["rss_kib"]
-    most = 0
-    for hostile in HOSTILE:
-        for verb in ("list", "watch"):
-            api.fault(**hostile, verb=verb)
-            if verb == "list":
-                api.compact()
-            api.drop()
-            for _ in range(6):
-                time.sleep(0.1)
-                most = max(most, follow.state()["rss_kib"])
-            api.heal()
-            api.drop()
-    eventually("it recovers", lambda: fresh(follow), seconds=90)
-    after = follow.state()["rss_kib"]
-    print(f"resident: {before} KiB before, {most} KiB at most, {after} KiB after")
-    assert most < before + 8000 and after < before + 1500
-
-
-def test_five_thousand_pods(place):
-    api, follow = place(*KINDS, "count", api=cluster(5000, 100, 20, 500, bookmark_seconds=60.0))
-    eventually("fresh", lambda: fresh(follow), seconds=60)
-    said = follow.state()
-    print(f"resident {said['rss_kib']} KiB, buffers {said['stats']['buffer_bytes']} B, cpu {said['cpu_ms']} ms, {said['stats']['bytes']} B read")
-    assert said["stats"]["objects"] >= 5600
-    began, rss = said["cpu_ms"], said["rss_kib"]
-    api.churn(50)
-    time.sleep(10)
-    said = follow.state()
-    print(f"10 s of 50 changes a second: cpu {said['cpu_ms'] - began} ms, resident {said['rss_kib']} KiB")
-    assert said["rss_kib"] < rss + 300

@@ -312,7 +312,7 @@ def fleet_id(f):
     return f["environment_id"] + ("." + f["cluster_id"] if f.get("cluster_id") else "")
 
 
-@rule("fleet_state", fleet_id, {INTEGRATION, ADMIN, SELF})
+@rule("fleet_state", fleet_id, {AGENT, INTEGRATION, ADMIN, SELF})
 def record_fleet_state(tenant, f, who):
     id_, seen, state = fleet_id(f), ms(f["timestamp"]), tenant.state("fleet_state", fleet_id(f))
     counts = (f["total_applications"], f["healthy_count"], f["degraded_count"], f["out_of_sync_count"])

@@ -26,6 +26,7 @@ struct kube_stream *kube_stream_new(struct kube_cluster *cluster, const struct k
     const struct kube_split_calls split_calls = {stream_object_came, stream_metadata_came, stream_object_skipped,
                                                  stream};
     stream->cluster = cluster;
+    stream->made_ms = clock_monotonic_ms();
     stream->scope = *scope;
     stream->calls = *calls;
     stream->split = kube_split_new((size_t)cluster->settings.object_bytes_max, &split_calls);
@@ -108,8 +109,10 @@ int64_t kube_stream_act(struct kube_stream *stream, int64_t now_ms) {
         }
     }
     int64_t next_ms = stream->call ? stream->byte_ms + settings->stall_ms : stream->due_ms;
-    if (stream->state == KUBE_WATCH_FRESH && !stream->open) {
-        const int64_t stale_ms = stream->heard_ms + settings->stale_ms;
+    /* Also what never was fresh, once something has gone wrong: it is said, and why. */
+    const bool listing = stream->state == KUBE_WATCH_LISTING && stream->fault.code != FAULT_NONE;
+    if ((stream->state == KUBE_WATCH_FRESH && !stream->open) || listing) {
+        const int64_t stale_ms = (listing ? stream->made_ms : stream->heard_ms) + settings->stale_ms;
         if (now_ms >= stale_ms) {
             if (!stream->fault.code) fault_set(&stream->fault, FAULT_TIMEOUT, "no watch could be begun");
             stream_state_set(stream, KUBE_WATCH_STALE, &stream->fault);

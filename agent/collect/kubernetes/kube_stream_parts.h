@@ -20,7 +20,8 @@ struct kube_stream {
     enum next next; /* what comes, or (with a call) what is being done */
     enum kube_watch_state state;
     struct fault why;
-    int64_t due_ms, begun_ms, byte_ms, heard_ms; /* monotonic; heard: what is known was current then; 0: never */
+    int64_t made_ms, due_ms, begun_ms, byte_ms; /* monotonic; of the stream, what is next, the call, its last byte */
+    int64_t heard_ms;                           /* what is known was current then; 0: never */
     unsigned failures, pages;
     uint8_t round;
     bool metadata_seen;    /* of the page */

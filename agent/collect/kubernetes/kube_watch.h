@@ -23,7 +23,7 @@
 enum kube_watch_state {
     KUBE_WATCH_LISTING, /* nothing is known yet, or nothing whole */
     KUBE_WATCH_FRESH,   /* a whole list was taken and the watch behind it runs */
-    KUBE_WATCH_STALE,   /* it was fresh, and there was no working watch for stale_ms: what is known may be wrong */
+    KUBE_WATCH_STALE,   /* there was no working watch for stale_ms: what is known, if anything is, may be wrong */
     KUBE_WATCH_DENIED,  /* 401 or 403: nothing will come until rights are given; looked at again every few minutes */
     KUBE_WATCH_ABSENT,  /* 404: the server has no such resource (a custom resource that is not installed); as above */
     KUBE_WATCH_STATES_

@@ -116,19 +116,19 @@ class KubeApi:
         if not self.thread:
             return
         self.drop()
-        self._run(self._stop)
+        asyncio.run_coroutine_threadsafe(self._stop(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.thread = None
         self.loop.close()
 
-    def _stop(self):
+    async def _stop(self):
         self.listener.close()
         self.controller.close()
-        if self.churning:
-            self.churning.cancel()
-        for task in asyncio.all_tasks(self.loop):
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _run(self, function, *words, **named):
         """In the loop's thread; its result."""

@@ -46,6 +46,7 @@ TEST(an_agent_may_only_report_what_it_measures) {
         const struct intent_row *row = intent_row_find(all_intents[i]);
         const bool measures = all_intents[i] == SreDomainIntent_record_sli_window_tag ||
                               all_intents[i] == SreDomainIntent_record_health_check_tag ||
+                              all_intents[i] == SreDomainIntent_record_fleet_state_tag ||
                               all_intents[i] == SreDomainIntent_ingest_alert_tag;
         assert_int_equal((row->senders & AGENTS) != 0, measures);
         if (measures) continue;

@@ -147,7 +147,7 @@ static struct kube_cluster *cluster_open(struct heard *heard, const struct serve
                                                    .object_bytes_max = 100000,
                                                    .page_size = 2,
                                                    .stall_ms = 60000,
-                                                   .stale_ms = 60000};
+                                                   .stale_ms = strstr(until, "stale") ? 300 : 60000};
     *heard = (struct heard){0};
     snprintf(heard->until, sizeof heard->until, "%s", until);
     CHECK_OK(loop_new(&heard->loop, &fault));
@@ -233,6 +233,29 @@ TEST(what_is_missing_is_said_by_name) {
     assert_int_equal(heard.why.code, FAULT_ABSENT);
 }
 
+TEST(a_server_that_is_not_there_is_said) {
+    static struct heard heard;
+    struct server server;
+    struct fault fault;
+    struct kube_listener *listener;
+    server_start(&server, NULL, 0);
+    server_stop(&server);
+    FILE *config = fopen(server.config, "w");
+    fprintf(config,
+            "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:%d'}}]\ncontexts: [{name: x, context: {cluster: "
+            "c}}]\n"
+            "current-context: x\n",
+            server.port);
+    fclose(config);
+    struct kube_cluster *cluster = cluster_open(&heard, &server, "stale; ");
+    const struct kube_listener_calls calls = {.state = on_state, .context = &heard};
+    CHECK_OK(kube_watch_listen(cluster, KUBE_PODS, &calls, &listener, &fault));
+    loop_run(heard.loop);
+    unlink(server.config);
+    assert_non_null(strstr(heard.why.text, "no connection"));
+    cluster_end(&heard, cluster);
+}
+
 static void on_get(void *context, const struct kube_get_result *result) {
     struct heard *heard = context;
     heard->why = result->fault;
@@ -286,6 +309,7 @@ int main(void) {
         cmocka_unit_test(a_list_is_followed_and_taken_anew_when_its_version_is_gone),
         cmocka_unit_test(a_page_that_breaks_off_begins_the_list_again),
         cmocka_unit_test(what_is_missing_is_said_by_name),
+        cmocka_unit_test(a_server_that_is_not_there_is_said),
         cmocka_unit_test(single_requests_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
