@@ -372,7 +372,10 @@ static void stream_ended(struct argocd_api *api, const struct fault *fault) {
     api->stream_due_ms = now_ms + (timeout                    ? 0
                                    : api->stream_failures > 1 ? backoff_ms(api->stream_failures)
                                                               : REOPEN_MS);
-    if (polls(api)) api->list_due_ms = now_ms;
+    if (polls(api)) {
+        if (!api->list && api->list_due_ms > now_ms + api->settings->poll_ms) api->list_due_ms = now_ms;
+        return;
+    }
     api->calls.lost(api->calls.context, api->current_ms,
                     timeout       ? "the stream is opened anew"
                     : fault->code ? fault->text
@@ -391,7 +394,15 @@ static void on_stream_done(void *context, const struct http_result *result) {
     }
     if (api->stream_fault.code) judged.fault = api->stream_fault;
     if (judged.fault.code) judged.status = 0;
-    if (judged.status != 401) api->stream_failures++;
+    if (judged.status != 401 && ++api->stream_failures >= STREAM_FAILURES) {
+        /* Lists go on without it, and say whether anything is wrong; it is tried now and then. */
+        const int64_t now_ms = clock_monotonic_ms();
+        api->stats.requests_failed++;
+        api->stream_due_ms = now_ms + backoff_ms(api->stream_failures);
+        if (!api->list && api->list_due_ms > now_ms + api->settings->poll_ms) api->list_due_ms = now_ms;
+        arm(api);
+        return;
+    }
     not_answered(api, "stream of applications", &api->stream_said, &judged);
     arm(api);
 }
@@ -433,10 +444,10 @@ static void on_timer(void *context) {
     const bool list_due = !api->list && api->list_due_ms <= now_ms;
     if ((stream_due || list_due) && uses_session(api) && !api->token[0])
         begin_session(api);
-    else if (stream_due)
-        begin_stream(api);
-    else if (list_due)
-        begin_list(api);
+    else {
+        if (stream_due) begin_stream(api);
+        if (list_due) begin_list(api);
+    }
     arm(api);
 }
 

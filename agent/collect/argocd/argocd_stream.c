@@ -7,7 +7,13 @@
 
 #include <stdlib.h>
 
-enum { KEEP_BYTES = 16 * 1024, ARENA_BLOCK_BYTES = 8 * 1024, ARENA_FACTOR = 16, EVENT_SAID_BYTES = 200 };
+enum {
+    KEEP_BYTES = 16 * 1024,
+    ARENA_BLOCK_BYTES = 8 * 1024,
+    ARENA_FACTOR = 16,
+    EVENT_SAID_BYTES = 200,
+    SKIPPED_LINES_MAX = 16
+};
 
 struct argocd_stream {
     struct argocd_stream_calls calls;
@@ -83,7 +89,8 @@ static fault_code keep(struct argocd_stream *stream, slice part, struct fault *r
     if (stream->skipping || stream->size + part.size > stream->line_bytes_max) {
         stream->skipping += stream->size + part.size;
         stream->size = 0;
-        return FAULT_NONE;
+        if (stream->skipping / SKIPPED_LINES_MAX <= stream->line_bytes_max) return FAULT_NONE;
+        return fault_set(reterr, FAULT_LIMIT, "Argo CD's stream: a line has no end after %zu bytes", stream->skipping);
     }
     if (stream->size + part.size > stream->room) {
         size_t room = stream->room ? stream->room : 1024;

@@ -24,7 +24,7 @@ struct argocd_stream *argocd_stream_free(struct argocd_stream *stream); /* NULL 
 /* A new body. */
 void argocd_stream_begin(struct argocd_stream *stream);
 /* The next bytes, cut anywhere. FAULT_INPUT: a line that is no change of an application; FAULT_AGAIN: Argo CD said within
- * the stream why it ends; FAULT_LIMIT: no memory. Nothing more can be fed then. */
+ * the stream why it ends; FAULT_LIMIT: no memory, or a line sixteen times over the bound. Nothing more can be fed then. */
 fault_code argocd_stream_feed(struct argocd_stream *stream, slice piece, struct fault *reterr) MUST_CHECK;
 /* Whether this body is server-sent events, which are never silent for long. */
 bool argocd_stream_speaks(const struct argocd_stream *stream);
