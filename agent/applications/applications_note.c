@@ -100,7 +100,11 @@ static bool restore_entry(struct applications *applications, slice *note, struct
     for (unsigned i = 0; i < TIME_BYTES; i++) observed |= (uint64_t)time.data[i] << (8 * i);
     application->reported_ms = (int64_t)(observed & INT64_MAX);
     application->observed_ms = application->reported_ms + 1;
-    application->heartbeat_ms = now.monotonic_ms;
+    const int64_t due_ms = application->reported_ms + applications->settings.heartbeat_ms - now.wall_ms;
+    const int64_t wait_ms = due_ms < 0 ? 0 : due_ms;
+    application->heartbeat_ms =
+        now.monotonic_ms +
+        (wait_ms < applications->settings.heartbeat_ms ? wait_ms : applications->settings.heartbeat_ms);
     return true;
 }
 
