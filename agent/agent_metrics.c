@@ -57,6 +57,7 @@ void agent_metrics_queue(struct metric_table *table, const struct queue_stats *s
         bytes += stats->bytes[class];
     }
     metric_count_to(table, AGENT_QUARANTINED, stats->quarantined);
+    metric_count_to(table, AGENT_COMMITS, stats->commits);
     metric_set(table, AGENT_QUEUE_BYTES, (double)bytes);
     metric_set(table, AGENT_QUEUE_BYTES_MAX, (double)stats->bytes_max);
     metric_set(table, AGENT_OLDEST_SECONDS, stats->oldest_ms ? (double)(now_ms - stats->oldest_ms) / 1000 : 0);

@@ -302,7 +302,8 @@ fault_code queue_read(struct queue *queue, uint32_t number, uint64_t after_seque
 }
 
 void queue_stats(const struct queue *queue, struct queue_stats *ret_stats) {
-    struct queue_stats stats = {.quarantined = queue->book.quarantined, .bytes_max = queue->bytes_max};
+    struct queue_stats stats = {
+        .quarantined = queue->book.quarantined, .commits = queue->commits, .bytes_max = queue->bytes_max};
     memcpy(stats.shed, queue->book.shed, sizeof stats.shed);
     memcpy(stats.appended, queue->appended, sizeof stats.appended);
     for (size_t i = 0; i < queue->book.streams_count; i++) {

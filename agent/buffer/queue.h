@@ -125,6 +125,7 @@ struct queue_stats {
     uint64_t appended[QUEUE_CLASSES_MAX_];                           /* since the process started */
     uint64_t shed[QUEUE_CLASSES_MAX_];                               /* since the queue was made */
     uint64_t quarantined;                                            /* since the queue was made */
+    uint64_t commits; /* since the process started; each waits for the disk twice */
     uint64_t bytes_max;
     int64_t oldest_ms; /* 0: empty */
 };

@@ -60,6 +60,7 @@ fault_code queue_store_commit(struct queue *queue, struct kv_txn *txn, struct fa
     if (code == FAULT_SYSTEM && disk_is_full(queue))
         return fault_set(reterr, FAULT_LIMIT, "commit to '%s': no space left on the disk", queue->path);
     if (code) return code;
+    queue->commits++;
     queue->book = queue->draft;
     return FAULT_NONE;
 }

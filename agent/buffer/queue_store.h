@@ -14,6 +14,7 @@ struct queue {
     uint64_t map_bytes;
     uint64_t bytes_max, reserve_bytes[QUEUE_CLASSES_MAX_];
     uint64_t appended[QUEUE_CLASSES_MAX_];
+    uint64_t commits;
     struct queue_book book, draft;
     uint8_t *record; /* RECORD_HEADER_BYTES + QUEUE_RECORD_BYTES_MAX: where a record is put together */
 };
