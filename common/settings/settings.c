@@ -359,7 +359,9 @@ static void set_defaults(struct settings *settings, struct object *object) {
         const struct setting_row *row = &object->table->rows[i];
         if (!setting_is_scalar(row->kind)) continue;
         void *member = object->values + row->offset;
-        const bool is_text = setting_member_bytes(row->kind) == sizeof(slice) && row->kind != SETTING_KIND_TEXTS;
+        /* By kind and not by size: with 32-bit pointers a slice is as large as a number. */
+        const bool is_text =
+            row->kind == SETTING_KIND_TEXT || row->kind == SETTING_KIND_PATH || row->kind == SETTING_KIND_SECRET;
         if (is_text) *(slice *)member = slice_of("", 0);
         if (!row->fallback || !*row->fallback) continue;
         struct fault fault;
