@@ -235,7 +235,11 @@ static void take_object(struct cluster_state *state, enum cluster_kind kind, uin
         if (name.size) zone = state->settings.zone(state->settings.context, name);
     }
     struct judgement judgement;
-    cluster_judge(kind, seen->message, zone, &judgement);
+    judgement_begin(&judgement);
+    if (seen->partial)
+        judgement_explain(&judgement, RULE_UNREADABLE, 0, "the API server's answer about it cannot be read");
+    else
+        cluster_judge(kind, seen->message, zone, &judgement);
     struct object *const object = object_at(state->objects, number);
     object->uid = hash_bytes(seen->meta->uid, 0);
     object->watch = watch;

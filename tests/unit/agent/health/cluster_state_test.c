@@ -83,6 +83,23 @@ TEST(a_bad_pod_is_carried_up_and_back) {
     world_free(world);
 }
 
+TEST(what_cannot_be_read_is_unknown_until_it_can) {
+    struct world *const world = world_new();
+    a_small_cluster(world);
+    began(world);
+    flush(world);
+    world->partial = true;
+    HAS(world, "pods", POD("web-5d4f-1", READY));
+    flush(world);
+    CHECK_SAID(world, "k8s.prod.pod.shop.web-5d4f-1 UNKNOWN NotReadable");
+    world->partial = false;
+    HAS(world, "pods", POD("web-5d4f-1", READY));
+    pass(world, 60);
+    flush(world);
+    CHECK_SAID(world, "k8s.prod.pod.shop.web-5d4f-1 HEALTHY Ready");
+    world_free(world);
+}
+
 TEST(half_of_the_nodes_make_a_cluster_unhealthy_and_a_silent_one_degrades_it) {
     struct world *const world = world_new();
     a_small_cluster(world);
@@ -521,6 +538,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_said_before_every_list_is_there),
         cmocka_unit_test(a_bad_pod_is_carried_up_and_back),
+        cmocka_unit_test(what_cannot_be_read_is_unknown_until_it_can),
         cmocka_unit_test(half_of_the_nodes_make_a_cluster_unhealthy_and_a_silent_one_degrades_it),
         cmocka_unit_test(a_stale_watch_makes_unknown_what_hangs_on_it_and_back),
         cmocka_unit_test(that_nobody_looks_any_more_is_said_of_what_was_unknown_too),

@@ -20,6 +20,7 @@ struct world {
     slice notes[NOTES_MAX]; /* as the queue keeps them */
     char said[64][300];     /* "id status reason", in order */
     size_t said_count;
+    bool partial; /* what comes now can be read only in part */
 };
 
 static const enum kube_kind kinds[] = {
@@ -81,8 +82,11 @@ static inline void say(struct world *world, bool deleted, const char *plural, co
     if (codec_decode_json_foreign(resource->message, slice_from_text(json), world->arena, message, &fault))
         fail_msg("%s: %s", fault.text, json);
     const struct kube_scope scope = {SLICE_LIT("prod"), {0}, resource};
-    const struct kube_object object = {
-        .scope = &scope, .message = message, .meta = &((const KubePod *)message)->metadata, .round = world->round};
+    const struct kube_object object = {.scope = &scope,
+                                       .message = message,
+                                       .meta = &((const KubePod *)message)->metadata,
+                                       .round = world->round,
+                                       .partial = world->partial};
     if (deleted)
         cluster_state_deleted(world->state, &object, world->now_ms);
     else
