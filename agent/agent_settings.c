@@ -149,6 +149,7 @@ static const struct setting_row agent_rows[] = {
             "wait before the first new attempt; doubled by each that fails, with jitter"),
     SETTING("mqtt.backoff_max", DURATION, mqtt.backoff_ms_max, "30s", "100ms", "10m",
             "longest wait between two attempts"),
+    ENROL_ROWS(struct agent_settings, enrolment),
     SETTING("ship.inflight_max", INT, ship.inflight_max, "16", "1", "256",
             "batches sent and not yet committed by the centre"),
     SETTING("ship.inflight_bytes_max", BYTES, ship.inflight_bytes_max, "512KiB", "64KiB", "64MiB",
@@ -267,12 +268,26 @@ static void check_identity(struct settings *read, const struct agent_settings *s
         settings_mistake(read, &settings->environment_id, "may have A-Z, a-z, 0-9, '.', '_' and '-' only");
 }
 
+static bool enrol_url_ok(slice url) {
+    static const char *const good[] = {"https://", "http://127.0.0.1:", "http://localhost:", "http://[::1]:"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (slice_starts_with(url, slice_from_text(good[i]))) return text_is_http_url(url);
+    return false;
+}
+
 static void check_ways_out(struct settings *read, const struct agent_settings *settings) {
     if (settings->buffer.health_percent + settings->buffer.windows_percent > 100)
         settings_mistake(read, &settings->buffer.windows_percent,
                          "buffer.health_percent and buffer.windows_percent are more than 100 together");
     const slice *const files[] = {&settings->mqtt.ca, &settings->mqtt.certificate, &settings->mqtt.key};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+    const bool enrols = settings->enrolment.url.size > 0;
+    for (size_t i = 1; enrols && i < sizeof files / sizeof *files; i++)
+        if (files[i]->size)
+            settings_mistake(read, files[i], "with enrolment.url the agent keeps its own: leave it out");
+    if (enrols && !enrol_url_ok(settings->enrolment.url))
+        settings_mistake(read, &settings->enrolment.url,
+                         "must begin with https:// (http:// on this machine only): a token goes there");
+    for (size_t i = 0; !enrols && i < sizeof files / sizeof *files; i++)
         if (!settings->mqtt.plain_text && files[i]->size == 0)
             settings_mistake(read, files[i],
                              "is required: the broker and the agent prove to one another who they are (or "

@@ -8,6 +8,7 @@
 #include "agent/alert/alert_settings.h"
 #include "agent/collect/argocd/argocd_settings.h"
 #include "agent/collect/kubernetes/kube_settings.h"
+#include "agent/enrol/enrol_settings.h"
 #include "agent/collect/prometheus/prometheus_settings.h"
 #include "agent/health/cluster_health_settings.h"
 #include "agent/health/health.h"
@@ -85,6 +86,7 @@ struct agent_settings {
     struct {
         int64_t stall_ms;
     } ready;
+    struct enrol_settings enrolment;
     struct alert_settings alerts;
     struct diagnose_settings diagnostics;
     struct {

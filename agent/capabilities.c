@@ -8,6 +8,10 @@ static bool always(const struct agent_settings *settings) {
     return true;
 }
 
+static bool has_enrolment(const struct agent_settings *settings) {
+    return settings->enrolment.url.size > 0;
+}
+
 static bool has_edge_alerts(const struct agent_settings *settings) {
     return !settings->alerts.disabled;
 }
@@ -27,6 +31,7 @@ static const struct {
     {"prometheus_scrape", always}, {"probe", always},
     {"config_rollback", always},   {"edge_alerts", has_edge_alerts},
     {"edge_webhook", has_webhook}, {"kubernetes_health", has_cluster_health},
+    {"enrolment", has_enrolment},
 };
 static_assert(sizeof rows / sizeof *rows <= CAPABILITIES_MAX, "all words have a place");
 

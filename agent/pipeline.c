@@ -24,6 +24,12 @@
 #include "agent/cluster_health.h"
 #include "agent/discoveries.h"
 #include "agent/diagnose/diagnose.h"
+#include "agent/agent_status.h"
+#include "agent/argocd_feed.h"
+#include "agent/capabilities.h"
+#include "agent/cluster_health.h"
+#include "agent/discoveries.h"
+#include "agent/enrol/enrol.h"
 #include "agent/measure.h"
 #include "agent/pages.h"
 #include "agent/readiness.h"
@@ -68,6 +74,7 @@ struct pipeline {
     struct http_client *client;
     struct edge_alerts *alerts;
     struct diagnose *diagnose;
+    struct enrol *enrol; /* NULL: the certificate is the file's */
     struct measure *measure;
     struct clusters *clusters;
     struct cluster_health *cluster_health;
@@ -207,6 +214,24 @@ static fault_code open_remote(struct pipeline *pipeline, struct fault *reterr) {
 }
 
 static fault_code connect_link(struct pipeline *pipeline, struct fault *reterr);
+
+static void on_certificate(void *context) {
+    struct pipeline *const pipeline = context;
+    struct fault fault;
+    if (!pipeline->link || !connect_link(pipeline, &fault)) return;
+    LOG_ERROR("agent", "mqtt_refused", LOG_FAULT(&fault), LOG_TEXT("instead", "not connected until there is another"));
+}
+
+static fault_code open_enrol(struct pipeline *pipeline, struct fault *reterr) {
+    const struct agent_settings *const settings = pipeline->file.settings;
+    char folder[PATH_BYTES];
+    if (!settings->enrolment.url.size) return FAULT_NONE;
+    snprintf(folder, sizeof folder, "%.*s/identity", SLICE_ARG(settings->buffer.path));
+    const struct enrol_parts parts = {pipeline->loop,   pipeline->client, &settings->enrolment, folder,
+                                      settings->tenant, settings->name,   on_certificate,       pipeline};
+    return enrol_open(&parts, &pipeline->enrol, reterr);
+}
+
 static fault_code encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr);
 static void on_link(void *context, const struct fault *reason);
 static void on_config(void *context, const struct mqtt_message *message);
@@ -273,6 +298,7 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
     if (!code)
         code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
     if (!code) code = open_alerts(pipeline, reterr);
+    if (!code) code = open_enrol(pipeline, reterr);
     if (!code) code = open_remote(pipeline, reterr);
     if (code) return code;
     do {
@@ -346,6 +372,7 @@ struct pipeline *pipeline_close(struct pipeline *pipeline) {
     pipeline->shipper = shipper_free(pipeline->shipper);
     pipeline->pages = pages_close(pipeline->pages);
     loop_timer_free(pipeline->tick_timer);
+    enrol_close(pipeline->enrol);
     http_client_free(pipeline->client);
     config_trial_close(pipeline->remote);
     state_close(pipeline->state);
@@ -404,6 +431,7 @@ void pipeline_reload(struct pipeline *pipeline) {
         LOG_ERROR("agent", "clusters_refused", LOG_FAULT(&fault), LOG_TEXT("instead", "not watched until a reload"));
     discoveries_use(pipeline->discoveries, pipeline->measure);
     const struct envelope envelope = envelope_of(file.settings);
+    if (pipeline->enrol) enrol_use(pipeline->enrol, &file.settings->enrolment);
     edge_alerts_use(pipeline->alerts, &file.settings->alerts, &envelope);
     if (diagnose_use(pipeline->diagnose, &file.settings->diagnostics, &fault))
         LOG_ERROR("agent", "diagnostics_off", LOG_FAULT(&fault), LOG_TEXT("instead", "no questions are answered"));
@@ -451,6 +479,7 @@ static void on_config(void *context, const struct mqtt_message *message) {
 
 static void on_link(void *context, const struct fault *reason) {
     struct pipeline *const pipeline = context;
+    if (pipeline->enrol) enrol_on_link(pipeline->enrol, !reason);
     const slice broker = pipeline->file.settings->mqtt.host;
     if (!reason) {
         LOG_INFO("agent", "connected", LOG_SLICE("broker", broker));
@@ -459,24 +488,6 @@ static void on_link(void *context, const struct fault *reason) {
         LOG_WARN("agent", "disconnected", LOG_SLICE("broker", broker), LOG_FAULT(reason),
                  LOG_TEXT("instead", "measuring goes on, the queue keeps it, connecting again"));
     }
-}
-
-static uint64_t resident_bytes(void) {
-    unsigned long long pages = 0, resident = 0;
-    FILE *const file = fopen("/proc/self/statm", "re");
-    if (!file) return 0;
-    const int read = fscanf(file, "%llu %llu", &pages, &resident);
-    fclose(file);
-    return read == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
-}
-
-/* What is not empty, with "; " between. */
-static void join(const char *const *texts, size_t count, char *ret_text, size_t text_bytes) {
-    size_t used = 0;
-    ret_text[0] = '\0';
-    for (size_t i = 0; i < count && used + 1 < text_bytes; i++)
-        if (texts[i][0])
-            used += (size_t)snprintf(ret_text + used, text_bytes - used, "%s%s", used ? "; " : "", texts[i]);
 }
 
 static fault_code encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr) {
@@ -493,7 +504,7 @@ static fault_code encode_status(void *context, bool online, bool will, slice *re
     config_trial_report(pipeline->remote, &config);
     const char *const failed = config.state == CONFIG_TRIAL_ROLLED_BACK ? config.failed_reason : "";
     const char *const errors[] = {pipeline->file_error, failed, remote->refusals, pipeline->notes};
-    join(errors, sizeof errors / sizeof *errors, error, sizeof error);
+    agent_status_join(errors, sizeof errors / sizeof *errors, error, sizeof error);
     slice clusters[KUBE_CLUSTERS_MAX];
     for (size_t i = 0; i < settings->kubernetes.count; i++) clusters[i] = settings->kubernetes.items[i].cluster_id;
     struct agent_report report = {
@@ -515,24 +526,31 @@ static fault_code encode_status(void *context, bool online, bool will, slice *re
         .taken_over_ms = link.taken_over_ms,
         .queue = will ? NULL : pipeline->queue,
         .shed = will ? NULL : stats.shed,
-        .resident_bytes = will ? 0 : resident_bytes(),
+        .resident_bytes = will ? 0 : agent_status_resident(),
         .capabilities = words,
     };
     if (pipeline->measure && !will) report.targets = measure_targets(pipeline->measure, &report.targets_count);
     report.capabilities_count = capabilities_of(settings, words);
     arena_reset(pipeline->report_arena);
+    struct certificate_report certificate;
+    agent_status_certificate(pipeline->enrol, setting_text(settings->mqtt.certificate), pipeline->report_arena,
+                             &certificate);
+    if (!settings->mqtt.plain_text) report.certificate = &certificate;
     return agent_report_encode(&report, pipeline->report_arena, ret_payload, reterr);
 }
 
 static fault_code connect_link(struct pipeline *pipeline, struct fault *reterr) {
     const struct agent_settings *const settings = pipeline->file.settings;
+    const char *const own = pipeline->enrol ? enrol_file(pipeline->enrol) : NULL;
+    const char *const told = pipeline->enrol ? enrol_authority(pipeline->enrol) : NULL;
+    if (pipeline->enrol && !own) return FAULT_NONE; /* on_certificate */
     const struct mqtt_settings mqtt = {
         .host = setting_text(settings->mqtt.host),
         .port = (uint16_t)settings->mqtt.port,
         .plain_text = settings->mqtt.plain_text,
-        .ca_path = setting_text(settings->mqtt.ca),
-        .certificate_path = setting_text(settings->mqtt.certificate),
-        .key_path = setting_text(settings->mqtt.key),
+        .ca_path = settings->mqtt.ca.size || !told ? setting_text(settings->mqtt.ca) : told,
+        .certificate_path = own ? own : setting_text(settings->mqtt.certificate),
+        .key_path = own ? own : setting_text(settings->mqtt.key),
         .server_name = setting_text(settings->mqtt.server_name),
         .inflight_max = (unsigned)settings->ship.inflight_max + 2,
         .inflight_bytes_max = (size_t)settings->ship.inflight_bytes_max,
@@ -554,13 +572,15 @@ static bool update_readiness(struct pipeline *pipeline, const struct measure_sta
                              const struct link_stats *link) {
     const int64_t now_ms = clock_monotonic_ms();
     char text[4096], clusters[400] = "";
+    struct enrol_report certificate = {.error = ""};
+    if (pipeline->enrol) enrol_report(pipeline->enrol, &certificate);
     const struct readiness readiness = {
         .stall_ms = pipeline->file.settings->ready.stall_ms,
         .up_ms = now_ms - pipeline->started_monotonic_ms,
         .connected = link->mqtt.connected,
         .ever_connected = link->ever_connected,
         .disconnected_ms = link->mqtt.connected ? 0 : now_ms - link->disconnected_ms,
-        .broker_fault = link->mqtt.last_fault.text,
+        .broker_fault = certificate.error[0] ? certificate.error : link->mqtt.last_fault.text,
         .waiting = queue->records[QUEUE_HEALTH] + queue->records[QUEUE_WINDOWS] + queue->records[QUEUE_REST],
         .oldest_ms = queue->oldest_ms ? clock_wall_ms() - queue->oldest_ms : 0,
         .last_commit_ms = since(ship->last_commit_ms, now_ms),

@@ -20,6 +20,7 @@ struct restart_key {
 static const struct restart_key keys[] = {
     TEXT("agent.tenant", tenant),
     TEXT("agent.name", name),
+    TEXT("enrolment.url", enrolment.url),
     TEXT("buffer.path", buffer.path),
     NUMBER("buffer.bytes_max", buffer.bytes_max),
     NUMBER("buffer.health_percent", buffer.health_percent),
