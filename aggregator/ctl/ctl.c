@@ -100,6 +100,11 @@ const struct ctl_command ctl_commands[] = {
      "picketctl diagnose edge-1 top nodes\npicketctl get facts --where aggregateType=diagnostics   # who looked at "
      "what\n",
      ctl_diagnose},
+    {"agents", "[NAME] | enrol NAME | revoke NAME",
+     "the fleet at a glance, one agent in full, a token for a new one, the end of one",
+     "picketctl agents\npicketctl agents --status unknown -o wide\npicketctl agents edge-2\n"
+     "picketctl agents enrol edge-2 --for 2h > token\npicketctl agents revoke edge-2 --reason \"disk was stolen\"\n",
+     ctl_agents},
     {"doctor", "", "check the way from here to the agents, and say what to do", "picketctl doctor\n", ctl_doctor},
     {"roles", "", "print who may call what: each method, the role it asks for, the roles that may call it",
      "picketctl roles\npicketctl roles | grep Approve\n", ctl_roles},

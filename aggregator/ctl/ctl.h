@@ -52,6 +52,7 @@ enum ctl_exit ctl_apply(struct ctl *ctl);
 enum ctl_exit ctl_import(struct ctl *ctl);
 enum ctl_exit ctl_act(struct ctl *ctl); /* every verb of ctl_actions */
 enum ctl_exit ctl_watch(struct ctl *ctl);
+enum ctl_exit ctl_agents(struct ctl *ctl);
 enum ctl_exit ctl_doctor(struct ctl *ctl);
 enum ctl_exit ctl_diagnose(struct ctl *ctl);
 enum ctl_exit ctl_roles(struct ctl *ctl);

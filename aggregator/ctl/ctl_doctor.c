@@ -163,9 +163,15 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
     int64_t seen_ms = 0;
     const bool seen = ctl_time_parse(ctl_tree_text(agent, "lastSeenAt"), &seen_ms);
     const int64_t silent_ms = clock_wall_ms() - seen_ms;
-    if (!seen || !slice_equal_text(ctl_tree_text(agent, "status.online"), "true"))
+    const slice state = ctl_tree_text(agent, "state"), why = ctl_tree_text(agent, "stateReason");
+    if (slice_equal_text(state, "AGENT_STATE_AWAITED") || slice_equal_text(state, "AGENT_STATE_REVOKED"))
+        say(doctor, FINDING_WARN, what, "nothing, if that is meant", "%.*s", SLICE_ARG(slice_first(why, 300)));
+    else if (!seen || !slice_equal_text(ctl_tree_text(agent, "status.online"), "true"))
         say(doctor, FINDING_FAIL, what, "is it running, and can it reach the broker? its log and its /readyz say",
             "is not connected");
+    else if (slice_equal_text(state, "AGENT_STATE_CONFLICT") || slice_equal_text(state, "AGENT_STATE_UNKNOWN"))
+        say(doctor, FINDING_FAIL, what, "its /readyz and its log say what it waits for", "%.*s",
+            SLICE_ARG(slice_first(why, 300)));
     else if (silent_ms > AGENT_SILENT_MS)
         say(doctor, FINDING_FAIL, what, "its /readyz and its log say what it waits for",
             "has sent nothing for %" PRId64 " s", silent_ms / 1000);

@@ -179,13 +179,25 @@ static const struct ctl_column rejection_columns[] = {
 };
 static const struct ctl_column agent_columns[] = {
     {"AGENT", "status.agent", CTL_FORMAT_TEXT},
-    {"ONLINE", "status.online", CTL_FORMAT_YES},
+    {"STATE", "state", CTL_FORMAT_ENUM},
     {"LAST SEEN", "lastSeenAt", CTL_FORMAT_AGE},
-    {"COMMITTED", "intentsCommitted", CTL_FORMAT_NUMBER},
+    {"WAITING", "recordsWaiting", CTL_FORMAT_NUMBER},
+    {"OLDEST", "oldestWaitingAt", CTL_FORMAT_AGE},
     {"LOST", "intentsLost", CTL_FORMAT_NUMBER},
-    {"REJECTED", "intentsRejected", CTL_FORMAT_NUMBER},
+    {"CONFIG", "status.config.state", CTL_FORMAT_ENUM},
+    {"CERTIFICATE ENDS", "status.certificate.notAfter", CTL_FORMAT_TIME},
     {"VERSION", "status.version", CTL_FORMAT_TEXT},
     {"CONFIG ERROR", "status.configError", CTL_FORMAT_TEXT},
+    {NULL, NULL, CTL_FORMAT_TEXT},
+};
+static const struct ctl_column agent_wide[] = {
+    {"COMMITTED", "intentsCommitted", CTL_FORMAT_NUMBER},
+    {"REJECTED", "intentsRejected", CTL_FORMAT_NUMBER},
+    {"REVISION", "status.configRevision", CTL_FORMAT_NUMBER},
+    {"PUBLISHED", "configRevision", CTL_FORMAT_NUMBER},
+    {"NODE", "status.nodeName", CTL_FORMAT_TEXT},
+    {"CAN", "status.capabilities", CTL_FORMAT_LIST},
+    {"WHY", "stateReason", CTL_FORMAT_TEXT},
     {NULL, NULL, CTL_FORMAT_TEXT},
 };
 
@@ -362,6 +374,7 @@ const struct ctl_resource ctl_resources[] = {
      .get_field = "agent",
      .get_item = "agent",
      .columns = agent_columns,
+     .wide = agent_wide,
      .help = "agents with their queues and targets"},
 };
 const size_t ctl_resources_count = sizeof ctl_resources / sizeof *ctl_resources;

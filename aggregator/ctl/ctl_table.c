@@ -66,7 +66,9 @@ slice ctl_enum_word(slice text, struct arena *arena) {
                                            "TIMELINE_ENTRY_KIND_",
                                            "POSTMORTEM_STATUS_",
                                            "SERVICE_TIER_",
-                                           "ACTION_ITEM_STATUS_"};
+                                           "ACTION_ITEM_STATUS_",
+                                           "AGENT_STATE_",
+                                           "CONFIG_STATE_"};
     slice word = text;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (slice_starts_with(text, slice_from_text(prefixes[i]))) word = slice_from(text, strlen(prefixes[i]));
