@@ -195,7 +195,6 @@ static const struct ctl_column agent_wide[] = {
     {"REJECTED", "intentsRejected", CTL_FORMAT_NUMBER},
     {"REVISION", "status.configRevision", CTL_FORMAT_NUMBER},
     {"PUBLISHED", "configRevision", CTL_FORMAT_NUMBER},
-    {"NODE", "status.nodeName", CTL_FORMAT_TEXT},
     {"CAN", "status.capabilities", CTL_FORMAT_LIST},
     {"WHY", "stateReason", CTL_FORMAT_TEXT},
     {NULL, NULL, CTL_FORMAT_TEXT},
