@@ -24,14 +24,37 @@ static bool has_cluster_health(const struct agent_settings *settings) {
     return settings->kubernetes.count && !settings->cluster_health.disabled;
 }
 
+static bool has_argocd(const struct agent_settings *settings) {
+    return settings->argocd.count > 0;
+}
+
+static bool has_prometheus_api(const struct agent_settings *settings) {
+    return settings->prometheus_apis.count > 0;
+}
+
+static bool has_discovery(const struct agent_settings *settings) {
+    return settings->discovery.count > 0;
+}
+
+static bool has_diagnostics(const struct agent_settings *settings) {
+    return settings->diagnostics.allow.count > 0;
+}
+
 static const struct {
     const char *word;
     bool (*has)(const struct agent_settings *settings);
 } rows[] = {
-    {"prometheus_scrape", always}, {"probe", always},
-    {"config_rollback", always},   {"edge_alerts", has_edge_alerts},
-    {"edge_webhook", has_webhook}, {"kubernetes_health", has_cluster_health},
+    {"prometheus_scrape", always},
+    {"probe", always},
+    {"config_rollback", always},
+    {"edge_alerts", has_edge_alerts},
+    {"edge_webhook", has_webhook},
+    {"kubernetes_health", has_cluster_health},
     {"enrolment", has_enrolment},
+    {"argocd", has_argocd},
+    {"prometheus_api", has_prometheus_api},
+    {"discovery", has_discovery},
+    {"diagnostics", has_diagnostics},
 };
 static_assert(sizeof rows / sizeof *rows <= CAPABILITIES_MAX, "all words have a place");
 

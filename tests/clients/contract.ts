@@ -6,11 +6,12 @@ import { create, getOption, type DescField, type DescMessage, type DescMethodUna
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { Role, role as roleOption, rule as ruleOption } from "./generated/ameide_core_proto/options/v1/options_pb.js";
 
-export type RoleName = "viewer" | "responder" | "approver" | "admin" | "agent" | "integration";
+export type RoleName = "viewer" | "responder" | "approver" | "admin" | "agent" | "integration" | "stranger";
 
-// Whom a method that asks for a role turns away: of those who may not, the one who may most.
+// Whom a method that asks for a role turns away: of those who may not, the one who may most. A stranger's asks for no token
+// and turns nobody away by it: such methods are not called here (examples.json, "strangers").
 const TURNED_AWAY: Record<RoleName, RoleName> = {
-  viewer: "agent", responder: "viewer", approver: "responder", admin: "approver", integration: "viewer", agent: "viewer",
+  viewer: "agent", responder: "viewer", approver: "responder", admin: "approver", integration: "viewer", agent: "viewer", stranger: "stranger",
 };
 
 export interface Method {
