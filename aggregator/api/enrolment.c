@@ -37,7 +37,7 @@ fault_code enrolment_open(const struct enrolment_settings *settings, struct enro
                                     .broker_port = (int32_t)settings->broker_port};
     fault_code code =
         certificate_authority_open(settings->certificate_path, settings->key_path, &enrolment->authority, reterr);
-    if (!code && settings->broker_authority_path[0])
+    if (!code && settings->broker_authority_path)
         code = read_authority(settings->broker_authority_path, &enrolment->broker_authority, reterr);
     if (code) {
         enrolment_close(enrolment);

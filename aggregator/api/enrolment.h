@@ -11,7 +11,7 @@ struct enrolment_settings {
     int64_t validity_ms;
     slice broker_host; /* outlives it */
     int64_t broker_port;
-    const char *broker_authority_path; /* PEM; "": agents are told none */
+    const char *broker_authority_path; /* PEM; NULL: agents are told none */
 };
 
 struct enrolment {
