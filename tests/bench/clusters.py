@@ -50,7 +50,7 @@ def watching(churn: float, scraping: bool):
         for n in range(SLIS if scraping else 0):
             here.create_slo(f"t{n % SCRAPED}-{n // SCRAPED}", counter_ratio(f"t{n % SCRAPED}", str(n // SCRAPED)), 60)
         here.configure_agent({f"t{n}": url for n, url in enumerate(urls)}, scrape__interval="1s", scrape__timeout="1s", scrape__bytes_max="256MiB",
-                             kubernetes=[{"cluster_id": "c1", "kubeconfig": str(here.folder / "kubeconfig")}])
+                             kubernetes=[{"cluster_id": "c1", "kubeconfig": str(here.folder / "kubeconfig")}], argocd=[{"kubernetes": "c1", "environment_id": "bench"}])
         here.start_agent()
         pids = stack.enter_context(peers.all_installed(str(here.folder), urls, "1s", f"http://127.0.0.1:{port}", 0, api))
         pids["picket-agent"] = here.agent.process.pid
