@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An outage of days in accelerated time: outage_load (the agent's queue and shipper) is cut off, killed again and again,
-healed, killed while it drains; afterwards the centre has each intent once, or says which were lost. tests/e2e runs a
-short one, tests/bench/run --only outage72 the whole."""
+healed, killed while it drains; afterwards the centre has each intent once, or says which were lost.
+tests/bench/run --only outage72; PICKET_OUTAGE_HOURS makes it shorter."""
 import json
 import pathlib
 import random
