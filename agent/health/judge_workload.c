@@ -7,21 +7,23 @@ struct counts {
     int64_t desired, available, ready, updated, total;
 };
 
-/* True: the object is on its way out, and its counts say nothing. */
-static bool judge_deletion(const KubeMeta *meta, enum cluster_rule terminating, enum cluster_rule stuck,
-                           struct judgement *judgement) {
-    if (!meta->has_deletion_timestamp) return false;
-    judgement_add(judgement, terminating, 0);
-    judgement_explain(judgement, stuck, judge_ms(true, meta->deletion_timestamp), "finalizers: %zu",
-                      meta->finalizers.count);
-    return true;
-}
-
-static void judge_observed(const KubeMeta *meta, int64_t observed, struct judgement *judgement) {
-    if (observed >= meta->generation) return;
-    judgement_explain(judgement, RULE_WORKLOAD_NOT_OBSERVED, 0,
-                      "generation %lld was asked for, the controller has seen %lld", (long long)meta->generation,
-                      (long long)observed);
+/* What is judged alike of all three, before their counts. False: the counts say nothing, or are not asked for: the
+ * workload is on its way out, or wants no replica. */
+static bool judge_wanted(const KubeMeta *meta, int64_t observed, const struct counts *counts,
+                         struct judgement *judgement) {
+    judgement_begin(judgement);
+    if (meta->has_deletion_timestamp) {
+        judgement_add(judgement, RULE_WORKLOAD_TERMINATING, 0);
+        judgement_explain(judgement, RULE_WORKLOAD_STUCK_TERMINATING, judge_ms(true, meta->deletion_timestamp),
+                          "finalizers: %zu", meta->finalizers.count);
+        return false;
+    }
+    if (observed < meta->generation)
+        judgement_explain(judgement, RULE_WORKLOAD_NOT_OBSERVED, 0,
+                          "generation %lld was asked for, the controller has seen %lld", (long long)meta->generation,
+                          (long long)observed);
+    if (counts->desired == 0) judgement_add(judgement, RULE_WORKLOAD_SCALED_TO_ZERO, 0);
+    return counts->desired != 0;
 }
 
 static void judge_available(const struct counts *counts, int64_t since_ms, struct judgement *judgement) {
@@ -61,15 +63,7 @@ void judge_deployment(const KubeDeployment *deployment, struct judgement *ret_ju
         .updated = status->updated_replicas,
         .total = status->replicas,
     };
-    judgement_begin(ret_judgement);
-    if (judge_deletion(&deployment->metadata, RULE_WORKLOAD_TERMINATING, RULE_WORKLOAD_STUCK_TERMINATING,
-                       ret_judgement))
-        return;
-    judge_observed(&deployment->metadata, status->observed_generation, ret_judgement);
-    if (counts.desired == 0) {
-        judgement_add(ret_judgement, RULE_WORKLOAD_SCALED_TO_ZERO, 0);
-        return;
-    }
+    if (!judge_wanted(&deployment->metadata, status->observed_generation, &counts, ret_judgement)) return;
     judgement_add(ret_judgement, deployment->spec.paused ? RULE_WORKLOAD_PAUSED : RULE_WORKLOAD_AVAILABLE, 0);
     judge_conditions(deployment, &counts, ret_judgement);
     if (!deployment->spec.paused && (counts.updated < counts.desired || counts.total > counts.updated))
@@ -98,14 +92,7 @@ void judge_statefulset(const KubeStatefulSet *set, struct judgement *ret_judgeme
     };
     /* Servers before 1.22 do not say how many are available; without minReadySeconds ready ones are. */
     if (set->spec.min_ready_seconds == 0) counts.available = counts.ready;
-    judgement_begin(ret_judgement);
-    if (judge_deletion(&set->metadata, RULE_WORKLOAD_TERMINATING, RULE_WORKLOAD_STUCK_TERMINATING, ret_judgement))
-        return;
-    judge_observed(&set->metadata, status->observed_generation, ret_judgement);
-    if (counts.desired == 0) {
-        judgement_add(ret_judgement, RULE_WORKLOAD_SCALED_TO_ZERO, 0);
-        return;
-    }
+    if (!judge_wanted(&set->metadata, status->observed_generation, &counts, ret_judgement)) return;
     judgement_add(ret_judgement, RULE_WORKLOAD_AVAILABLE, 0);
     judge_available(&counts, 0, ret_judgement);
     const bool by_hand = slice_equal_text(set->spec.update_strategy.type, "OnDelete");
@@ -126,14 +113,7 @@ void judge_daemonset(const KubeDaemonSet *set, struct judgement *ret_judgement) 
         .total = status->current_number_scheduled,
     };
     if (set->spec.min_ready_seconds == 0) counts.available = counts.ready;
-    judgement_begin(ret_judgement);
-    if (judge_deletion(&set->metadata, RULE_WORKLOAD_TERMINATING, RULE_WORKLOAD_STUCK_TERMINATING, ret_judgement))
-        return;
-    judge_observed(&set->metadata, status->observed_generation, ret_judgement);
-    if (counts.desired == 0) {
-        judgement_add(ret_judgement, RULE_WORKLOAD_SCALED_TO_ZERO, 0);
-        return;
-    }
+    if (!judge_wanted(&set->metadata, status->observed_generation, &counts, ret_judgement)) return;
     judgement_add(ret_judgement, RULE_WORKLOAD_AVAILABLE, 0);
     judge_available(&counts, 0, ret_judgement);
     if (!slice_equal_text(set->spec.update_strategy.type, "OnDelete") && counts.updated < counts.desired)
