@@ -343,7 +343,8 @@ def outage72(seconds: float) -> list[Row]:
     with place("16GiB") as here:
         found = outage.whole(here, BIN / "outage_load", minutes, minutes * 5000 * 160, 2, 1, 5, seed, True)
         say(str(found))
-        rows.append(Row("quota of about half: shed at the edge and not said to be lost at the centre", 0, "intents", 0,
+        # That the SLOs miss exactly these is the judge's to say (outage.py); it would have raised.
+        rows.append(Row("quota of about half: stated as lost at the centre", sum(found["lost"].values()), "intents",
                         note=", ".join(f"{name} {count:,}" for name, count in found["lost"].items())))
     return rows
 
