@@ -6,7 +6,6 @@
 #include "aggregator/api/oidc_keys.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/digest.h"
+#include "common/base/whole_file.h"
 #include "common/logging/log.h"
 #include "common/net/http_client.h"
 
@@ -132,23 +132,8 @@ static void on_done(void *context, const struct http_result *result) {
 }
 
 static fault_code file_read(struct source *source, struct fault *reterr) {
-    const char *path = source->settings->file;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open the key set '%s'", path);
-    ssize_t got = 1;
-    while (got > 0 && source->body_bytes < JWKS_BYTES_MAX) {
-        got = read(fd, source->body + source->body_bytes, JWKS_BYTES_MAX - source->body_bytes);
-        if (got < 0 && errno == EINTR)
-            got = 1;
-        else if (got > 0)
-            source->body_bytes += (size_t)got;
-    }
-    const int error = errno;
-    close(fd);
-    if (got < 0) return fault_set_errno(reterr, FAULT_SYSTEM, error, "read the key set '%s'", path);
-    if (source->body_bytes == JWKS_BYTES_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "the key set '%s' has %d bytes or more", path, JWKS_BYTES_MAX);
-    return FAULT_NONE;
+    return whole_file_read("the key set", source->settings->file, source->body, JWKS_BYTES_MAX, &source->body_bytes,
+                           reterr);
 }
 
 static void fetch(void *context) {

@@ -9,8 +9,6 @@
 #include "common/net/http_client.h"
 
 #include <curl/curl.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +17,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/limits.h"
+#include "common/base/whole_file.h"
 
 enum {
     CALL_HEADERS_MAX = 32, /* lines, ours included */
@@ -399,25 +398,10 @@ static bool text_reserve(struct http_call *call, size_t bytes) {
 
 static fault_code bearer_add(struct http_call *call, const char *path, struct fault *reterr) {
     char token[BEARER_BYTES_MAX];
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "%s: bearer token file '%s'", call->label, path);
-    size_t size = 0;
-    ssize_t got = 1;
-    while (got > 0 && size < sizeof token) {
-        got = read(fd, token + size, sizeof token - size);
-        if (got < 0 && errno == EINTR)
-            got = 1;
-        else if (got > 0)
-            size += (size_t)got;
-    }
-    const int error_number = errno;
-    close(fd);
-    fault_code code;
-    if (got < 0) {
-        code = fault_set_errno(reterr, FAULT_SYSTEM, error_number, "%s: bearer token file '%s'", call->label, path);
-    } else if (size == sizeof token) {
-        code = fault_set(reterr, FAULT_LIMIT, "%s: bearer token file '%s' is over %zu bytes", call->label, path,
-                         sizeof token - 1);
+    size_t size;
+    fault_code code = whole_file_read("bearer token file", path, token, sizeof token, &size, reterr);
+    if (code) {
+        fault_wrap(reterr, "%s", call->label);
     } else {
         while (size && strchr(" \t\r\n", token[size - 1])) size--;
         code = size ? line_add(call, "Authorization: Bearer ", slice_of(token, size), reterr)

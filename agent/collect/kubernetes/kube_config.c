@@ -5,14 +5,13 @@
  * namespace) is passed over. */
 #include "agent/collect/kubernetes/kube_config.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/text.h"
+#include "common/base/whole_file.h"
 #include "common/codec/json.h"
 #include "common/settings/yaml_reader.h"
 
@@ -39,30 +38,12 @@ static fault_code refuse(const struct reading *r, fault_code code, const char *f
 
 fault_code kube_config_read(const char *path, slice context, struct arena *arena, struct kube_config *ret_config,
                             struct fault *reterr) {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "kubeconfig '%s'", path);
     uint8_t *bytes = malloc(KUBE_CONFIG_BYTES_MAX);
     size_t size = 0;
-    ssize_t got = bytes ? 1 : 0;
-    while (got > 0 && size < KUBE_CONFIG_BYTES_MAX) {
-        got = read(fd, bytes + size, KUBE_CONFIG_BYTES_MAX - size);
-        if (got < 0 && errno == EINTR)
-            got = 1;
-        else if (got > 0)
-            size += (size_t)got;
-    }
-    const int error_number = errno;
-    close(fd);
-    fault_code code;
-    if (!bytes)
-        code = fault_set(reterr, FAULT_SYSTEM, "kubeconfig '%s': out of memory", path);
-    else if (got < 0)
-        code = fault_set_errno(reterr, FAULT_SYSTEM, error_number, "kubeconfig '%s'", path);
-    else if (size == KUBE_CONFIG_BYTES_MAX)
-        code = fault_set(reterr, FAULT_LIMIT, "kubeconfig '%s': it is over %d bytes", path, KUBE_CONFIG_BYTES_MAX);
-    else
-        code = kube_config_read_text(path, slice_of(bytes, size), context, arena, ret_config, reterr);
-    if (bytes) explicit_bzero(bytes, size);
+    fault_code code = bytes ? whole_file_read("kubeconfig", path, bytes, KUBE_CONFIG_BYTES_MAX, &size, reterr)
+                            : fault_set(reterr, FAULT_SYSTEM, "kubeconfig '%s': out of memory", path);
+    if (!code) code = kube_config_read_text(path, slice_of(bytes, size), context, arena, ret_config, reterr);
+    if (bytes) explicit_bzero(bytes, KUBE_CONFIG_BYTES_MAX);
     free(bytes);
     return code;
 }
