@@ -199,13 +199,13 @@ static fault_code build_measure(struct pipeline *pipeline, const struct agent_se
 }
 
 static fault_code apply_remote(void *context, const struct remote_definitions *remote, struct fault *reterr);
-static bool measuring_works(void *context);
+static enum config_trial_finding find_measuring(void *context);
 static void want_status(void *context);
 
 static fault_code open_remote(struct pipeline *pipeline, struct fault *reterr) {
     const struct config_trial_parts parts = {
         pipeline->loop, pipeline->queue, AGENT_SLIS_MAX, pipeline->file.settings->config.probation_ms,
-        apply_remote,   measuring_works, want_status,    pipeline};
+        apply_remote,   find_measuring,  want_status,    pipeline};
     return config_trial_open(&parts, &pipeline->remote, reterr);
 }
 
@@ -452,14 +452,16 @@ static fault_code apply_remote(void *context, const struct remote_definitions *r
     return code;
 }
 
-/* Of late something answered, where there is something to ask, and it can be stored. */
-static bool measuring_works(void *context) {
+/* Works: of late something answered, where there is something to ask. */
+static enum config_trial_finding find_measuring(void *context) {
     struct pipeline *const pipeline = context;
     struct measure_stats stats;
     measure_stats(pipeline->measure, &stats);
-    return !stats.store_failing &&
-           (!stats.targets || (stats.last_success_ms && clock_monotonic_ms() - stats.last_success_ms <
-                                                            pipeline->file.settings->config.probation_ms));
+    if (stats.store_failing) return CONFIG_TRIAL_UNKNOWN;
+    const int64_t answered_ms = clock_monotonic_ms() - stats.last_success_ms;
+    const bool works =
+        !stats.targets || (stats.last_success_ms && answered_ms < pipeline->file.settings->config.probation_ms);
+    return works ? CONFIG_TRIAL_WORKS : CONFIG_TRIAL_FAILS;
 }
 
 static void want_status(void *context) {

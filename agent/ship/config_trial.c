@@ -5,7 +5,8 @@
  *
  * A revision fails as a whole only when nothing of it can be measured: one wrong definition among good ones is named and
  * left out (remote_config.h). Whether measuring works is asked for when the trial begins and when it ends: an agent
- * that measured nothing before does not blame the new revision. An end that was not asked for may be a power cut, so it
+ * that measured nothing before does not blame the new revision, and while nothing can be stored the trial goes on, because
+ * rolling back would give up what is measured for a disk that is full with either of them. An end that was not asked for may be a power cut, so it
  * takes several of them. */
 #include "agent/ship/config_trial.h"
 
@@ -84,11 +85,14 @@ static fault_code held_read(slice payload, size_t slis_max, struct held *ret_hel
 
 /* ---- notes ---- */
 
-static void note_put(struct config_trial *trial, const char *name, slice value) {
+static bool note_put(struct config_trial *trial, const char *name, slice value) {
     struct fault fault;
-    if (queue_append(trial->parts.queue, NULL, 0, &(struct queue_note){name, value}, clock_wall_ms(), &fault))
+    const fault_code code =
+        queue_append(trial->parts.queue, NULL, 0, &(struct queue_note){name, value}, clock_wall_ms(), &fault);
+    if (code)
         LOG_WARN("agent", "config_not_kept", LOG_TEXT("note", name), LOG_FAULT(&fault),
                  LOG_TEXT("instead", "in force until a restart; the centre sends it again then"));
+    return !code;
 }
 
 static void record_put(struct config_trial *trial) {
@@ -164,7 +168,11 @@ static void roll_back(struct config_trial *trial, const char *reason) {
 }
 
 static void promote(struct config_trial *trial) {
-    note_put(trial, NOTE_GOOD, trial->trial.payload);
+    if (!note_put(trial, NOTE_GOOD,
+                  trial->trial.payload)) { /* the note of the trial is all that a restart would find */
+        probation_begin(trial);
+        return;
+    }
     note_put(trial, NOTE_TRIAL, (slice){0});
     held_free(&trial->good);
     trial->good = trial->trial;
@@ -181,7 +189,12 @@ static void on_probation_over(void *context) {
         probation_begin(trial);
         return;
     }
-    if (!trial->record.worked || trial->parts.works(trial->parts.context)) {
+    const enum config_trial_finding finding = trial->parts.find(trial->parts.context);
+    if (finding == CONFIG_TRIAL_UNKNOWN) {
+        probation_begin(trial);
+        return;
+    }
+    if (!trial->record.worked || finding == CONFIG_TRIAL_WORKS) {
         promote(trial);
         return;
     }
@@ -296,7 +309,7 @@ void config_trial_take(struct config_trial *trial, slice payload) {
     /* A newer one takes the place of the one on trial; the good one stays what it is. */
     trial->record.ends = 0;
     trial->record.clean = false;
-    trial->record.worked = trial->parts.works(trial->parts.context);
+    trial->record.worked = trial->parts.find(trial->parts.context) == CONFIG_TRIAL_WORKS;
     record_put(trial);
     note_put(trial, NOTE_TRIAL, payload);
     if (trial->parts.apply(trial->parts.context, &held.definitions, &fault)) {

@@ -14,6 +14,9 @@ struct config_trial;
 
 enum { CONFIG_TRIAL_ENDS_MAX = 3, CONFIG_TRIAL_REASON_BYTES = 512 };
 
+/* How measuring goes now. Unknown: it cannot be stored at present, which is the disk's doing and not a configuration's. */
+enum config_trial_finding { CONFIG_TRIAL_UNKNOWN, CONFIG_TRIAL_WORKS, CONFIG_TRIAL_FAILS };
+
 struct config_trial_parts {
     struct loop *loop;
     struct queue *queue;
@@ -21,7 +24,7 @@ struct config_trial_parts {
     int64_t probation_ms;
     /* Puts definitions to work in place of those before, which live until it returns; on a fault nothing has changed. */
     fault_code (*apply)(void *context, const struct remote_definitions *definitions, struct fault *reterr);
-    bool (*works)(void *context);   /* something is measured and can be stored now */
+    enum config_trial_finding (*find)(void *context);
     void (*changed)(void *context); /* a status is wanted */
     void *context;
 };

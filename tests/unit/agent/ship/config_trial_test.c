@@ -17,7 +17,8 @@ struct place {
     struct config_trial *trial;
     struct arena *arena;
     uint64_t applied; /* the revision that is at work */
-    bool works, refuses;
+    enum config_trial_finding finding;
+    bool refuses;
     unsigned applies;
 };
 
@@ -29,8 +30,8 @@ static fault_code apply(void *context, const struct remote_definitions *definiti
     return FAULT_NONE;
 }
 
-static bool works(void *context) {
-    return ((struct place *)context)->works;
+static enum config_trial_finding find(void *context) {
+    return ((struct place *)context)->finding;
 }
 
 static void changed(void *context) {}
@@ -41,7 +42,7 @@ static void begin(struct place *place) {
     snprintf(path, sizeof path, "%s/queue", place->folder);
     const struct queue_settings settings = {.path = path, .bytes_max = 1 << 20};
     CHECK_OK(queue_open(&settings, &place->queue, &moved, &fault));
-    const struct config_trial_parts parts = {place->loop, place->queue, 3, PROBATION_MS, apply, works, changed, place};
+    const struct config_trial_parts parts = {place->loop, place->queue, 3, PROBATION_MS, apply, find, changed, place};
     CHECK_OK(config_trial_open(&parts, &place->trial, &fault));
     place->applied = config_trial_definitions(place->trial)->revision;
     config_trial_started(place->trial);
@@ -72,7 +73,7 @@ static int setup(void **state) {
     assert_non_null(mkdtemp(place->folder));
     CHECK_OK(loop_new(&place->loop, &fault));
     place->arena = arena_new(4096, 1 << 24);
-    place->works = true;
+    place->finding = CONFIG_TRIAL_WORKS;
     begin(place);
     *state = place;
     return 0;
@@ -224,7 +225,7 @@ TEST(a_revision_with_which_nothing_is_measured_any_more_is_rolled_back) {
     struct place *place = *state;
     make_good(place, 7);
     config_trial_take(place->trial, config(place, 8, 1, 0));
-    place->works = false;
+    place->finding = CONFIG_TRIAL_FAILS;
     wait_ms(place, 2 * PROBATION_MS);
     assert_int_equal(report(place).state, CONFIG_TRIAL_ROLLED_BACK);
     assert_int_equal(place->applied, 7);
@@ -234,13 +235,25 @@ TEST(a_revision_with_which_nothing_is_measured_any_more_is_rolled_back) {
     assert_int_equal(place->applied, 9);
 }
 
+TEST(a_trial_goes_on_while_nothing_can_be_stored) {
+    struct place *place = *state;
+    config_trial_take(place->trial, config(place, 7, 1, 0));
+    place->finding = CONFIG_TRIAL_UNKNOWN;
+    wait_ms(place, 3 * PROBATION_MS);
+    assert_int_equal(report(place).state, CONFIG_TRIAL_RUNS);
+    assert_int_equal(place->applied, 7);
+    place->finding = CONFIG_TRIAL_WORKS;
+    wait_ms(place, 2 * PROBATION_MS);
+    assert_int_equal(report(place).state, CONFIG_TRIAL_GOOD);
+}
+
 TEST(a_newer_one_takes_the_place_of_the_one_on_trial_and_the_good_one_stays) {
     struct place *place = *state;
     make_good(place, 7);
     config_trial_take(place->trial, config(place, 8, 1, 0));
     config_trial_take(place->trial, config(place, 9, 1, 0));
     assert_int_equal(place->applied, 9);
-    place->works = false;
+    place->finding = CONFIG_TRIAL_FAILS;
     wait_ms(place, 2 * PROBATION_MS);
     assert_int_equal(place->applied, 7);
     assert_int_equal(report(place).failed_revision, 9);
@@ -255,6 +268,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(an_agent_that_is_stopped_as_it_should_be_blames_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(a_revision_with_which_nothing_is_measured_any_more_is_rolled_back, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_trial_goes_on_while_nothing_can_be_stored, setup, teardown),
         cmocka_unit_test_setup_teardown(a_newer_one_takes_the_place_of_the_one_on_trial_and_the_good_one_stays, setup,
                                         teardown),
     };
