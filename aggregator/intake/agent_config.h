@@ -6,7 +6,7 @@
 
 #include "aggregator/journal/journal.h"
 
-/* In the arena. ret_revision grows with every definition that changes in the tenant; 1 when there is none yet.
+/* In the arena. ret_revision is derived from the content: the same for the same, another for another, at most 2^52.
  * FAULT_LIMIT: it does not fit one message of LIMIT_MESSAGE_BYTES. */
 fault_code agent_config_encode(struct journal *journal, slice tenant, slice agent, struct arena *arena,
                                slice *ret_payload, uint64_t *ret_revision, struct fault *reterr) MUST_CHECK;
