@@ -1,41 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Wiring, in the order of the way: file -> measure (scrapes, probes, fold, health) -> queue -> shipper -> broker, and
- * back: acks to the shipper, configuration from the centre to a new measure. Once a second the modules' counts go to
- * the metrics and the readiness to the pages: those are read by other threads, the modules are not.
+ * back: acks to the shipper, configuration from the centre to a new measure.
  *
  * A configuration, from the file or from the centre, is read into an arena of its own and becomes effective as a whole:
  * a measure is built with it beside the one that runs, and only when that has worked does it take over. */
-#include "agent/pipeline.h"
+#include "agent/pipeline_parts.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
-#include "agent/agent_metrics.h"
-#include "agent/argocd_feed.h"
-#include "agent/agent_status.h"
-#include "agent/capabilities.h"
-#include "agent/cluster_health.h"
-#include "agent/discoveries.h"
-#include "agent/diagnose/diagnose.h"
-#include "agent/enrol/enrol.h"
-#include "agent/measure.h"
-#include "agent/pages.h"
-#include "agent/readiness.h"
 #include "agent/restart_keys.h"
-#include "agent/ship/agent_report.h"
-#include "agent/ship/config_trial.h"
-#include "agent/ship/link.h"
 #include "common/base/clock.h"
 #include "common/logging/log.h"
-#include "common/store/kv_pages.h"
 
 enum {
     FILE_ARENA_BYTES = 128 * 1024 * 1024,
@@ -45,44 +22,7 @@ enum {
     DRAIN_MS = 1000,
     ACK_WAIT_MS = 500,
     ACK_STORE_MS = 50,
-    NOTES_BYTES = 512,
     PATH_BYTES = 512,
-    DISK_FULL_BYTES = 256 * 1024,
-};
-
-struct file_config {
-    struct arena *arena;
-    struct agent_settings *settings; /* in the arena: a measure keeps pointing to them */
-};
-
-struct pipeline {
-    struct loop *loop;
-    const char *config_path;
-    char *const *environment;
-    struct file_config file;
-    struct config_trial *remote;
-    char notes[NOTES_BYTES], file_error[NOTES_BYTES];
-    int lock_fd;
-    struct metrics *metrics;
-    struct metric_table *table;
-    struct queue *queue;
-    struct state *state;
-    struct http_client *client;
-    struct edge_alerts *alerts;
-    struct diagnose *diagnose;
-    struct enrol *enrol; /* NULL: the certificate is the file's */
-    struct measure *measure;
-    struct clusters *clusters;
-    struct cluster_health *cluster_health;
-    struct discoveries *discoveries;
-    struct argocd_feed *argocd;
-    struct shipper *shipper;
-    struct link *link;
-    struct pages *pages;
-    struct arena *report_arena;
-    struct loop_timer *tick_timer;
-    int64_t started_ms, started_monotonic_ms; /* the second monotonic */
-    uint64_t reloads, reloads_refused, ticks;
 };
 
 static void on_tick(void *context);
@@ -114,57 +54,6 @@ static fault_code apply_log(const struct agent_settings *settings, struct fault 
                      reterr);
 }
 
-/* Makes the folder and keeps a second agent out of it: two would give the same sequence twice. */
-static fault_code lock_folder(struct pipeline *pipeline, struct fault *reterr) {
-    char path[PATH_BYTES];
-    const slice folder = pipeline->file.settings->buffer.path;
-    snprintf(path, sizeof path, "%.*s", SLICE_ARG(folder));
-    if (mkdir(path, 0700) && errno != EEXIST)
-        return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make buffer.path '%s'", path);
-    snprintf(path, sizeof path, "%.*s/lock", SLICE_ARG(folder));
-    pipeline->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (pipeline->lock_fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open '%s'", path);
-    if (flock(pipeline->lock_fd, LOCK_EX | LOCK_NB))
-        return fault_set(reterr, FAULT_CONFLICT,
-                         "another picket-agent works in '%.*s': stop it, or give this one a buffer.path of its own",
-                         SLICE_ARG(folder));
-    return FAULT_NONE;
-}
-
-/* Whether it is the disk that says no, and may say yes later. */
-static bool disk_unwell(const struct pipeline *pipeline, const struct fault *fault) {
-    char path[PATH_BYTES];
-    struct statvfs disk;
-    snprintf(path, sizeof path, "%.*s", SLICE_ARG(pipeline->file.settings->buffer.path));
-    if (statvfs(path, &disk)) return false;
-    return disk.f_flag & ST_RDONLY || (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES ||
-           strstr(fault->text, strerror(EIO));
-}
-
-static fault_code open_stores(struct pipeline *pipeline, struct fault *reterr) {
-    const struct agent_settings *const settings = pipeline->file.settings;
-    if (lock_folder(pipeline, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
-    char path[PATH_BYTES];
-    struct fault moved = {0};
-    snprintf(path, sizeof path, "%.*s/queue", SLICE_ARG(settings->buffer.path));
-    const struct queue_settings queue = {
-        .path = path,
-        .bytes_max = (uint64_t)settings->buffer.bytes_max,
-        .reserve_percent = {[QUEUE_HEALTH] = (unsigned)settings->buffer.health_percent,
-                            [QUEUE_WINDOWS] = (unsigned)settings->buffer.windows_percent},
-    };
-    if (queue_open(&queue, &pipeline->queue, &moved, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
-    if (moved.code) LOG_ERROR("agent", "queue_damaged", LOG_FAULT(&moved));
-    bool emptied = false;
-    snprintf(path, sizeof path, "%.*s/state", SLICE_ARG(settings->buffer.path));
-    if (state_open(&(struct state_settings){.path = path}, &pipeline->state, &emptied, reterr))
-        return reterr ? reterr->code : FAULT_SYSTEM;
-    if (emptied)
-        LOG_INFO("agent", "checkpoints_emptied",
-                 LOG_TEXT("reason", "the machine was started anew, or they did not check"));
-    return FAULT_NONE;
-}
-
 static void on_stored(void *context) {
     struct pipeline *const pipeline = context;
     if (pipeline->shipper) shipper_kick(pipeline->shipper);
@@ -192,7 +81,7 @@ static fault_code build_measure(struct pipeline *pipeline, const struct agent_se
                                 struct fault *reterr) {
     const struct measure_parts parts = {pipeline->loop, pipeline->client, pipeline->queue, pipeline->state,
                                         on_stored,      pipeline,         pipeline->alerts};
-    char notes[NOTES_BYTES];
+    char notes[PIPELINE_NOTES_BYTES];
     const fault_code code = measure_new(&parts, settings, remote, notes, sizeof notes, ret_measure, reterr);
     if (!code) memcpy(pipeline->notes, notes, sizeof notes);
     return code;
@@ -228,7 +117,6 @@ static fault_code open_enrol(struct pipeline *pipeline, struct fault *reterr) {
     return enrol_open(&parts, &pipeline->enrol, reterr);
 }
 
-static fault_code encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr);
 static void on_link(void *context, const struct fault *reason);
 static void on_config(void *context, const struct mqtt_message *message);
 
@@ -251,7 +139,7 @@ static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
         .ack_wait_ms = ACK_WAIT_MS,
         .ack_store_ms = ACK_STORE_MS,
     };
-    const struct link_callbacks callbacks = {encode_status, on_link, pipeline};
+    const struct link_callbacks callbacks = {pipeline_encode_status, on_link, pipeline};
     fault_code code =
         shipper_new(pipeline->loop, pipeline->queue, &ship, pipeline->metrics, &pipeline->shipper, reterr);
     if (!code)
@@ -285,14 +173,11 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
     if (!pipeline->metrics || !pipeline->report_arena || !pipeline->tick_timer)
         return fault_set(reterr, FAULT_LIMIT, "out of memory");
     fault_code code = agent_metrics_add(pipeline->metrics, &pipeline->table, reterr);
-    if (!code) {
-        struct fault fault;
-        code = open_stores(pipeline, &fault);
-        if (code && code != FAULT_CONFLICT && disk_unwell(pipeline, &fault)) code = fault.code = FAULT_AGAIN;
-        if (code && reterr) *reterr = fault;
-    }
-    if (!code)
-        code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
+    if (!code) code = stores_open(settings, &pipeline->stores, reterr);
+    if (code) return code;
+    pipeline->queue = stores_queue(pipeline->stores);
+    pipeline->state = stores_state(pipeline->stores);
+    code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
     if (!code) code = open_alerts(pipeline, reterr);
     if (!code) code = open_enrol(pipeline, reterr);
     if (!code) code = open_remote(pipeline, reterr);
@@ -338,7 +223,6 @@ fault_code pipeline_open(struct loop *loop, const char *config_path, char *const
     pipeline->loop = loop;
     pipeline->config_path = config_path;
     pipeline->environment = environment;
-    pipeline->lock_fd = -1;
     pipeline->started_ms = clock_wall_ms();
     pipeline->started_monotonic_ms = clock_monotonic_ms();
     fault_code code = read_file(pipeline, &pipeline->file, reterr);
@@ -371,9 +255,7 @@ struct pipeline *pipeline_close(struct pipeline *pipeline) {
     enrol_close(pipeline->enrol);
     http_client_free(pipeline->client);
     config_trial_close(pipeline->remote);
-    state_close(pipeline->state);
-    queue_close(pipeline->queue);
-    if (pipeline->lock_fd >= 0) close(pipeline->lock_fd);
+    stores_close(pipeline->stores);
     metrics_free(pipeline->metrics);
     arena_free(pipeline->report_arena);
     arena_free(pipeline->file.arena);
@@ -408,7 +290,7 @@ void pipeline_reload(struct pipeline *pipeline) {
         refuse_reload(pipeline, &fault);
         return;
     }
-    char keys[NOTES_BYTES];
+    char keys[PIPELINE_NOTES_BYTES];
     if (restart_keys_keep(pipeline->file.settings, file.settings, file.arena, keys, sizeof keys, &fault) ||
         apply_log(file.settings, &fault) ||
         change_measure(pipeline, file.settings, config_trial_definitions(pipeline->remote), &fault)) {
@@ -488,55 +370,6 @@ static void on_link(void *context, const struct fault *reason) {
     }
 }
 
-static fault_code encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr) {
-    struct pipeline *const pipeline = context;
-    const struct agent_settings *const settings = pipeline->file.settings;
-    struct queue_stats stats = {0};
-    struct config_trial_report config;
-    struct link_stats link = {0};
-    const char *words[CAPABILITIES_MAX];
-    char error[4 * NOTES_BYTES];
-    const struct remote_definitions *const remote = config_trial_definitions(pipeline->remote);
-    if (!will) queue_stats(pipeline->queue, &stats);
-    if (pipeline->link) link_stats(pipeline->link, &link);
-    config_trial_report(pipeline->remote, &config);
-    const char *const failed = config.state == CONFIG_TRIAL_ROLLED_BACK ? config.failed_reason : "";
-    const char *const errors[] = {pipeline->file_error, failed, remote->refusals, pipeline->notes};
-    agent_status_join(errors, sizeof errors / sizeof *errors, error, sizeof error);
-    slice clusters[KUBE_CLUSTERS_MAX];
-    for (size_t i = 0; i < settings->kubernetes.count; i++) clusters[i] = settings->kubernetes.items[i].cluster_id;
-    struct agent_report report = {
-        .tenant = settings->tenant,
-        .agent = settings->name,
-        .node_name = settings->node_name,
-        .cluster_id = settings->cluster_id,
-        .environment_id = settings->environment_id,
-        .clusters = clusters,
-        .clusters_count = settings->kubernetes.count,
-        .started_ms = pipeline->started_ms,
-        .now_ms = clock_wall_ms(),
-        .online = online,
-        .config_revision = remote->revision,
-        .config_error = error,
-        .config = &config,
-        .status_interval_ms = settings->ship.status_ms,
-        .takeovers = link.takeovers,
-        .taken_over_ms = link.taken_over_ms,
-        .queue = will ? NULL : pipeline->queue,
-        .shed = will ? NULL : stats.shed,
-        .resident_bytes = will ? 0 : agent_status_resident(),
-        .capabilities = words,
-    };
-    if (pipeline->measure && !will) report.targets = measure_targets(pipeline->measure, &report.targets_count);
-    report.capabilities_count = capabilities_of(settings, words);
-    arena_reset(pipeline->report_arena);
-    struct certificate_report certificate;
-    agent_status_certificate(pipeline->enrol, setting_text(settings->mqtt.certificate), pipeline->report_arena,
-                             &certificate);
-    if (!settings->mqtt.plain_text) report.certificate = &certificate;
-    return agent_report_encode(&report, pipeline->report_arena, ret_payload, reterr);
-}
-
 static fault_code connect_link(struct pipeline *pipeline, struct fault *reterr) {
     const struct agent_settings *const settings = pipeline->file.settings;
     const char *const own = pipeline->enrol ? enrol_file(pipeline->enrol) : NULL;
@@ -560,71 +393,11 @@ static fault_code connect_link(struct pipeline *pipeline, struct fault *reterr) 
     return link_open(pipeline->link, &mqtt, settings->ship.status_ms, DRAIN_MS, reterr);
 }
 
-/* Milliseconds since a monotonic moment; -1 when it never came. */
-static int64_t since(int64_t moment_ms, int64_t now_ms) {
-    return moment_ms ? now_ms - moment_ms : -1;
-}
-
-static bool update_readiness(struct pipeline *pipeline, const struct measure_stats *measure,
-                             const struct queue_stats *queue, const struct shipper_stats *ship,
-                             const struct link_stats *link) {
-    const int64_t now_ms = clock_monotonic_ms();
-    char text[4096], clusters[400] = "";
-    struct enrol_report certificate = {.error = ""};
-    if (pipeline->enrol) enrol_report(pipeline->enrol, &certificate);
-    const struct readiness readiness = {
-        .stall_ms = pipeline->file.settings->ready.stall_ms,
-        .up_ms = now_ms - pipeline->started_monotonic_ms,
-        .connected = link->mqtt.connected,
-        .ever_connected = link->ever_connected,
-        .disconnected_ms = link->mqtt.connected ? 0 : now_ms - link->disconnected_ms,
-        .broker_fault = certificate.error[0] ? certificate.error : link->mqtt.last_fault.text,
-        .waiting = queue->records[QUEUE_HEALTH] + queue->records[QUEUE_WINDOWS] + queue->records[QUEUE_REST],
-        .oldest_ms = queue->oldest_ms ? clock_wall_ms() - queue->oldest_ms : 0,
-        .last_commit_ms = since(ship->last_commit_ms, now_ms),
-        .targets = measure->targets,
-        .last_success_ms = since(measure->last_success_ms, now_ms),
-        .store_failing = measure->store_failing,
-        .store_fault = measure->last_fault.text,
-        .clusters_ms = cluster_health_trouble(pipeline->cluster_health, clusters, sizeof clusters),
-        .clusters_fault = clusters,
-    };
-    const bool ready = readiness_judge(&readiness, text, sizeof text);
-    if (pipeline->pages) pages_update(pipeline->pages, ready, text);
-    return ready;
-}
-
-/* What was written and read once is not looked at again: without this, the stores' files stay in our memory whole. */
-static void release_pages(const struct pipeline *pipeline) {
-    static const char *const stores[] = {"queue", "state"};
-    char path[PATH_BYTES];
-    for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) {
-        snprintf(path, sizeof path, "%.*s/%s", SLICE_ARG(pipeline->file.settings->buffer.path), stores[i]);
-        kv_pages_release(path);
-    }
-}
-
 static void on_tick(void *context) {
     struct pipeline *const pipeline = context;
-    struct measure_stats measure;
-    struct queue_stats queue;
-    struct shipper_stats ship;
-    struct link_stats link = {0};
-    measure_stats(pipeline->measure, &measure);
-    queue_stats(pipeline->queue, &queue);
-    shipper_stats(pipeline->shipper, &ship);
-    if (pipeline->link) link_stats(pipeline->link, &link);
     clusters_tick(pipeline->clusters);
-    const bool ready = update_readiness(pipeline, &measure, &queue, &ship, &link);
     discoveries_tick(pipeline->discoveries);
-    size_t targets_count;
-    const struct target_report *const targets = measure_targets(pipeline->measure, &targets_count);
-    agent_metrics_measure(pipeline->table, &measure, targets, targets_count);
-    agent_metrics_queue(pipeline->table, &queue, clock_wall_ms());
-    agent_metrics_ship(pipeline->table, &ship, &link.mqtt);
-    if (pipeline->argocd) agent_metrics_argocd(pipeline->table, pipeline->argocd);
-    agent_metrics_config(pipeline->table, config_trial_definitions(pipeline->remote)->revision, pipeline->reloads,
-                         pipeline->reloads_refused, ready);
-    if (++pipeline->ticks % RELEASE_TICKS == 0) release_pages(pipeline);
+    pipeline_show(pipeline);
+    if (++pipeline->ticks % RELEASE_TICKS == 0) stores_release_pages(pipeline->stores);
     loop_timer_set(pipeline->tick_timer, TICK_MS);
 }

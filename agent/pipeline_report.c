@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the parts know of themselves, gathered in the three forms in which others see it: the retained status at the
+ * broker, the answer of /readyz, and the metrics. Nothing is decided here. */
+#include "agent/agent_status.h"
+#include "agent/capabilities.h"
+#include "agent/pipeline_parts.h"
+#include "agent/readiness.h"
+#include "common/base/clock.h"
+
+fault_code pipeline_encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr) {
+    struct pipeline *const pipeline = context;
+    const struct agent_settings *const settings = pipeline->file.settings;
+    struct queue_stats stats = {0};
+    struct config_trial_report config;
+    struct link_stats link = {0};
+    const char *words[CAPABILITIES_MAX];
+    char error[4 * PIPELINE_NOTES_BYTES];
+    const struct remote_definitions *const remote = config_trial_definitions(pipeline->remote);
+    if (!will) queue_stats(pipeline->queue, &stats);
+    if (pipeline->link) link_stats(pipeline->link, &link);
+    config_trial_report(pipeline->remote, &config);
+    const char *const failed = config.state == CONFIG_TRIAL_ROLLED_BACK ? config.failed_reason : "";
+    const char *const errors[] = {pipeline->file_error, failed, remote->refusals, pipeline->notes};
+    agent_status_join(errors, sizeof errors / sizeof *errors, error, sizeof error);
+    slice clusters[KUBE_CLUSTERS_MAX];
+    for (size_t i = 0; i < settings->kubernetes.count; i++) clusters[i] = settings->kubernetes.items[i].cluster_id;
+    struct agent_report report = {
+        .tenant = settings->tenant,
+        .agent = settings->name,
+        .node_name = settings->node_name,
+        .cluster_id = settings->cluster_id,
+        .environment_id = settings->environment_id,
+        .clusters = clusters,
+        .clusters_count = settings->kubernetes.count,
+        .started_ms = pipeline->started_ms,
+        .now_ms = clock_wall_ms(),
+        .online = online,
+        .config_revision = remote->revision,
+        .config_error = error,
+        .config = &config,
+        .status_interval_ms = settings->ship.status_ms,
+        .takeovers = link.takeovers,
+        .taken_over_ms = link.taken_over_ms,
+        .queue = will ? NULL : pipeline->queue,
+        .shed = will ? NULL : stats.shed,
+        .resident_bytes = will ? 0 : agent_status_resident(),
+        .capabilities = words,
+    };
+    if (pipeline->measure && !will) report.targets = measure_targets(pipeline->measure, &report.targets_count);
+    report.capabilities_count = capabilities_of(settings, words);
+    arena_reset(pipeline->report_arena);
+    struct certificate_report certificate;
+    agent_status_certificate(pipeline->enrol, setting_text(settings->mqtt.certificate), pipeline->report_arena,
+                             &certificate);
+    if (!settings->mqtt.plain_text) report.certificate = &certificate;
+    return agent_report_encode(&report, pipeline->report_arena, ret_payload, reterr);
+}
+
+/* Milliseconds since a monotonic moment; -1 when it never came. */
+static int64_t since(int64_t moment_ms, int64_t now_ms) {
+    return moment_ms ? now_ms - moment_ms : -1;
+}
+
+static bool update_readiness(struct pipeline *pipeline, const struct measure_stats *measure,
+                             const struct queue_stats *queue, const struct shipper_stats *ship,
+                             const struct link_stats *link) {
+    const int64_t now_ms = clock_monotonic_ms();
+    char text[4096], clusters[400] = "";
+    struct enrol_report certificate = {.error = ""};
+    if (pipeline->enrol) enrol_report(pipeline->enrol, &certificate);
+    const struct readiness readiness = {
+        .stall_ms = pipeline->file.settings->ready.stall_ms,
+        .up_ms = now_ms - pipeline->started_monotonic_ms,
+        .connected = link->mqtt.connected,
+        .ever_connected = link->ever_connected,
+        .disconnected_ms = link->mqtt.connected ? 0 : now_ms - link->disconnected_ms,
+        .broker_fault = certificate.error[0] ? certificate.error : link->mqtt.last_fault.text,
+        .waiting = queue->records[QUEUE_HEALTH] + queue->records[QUEUE_WINDOWS] + queue->records[QUEUE_REST],
+        .oldest_ms = queue->oldest_ms ? clock_wall_ms() - queue->oldest_ms : 0,
+        .last_commit_ms = since(ship->last_commit_ms, now_ms),
+        .targets = measure->targets,
+        .last_success_ms = since(measure->last_success_ms, now_ms),
+        .store_failing = measure->store_failing,
+        .store_fault = measure->last_fault.text,
+        .clusters_ms = cluster_health_trouble(pipeline->cluster_health, clusters, sizeof clusters),
+        .clusters_fault = clusters,
+    };
+    const bool ready = readiness_judge(&readiness, text, sizeof text);
+    if (pipeline->pages) pages_update(pipeline->pages, ready, text);
+    return ready;
+}
+
+void pipeline_show(struct pipeline *pipeline) {
+    struct measure_stats measure;
+    struct queue_stats queue;
+    struct shipper_stats ship;
+    struct link_stats link = {0};
+    measure_stats(pipeline->measure, &measure);
+    queue_stats(pipeline->queue, &queue);
+    shipper_stats(pipeline->shipper, &ship);
+    if (pipeline->link) link_stats(pipeline->link, &link);
+    const bool ready = update_readiness(pipeline, &measure, &queue, &ship, &link);
+    size_t targets_count;
+    const struct target_report *const targets = measure_targets(pipeline->measure, &targets_count);
+    agent_metrics_measure(pipeline->table, &measure, targets, targets_count);
+    agent_metrics_queue(pipeline->table, &queue, clock_wall_ms());
+    agent_metrics_ship(pipeline->table, &ship, &link.mqtt);
+    if (pipeline->argocd) agent_metrics_argocd(pipeline->table, pipeline->argocd);
+    agent_metrics_config(pipeline->table, config_trial_definitions(pipeline->remote)->revision, pipeline->reloads,
+                         pipeline->reloads_refused, ready);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The folder buffer.path and what is kept in it: a lock, the queue, and the checkpoints of what is still being measured.
+ * Owner: the loop's thread. */
+#ifndef PICKET_AGENT_STORES_H
+#define PICKET_AGENT_STORES_H
+
+#include "agent/agent_settings.h"
+#include "agent/buffer/queue.h"
+#include "agent/buffer/state.h"
+
+struct stores;
+
+/* Makes the folder where it is missing. A damaged queue is salvaged and a damaged checkpoint forgotten, both with a line in
+ * the log. FAULT_CONFLICT: another agent works in the folder; FAULT_AGAIN: its disk is full, read-only or failing, which
+ * may pass; every other code is the store's own. The settings are copied. */
+fault_code stores_open(const struct agent_settings *settings, struct stores **ret_stores,
+                       struct fault *reterr) MUST_CHECK;
+/* NULL is fine; returns NULL. */
+struct stores *stores_close(struct stores *stores);
+
+/* Lent, until the stores close. */
+struct queue *stores_queue(const struct stores *stores);
+struct state *stores_state(const struct stores *stores);
+
+/* Gives the files' pages back to the kernel's cache: what was written and read once is not looked at again, and would
+ * otherwise stay in the process's memory whole. To be called every few seconds. */
+void stores_release_pages(const struct stores *stores);
+
+#endif
