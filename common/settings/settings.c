@@ -7,6 +7,7 @@
  * The tree itself lives in an arena of its own, which is gone when the reading ends. */
 #include "common/settings/settings.h"
 
+#include "common/settings/setting_expand.h"
 #include "common/settings/setting_value.h"
 #include "common/settings/yaml_reader.h"
 
@@ -35,6 +36,7 @@ struct settings {
     const struct setting_table *table;
     struct arena *arena;
     const char *file_name;
+    char *const *environment;
     struct object *first, **last_next;
     const char *mistakes[SETTINGS_MISTAKES];
     size_t mistakes_count; /* all, also those past the array */
@@ -249,6 +251,18 @@ static void expected_other(struct settings *settings, const struct object *objec
                setting_expected(row, expected, sizeof expected), is_null(node) ? "has no value" : found[node->kind]);
 }
 
+/* False, and a mistake, where there is none. */
+static bool text_of(struct settings *settings, const struct object *object, const char *key,
+                    const struct yaml_node *node, slice *ret_text) {
+    struct fault fault;
+    const fault_code code = setting_expand(node->text, settings->environment, settings->arena, ret_text, &fault);
+    if (code == FAULT_LIMIT)
+        out_of_memory(settings);
+    else if (code)
+        mistake_at(settings, object, key, node->line, "%s", fault.text);
+    return !code;
+}
+
 static void bind_texts(struct settings *settings, struct object *object, const struct setting_row *row,
                        const struct yaml_node *node) {
     struct setting_texts *texts = (struct setting_texts *)(void *)(object->values + row->offset);
@@ -261,7 +275,9 @@ static void bind_texts(struct settings *settings, struct object *object, const s
             mistake_at(settings, object, key, item->line, "must be text");
             continue;
         }
-        items[texts->count] = arena_copy(settings->arena, item->text);
+        slice text;
+        if (!text_of(settings, object, key, item, &text)) continue;
+        items[texts->count] = arena_copy(settings->arena, text);
         if (!items[texts->count++].data) return out_of_memory(settings);
     }
     texts->items = items;
@@ -279,9 +295,11 @@ static void bind_map(struct settings *settings, struct object *object, const str
             mistake_at(settings, object, key, entry->line, "must be text");
             continue;
         }
+        slice text;
+        if (!text_of(settings, object, key, entry, &text)) continue;
         struct setting_pair *pair = &items[map->count++];
         pair->key = arena_copy(settings->arena, entry->key);
-        pair->value = arena_copy(settings->arena, entry->text);
+        pair->value = arena_copy(settings->arena, text);
         if (!pair->key.data || !pair->value.data) return out_of_memory(settings);
     }
     map->items = items;
@@ -312,12 +330,14 @@ static void bind_value(struct settings *settings, struct object *object, const s
         return mistake_at(settings, object, row->key, node->line, "has %zu entries, the most is %s", node->count,
                           row->high);
     struct fault fault;
+    slice text;
     switch (row->kind) {
     case SETTING_KIND_TEXTS: bind_texts(settings, object, row, node); break;
     case SETTING_KIND_MAP: bind_map(settings, object, row, node); break;
     case SETTING_KIND_LIST: bind_list(settings, object, row, node); break;
     default:
-        if (setting_store(row, node->text, settings->arena, object->values + row->offset, &fault))
+        if (!text_of(settings, object, row->key, node, &text)) return;
+        if (setting_store(row, text, settings->arena, object->values + row->offset, &fault))
             mistake_at(settings, object, row->key, node->line, "%s", fault.text);
     }
 }
@@ -437,6 +457,7 @@ fault_code settings_read_text(struct settings *settings, const char *file_name, 
                               void *ret_values, struct fault *reterr) {
     static const struct yaml_limits limits = {SETTINGS_DEPTH, SETTINGS_NODES, 1};
     settings->file_name = file_name;
+    settings->environment = environment;
     memset(ret_values, 0, settings->table->values_bytes);
     if (yaml.size > SETTINGS_FILE_BYTES)
         return fault_set(reterr, FAULT_LIMIT, "%s: larger than %d bytes", file_name, SETTINGS_FILE_BYTES);

@@ -36,6 +36,7 @@
  *   for (size_t i = 0; i < settings_mistakes_count(read); i++)
  *       fprintf(stderr, "%s\n", settings_mistake_at(read, i));
  *
+ * `${NAME}` in a value of the file is what the environment says, in lists too (setting_expand.h).
  * A dot in a key is a level in the file ("queue.path" is `queue: {path: ...}`), in nested tables too.
  * Not thread-safe; everything read lives in the arena. */
 #ifndef PICKET_SETTINGS_SETTINGS_H

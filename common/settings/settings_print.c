@@ -183,7 +183,9 @@ fault_code settings_reference(const struct setting_table *table, struct arena *a
     text_format(&text,
                 "# Settings of %s\n\nMade from the rows that read them; do not edit. A dot in a key is a level in "
                 "the YAML file. Each scalar can also be set by the environment: `PICKET_` and the key in capitals, "
-                "with `_` for each dot.\n\n",
+                "with `_` for each dot. `${NAME}` within a value of the file, also in lists, stands for the "
+                "environment variable "
+                "NAME, which must be set (`[...]` and `{...}` of YAML want it in quotes); `$${` is `${` itself.\n\n",
                 table->name);
     reference_rows(&text, table, "");
     return text_end(&text, "settings reference", ret_text, reterr);

@@ -54,7 +54,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct settings *settings = settings_new(&table, arena);
     struct values values;
     struct fault fault;
-    const fault_code code = settings_read_text(settings, "fuzz.yaml", slice_of(data, size), NULL, &values, &fault);
+    static char *const environment[] = {"A=5", "B=${A}: [", "EMPTY=", NULL};
+    const fault_code code =
+        settings_read_text(settings, "fuzz.yaml", slice_of(data, size), environment, &values, &fault);
     if (code == FAULT_NONE) {
         if (values.count < -5 || values.count > 5 || values.items.count > 8 || values.words.count > 4) abort();
         for (size_t i = 0; i < values.items.count; i++) {

@@ -214,6 +214,58 @@ static void environment_overrides_scalars(void **state) {
     arena_free(r.arena);
 }
 
+static void values_take_from_the_environment(void **state) {
+    static char *const environment[] = {
+        "NODE_NAME=node-7", "NODE=wrong", "SECONDS_=12", "EMPTY=", "TRICKY=${NODE_NAME}: [", NULL};
+    struct reading r = read_it("name: a-${NODE_NAME}\n"
+                               "path: $${NODE_NAME}$HOME$\n"
+                               "collect: {interval: \"${SECONDS_}s\"}\n"
+                               "hosts: [\"${NODE_NAME}\", '${EMPTY}', \"x${TRICKY}\"]\n"
+                               "targets: [{url: 'http://${NODE_NAME}:9100', labels: {node: \"${NODE_NAME}\"},\n"
+                               "           matchers: [{label: l, value: \"${EMPTY}${NODE_NAME}\"}]}]\n",
+                               environment);
+    assert_string_equal(r.code ? r.fault.text : "", "");
+    assert_true(slice_equal_text(r.values.name, "a-node-7"));
+    assert_true(slice_equal_text(r.values.path, "${NODE_NAME}$HOME$"));
+    assert_int_equal(r.values.collect_interval_ms, 12000);
+    assert_true(slice_equal_text(r.values.hosts.items[0], "node-7"));
+    assert_int_equal(r.values.hosts.items[1].size, 0);
+    assert_true(slice_equal_text(r.values.hosts.items[2], "x${NODE_NAME}: [")); /* looked at once, and is no YAML */
+    assert_true(slice_equal_text(r.values.targets.items[0].url, "http://node-7:9100"));
+    assert_string_equal(setting_text(r.values.targets.items[0].labels.items[0].value), "node-7");
+    assert_true(slice_equal_text(r.values.targets.items[0].matchers.items[0].value, "node-7"));
+    arena_free(r.arena);
+}
+
+static void a_variable_that_is_not_there_is_a_mistake_with_its_line(void **state) {
+    static char *const environment[] = {"LATIN=\xe9", "BAD=loud", NULL};
+    static const struct {
+        const char *yaml, *mistake;
+    } cases[] = {
+        {"name: a\ntargets:\n - url: http://${NODE_NAME}\n",
+         "t.yaml:3: targets[0].url: the environment variable NODE_NAME is not set; set it where the program is "
+         "started, "
+         "or write the value"},
+        {"hosts: [a, \"${NO}\"]\n",
+         "t.yaml:1: hosts[1]: the environment variable NO is not set; set it where the program is "
+         "started, or write the value"},
+        {"name: ${LATIN}\n", "t.yaml:1: name: the environment variable LATIN is not UTF-8"},
+        {"log: {level: \"${BAD}\"}\n", "t.yaml:1: log.level: 'loud' is not one of error, warn, info"},
+        {"name: \"x${\"\n",
+         "t.yaml:1: name: '${' begins the name of an environment variable, as in ${NODE_NAME}; write '$${' "
+         "for the two characters themselves"},
+        {"name: \"${1A}\"\n",
+         "t.yaml:1: name: '${' begins the name of an environment variable, as in ${NODE_NAME}; write "
+         "'$${' for the two characters themselves"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct reading r = read_it(cases[i].yaml, environment);
+        assert_int_equal(r.code, FAULT_INPUT);
+        assert_string_equal(r.fault.text, cases[i].mistake);
+        arena_free(r.arena);
+    }
+}
+
 static void durations_and_sizes_have_units(void **state) {
     int64_t n;
     static const struct {
@@ -322,6 +374,8 @@ int main(void) {
         cmocka_unit_test(unknown_keys_are_refused_with_the_nearest),
         cmocka_unit_test(what_makes_yaml_mean_more_than_it_shows_is_refused),
         cmocka_unit_test(environment_overrides_scalars),
+        cmocka_unit_test(values_take_from_the_environment),
+        cmocka_unit_test(a_variable_that_is_not_there_is_a_mistake_with_its_line),
         cmocka_unit_test(durations_and_sizes_have_units),
         cmocka_unit_test(sample_reads_as_the_defaults),
         cmocka_unit_test(help_and_reference_name_every_row),
