@@ -17,10 +17,12 @@ HOME = TOP / "platforms/kubernetes"
 # Beside the work tree, or a folder above for a second work tree.
 CONTRACTS = next((path for path in (TOP.parent / "shared/contracts", TOP.parents[1] / "shared/contracts") if path.is_dir()), None)
 EVERYTHING = {"node": {"enabled": True}, "podMonitor": {"enabled": True}, "diagnostics": {"enabled": True}}
+NODE_PODS = {"enabled": True, "watchPods": True, "config": {"discovery": [{"name": "pods", "mode": "annotations"}]}}
 VARIANTS = {
     "as it is": {},
     "everything": EVERYTHING,
     "node only": {"cluster": {"enabled": False}, "node": {"enabled": True}},
+    "node with its pods": {"cluster": {"enabled": False}, "node": NODE_PODS},
     "queue without a claim": {"cluster": {"queue": {"persistent": False}}},
     "all options": {**EVERYTHING, "environmentId": "prod", "image": {"pullSecrets": [{"name": "pull"}]},
                     "cluster": {"priorityClassName": "high", "nodeSelector": {"a/b": "c"}, "tolerations": [{"key": "k", "operator": "Exists"}],
@@ -256,6 +258,13 @@ def test_nothing_is_ever_written_and_no_secret_is_read(chart, variant):
             assert not {"secrets", "configmaps", "pods/exec"} & set(rule["resources"])
 
 
+def test_the_agent_of_a_node_may_watch_pods_where_it_is_asked_to(chart):
+    objects = rendered(chart, {"cluster": {"enabled": False}, "node": NODE_PODS})
+    assert granted(objects, "picket-node") == {("", "pods"): {"list", "watch"}}
+    assert [one["metadata"]["name"] for one in objects if one["kind"] == "ClusterRole"] == ["picket-node"]
+    assert dict(pods(objects))["picket-node"]["automountServiceAccountToken"] is True
+
+
 def test_the_agent_of_a_node_has_no_account_to_speak_for(chart):
     objects = rendered(chart, EVERYTHING)
     specs = dict(pods(objects))
@@ -267,10 +276,10 @@ def test_the_agent_of_a_node_has_no_account_to_speak_for(chart):
 # ------------------------------------------------------------------ what the agent says to it
 
 
-@pytest.mark.parametrize("where", ["cluster", "node", "sidecar"])
+@pytest.mark.parametrize("where", ["cluster", "node", "node with its pods", "sidecar"])
 def test_the_agent_takes_the_configuration(chart, where, tmp_path):
-    objects = shipped()["sidecar.yaml"] if where == "sidecar" else rendered(chart, EVERYTHING)
-    name = {"cluster": "picket-cluster", "node": "picket-node", "sidecar": "checkout-picket"}[where]
+    objects = shipped()["sidecar.yaml"] if where == "sidecar" else rendered(chart, VARIANTS.get(where, EVERYTHING))
+    name = {"cluster": "picket-cluster", "sidecar": "checkout-picket"}.get(where, "picket-node")
     text = next(one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name)["data"]["agent.yaml"]
     run = command("x86_64")
     if "kubernetes" in yaml.safe_load(text):
@@ -286,6 +295,10 @@ def test_the_agent_takes_the_configuration(chart, where, tmp_path):
                 environment[variable["name"]] = variable.get("value", "node-1.example")
     said = subprocess.run([*run, "--config", path, "--check-config"], capture_output=True, text=True, check=False, env=environment)
     assert said.returncode == 0, said.stdout + said.stderr
+    if "${" in text:
+        del environment["PICKET_AGENT_NODE_NAME"]
+        said = subprocess.run([*run, "--config", path, "--check-config"], capture_output=True, text=True, check=False, env=environment)
+        assert said.returncode and "PICKET_AGENT_NODE_NAME is not set" in said.stderr, said.stdout + said.stderr
 
 
 def test_the_schema_of_the_values_knows_each_of_them():
