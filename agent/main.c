@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "agent/agent_settings.h"
+#include "agent/settings/agent_settings.h"
 #include "agent/pipeline.h"
-#include "agent/restart_keys.h"
+#include "agent/settings/restart_keys.h"
 #include "agent/waiting_room.h"
 #include "common/logging/log.h"
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/restart_keys.h"
+#include "agent/settings/restart_keys.h"
 #include "common/base/clock.h"
 #include "common/logging/log.h"
 

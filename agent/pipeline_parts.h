@@ -4,14 +4,14 @@
 #ifndef PICKET_AGENT_PIPELINE_PARTS_H
 #define PICKET_AGENT_PIPELINE_PARTS_H
 
-#include "agent/agent_metrics.h"
-#include "agent/argocd_feed.h"
-#include "agent/cluster_health.h"
+#include "agent/show/agent_metrics.h"
+#include "agent/clusters/argocd_feed.h"
+#include "agent/clusters/cluster_health.h"
 #include "agent/diagnose/diagnose.h"
-#include "agent/discoveries.h"
+#include "agent/clusters/discoveries.h"
 #include "agent/enrol/enrol.h"
-#include "agent/measure.h"
-#include "agent/pages.h"
+#include "agent/measure/measure.h"
+#include "agent/show/pages.h"
 #include "agent/pipeline.h"
 #include "agent/ship/config_trial.h"
 #include "agent/ship/link.h"

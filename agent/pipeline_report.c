@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the parts know of themselves, gathered in the three forms in which others see it: the retained status at the
  * broker, the answer of /readyz, and the metrics. Nothing is decided here. */
-#include "agent/agent_status.h"
-#include "agent/capabilities.h"
+#include "agent/show/agent_status.h"
+#include "agent/show/capabilities.h"
 #include "agent/pipeline_parts.h"
-#include "agent/readiness.h"
+#include "agent/show/readiness.h"
 #include "common/base/clock.h"
 
 fault_code pipeline_encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr) {

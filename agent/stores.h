@@ -4,7 +4,7 @@
 #ifndef PICKET_AGENT_STORES_H
 #define PICKET_AGENT_STORES_H
 
-#include "agent/agent_settings.h"
+#include "agent/settings/agent_settings.h"
 #include "agent/buffer/queue.h"
 #include "agent/buffer/state.h"
 

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#include "agent/agent_settings.h"
-#include "agent/pages.h"
+#include "agent/settings/agent_settings.h"
+#include "agent/show/pages.h"
 
 enum { WAIT_MS = 3000, ARENA_BYTES = 128 * 1024 * 1024, TEXT_BYTES = 1024 };
 

@@ -6,7 +6,7 @@
 #define PICKET_ALERT_WEBHOOK_H
 
 #include "agent/alert/alert_settings.h"
-#include "agent/envelope.h"
+#include "agent/envelope/envelope.h"
 
 struct webhook;
 

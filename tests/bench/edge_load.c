@@ -7,7 +7,7 @@
  *
  * SLOs are load-0, load-1, ... Prints seconds, intents and intents a second. */
 #include "agent/buffer/queue.h"
-#include "agent/envelope.h"
+#include "agent/envelope/envelope.h"
 #include "agent/ship/shipper.h"
 #include "common/base/clock.h"
 

@@ -12,7 +12,7 @@
  *
  * SLOs are load-0 and on, checks load-0 and on, and of the class for the rest rest-0 and on. */
 #include "agent/buffer/queue.h"
-#include "agent/envelope.h"
+#include "agent/envelope/envelope.h"
 #include "agent/ship/shipper.h"
 #include "common/base/clock.h"
 #include "common/store/kv.h"

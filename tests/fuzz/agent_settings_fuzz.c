@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A whole configuration file: rows, cross checks, selectors, health rules. Whatever is in it, it is read or its
  * mistakes are named; a file that is good compiles. */
-#include "agent/agent_settings.h"
+#include "agent/settings/agent_settings.h"
 
 #include <stdlib.h>
 
