@@ -16,12 +16,19 @@ static const char *given(const struct ctl *ctl, const char *name) {
     return NULL;
 }
 
+typedef enum ctl_exit call_fn(struct ctl *ctl, const char *path, slice request, slice *ret_response);
+
+static enum ctl_exit command(struct ctl *ctl, const char *path, slice request, slice *ret_response) {
+    return ctl_command(ctl, path, request, 0, ret_response);
+}
+
 /* Sends a request; *ret_root is the answer. */
-static enum ctl_exit ask(struct ctl *ctl, const char *path, struct text *text, struct yaml_node **ret_root) {
+static enum ctl_exit ask(struct ctl *ctl, call_fn *call, const char *path, struct text *text,
+                         struct yaml_node **ret_root) {
     struct fault fault;
     slice request, response;
     if (text_end(text, "request", &request, &fault)) return ctl_fail(CTL_EXIT_USAGE, "%s", fault.text);
-    const enum ctl_exit code = ctl_call(ctl, path, request, &response);
+    const enum ctl_exit code = call(ctl, path, request, &response);
     if (code) return code;
     if (ctl_tree_read(response, "answer", ctl->arena, ret_root, &fault))
         return ctl_fail(CTL_EXIT_REFUSED, "%s", fault.text);
@@ -40,8 +47,8 @@ static enum ctl_exit enrol(struct ctl *ctl, const char *agent) {
     text_add_json_string(&text, slice_from_text(agent));
     if (valid) text_format(&text, ",\"validFor\":\"%lld.%03ds\"", (long long)valid_ms / 1000, (int)(valid_ms % 1000));
     text_add_text(&text, "}");
-    const enum ctl_exit code = ask(ctl, SERVICE "OfferEnrolment", &text, &root);
-    if (code) return code;
+    const enum ctl_exit code = ask(ctl, command, SERVICE "OfferEnrolment", &text, &root);
+    if (code || ctl->options.dry_run) return code;
     if (ctl_output_is_tree(ctl)) return ctl_print_answer(ctl, root);
     printf("%.*s\n", SLICE_ARG(ctl_tree_text(root, "token")));
     fprintf(stderr,
@@ -60,8 +67,8 @@ static enum ctl_exit revoke(struct ctl *ctl, const char *agent) {
     text_add_text(&text, ",\"reason\":");
     text_add_json_string(&text, slice_from_text(reason));
     text_add_text(&text, "}");
-    const enum ctl_exit code = ask(ctl, SERVICE "RevokeAgent", &text, &root);
-    if (code) return code;
+    const enum ctl_exit code = ask(ctl, command, SERVICE "RevokeAgent", &text, &root);
+    if (code || ctl->options.dry_run) return code;
     if (ctl_output_is_tree(ctl)) return ctl_print_answer(ctl, root);
     const slice serial = ctl_tree_text(root, "serial");
     printf("agent %s revoked: nothing of it is taken in, and its certificate is not renewed\n", agent);
@@ -76,7 +83,7 @@ static enum ctl_exit glance(struct ctl *ctl) {
     struct text text = text_begin(ctl->arena);
     struct yaml_node *root = NULL;
     text_add_text(&text, "{\"pageSize\":1}");
-    const enum ctl_exit code = ask(ctl, SERVICE "ListAgents", &text, &root);
+    const enum ctl_exit code = ask(ctl, ctl_call, SERVICE "ListAgents", &text, &root);
     if (code) return code;
     const struct yaml_node *counts = ctl_tree_at(root, "counts");
     unsigned long long all = 0;
@@ -116,13 +123,15 @@ enum ctl_exit ctl_agents(struct ctl *ctl) {
         enum ctl_exit (*run)(struct ctl *ctl, const char *agent);
     } words[] = {{"enrol", enrol}, {"revoke", revoke}};
     struct ctl_options *options = &ctl->options;
-    if (options->words_count == 1) return list(ctl);
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    for (size_t i = 0; i < sizeof words / sizeof *words && options->words_count > 1; i++) {
         if (strcmp(options->words[1], words[i].word) != 0) continue;
         if (options->words_count != 3)
             return ctl_fail(CTL_EXIT_USAGE, "which one? picketctl agents %s NAME", words[i].word);
         return words[i].run(ctl, options->words[2]);
     }
+    if (options->dry_run)
+        return ctl_fail(CTL_EXIT_USAGE, "--dry-run: only agents enrol and agents revoke change anything");
+    if (options->words_count == 1) return list(ctl);
     if (options->words_count > 2)
         return ctl_fail(CTL_EXIT_USAGE, "picketctl agents [NAME], agents enrol NAME, agents revoke NAME --reason TEXT");
     options->words[2] = options->words[1];

@@ -221,6 +221,7 @@ enum ctl_exit ctl_diagnose(struct ctl *ctl) {
     text_format(&json, ",\"deadline\":\"%s.%03dZ\"}}", at, (int)(until_ms % 1000));
     if (!code) code = text_end(&json, "the question", &request, &fault);
     if (code) return usage(fault.text);
+    if (options->dry_run) return ctl_command(ctl, RUN_DIAGNOSTICS, request, 0, &response);
 
     struct loop_timer *const timer = loop_timer_new(ctl->loop, say_waiting, ctl);
     if (timer) loop_timer_set(timer, PATIENCE_MS);

@@ -33,7 +33,7 @@ const struct ctl_option_row ctl_option_rows[] = {
         "a further field of the request; repeat for lists"),
     ROW("--file", "-f", TEXT, file, "FILE", "create apply",
         "YAML or JSON, several documents by ---; - is standard input"),
-    ROW("--dry-run", NULL, FLAG, dry_run, NULL, CTL_WRITES, "say what would be sent, and send nothing"),
+    ROW("--dry-run", NULL, FLAG, dry_run, NULL, CTL_SENDS, "say what would be sent, and send nothing"),
     ROW("--expected-version", NULL, COUNT, expected_version, "N", CTL_WRITES,
         "refuse when it is no longer at this version"),
     ROW("--idempotency-key", NULL, KEY, idempotency_key, "KEY", CTL_WRITES,
@@ -106,7 +106,7 @@ bool ctl_option_serves(const struct ctl_option_row *row, const char *command) {
         return command &&
                (ctl_verb_takes(command, row->name) || (row->commands && strcmp(row->commands, command) == 0));
     if (!row->commands || !command) return true;
-    if (strcmp(row->commands, CTL_WRITES) == 0 && ctl_verb_is(command)) return true;
+    if (strstr(row->commands, "(and each verb)") && ctl_verb_is(command)) return true;
     const size_t size = strlen(command);
     for (const char *at = row->commands; (at = strstr(at, command)); at += size)
         if ((at == row->commands || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0')) return true;

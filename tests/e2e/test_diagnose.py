@@ -15,6 +15,7 @@ POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "api-0", "namespa
 DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api", "namespace": "shop", "generation": 1},
               "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "api"}}},
               "status": {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 1}}
+NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "status": {}}
 EVENT = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "api-0.1", "namespace": "shop"}, "type": "Warning", "reason": "BackOff",
          "message": f"restarting, token={SECRET}", "count": 12, "lastTimestamp": "2026-11-21T07:28:49Z",
          "involvedObject": {"kind": "Pod", "name": "api-0", "namespace": "shop"}}
@@ -26,7 +27,7 @@ def a_world(tmp_path_factory):
     api = KubeApi().start()
     place = Place(folder)
     try:
-        api.apply([POD, DEPLOYMENT, EVENT])
+        api.apply([POD, DEPLOYMENT, EVENT, NODE])
         api.set_log("shop", "api-0", "api", f"one\npassword={SECRET}\nthree\n")
         place.configure_agent({}, kubernetes=[{"cluster_id": "c1", "kubeconfig": str(api.kubeconfig(folder / "kubeconfig"))}],
                               diagnostics={"allow": [{"namespaces": ["shop"], "kinds": ["*"]}, {"kinds": ["node"]}],
@@ -110,6 +111,33 @@ def test_picketctl_shows_it(world):
     ran = world.ctl("diagnose", AGENT, "logs", "api-0", "-n", "bank", token=world.anna, check=False)
     assert ran.returncode == 1 and "diagnostics.allow" in ran.stderr
     assert world.ctl("diagnose", AGENT, "dance", check=False).returncode == 2
+
+
+def test_top_says_what_is_used_or_that_nobody_measures_it(world):
+    world.api.set_usage("n1", 250_000_000, 4096 * 1024)
+    world.api.set_usage("api-0", 15_000_000, 64 * 1024, namespace="shop")
+    for of, namespace, line in (("nodes", [], "n1 250m 4096Mi"), ("pods", ["-n", "shop"], "api-0 15m 64Mi")):
+        for name in ([], [line.split()[0]]):
+            ran = world.ctl("diagnose", AGENT, "top", of, *name, *namespace, token=world.anna)
+            said = [row.split() for row in ran.stdout.splitlines()]
+            assert said == [["NAME", "CPU", "MEMORY"], line.split()], ran.stdout
+    ran = world.ctl("diagnose", AGENT, "top", "pods", "-n", "bank", token=world.anna, check=False)
+    assert ran.returncode == 1 and "diagnostics.allow" in ran.stderr
+    ran = world.ctl("diagnose", AGENT, "top", "pods", "absent", "-n", "shop", token=world.anna, check=False)
+    assert ran.returncode == 1 and "'absent'" in ran.stderr
+    world.api.option("metrics", False)
+    try:
+        ran = world.ctl("diagnose", AGENT, "top", "nodes", token=world.anna, check=False)
+        assert ran.returncode == 1 and "metrics-server (metrics.k8s.io) is not installed" in ran.stderr
+    finally:
+        world.api.option("metrics", True)
+
+
+def test_a_dry_run_asks_nobody(world):
+    before = len(world.facts(aggregateType="diagnostics"))
+    shown = world.ctl("diagnose", AGENT, "logs", "api-0", "-n", "shop", "--tail", "5", "--dry-run", token=world.anna).stdout
+    assert "# POST " in shown and "RunDiagnostics" in shown and "lines: 5" in shown
+    assert len(world.facts(aggregateType="diagnostics")) == before
 
 
 def test_an_api_server_that_does_not_answer_and_an_agent_that_is_away(world):
