@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The inside of a cluster_state, for cluster_state.c (what comes in), cluster_settle.c (what follows), cluster_report.c
- * (what goes out) and cluster_note.c (what is stored) alone. */
+ * The inside of a cluster_state, for cluster_state.c (what comes in), cluster_tree.c (who belongs to whom),
+ * cluster_settle.c (what follows), cluster_report.c (what goes out) and cluster_note.c (what is stored) alone. */
 #ifndef PICKET_HEALTH_CLUSTER_PARTS_H
 #define PICKET_HEALTH_CLUSTER_PARTS_H
 
@@ -62,6 +62,10 @@ void cluster_uncount(struct cluster_state *state, uint32_t number, int64_t now_m
 
 /* The object, made as a placeholder when it is not there; 0: no room. */
 uint32_t cluster_reach(struct cluster_state *state, enum cluster_kind kind, uint32_t namespace, slice name);
+/* Where an object counts: in its controller, made as a placeholder when it is not there, or by its kind. */
+uint32_t cluster_parent(struct cluster_state *state, const struct object *object, const KubeMeta *meta);
+/* Counts it in this parent from now on, and in its former one no more. */
+void cluster_attach(struct cluster_state *state, uint32_t number, uint32_t parent, int64_t now_ms);
 /* Lets go of an object that the server does not have: removed when nothing refers to it and nothing is to be told. */
 void cluster_release(struct cluster_state *state, uint32_t number, int64_t now_ms);
 

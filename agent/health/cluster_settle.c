@@ -220,33 +220,3 @@ void cluster_uncount(struct cluster_state *state, uint32_t number, int64_t now_m
 void cluster_settle_all(struct cluster_state *state, int64_t now_ms) {
     for (uint32_t number = 0; (number = object_next(state->objects, number));) cluster_settle(state, number, now_ms);
 }
-
-bool cluster_state_settled(const struct cluster_state *state) {
-    return state->settled;
-}
-
-void cluster_state_tick(struct cluster_state *state, int64_t now_ms) {
-    const uint32_t now_s = cluster_seconds(now_ms);
-    if (!state->settled) {
-        bool fresh = state->watches_count > 0;
-        for (size_t i = 0; i < state->watches_count; i++)
-            fresh &= state->watches[i].kind == KUBE_EVENTS || cluster_watch_fresh(&state->watches[i]);
-        state->settled = fresh || now_ms - state->started_ms >= state->settings.settle_ms;
-        state->watch_changed |= state->settled;
-    }
-    if (state->watch_changed) {
-        state->watch_changed = false;
-        cluster_settle_all(state, now_ms);
-        for (uint32_t number = 0; state->settled && (number = object_next(state->objects, number));)
-            cluster_release(state, number, now_ms); /* namespaces of an earlier process that have nothing in them */
-    }
-    if (now_s < state->next_s) return;
-    state->next_s = UINT32_MAX;
-    for (uint32_t number = 0; (number = object_next(state->objects, number));) {
-        const uint32_t next_s = object_at(state->objects, number)->next_s;
-        if (next_s <= now_s)
-            cluster_settle(state, number, now_ms);
-        else if (next_s < state->next_s)
-            state->next_s = next_s;
-    }
-}

@@ -15,34 +15,15 @@
 #include "agent/window/slot.h"
 #include "common/base/clock.h"
 
-enum { REPEAT_MS = 60 * 1000, KEY_MARK = 1 };
-
-struct measure_member *measure_member_at(struct measure *measure, size_t number) {
-    const size_t steady = measure->targets_count + measure->probes_count;
-    return number < steady ? NULL : &measure->members[number - steady];
-}
-
-struct measure_source *measure_source_at(struct measure *measure, size_t number) {
-    struct measure_member *const member = measure_member_at(measure, number);
-    return member ? &member->source : &measure->sources[number];
-}
-
-slice measure_key(struct measure *measure, size_t number, char text[MEASURE_KEY_BYTES]) {
-    const struct measure_member *const member = measure_member_at(measure, number);
-    if (!member) return measure->sources[number].name;
-    const int size = snprintf(text, MEASURE_KEY_BYTES, "%c%.*s%c%.*s%c%016" PRIx64, KEY_MARK,
-                              SLICE_ARG(measure->groups[member->group].name), KEY_MARK, SLICE_ARG(member->source.name),
-                              KEY_MARK, member->incarnation);
-    return slice_of(text, (size_t)size);
-}
+enum { REPEAT_MS = 60 * 1000 };
 
 size_t measure_groups_checkpoints(struct measure *measure, uint64_t generation, struct arena *arena,
                                   slice *ret_values) {
     size_t found = 0;
     for (size_t g = 0; g < measure->groups_count; g++) {
         char text[MEASURE_KEY_BYTES];
-        const int size =
-            snprintf(text, sizeof text, "%c%.*s%c", KEY_MARK, SLICE_ARG(measure->groups[g].name), KEY_MARK);
+        const int size = snprintf(text, sizeof text, "%c%.*s%c", MEASURE_KEY_MARK, SLICE_ARG(measure->groups[g].name),
+                                  MEASURE_KEY_MARK);
         size_t more = 0;
         struct fault fault;
         if (state_list(measure->parts.state, slice_of(text, (size_t)size), generation, arena, ret_values + found,

@@ -96,11 +96,11 @@ size_t measure_groups_checkpoints(struct measure *measure, uint64_t generation, 
 
 const struct target_report *measure_group_report(struct measure_group *group);
 
-/* By the fold's number; a member's only while it is there. */
+/* In measure_source.c. By the fold's number; a member's only while it is there. */
 struct measure_source *measure_source_at(struct measure *measure, size_t number);
 /* NULL: it is a target or probe of the configuration. */
 struct measure_member *measure_member_at(struct measure *measure, size_t number);
-enum { MEASURE_KEY_BYTES = 400 };
+enum { MEASURE_KEY_BYTES = 400, MEASURE_KEY_MARK = 1 }; /* the mark is before and between the parts of a member's key */
 /* What its checkpoint is stored under; the text is the caller's. */
 slice measure_key(struct measure *measure, size_t number, char text[MEASURE_KEY_BYTES]);
 

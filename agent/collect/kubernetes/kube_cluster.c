@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/collect/kubernetes/kube_split.h"
 #include "common/base/clock.h"
 
 enum { CONNECTIONS_MAX = 256, ARENA_BLOCK_BYTES = 16 * 1024 };
@@ -89,27 +88,6 @@ void kube_cluster_stats(const struct kube_cluster *cluster, struct kube_cluster_
     ret_stats->buffer_bytes += ARENA_BLOCK_BYTES;
 }
 
-fault_code cluster_call(struct kube_cluster *cluster, struct http_request *request, struct http_call **ret_call,
-                        struct fault *reterr) {
-    struct http_auth auth;
-    fault_code code = kube_access_use(cluster->access, request, &auth, reterr);
-    if (code) return code;
-    const slice url = arena_format(cluster->arena, "%s%s", kube_access_base_url(cluster->access), request->url);
-    if (!url.data) return fault_set(reterr, FAULT_LIMIT, "no room for the request's URL");
-    request->url = (const char *)url.data;
-    code = http_client_start(cluster->client, request, ret_call, reterr);
-    arena_reset(cluster->arena);
-    if (code == FAULT_NONE) cluster->stats.requests++;
-    return code;
-}
-
-void cluster_due(struct kube_cluster *cluster, int64_t at_ms) {
-    if (at_ms >= cluster->timer_ms) return;
-    cluster->timer_ms = at_ms;
-    const int64_t delay_ms = at_ms - clock_monotonic_ms();
-    loop_timer_set(cluster->timer, delay_ms > 0 ? delay_ms : 0);
-}
-
 static void timer_fired(void *context) {
     struct kube_cluster *cluster = context;
     cluster->timer_ms = INT64_MAX;
@@ -117,32 +95,4 @@ static void timer_fired(void *context) {
     const int64_t watches_ms = kube_watches_act(cluster, now_ms), gets_ms = kube_gets_act(cluster, now_ms);
     const int64_t next_ms = watches_ms < gets_ms ? watches_ms : gets_ms;
     if (next_ms != INT64_MAX) cluster_due(cluster, next_ms);
-}
-
-/* 504 and 500 are worth another try, as are 429 and 503 (https://kubernetes.io/docs/reference/using-api/health-checks/,
- * and api-concepts on priority and fairness). */
-static fault_code code_of(int status) {
-    if (status == 401 || status == 403) return FAULT_DENIED;
-    if (status == 404 || status == 405) return FAULT_ABSENT;
-    if (status == 429 || status >= 500) return FAULT_AGAIN;
-    return FAULT_INPUT;
-}
-
-fault_code cluster_status_fault(struct kube_cluster *cluster, int status, slice body, KubeStatus *ret_status,
-                                struct fault *reterr) {
-    slice object = body;
-    memset(ret_status, 0, sizeof *ret_status);
-    arena_reset(cluster->arena);
-    fault_code code =
-        kube_split_is_protobuf(body)
-            ? kube_split_whole(body, &object)
-                  ? codec_decode_protobuf_foreign(&KubeStatus_desc, object, cluster->arena, ret_status, NULL)
-                  : FAULT_INPUT
-            : codec_decode_json_foreign(&KubeStatus_desc, body, cluster->arena, ret_status, NULL);
-    if (code) memset(ret_status, 0, sizeof *ret_status);
-    if (ret_status->message.size)
-        return fault_set(reterr, code_of(status), "the API server answered %d: %.*s", status,
-                         SLICE_ARG(slice_first(ret_status->message, 320)));
-    return fault_set(reterr, code_of(status), "the API server answered %d%s", status,
-                     status >= 300 && status < 400 ? " (redirects are not followed)" : "");
 }

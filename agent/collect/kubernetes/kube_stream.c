@@ -65,17 +65,6 @@ size_t kube_stream_buffer_bytes(const struct kube_stream *stream) {
     return kube_split_buffer_bytes(stream->split);
 }
 
-void stream_state_set(struct kube_stream *stream, enum kube_watch_state state, const struct fault *why) {
-    const struct fault none = {0};
-    const bool same = stream->state == state && stream->why.code == (why ? why->code : FAULT_NONE) &&
-                      (!why || strcmp(stream->why.text, why->text) == 0);
-    stream->state = state;
-    stream->why = why ? *why : none;
-    if (same || !stream->calls.state) return;
-    const int64_t since_ms = state == KUBE_WATCH_FRESH ? clock_monotonic_ms() : stream->heard_ms;
-    stream->calls.state(stream->calls.context, &stream->scope, state, since_ms, &stream->why);
-}
-
 void kube_stream_relist(struct kube_stream *stream) {
     call_drop(stream);
     stream->next = NEXT_LIST;
@@ -123,10 +112,6 @@ int64_t kube_stream_act(struct kube_stream *stream, int64_t now_ms) {
     return next_ms;
 }
 
-void stream_page_lost(struct kube_stream *stream) {
-    if (stream->next == NEXT_PAGE && stream->body_ok) stream->next = NEXT_LIST;
-}
-
 static void stall_check(struct kube_stream *stream, int64_t now_ms) {
     const int64_t stall_ms = stream->cluster->settings.stall_ms;
     if (now_ms - stream->byte_ms < stall_ms) return;
@@ -138,15 +123,6 @@ static void stall_check(struct kube_stream *stream, int64_t now_ms) {
     call_drop(stream);
     stream_page_lost(stream);
     stream_failed(stream, &fault, 0);
-}
-
-void stream_list_begin(struct kube_stream *stream) {
-    stream->version_size = 0;
-    stream->pages = 0;
-    free(stream->continue_token);
-    stream->continue_token = NULL;
-    stream->round = stream->round == UINT8_MAX ? 1 : (uint8_t)(stream->round + 1);
-    if (stream->calls.list_begins) stream->calls.list_begins(stream->calls.context, &stream->scope, stream->round);
 }
 
 static void query_add(struct text *text, const char *name, slice value) {

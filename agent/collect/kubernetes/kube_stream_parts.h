@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Between the files of a stream: kube_stream.c (its life, and what is due), kube_stream_read.c (what comes),
- * kube_stream_end.c (how a request ends, and what is next). */
+ * kube_stream_end.c (how a request ends, and what is next), kube_stream_state.c (what all of them change). */
 #ifndef PICKET_COLLECT_KUBE_STREAM_PARTS_H
 #define PICKET_COLLECT_KUBE_STREAM_PARTS_H
 
