@@ -1,28 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One LMDB table of records per class, so that what is new always has the highest key of its table: appending never
- * searches and fills pages whole. Beside them the book (queue_book.c), the notes and the quarantine. What every change
- * has in common is in queue_store.c, how records leave in queue_trim.c. */
+ * searches and fills pages whole. Beside them the book, the notes and the quarantine.
+ *
+ * A commit waits for the disk twice, and an SD card takes long and wears: so what can wait is gathered in the log
+ * (queue_log.h) and comes in with the next commit, whoever asks for that one: time, size, what cannot wait, an
+ * acknowledgement. Readers see the store alone, so nothing leaves before it is on the disk. */
 #include "agent/buffer/queue.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/buffer/queue_log.h"
+#include "agent/buffer/queue_note.h"
 #include "agent/buffer/queue_salvage.h"
 #include "agent/buffer/queue_trim.h"
-#include "common/base/checksum.h"
-#include "common/base/clock.h"
 
-enum { NOTE_NAME_BYTES_MAX = 64, NOTE_BYTES_MAX = 16 * 1024 * 1024 };
+enum {
+    COMMIT_BYTES = 256 * 1024,
+    COMMIT_RETRY_MS = 5000,
+};
 
-const char *queue_class_name(enum queue_class class) {
-    static const char *const names[QUEUE_CLASSES_MAX_] = {"health", "windows", "rest"};
-    return (unsigned)class < QUEUE_CLASSES_MAX_ ? names[class] : "unknown";
-}
+struct queue {
+    struct queue_store store;
+    struct queue_log log;
+    int64_t commit_ms;
+    struct loop_timer *timer; /* NULL: nobody asked for one */
+    bool timer_set, came_in;  /* what waited has come in, which is to be told */
+    queue_committed_fn *committed;
+    void *context;
+    uint64_t appended[QUEUE_CLASSES_MAX_];
+    struct fault fault; /* why the last attempt to store failed */
+};
 
-fault_code queue_open(const struct queue_settings *settings, struct queue **ret_queue, struct fault *ret_moved,
-                      struct fault *reterr) {
+static void on_timer(void *context);
+
+static fault_code check_settings(const struct queue_settings *settings, struct fault *reterr) {
     unsigned reserve_percent = 0;
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) reserve_percent += settings->reserve_percent[class];
     if (reserve_percent > 100)
@@ -33,31 +45,38 @@ fault_code queue_open(const struct queue_settings *settings, struct queue **ret_
         return fault_set(reterr, FAULT_INPUT,
                          "open queue '%s': buffer.bytes_max is %llu bytes, at least 1 MiB is needed", settings->path,
                          (unsigned long long)settings->bytes_max);
-    struct queue *queue = calloc(1, sizeof *queue);
-    if (queue) queue->record = malloc(RECORD_HEADER_BYTES + QUEUE_RECORD_BYTES_MAX);
-    if (!queue || !queue->record) {
-        queue_close(queue);
-        return fault_set(reterr, FAULT_LIMIT, "open queue '%s': out of memory", settings->path);
-    }
-    snprintf(queue->path, sizeof queue->path, "%s", settings->path);
-    queue->bytes_max = settings->bytes_max;
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++)
-        queue->reserve_bytes[class] = settings->bytes_max / 100 * settings->reserve_percent[class];
+    return FAULT_NONE;
+}
 
+static fault_code open_store(const struct queue_settings *settings, struct queue *queue, struct fault *ret_moved,
+                             struct fault *reterr) {
+    fault_code code = queue_store_prepare(settings, &queue->store, reterr);
+    if (!code) code = queue_salvage_check(settings->path, reterr);
+    if (!code) code = queue_store_open(&queue->store, reterr);
+    if (code != FAULT_CORRUPT || !queue->store.record) return code;
+    const struct fault found = *reterr;
+    queue_store_close(&queue->store);
+    code = queue_salvage(settings, &found, ret_moved, reterr);
+    return code ? code : queue_store_open(&queue->store, reterr);
+}
+
+fault_code queue_open(const struct queue_settings *settings, struct queue **ret_queue, struct fault *ret_moved,
+                      struct fault *reterr) {
     struct fault moved = {0}, why = {0};
-    fault_code code = queue_salvage_check(settings->path, &why);
-    if (!code) code = queue_store_open(settings, queue, &why);
-    if (code == FAULT_CORRUPT) {
-        const struct fault found = why;
-        queue->kv = kv_close(queue->kv);
-        code = queue_salvage(settings, &found, &moved, &why);
-        if (!code) code = queue_store_open(settings, queue, &why);
-    }
+    if (check_settings(settings, reterr)) return FAULT_INPUT;
+    struct queue *queue = calloc(1, sizeof *queue);
+    if (!queue) return fault_set(reterr, FAULT_LIMIT, "open queue '%s': out of memory", settings->path);
+    queue->commit_ms = settings->commit_ms;
+    fault_code code = open_store(settings, queue, &moved, &why);
+    if (!code)
+        code = queue_log_open(settings->path, settings->commit_bytes ? settings->commit_bytes : COMMIT_BYTES,
+                              queue->store.book.log_applied, &queue->log, &why);
     if (code) {
         queue_close(queue);
         if (reterr) *reterr = why;
         return fault_wrap(reterr, "open queue '%s'", settings->path);
     }
+    (void)(queue_commit(queue, NULL) == FAULT_NONE); /* of a process before this one: else it waits as it did there */
     *ret_queue = queue;
     if (ret_moved) *ret_moved = moved;
     return FAULT_NONE;
@@ -65,59 +84,46 @@ fault_code queue_open(const struct queue_settings *settings, struct queue **ret_
 
 struct queue *queue_close(struct queue *queue) {
     if (!queue) return NULL;
-    kv_close(queue->kv);
-    free(queue->record);
+    (void)(queue_commit(queue, NULL) == FAULT_NONE); /* else the next process finds it in the log */
+    loop_timer_free(queue->timer);
+    queue_log_close(&queue->log);
+    queue_store_end(&queue->store);
     free(queue);
     return NULL;
 }
 
+static void set_timer(struct queue *queue, int64_t ms) {
+    if (!queue->timer || queue->timer_set) return;
+    queue->timer_set = true;
+    loop_timer_set(queue->timer, ms);
+}
+
+fault_code queue_use_loop(struct queue *queue, struct loop *loop, queue_committed_fn *committed, void *context,
+                          struct fault *reterr) {
+    queue->timer = loop_timer_new(loop, on_timer, queue);
+    if (!queue->timer) return fault_set(reterr, FAULT_LIMIT, "the queue's timer: out of memory");
+    queue->committed = committed;
+    queue->context = context;
+    if (queue->log.entries) set_timer(queue, queue->commit_ms);
+    return FAULT_NONE;
+}
+
 struct uuid queue_epoch(const struct queue *queue) {
-    return queue->book.epoch;
+    return queue->store.book.epoch;
 }
 
-fault_code queue_epoch_renew(struct queue *queue, struct fault *reterr) {
-    struct kv_txn *txn = NULL;
-    if (queue_store_begin(queue, &txn, reterr)) return fault_wrap(reterr, "begin a new epoch");
-    queue->draft.epoch = uuid_v7_new();
-    for (size_t i = 0; i < queue->draft.streams_count; i++) { /* the centre knows nothing of this epoch */
-        queue->draft.streams[i].committed_sequence = 0;
-        queue->draft.dirty[i] = true;
-    }
-    return queue_store_commit(queue, txn, reterr) ? fault_wrap(reterr, "begin a new epoch") : FAULT_NONE;
-}
+/* ---- coming in ---- */
 
-static fault_code put_note(struct queue *queue, struct kv_txn *txn, const struct queue_note *note,
-                           struct fault *reterr) {
-    const slice name = slice_from_text(note->name);
-    if (name.size == 0 || name.size > NOTE_NAME_BYTES_MAX || note->value.size > NOTE_BYTES_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "note '%s' of %zu bytes: at most %d bytes are kept, names have 1 to %d",
-                         note->name, note->value.size, NOTE_BYTES_MAX, NOTE_NAME_BYTES_MAX);
-    uint8_t check_key[NOTE_NAME_BYTES_MAX + 1], check[4];
-    check_key[0] = 0; /* sorts apart from every name */
-    memcpy(check_key + 1, name.data, name.size);
-    const slice check_name = slice_of(check_key, name.size + 1);
-    if (note->value.size == 0) {
-        const fault_code code = kv_delete(txn, queue->notes_table, name, reterr);
-        return code ? code : kv_delete(txn, queue->notes_table, check_name, reterr);
-    }
-    kv_store_u32(check, checksum_crc32c(checksum_crc32c(0, name), note->value));
-    const fault_code code = kv_put(txn, queue->notes_table, name, note->value, reterr);
-    return code ? code : kv_put(txn, queue->notes_table, check_name, slice_of(check, sizeof check), reterr);
-}
-
-static fault_code append_item(struct queue *queue, struct kv_txn *txn, const struct queue_item *item, int64_t now_ms,
-                              struct fault *reterr) {
+static fault_code append_item(struct queue_store *store, struct kv_txn *txn, const struct queue_item *item,
+                              int64_t now_ms, struct fault *reterr) {
     assert((unsigned)item->class < QUEUE_CLASSES_MAX_);
-    if (item->intent.size == 0 || item->intent.size > QUEUE_RECORD_BYTES_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "an intent of %zu bytes: 1 to %d are kept", item->intent.size,
-                         QUEUE_RECORD_BYTES_MAX);
-    const size_t index = queue_book_open_stream(&queue->draft, item->class);
-    struct queue_stream *const stream = &queue->draft.streams[index];
+    const size_t index = queue_book_open_stream(&store->draft, item->class);
+    struct queue_stream *const stream = &store->draft.streams[index];
     uint8_t key_bytes[RECORD_KEY_BYTES];
     record_key(stream->number, stream->last_sequence + 1, key_bytes);
     const slice key = slice_of(key_bytes, sizeof key_bytes);
-    const slice value = record_encode(key, now_ms, item->intent, queue->record);
-    const fault_code code = kv_append(txn, queue->records_tables[item->class], key, value, reterr);
+    const slice value = record_encode(key, now_ms, item->intent, store->record);
+    const fault_code code = kv_append(txn, store->records_tables[item->class], key, value, reterr);
     if (code) return code;
     stream->last_sequence++;
     if (stream->records == 0) {
@@ -126,43 +132,103 @@ static fault_code append_item(struct queue *queue, struct kv_txn *txn, const str
     }
     stream->records++;
     stream->bytes += record_cost(value.size);
-    queue->draft.dirty[index] = true;
+    store->draft.dirty[index] = true;
     return FAULT_NONE;
+}
+
+/* Puts into the draft what waits. The caller commits, and then says so by ended. */
+static fault_code bring_in(struct queue *queue, struct kv_txn *txn, struct fault *reterr) {
+    struct queue_store *const store = &queue->store;
+    struct queue_log_entry entry;
+    struct queue_item item;
+    fault_code code = FAULT_NONE;
+    queue_log_drop_applied(&queue->log, store->book.log_applied); /* a commit that failed may have come to pass */
+    if (!queue->log.entries) return FAULT_NONE;
+    for (size_t at = 0; !code && queue_log_next(&queue->log, &at, &entry);) {
+        while (!code && queue_log_item(&entry, &item)) code = append_item(store, txn, &item, entry.now_ms, reterr);
+        if (!code && entry.note_name.size) code = queue_note_put(store, txn, entry.note_name, entry.note_value, reterr);
+    }
+    store->draft.log_applied = queue->log.last_number;
+    store->draft.log_dirty = true;
+    return code;
+}
+
+/* It is on the disk, or it is not: what waited does no more, and whoever sends is told, from the loop. */
+static void ended(struct queue *queue, fault_code code, const struct fault *fault) {
+    if (code) {
+        queue->fault = *fault;
+        if (queue->log.entries) set_timer(queue, COMMIT_RETRY_MS);
+        return;
+    }
+    queue->fault = (struct fault){0};
+    if (!queue->log.entries) return;
+    queue_log_clear(&queue->log);
+    queue->came_in = true;
+    if (queue->timer) loop_timer_clear(queue->timer);
+    queue->timer_set = false;
+    set_timer(queue, 0);
 }
 
 static fault_code append_once(struct queue *queue, const struct queue_item *items, size_t count,
                               const struct queue_note *note, int64_t now_ms, struct fault *reterr) {
+    struct queue_store *const store = &queue->store;
     struct kv_txn *txn = NULL;
-    fault_code code = queue_store_begin(queue, &txn, reterr);
+    fault_code code = queue_store_begin(store, &txn, reterr);
     if (code) return code;
-    if (!queue->ballast) code = queue_store_take_ballast(queue, txn, reterr);
-    for (size_t i = 0; i < count && !code; i++) code = append_item(queue, txn, &items[i], now_ms, reterr);
-    if (!code && note) code = put_note(queue, txn, note, reterr);
-    if (!code) code = queue_trim_to_quota(queue, txn, reterr);
+    if (!store->ballast) code = queue_store_take_ballast(store, txn, reterr);
+    if (!code) code = bring_in(queue, txn, reterr);
+    for (size_t i = 0; i < count && !code; i++) code = append_item(store, txn, &items[i], now_ms, reterr);
+    if (!code && note) code = queue_note_put(store, txn, slice_from_text(note->name), note->value, reterr);
+    if (!code) code = queue_trim_to_quota(store, txn, reterr);
     if (code) {
         kv_abort(txn);
         return code;
     }
-    code = queue_store_commit(queue, txn, reterr);
-    if (!code) queue->ballast = true;
+    code = queue_store_commit(store, txn, reterr);
+    if (!code) store->ballast = true;
     return code;
 }
 
 /* LMDB uses a page again no earlier than two transactions after the one that freed it, and one that fails does not
  * count: when the store is full, what an acknowledgement freed is out of reach until something small was committed. */
-static void reach_freed_pages(struct queue *queue) {
+static void reach_freed_pages(struct queue_store *store) {
     struct kv_txn *txn = NULL;
-    if (!queue_store_begin(queue, &txn, NULL)) (void)(queue_store_commit(queue, txn, NULL) == FAULT_NONE);
+    if (!queue_store_begin(store, &txn, NULL)) (void)(queue_store_commit(store, txn, NULL) == FAULT_NONE);
 }
 
-fault_code queue_append(struct queue *queue, const struct queue_item *items, size_t count,
-                        const struct queue_note *note, int64_t now_ms, struct fault *reterr) {
-    fault_code code = append_once(queue, items, count, note, now_ms, reterr);
+static fault_code append(struct queue *queue, const struct queue_item *items, size_t count,
+                         const struct queue_note *note, int64_t now_ms, struct fault *reterr) {
+    struct fault fault;
+    fault_code code = append_once(queue, items, count, note, now_ms, &fault);
     if (code == FAULT_LIMIT) {
-        queue_store_throw_off_ballast(queue);
-        reach_freed_pages(queue);
-        code = append_once(queue, items, count, note, now_ms, reterr);
+        queue_store_throw_off_ballast(&queue->store);
+        reach_freed_pages(&queue->store);
+        code = append_once(queue, items, count, note, now_ms, &fault);
     }
+    ended(queue, code, &fault);
+    if (code && reterr) *reterr = fault;
+    return code;
+}
+
+static fault_code check_input(const struct queue_item *items, size_t count, const struct queue_note *note,
+                              struct fault *reterr) {
+    for (size_t i = 0; i < count; i++) {
+        assert((unsigned)items[i].class < QUEUE_CLASSES_MAX_);
+        if (items[i].intent.size == 0 || items[i].intent.size > QUEUE_RECORD_BYTES_MAX)
+            return fault_set(reterr, FAULT_LIMIT, "an intent of %zu bytes: 1 to %d are kept", items[i].intent.size,
+                             QUEUE_RECORD_BYTES_MAX);
+    }
+    return note ? queue_note_check(note, reterr) : FAULT_NONE;
+}
+
+static fault_code append_all(struct queue *queue, const struct queue_item *items, size_t count,
+                             const struct queue_note *note, int64_t now_ms, bool later, struct fault *reterr) {
+    fault_code code = check_input(items, count, note, reterr);
+    /* While storing fails nothing more is taken to wait: who brings it must know. */
+    const bool waits = !code && later && queue->commit_ms > 0 && !queue->fault.code &&
+                       queue_log_put(&queue->log, items, count, note, now_ms);
+    if (waits) set_timer(queue, queue->commit_ms);
+    if (!code && !waits) code = append(queue, items, count, note, now_ms, reterr);
     if (code == FAULT_LIMIT)
         return fault_wrap(reterr, "append %zu intents to the queue (free disk space, or lower buffer.bytes_max)",
                           count);
@@ -171,68 +237,124 @@ fault_code queue_append(struct queue *queue, const struct queue_item *items, siz
     return FAULT_NONE;
 }
 
+fault_code queue_append(struct queue *queue, const struct queue_item *items, size_t count,
+                        const struct queue_note *note, int64_t now_ms, struct fault *reterr) {
+    return append_all(queue, items, count, note, now_ms, false, reterr);
+}
+
+fault_code queue_append_later(struct queue *queue, const struct queue_item *items, size_t count,
+                              const struct queue_note *note, int64_t now_ms, struct fault *reterr) {
+    return append_all(queue, items, count, note, now_ms, true, reterr);
+}
+
+fault_code queue_commit(struct queue *queue, struct fault *reterr) {
+    if (!queue->log.entries) return FAULT_NONE;
+    return append(queue, NULL, 0, NULL, 0, reterr) ? fault_wrap(reterr, "commit what waits in the queue's log")
+                                                   : FAULT_NONE;
+}
+
+static void on_timer(void *context) {
+    struct queue *const queue = context;
+    queue->timer_set = false;
+    if (!queue->came_in) {
+        (void)(queue_commit(queue, NULL) == FAULT_NONE); /* queue_stats says why not; it is tried again */
+        return;
+    }
+    queue->came_in = false;
+    if (queue->log.entries) set_timer(queue, queue->commit_ms);
+    if (queue->committed) queue->committed(queue->context);
+}
+
 fault_code queue_note_get(struct queue *queue, const char *name, struct arena *arena, slice *ret_value,
                           struct fault *reterr) {
-    uint8_t check_key[NOTE_NAME_BYTES_MAX + 1];
-    const slice name_bytes = slice_from_text(name);
-    if (name_bytes.size == 0 || name_bytes.size > NOTE_NAME_BYTES_MAX) return FAULT_ABSENT;
-    check_key[0] = 0;
-    memcpy(check_key + 1, name_bytes.data, name_bytes.size);
-    struct kv_txn *txn = NULL;
-    fault_code code = queue_store_read(queue, &txn, reterr);
-    if (code) return fault_wrap(reterr, "read note '%s'", name);
-    slice value, check, copy = {0};
-    code = kv_get(txn, queue->notes_table, name_bytes, &value, reterr);
-    if (!code) code = kv_get(txn, queue->notes_table, slice_of(check_key, name_bytes.size + 1), &check, reterr);
-    if (!code && (check.size != 4 || kv_load_u32(check.data) != checksum_crc32c(checksum_crc32c(0, name_bytes), value)))
-        code = fault_set(reterr, FAULT_CORRUPT, "its bytes do not check");
-    if (!code) {
-        copy = arena_copy(arena, value);
-        if (!copy.data) code = fault_set(reterr, FAULT_LIMIT, "its %zu bytes do not fit into memory", value.size);
-    }
-    kv_abort(txn);
-    if (code == FAULT_ABSENT) return FAULT_ABSENT;
-    if (code) return fault_wrap(reterr, "read note '%s'", name);
+    slice waits, copy;
+    if (!queue_log_note(&queue->log, slice_from_text(name), &waits))
+        return queue_note_load(&queue->store, name, arena, ret_value, reterr);
+    if (waits.size == 0) return FAULT_ABSENT;
+    copy = arena_copy(arena, waits);
+    if (!copy.data)
+        return fault_set(reterr, FAULT_LIMIT, "read note '%s': its %zu bytes do not fit into memory", name, waits.size);
     *ret_value = copy;
     return FAULT_NONE;
 }
 
+/* ---- streams ---- */
+
 const struct queue_stream *queue_streams(const struct queue *queue, size_t *ret_count) {
-    *ret_count = queue->book.streams_count;
-    return queue->book.streams;
+    *ret_count = queue->store.book.streams_count;
+    return queue->store.book.streams;
 }
 
 const struct queue_stream *queue_stream_find(const struct queue *queue, uint32_t number) {
-    const size_t index = queue_book_find(&queue->book, number);
-    return index < queue->book.streams_count ? &queue->book.streams[index] : NULL;
+    const size_t index = queue_book_find(&queue->store.book, number);
+    return index < queue->store.book.streams_count ? &queue->store.book.streams[index] : NULL;
 }
 
 void queue_next(const struct queue *queue, enum queue_class class, uint32_t *ret_stream, uint64_t *ret_sequence) {
-    const struct queue_stream *const open = &queue->book.streams[queue_book_open_stream(&queue->book, class)];
+    const struct queue_stream *const open =
+        &queue->store.book.streams[queue_book_open_stream(&queue->store.book, class)];
     *ret_stream = open->number;
-    *ret_sequence = open->last_sequence + 1;
+    *ret_sequence = open->last_sequence + queue->log.items[class] + 1;
+}
+
+/* Ends a transaction that brings in what waits, too; where nothing changes, neither. */
+static fault_code end_change(struct queue *queue, struct kv_txn *txn, fault_code code, bool changed,
+                             struct fault *fault) {
+    if (code || !changed)
+        kv_abort(txn);
+    else
+        code = queue_store_commit(&queue->store, txn, fault);
+    if (code || changed) ended(queue, code, fault);
+    return code;
+}
+
+fault_code queue_epoch_renew(struct queue *queue, struct fault *reterr) {
+    struct kv_txn *txn = NULL;
+    struct fault fault;
+    struct queue_book *const draft = &queue->store.draft;
+    fault_code code = queue_store_begin(&queue->store, &txn, &fault);
+    if (!code) {
+        code = bring_in(queue, txn, &fault);
+        draft->epoch = uuid_v7_new();
+        for (size_t i = 0; i < draft->streams_count; i++) { /* the centre knows nothing of this epoch */
+            draft->streams[i].committed_sequence = 0;
+            draft->dirty[i] = true;
+        }
+        code = end_change(queue, txn, code, true, &fault);
+    }
+    if (code && reterr) *reterr = fault;
+    return code ? fault_wrap(reterr, "begin a new epoch") : FAULT_NONE;
+}
+
+static unsigned open_new_streams(struct queue_book *draft, int64_t stored_ms, int64_t now_ms) {
+    unsigned opened = 0;
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) {
+        const size_t index = queue_book_open_stream(draft, (enum queue_class) class);
+        const struct queue_stream *const open = &draft->streams[index];
+        const bool all_shed = open->records == 0 && open->last_sequence > open->committed_sequence;
+        const bool old = open->records > 0 && (open->oldest_ms <= stored_ms || open->oldest_ms > now_ms);
+        if ((!all_shed && !old) || draft->streams_count == QUEUE_STREAMS_MAX) continue;
+        draft->streams[index].closed = true;
+        draft->dirty[index] = true;
+        (void)queue_book_add_stream(draft, (enum queue_class) class);
+        opened++;
+    }
+    return opened;
 }
 
 fault_code queue_rotate(struct queue *queue, int64_t stored_ms, int64_t now_ms, unsigned *ret_opened,
                         struct fault *reterr) {
     struct kv_txn *txn = NULL;
-    if (queue_store_begin(queue, &txn, reterr)) return fault_wrap(reterr, "open new streams");
+    struct fault fault;
     unsigned opened = 0;
-    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) {
-        const size_t index = queue_book_open_stream(&queue->draft, (enum queue_class) class);
-        const struct queue_stream *const open = &queue->draft.streams[index];
-        const bool all_shed = open->records == 0 && open->last_sequence > open->committed_sequence;
-        const bool old = open->records > 0 && (open->oldest_ms <= stored_ms || open->oldest_ms > now_ms);
-        if ((!all_shed && !old) || queue->draft.streams_count == QUEUE_STREAMS_MAX) continue;
-        queue->draft.streams[index].closed = true;
-        queue->draft.dirty[index] = true;
-        (void)queue_book_add_stream(&queue->draft, (enum queue_class) class);
-        opened++;
+    fault_code code = queue_store_begin(&queue->store, &txn, &fault);
+    if (!code) {
+        code = bring_in(queue, txn, &fault); /* its numbers are of the streams that are open now */
+        if (!code) opened = open_new_streams(&queue->store.draft, stored_ms, now_ms);
+        code = end_change(queue, txn, code, opened > 0, &fault);
     }
-    if (opened == 0)
-        kv_abort(txn);
-    else if (queue_store_commit(queue, txn, reterr))
-        return fault_wrap(reterr, "open new streams");
+    if (code && reterr) *reterr = fault;
+    if (code) return fault_wrap(reterr, "open new streams");
     if (ret_opened) *ret_opened = opened;
     return FAULT_NONE;
 }
@@ -243,9 +365,9 @@ static fault_code read_run(struct queue *queue, const struct queue_stream *strea
                            struct fault *reterr) {
     struct kv_txn *txn = NULL;
     struct kv_cursor *cursor = NULL;
-    fault_code code = queue_store_read(queue, &txn, reterr);
+    fault_code code = queue_store_read(&queue->store, &txn, reterr);
     if (code) return code;
-    code = kv_cursor_open(txn, queue->records_tables[stream->class], &cursor, reterr);
+    code = kv_cursor_open(txn, queue->store.records_tables[stream->class], &cursor, reterr);
     uint8_t key_bytes[RECORD_KEY_BYTES];
     record_key(stream->number, batch->after_sequence + 1, key_bytes);
     slice key, value;
@@ -287,7 +409,7 @@ fault_code queue_read(struct queue *queue, uint32_t number, uint64_t after_seque
         if (read_run(queue, stream, count_max, bytes_max, visit, context, &batch, &damaged, reterr))
             return fault_wrap(reterr, "read stream %u", number);
         if (damaged) {
-            if (queue_trim_quarantine(queue, number, damaged, reterr))
+            if (queue_trim_quarantine(&queue->store, number, damaged, reterr))
                 return fault_wrap(reterr, "quarantine record %llu of stream %u", (unsigned long long)damaged, number);
             continue;
         }
@@ -301,13 +423,57 @@ fault_code queue_read(struct queue *queue, uint32_t number, uint64_t after_seque
     }
 }
 
+/* ---- leaving ---- */
+
+/* What is acknowledged and what waits, in one commit. false: nothing was done. */
+static bool ack_with_log(struct queue *queue, const struct queue_ack *acks, size_t count, bool *ret_more) {
+    struct kv_txn *txn = NULL;
+    bool changed = false;
+    if (!queue->log.entries || queue->fault.code || queue_store_begin(&queue->store, &txn, NULL)) return false;
+    fault_code code = queue_trim_acked(&queue->store, txn, acks, count, &changed, ret_more, NULL);
+    if (!code && changed) code = bring_in(queue, txn, NULL);
+    if (!code && changed) code = queue_trim_to_quota(&queue->store, txn, NULL);
+    if (code || !changed) {
+        kv_abort(txn);
+        return false;
+    }
+    if (queue_store_commit(&queue->store, txn, NULL)) return false;
+    ended(queue, FAULT_NONE, NULL);
+    return true;
+}
+
+fault_code queue_ack(struct queue *queue, const struct queue_ack *acks, size_t count, struct fault *reterr) {
+    for (size_t i = 0; i < count; i++) {
+        const struct queue_stream *const stream = queue_stream_find(queue, acks[i].stream);
+        if (stream && acks[i].committed_sequence > stream->last_sequence)
+            return fault_set(reterr, FAULT_CONFLICT,
+                             "stream %u: %llu is committed, but only %llu were given out: the queue is an older copy",
+                             stream->number, (unsigned long long)acks[i].committed_sequence,
+                             (unsigned long long)stream->last_sequence);
+    }
+    bool more = true;
+    if (ack_with_log(queue, acks, count, &more) && !more) return FAULT_NONE;
+    return queue_trim_ack(&queue->store, acks, count, reterr);
+}
+
+fault_code queue_shed(struct queue *queue, uint64_t bytes, struct fault *reterr) {
+    return queue_trim_shed(&queue->store, bytes, reterr);
+}
+
+fault_code queue_stream_drop(struct queue *queue, uint32_t number, struct fault *reterr) {
+    return queue_trim_drop(&queue->store, number, reterr);
+}
+
 void queue_stats(const struct queue *queue, struct queue_stats *ret_stats) {
-    struct queue_stats stats = {
-        .quarantined = queue->book.quarantined, .commits = queue->commits, .bytes_max = queue->bytes_max};
-    memcpy(stats.shed, queue->book.shed, sizeof stats.shed);
+    struct queue_stats stats = {.quarantined = queue->store.book.quarantined,
+                                .commits = queue->store.commits,
+                                .bytes_max = queue->store.bytes_max};
+    memcpy(stats.shed, queue->store.book.shed, sizeof stats.shed);
     memcpy(stats.appended, queue->appended, sizeof stats.appended);
-    for (size_t i = 0; i < queue->book.streams_count; i++) {
-        const struct queue_stream *const stream = &queue->book.streams[i];
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) stats.waits += queue->log.items[class];
+    stats.fault = queue->fault;
+    for (size_t i = 0; i < queue->store.book.streams_count; i++) {
+        const struct queue_stream *const stream = &queue->store.book.streams[i];
         stats.records[stream->class] += stream->records;
         stats.bytes[stream->class] += stream->bytes;
         if (stream->records && (stats.oldest_ms == 0 || stream->oldest_ms < stats.oldest_ms))

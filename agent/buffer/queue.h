@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The agent's durable queue of encoded intents (LMDB, each call on disk when it returns). It has an epoch, and in
+ * The agent's durable queue of encoded intents (LMDB; each call but queue_append_later is on disk when it returns). It has an epoch, and in
  * it streams: each with a number, a class and a gapless sequence of its own that starts at 1 and is given in the
  * transaction that stores the record (contract.md, "Delivery: nothing lost, nothing twice"). A record leaves by
  * queue_ack, by the quota (shed: counted, and visible to the reader as a hole), or, when its bytes do not check,
@@ -10,24 +10,13 @@
 #ifndef PICKET_BUFFER_QUEUE_H
 #define PICKET_BUFFER_QUEUE_H
 
+#include "agent/buffer/queue_class.h"
 #include "common/base/arena.h"
 #include "common/base/fault.h"
 #include "common/base/uuid.h"
+#include "common/loop/loop.h"
 
 struct queue;
-
-/* In the order of importance: the last one sheds first. */
-enum queue_class { QUEUE_HEALTH, QUEUE_WINDOWS, QUEUE_REST, QUEUE_CLASSES_MAX_ };
-const char *queue_class_name(enum queue_class class); /* "health", "windows", "rest" */
-
-enum { QUEUE_STREAMS_MAX = 48, QUEUE_RECORD_BYTES_MAX = 512 * 1024 };
-
-struct queue_settings {
-    const char *path;                             /* directory; made when absent */
-    uint64_t bytes_max;                           /* of records kept, as queue_stats counts them; at least 1 MiB */
-    unsigned reserve_percent[QUEUE_CLASSES_MAX_]; /* of bytes_max that shedding leaves to a class; sum at most 100 */
-    uint64_t map_bytes;                           /* 0: four times bytes_max and 64 MiB more */
-};
 
 /* Opens or makes the queue. Every page that is in use is read and checked first (kv_file.h). Of a damaged store what
  * checks is saved (queue_salvage.h), the rest is counted as quarantined and stated as lost, and the store is moved aside
@@ -41,35 +30,28 @@ struct uuid queue_epoch(const struct queue *queue);
  * For a queue that came back from a backup (queue_ack said FAULT_CONFLICT): its numbers have been used before. */
 fault_code queue_epoch_renew(struct queue *queue, struct fault *reterr) MUST_CHECK;
 
-struct queue_item {
-    enum queue_class class;
-    slice intent; /* encoded SreDomainIntent, 1 to QUEUE_RECORD_BYTES_MAX bytes; never decoded here */
-};
-
-/* A small named blob beside the records ("fold", "config"). It survives reboots. */
-struct queue_note {
-    const char *name; /* at most 64 bytes */
-    slice value;      /* at most 16 MiB; size 0 removes the note */
-};
+/* Told from the loop that what waited is in the queue and can be sent. */
+typedef void queue_committed_fn(void *context);
+/* Lets a timer of the loop commit what queue_append_later took. Without it only other calls, queue_commit and queue_close
+ * do. Call once; the loop outlives the queue. */
+fault_code queue_use_loop(struct queue *queue, struct loop *loop, queue_committed_fn *committed, void *context,
+                          struct fault *reterr) MUST_CHECK;
 
 /* Stores items (in order, each into the open stream of its class) and the note in one transaction: both or neither.
  * note may be NULL, count may be 0. Sheds what the quota then asks for, in the same transaction. */
 fault_code queue_append(struct queue *queue, const struct queue_item *items, size_t count,
                         const struct queue_note *note, int64_t now_ms, struct fault *reterr) MUST_CHECK;
+/* The same, but what it brings may wait for the disk with what comes after it: for commit_ms or commit_bytes, or until
+ * another call commits. From its return on it outlives kill -9, as if it was stored; a power cut or a panic of the kernel
+ * may take what still waited: the newest first, an item never without its note, and never what queue_read gave, for that
+ * is on the disk. At once where it cannot wait: commit_ms is 0, there is no room, storing fails. */
+fault_code queue_append_later(struct queue *queue, const struct queue_item *items, size_t count,
+                              const struct queue_note *note, int64_t now_ms, struct fault *reterr) MUST_CHECK;
+/* What waits goes on the disk now. On failure it waits on. */
+fault_code queue_commit(struct queue *queue, struct fault *reterr) MUST_CHECK;
 /* A copy in the arena. FAULT_ABSENT when there is none; FAULT_CORRUPT when its bytes do not check. */
 fault_code queue_note_get(struct queue *queue, const char *name, struct arena *arena, slice *ret_value,
                           struct fault *reterr) MUST_CHECK;
-
-struct queue_stream {
-    uint32_t number;
-    enum queue_class class;
-    bool closed;                 /* a newer stream of its class exists: nothing is appended any more */
-    uint64_t last_sequence;      /* given last; 0: none yet */
-    uint64_t committed_sequence; /* all up to here is with the centre */
-    uint64_t oldest_sequence;    /* of the records kept; last_sequence + 1 when there is none */
-    uint64_t records, bytes;     /* kept */
-    int64_t oldest_ms;           /* when the oldest record was stored; 0 when there is none */
-};
 
 /* The streams by number, valid until the next call that writes. A closed stream stays until queue_stream_drop. */
 const struct queue_stream *queue_streams(const struct queue *queue, size_t *ret_count);
@@ -105,11 +87,6 @@ fault_code queue_read(struct queue *queue, uint32_t stream, uint64_t after_seque
                       queue_visit_fn *visit, void *context, struct queue_batch *ret_batch,
                       struct fault *reterr) MUST_CHECK;
 
-struct queue_ack {
-    uint32_t stream;
-    uint64_t committed_sequence;
-};
-
 /* Deletes what is committed, in transactions of some thousand records. An unknown stream or a lower number than before has no effect.
  * FAULT_CONFLICT: a number that was never given out; nothing is deleted, see queue_epoch_renew. */
 fault_code queue_ack(struct queue *queue, const struct queue_ack *acks, size_t count, struct fault *reterr) MUST_CHECK;
@@ -126,8 +103,10 @@ struct queue_stats {
     uint64_t shed[QUEUE_CLASSES_MAX_];                               /* since the queue was made */
     uint64_t quarantined;                                            /* since the queue was made */
     uint64_t commits; /* since the process started; each waits for the disk twice */
+    uint64_t waits;   /* taken, and not committed yet: not among the records */
     uint64_t bytes_max;
-    int64_t oldest_ms; /* 0: empty */
+    int64_t oldest_ms;  /* 0: empty */
+    struct fault fault; /* why nothing can be stored now; FAULT_NONE: it can */
 };
 void queue_stats(const struct queue *queue, struct queue_stats *ret_stats);
 

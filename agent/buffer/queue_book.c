@@ -6,6 +6,7 @@
  *
  * Rows (big-endian):
  *   "head"                -> crc32c, version, epoch, next stream, shed per class, quarantined
+ *   "log"                 -> crc32c, number of the last entry of the log that is in here
  *   's', stream u32       -> crc32c, class, closed, last, committed, oldest, records, bytes, oldest ms
  * Records (a table per class), key stream u32, sequence u64 -> crc32c, stored ms, intent. */
 #include "agent/buffer/queue_book.h"
@@ -18,9 +19,10 @@ enum {
     BOOK_VERSION = 1,
     HEAD_BYTES = 4 + 4 + 16 + 4 + 8 * QUEUE_CLASSES_MAX_ + 8,
     STREAM_KEY_BYTES = 5,
-    STREAM_BYTES = 4 + 2 + 8 * 6
+    STREAM_BYTES = 4 + 2 + 8 * 6,
+    LOG_BYTES = 4 + 8
 };
-static const char head_key[] = "head";
+static const char head_key[] = "head", log_key[] = "log";
 
 static uint32_t row_crc(slice key, const uint8_t *row, size_t row_bytes) {
     return checksum_crc32c(checksum_crc32c(0, key), slice_of(row + 4, row_bytes - 4));
@@ -87,6 +89,11 @@ fault_code queue_book_load(struct kv_txn *txn, kv_table table, struct queue_book
             "the queue has format %u, this program reads format %d: run the version that wrote it until it is empty",
             kv_load_u32(row.data + 4), BOOK_VERSION);
     struct queue_book book = head_from(row);
+    code = kv_get(txn, table, SLICE_LIT(log_key), &row, reterr); /* a queue from before there was a log has none */
+    if (code && code != FAULT_ABSENT) return fault_wrap(reterr, "read how far the log is in");
+    if (!code && !row_checks(SLICE_LIT(log_key), row, LOG_BYTES))
+        return fault_set(reterr, FAULT_CORRUPT, "the row that says how far the log is in does not check");
+    if (!code) book.log_applied = kv_load_u64(row.data + 4);
 
     struct kv_cursor *cursor = NULL;
     if (kv_cursor_open(txn, table, &cursor, reterr)) return fault_wrap(reterr, "read the queue's streams");
@@ -122,6 +129,12 @@ fault_code queue_book_store(const struct queue_book *book, struct kv_txn *txn, k
     kv_store_u32(row, row_crc(SLICE_LIT(head_key), row, HEAD_BYTES));
     if (kv_put(txn, table, SLICE_LIT(head_key), slice_of(row, HEAD_BYTES), reterr))
         return fault_wrap(reterr, "write the queue's head");
+    if (book->log_dirty) {
+        kv_store_u64(row + 4, book->log_applied);
+        kv_store_u32(row, row_crc(SLICE_LIT(log_key), row, LOG_BYTES));
+        if (kv_put(txn, table, SLICE_LIT(log_key), slice_of(row, LOG_BYTES), reterr))
+            return fault_wrap(reterr, "write how far the log is in");
+    }
 
     for (size_t i = 0; i < book->streams_count; i++) {
         if (!book->dirty[i]) continue;

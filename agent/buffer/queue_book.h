@@ -4,7 +4,8 @@
 #ifndef PICKET_BUFFER_QUEUE_BOOK_H
 #define PICKET_BUFFER_QUEUE_BOOK_H
 
-#include "agent/buffer/queue.h"
+#include "agent/buffer/queue_class.h"
+#include "common/base/uuid.h"
 #include "common/store/kv.h"
 
 enum { RECORD_KEY_BYTES = 12, RECORD_HEADER_BYTES = 12 };
@@ -16,6 +17,8 @@ struct queue_book {
     uint32_t next_stream;
     uint64_t shed[QUEUE_CLASSES_MAX_];
     uint64_t quarantined;
+    uint64_t log_applied; /* the last entry of the log (queue_log.h) that is in here */
+    bool log_dirty;
     size_t streams_count;
     struct queue_stream streams[QUEUE_STREAMS_MAX]; /* by number */
     bool dirty[QUEUE_STREAMS_MAX];                  /* row differs from the stored one */
@@ -27,7 +30,7 @@ fault_code queue_book_load(struct kv_txn *txn, kv_table table, struct queue_book
 /* false: this is no such row, or it does not check. The head comes without streams. */
 bool queue_book_read_head(slice key, slice row, struct queue_book *ret_head) MUST_CHECK;
 bool queue_book_read_stream(slice key, slice row, struct queue_stream *ret_stream) MUST_CHECK;
-/* Writes the head and the dirty streams. */
+/* Writes the head and what is dirty. */
 fault_code queue_book_store(const struct queue_book *book, struct kv_txn *txn, kv_table table,
                             struct fault *reterr) MUST_CHECK;
 fault_code queue_book_delete_stream(struct kv_txn *txn, kv_table table, uint32_t number,

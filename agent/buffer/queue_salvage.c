@@ -5,6 +5,8 @@
  * sequence that it had, and has no effect there. What is missing is a hole in its stream, and is stated as lost like any
  * other.
  *
+ * What waited in the log is not put in: the furthest row may be lost, and with it the knowledge that it is in already.
+ *
  * The new store is made beside the old one and then takes its place by two renames: whoever is killed between them finds
  * the new one without an old one. */
 #include "agent/buffer/queue_salvage.h"
@@ -16,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/buffer/queue_log.h"
 #include "common/base/clock.h"
 #include "common/store/kv_file.h"
 
@@ -28,7 +31,7 @@ enum {
 };
 
 struct salvage {
-    struct queue *to;
+    struct queue_store *to;
     struct queue_book head;
     bool has_head;
     struct queue_stream streams[STREAMS_SEEN_MAX];
@@ -39,7 +42,7 @@ struct salvage {
     size_t puts;
     fault_code code;
     struct fault fault;
-    uint64_t records, lost;
+    uint64_t records, lost, unapplied; /* of the lost, those that had not come from the log into the store */
 };
 
 static bool exists(const char *path) {
@@ -52,7 +55,7 @@ static void new_path(const char *path, char ret_path[PATH_BYTES]) {
 }
 
 static void remove_store(const char *path) {
-    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    const char *const files[] = {"data.mdb", "lock.mdb", queue_log_name};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char file[PATH_BYTES + 16];
         snprintf(file, sizeof file, "%s/%s", path, files[i]);
@@ -232,7 +235,7 @@ static void make_book(struct salvage *salvage, struct queue_book *draft) {
 }
 
 static fault_code store_book(struct salvage *salvage, struct fault *reterr) {
-    struct queue *const to = salvage->to;
+    struct queue_store *const to = salvage->to;
     struct kv_txn *txn = NULL;
     fault_code code = queue_store_begin(to, &txn, reterr);
     if (code) return code;
@@ -292,21 +295,21 @@ fault_code queue_salvage(const struct queue_settings *settings, const struct fau
     new_path(settings->path, beside);
     remove_store(beside);
     struct salvage *const salvage = calloc(1, sizeof *salvage);
-    struct queue *const to = calloc(1, sizeof *to);
-    struct queue_settings store = *settings;
-    store.path = beside;
+    struct queue_store *const to = calloc(1, sizeof *to);
+    struct queue_settings settings_beside = *settings;
+    settings_beside.path = beside;
     fault_code code = FAULT_NONE;
-    if (!salvage || !to)
-        code = fault_set(reterr, FAULT_LIMIT, "out of memory");
-    else
-        snprintf(to->path, sizeof to->path, "%s", beside);
-    if (!code) code = queue_store_open(&store, to, reterr);
+    if (!salvage || !to) code = fault_set(reterr, FAULT_LIMIT, "out of memory");
+    if (!code) code = queue_store_prepare(&settings_beside, to, reterr);
+    if (!code) code = queue_store_open(to, reterr);
     if (!code) {
         salvage->to = to;
+        salvage->unapplied = salvage->lost = queue_log_count(settings->path);
         code = save_into(salvage, settings->path, reterr);
     }
-    if (to) kv_close(to->kv);
-    const uint64_t records = salvage ? salvage->records : 0, lost = salvage ? salvage->lost : 0;
+    if (to) queue_store_end(to);
+    const uint64_t records = salvage ? salvage->records : 0, lost = salvage ? salvage->lost : 0,
+                   unapplied = salvage ? salvage->unapplied : 0;
     free(to);
     free(salvage);
     if (code) {
@@ -317,7 +320,10 @@ fault_code queue_salvage(const struct queue_settings *settings, const struct fau
     snprintf(aside, sizeof aside, "%s.damaged-%lld", settings->path, (long long)clock_wall_ms());
     if (rename(settings->path, aside) || rename(beside, settings->path))
         return fault_set_errno(reterr, FAULT_SYSTEM, errno, "put a new queue in the place of '%s'", settings->path);
-    fault_set(ret_moved, FAULT_CORRUPT, "%s; %llu records were saved, %llu are lost and will be stated; see '%s'",
-              why->text, (unsigned long long)records, (unsigned long long)lost, aside);
+    fault_set(ret_moved, FAULT_CORRUPT,
+              "%s; %llu records were saved, %llu are lost and will be stated, %llu that had no number yet are lost "
+              "too; see '%s'",
+              why->text, (unsigned long long)records, (unsigned long long)(lost - unapplied),
+              (unsigned long long)unapplied, aside);
     return FAULT_NONE;
 }

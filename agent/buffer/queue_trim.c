@@ -18,13 +18,13 @@ struct trim {
 };
 
 /* Deletes from the head of a stream in the draft until the first bound of the trim is reached. */
-static fault_code trim_stream(struct queue *queue, struct kv_txn *txn, size_t index, struct trim trim,
+static fault_code trim_stream(struct queue_store *store, struct kv_txn *txn, size_t index, struct trim trim,
                               uint64_t *ret_records, uint64_t *ret_bytes, struct fault *reterr) {
-    struct queue_stream *const stream = &queue->draft.streams[index];
+    struct queue_stream *const stream = &store->draft.streams[index];
     uint8_t key_bytes[RECORD_KEY_BYTES];
     record_key(stream->number, stream->oldest_sequence, key_bytes);
     struct kv_cursor *cursor = NULL;
-    if (kv_cursor_open(txn, queue->records_tables[stream->class], &cursor, reterr))
+    if (kv_cursor_open(txn, store->records_tables[stream->class], &cursor, reterr))
         return fault_wrap(reterr, "trim stream %u", stream->number);
     slice key, value;
     uint64_t records = 0, bytes = 0;
@@ -56,66 +56,66 @@ static fault_code trim_stream(struct queue *queue, struct kv_txn *txn, size_t in
     }
     kv_cursor_close(cursor);
     if (code && code != FAULT_ABSENT) return fault_wrap(reterr, "trim stream %u", stream->number);
-    queue->draft.dirty[index] = true;
+    store->draft.dirty[index] = true;
     *ret_records = records;
     *ret_bytes = bytes;
     return FAULT_NONE;
 }
 
 /* The oldest stream with records of the least important class that holds more than its reserve. */
-static size_t shed_victim(const struct queue *queue) {
+static size_t shed_victim(const struct queue_store *store) {
     for (int class = QUEUE_CLASSES_MAX_ - 1; class >= 0; class --) {
-        if (queue_book_bytes(&queue->draft, (enum queue_class) class) <= queue->reserve_bytes[class]) continue;
-        for (size_t i = 0; i < queue->draft.streams_count; i++)
-            if (queue->draft.streams[i].class == (enum queue_class) class && queue->draft.streams[i].records) return i;
+        if (queue_book_bytes(&store->draft, (enum queue_class) class) <= store->reserve_bytes[class]) continue;
+        for (size_t i = 0; i < store->draft.streams_count; i++)
+            if (store->draft.streams[i].class == (enum queue_class) class && store->draft.streams[i].records) return i;
     }
-    return queue->draft.streams_count;
+    return store->draft.streams_count;
 }
 
-fault_code queue_trim_to_quota(struct queue *queue, struct kv_txn *txn, struct fault *reterr) {
-    for (uint64_t all; (all = queue_book_bytes_all(&queue->draft)) > queue->bytes_max;) {
-        const size_t index = shed_victim(queue);
-        if (index == queue->draft.streams_count) return FAULT_NONE;
-        const enum queue_class class = queue->draft.streams[index].class;
-        const uint64_t excess = all - queue->bytes_max;
-        const uint64_t above_reserve = queue_book_bytes(&queue->draft, class) - queue->reserve_bytes[class];
+fault_code queue_trim_to_quota(struct queue_store *store, struct kv_txn *txn, struct fault *reterr) {
+    for (uint64_t all; (all = queue_book_bytes_all(&store->draft)) > store->bytes_max;) {
+        const size_t index = shed_victim(store);
+        if (index == store->draft.streams_count) return FAULT_NONE;
+        const enum queue_class class = store->draft.streams[index].class;
+        const uint64_t excess = all - store->bytes_max;
+        const uint64_t above_reserve = queue_book_bytes(&store->draft, class) - store->reserve_bytes[class];
         const struct trim trim = {UINT64_MAX, excess < above_reserve ? excess : above_reserve, SIZE_MAX};
         uint64_t records = 0, bytes = 0;
-        if (trim_stream(queue, txn, index, trim, &records, &bytes, reterr)) return fault_wrap(reterr, "shed");
-        queue->draft.shed[class] += records;
+        if (trim_stream(store, txn, index, trim, &records, &bytes, reterr)) return fault_wrap(reterr, "shed");
+        store->draft.shed[class] += records;
     }
     return FAULT_NONE;
 }
 
 /* Deleting writes too (LMDB copies what it changes), the less the less is deleted at once: where the store is so full
  * that a deletion fails, smaller ones succeed and make room for larger ones. false: not even one record. */
-static bool deletion_goes_on(struct queue *queue, fault_code code, size_t *room) {
+static bool deletion_goes_on(struct queue_store *store, fault_code code, size_t *room) {
     if (code == FAULT_NONE) {
         *room = *room * 2 < RECORDS_PER_TRANSACTION ? *room * 2 : RECORDS_PER_TRANSACTION;
         return true;
     }
     if ((code != FAULT_LIMIT && code != FAULT_SYSTEM) || *room == 1) return false;
     *room = *room > 64 ? 16 : 1;
-    queue_store_throw_off_ballast(queue);
+    queue_store_throw_off_ballast(store);
     return true;
 }
 
-static fault_code shed_some(struct queue *queue, uint64_t bytes, size_t room, uint64_t *ret_bytes,
+static fault_code shed_some(struct queue_store *store, uint64_t bytes, size_t room, uint64_t *ret_bytes,
                             struct fault *reterr) {
     struct kv_txn *txn = NULL;
-    fault_code code = queue_store_begin(queue, &txn, reterr);
+    fault_code code = queue_store_begin(store, &txn, reterr);
     if (code) return code;
     size_t index = 0;
     for (int class = QUEUE_CLASSES_MAX_ - 1; class >= 0; class --) { /* a full disk knows no shares */
-        for (index = 0; index < queue->draft.streams_count; index++)
-            if (queue->draft.streams[index].class == (enum queue_class) class && queue->draft.streams[index].records)
+        for (index = 0; index < store->draft.streams_count; index++)
+            if (store->draft.streams[index].class == (enum queue_class) class && store->draft.streams[index].records)
                 break;
-        if (index < queue->draft.streams_count) break;
+        if (index < store->draft.streams_count) break;
     }
     uint64_t records = 0, shed = 0;
-    if (index < queue->draft.streams_count) {
-        code = trim_stream(queue, txn, index, (struct trim){UINT64_MAX, bytes, room}, &records, &shed, reterr);
-        queue->draft.shed[queue->draft.streams[index].class] += records;
+    if (index < store->draft.streams_count) {
+        code = trim_stream(store, txn, index, (struct trim){UINT64_MAX, bytes, room}, &records, &shed, reterr);
+        store->draft.shed[store->draft.streams[index].class] += records;
     }
     if (code || !records) {
         kv_abort(txn);
@@ -123,121 +123,125 @@ static fault_code shed_some(struct queue *queue, uint64_t bytes, size_t room, ui
         return code;
     }
     *ret_bytes = shed;
-    return queue_store_commit(queue, txn, reterr);
+    return queue_store_commit(store, txn, reterr);
 }
 
-fault_code queue_shed(struct queue *queue, uint64_t bytes, struct fault *reterr) {
+fault_code queue_trim_shed(struct queue_store *store, uint64_t bytes, struct fault *reterr) {
     size_t room = RECORDS_PER_TRANSACTION;
     while (bytes) {
         uint64_t shed = 0;
-        const fault_code code = shed_some(queue, bytes, room, &shed, reterr);
-        if (!deletion_goes_on(queue, code, &room)) return fault_wrap(reterr, "shed");
+        const fault_code code = shed_some(store, bytes, room, &shed, reterr);
+        if (!deletion_goes_on(store, code, &room)) return fault_wrap(reterr, "shed");
         if (!code) bytes -= shed < bytes ? shed : bytes;
     }
     return FAULT_NONE;
 }
 
-/* One transaction's worth of an acknowledgement; ret_more: records that are acknowledged are left. */
-static fault_code ack_some(struct queue *queue, const struct queue_ack *acks, size_t count, size_t room, bool *ret_more,
-                           struct fault *reterr) {
-    struct kv_txn *txn = NULL;
-    fault_code code = queue_store_begin(queue, &txn, reterr);
-    if (code) return code;
+static fault_code acked(struct queue_store *store, struct kv_txn *txn, const struct queue_ack *acks, size_t count,
+                        size_t room, bool *ret_changed, bool *ret_more, struct fault *reterr) {
     bool changed = false, more = false;
-    for (size_t i = 0; i < count && !code; i++) {
-        const size_t index = queue_book_find(&queue->draft, acks[i].stream);
-        if (index == queue->draft.streams_count) continue;
-        struct queue_stream *const stream = &queue->draft.streams[index];
+    for (size_t i = 0; i < count; i++) {
+        const size_t index = queue_book_find(&store->draft, acks[i].stream);
+        if (index == store->draft.streams_count) continue;
+        struct queue_stream *const stream = &store->draft.streams[index];
         if (acks[i].committed_sequence > stream->committed_sequence) {
             stream->committed_sequence = acks[i].committed_sequence;
-            queue->draft.dirty[index] = changed = true;
+            store->draft.dirty[index] = changed = true;
         }
         if (stream->records == 0 || stream->oldest_sequence > acks[i].committed_sequence) continue;
         uint64_t records = 0, bytes = 0;
-        code = trim_stream(queue, txn, index, (struct trim){acks[i].committed_sequence, UINT64_MAX, room}, &records,
-                           &bytes, reterr);
+        const fault_code code = trim_stream(
+            store, txn, index, (struct trim){acks[i].committed_sequence, UINT64_MAX, room}, &records, &bytes, reterr);
+        if (code) return code;
         room -= records;
         changed = true;
         if (stream->records && stream->oldest_sequence <= acks[i].committed_sequence) more = true;
     }
+    *ret_changed = changed;
     *ret_more = more;
-    if (code || !changed) {
-        kv_abort(txn);
-        return code;
-    }
-    return queue_store_commit(queue, txn, reterr);
+    return FAULT_NONE;
 }
 
-fault_code queue_ack(struct queue *queue, const struct queue_ack *acks, size_t count, struct fault *reterr) {
-    for (size_t i = 0; i < count; i++) {
-        const struct queue_stream *const stream = queue_stream_find(queue, acks[i].stream);
-        if (stream && acks[i].committed_sequence > stream->last_sequence)
-            return fault_set(reterr, FAULT_CONFLICT,
-                             "stream %u: %llu is committed, but only %llu were given out: the queue is an older copy",
-                             stream->number, (unsigned long long)acks[i].committed_sequence,
-                             (unsigned long long)stream->last_sequence);
-    }
+fault_code queue_trim_acked(struct queue_store *store, struct kv_txn *txn, const struct queue_ack *acks, size_t count,
+                            bool *ret_changed, bool *ret_more, struct fault *reterr) {
+    return acked(store, txn, acks, count, RECORDS_PER_TRANSACTION, ret_changed, ret_more, reterr);
+}
+
+/* One transaction's worth of an acknowledgement; ret_more: records that are acknowledged are left. */
+static fault_code ack_some(struct queue_store *store, const struct queue_ack *acks, size_t count, size_t room,
+                           bool *ret_more, struct fault *reterr) {
+    struct kv_txn *txn = NULL;
+    bool changed = false;
+    fault_code code = queue_store_begin(store, &txn, reterr);
+    if (code) return code;
+    code = acked(store, txn, acks, count, room, &changed, ret_more, reterr);
+    if (!code && changed) return queue_store_commit(store, txn, reterr);
+    kv_abort(txn);
+    return code;
+}
+
+fault_code queue_trim_ack(struct queue_store *store, const struct queue_ack *acks, size_t count, struct fault *reterr) {
     size_t room = RECORDS_PER_TRANSACTION;
     for (bool more = true; more;) {
-        const fault_code code = ack_some(queue, acks, count, room, &more, reterr);
-        if (!deletion_goes_on(queue, code, &room)) return fault_wrap(reterr, "delete what is committed");
+        const fault_code code = ack_some(store, acks, count, room, &more, reterr);
+        if (!deletion_goes_on(store, code, &room)) return fault_wrap(reterr, "delete what is committed");
         if (code) more = true;
     }
     return FAULT_NONE;
 }
 
-fault_code queue_stream_drop(struct queue *queue, uint32_t number, struct fault *reterr) {
+fault_code queue_trim_drop(struct queue_store *store, uint32_t number, struct fault *reterr) {
     struct kv_txn *txn = NULL;
-    if (queue_store_begin(queue, &txn, reterr)) return fault_wrap(reterr, "drop stream %u", number);
-    struct queue_book *const draft = &queue->draft;
+    if (queue_store_begin(store, &txn, reterr)) return fault_wrap(reterr, "drop stream %u", number);
+    struct queue_book *const draft = &store->draft;
     const size_t index = queue_book_find(draft, number);
     if (index == draft->streams_count || !draft->streams[index].closed || draft->streams[index].records) {
         kv_abort(txn);
         return fault_set(reterr, FAULT_CONFLICT, "drop stream %u: it is not a closed and empty one", number);
     }
-    if (queue_book_delete_stream(txn, queue->book_table, number, reterr)) {
+    if (queue_book_delete_stream(txn, store->book_table, number, reterr)) {
         kv_abort(txn);
         return fault_wrap(reterr, "drop stream %u", number);
     }
     memmove(&draft->streams[index], &draft->streams[index + 1],
             (draft->streams_count - index - 1) * sizeof draft->streams[0]);
     draft->streams_count--; /* nothing in this draft is dirty */
-    return queue_store_commit(queue, txn, reterr) ? fault_wrap(reterr, "drop stream %u", number) : FAULT_NONE;
+    return queue_store_commit(store, txn, reterr) ? fault_wrap(reterr, "drop stream %u", number) : FAULT_NONE;
 }
 
-fault_code queue_trim_quarantine(struct queue *queue, uint32_t number, uint64_t sequence, struct fault *reterr) {
+fault_code queue_trim_quarantine(struct queue_store *store, uint32_t number, uint64_t sequence, struct fault *reterr) {
     uint8_t key_bytes[RECORD_KEY_BYTES];
     record_key(number, sequence, key_bytes);
     const slice key = slice_of(key_bytes, sizeof key_bytes);
     struct kv_txn *txn = NULL;
-    fault_code code = queue_store_begin(queue, &txn, reterr);
+    fault_code code = queue_store_begin(store, &txn, reterr);
     if (code) return code;
-    const size_t index = queue_book_find(&queue->draft, number);
-    assert(index < queue->draft.streams_count);
-    struct queue_stream *const stream = &queue->draft.streams[index];
-    const kv_table records = queue->records_tables[stream->class];
+    const size_t index = queue_book_find(&store->draft, number);
+    assert(index < store->draft.streams_count);
+    struct queue_stream *const stream = &store->draft.streams[index];
+    const kv_table records = store->records_tables[stream->class];
     slice value;
     uint64_t quarantined = 0, cost = 0;
     code = kv_get(txn, records, key, &value, reterr);
     if (!code) cost = record_cost(value.size);
-    if (!code) code = kv_table_count(txn, queue->quarantine_table, &quarantined, reterr);
+    if (!code) code = kv_table_count(txn, store->quarantine_table, &quarantined, reterr);
     if (!code && quarantined < QUARANTINE_RECORDS_MAX && value.size <= RECORD_HEADER_BYTES + QUEUE_RECORD_BYTES_MAX) {
-        memcpy(queue->record, value.data, value.size);
-        code = kv_put(txn, queue->quarantine_table, key, slice_of(queue->record, value.size), reterr);
+        memcpy(store->record, value.data, value.size);
+        code = kv_put(txn, store->quarantine_table, key, slice_of(store->record, value.size), reterr);
     }
     if (!code && sequence == stream->oldest_sequence) {
         uint64_t trimmed = 0, bytes = 0;
-        code = trim_stream(queue, txn, index, (struct trim){sequence, UINT64_MAX, 1}, &trimmed, &bytes, reterr);
+        code = trim_stream(store, txn, index, (struct trim){sequence, UINT64_MAX, 1}, &trimmed, &bytes, reterr);
     } else if (!code) {
         code = kv_delete(txn, records, key, reterr);
         stream->records -= stream->records ? 1 : 0;
         stream->bytes -= cost < stream->bytes ? cost : stream->bytes;
-        queue->draft.dirty[index] = true;
+        store->draft.dirty[index] = true;
     }
-    queue->draft.quarantined++;
+    store->draft.quarantined++;
     if (code) {
         kv_abort(txn);
         return code;
     }
-    return queue_store_commit(queue, txn, reterr);
+    return queue_store_commit(store, txn, reterr);
 }

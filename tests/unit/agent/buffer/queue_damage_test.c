@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * (In memory: thousands of commits are made.) A queue whose file was damaged at random: bits, pages, its end. Whoever finds it so lives on, and never gives out another
- * record than was put there. PICKET_DAMAGES: how many files, PICKET_SEED: which. */
-#include "tests/support/check.h"
-
-#include "agent/buffer/queue.h"
+ * A queue whose file was damaged, at places or at random (bits, pages, its end). Whoever finds it so lives on, and never
+ * gives out another record than was put there. PICKET_DAMAGES: how many files, PICKET_SEED: which. */
+#include "tests/unit/agent/buffer/queue_bench.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -11,36 +9,112 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/store/kv.h"
-
-struct bench {
-    char root[64], path[80];
-    struct queue_settings settings;
-    struct queue *queue;
-    struct fault moved;
-};
-
-static void reopen(struct bench *bench) {
+/* Flips one byte of a stored record, through the store. */
+static void damage(struct bench *bench, const char *table_name, uint32_t stream, uint64_t sequence) {
     struct fault fault;
-    queue_close(bench->queue);
-    bench->queue = NULL;
-    CHECK_OK(queue_open(&bench->settings, &bench->queue, &bench->moved, &fault));
-}
-
-static void begin(struct bench *bench, uint64_t bytes_max) {
-    *bench = (struct bench){.root = "/dev/shm/picket-queue-XXXXXX"};
-    assert_non_null(mkdtemp(bench->root));
-    snprintf(bench->path, sizeof bench->path, "%s/queue", bench->root);
-    bench->settings =
-        (struct queue_settings){.path = bench->path, .bytes_max = bytes_max, .reserve_percent = {10, 50, 0}};
+    struct kv *kv;
+    kv_table table;
+    struct kv_txn *txn;
+    slice value;
+    uint8_t key[12], copy[4096];
+    bench->queue = queue_close(bench->queue);
+    const struct kv_settings settings = {
+        .path = bench->path, .map_bytes = 128 << 20, .tables_max = 8, .readers_max = 4};
+    CHECK_OK(kv_open(&settings, &kv, &fault));
+    CHECK_OK(kv_table_open(kv, table_name, &table, &fault));
+    CHECK_OK(kv_begin_write(kv, &txn, &fault));
+    kv_store_u32(key, stream);
+    kv_store_u64(key + 4, sequence);
+    CHECK_OK(kv_get(txn, table, slice_of(key, 12), &value, &fault));
+    memcpy(copy, value.data, value.size);
+    copy[value.size / 2] ^= 1;
+    CHECK_OK(kv_put(txn, table, slice_of(key, 12), slice_of(copy, value.size), &fault));
+    CHECK_OK(kv_commit(txn, &fault));
+    kv_close(kv);
     reopen(bench);
 }
 
-static void end(struct bench *bench) {
-    char command[128];
+TEST(damaged_record_is_quarantined_and_the_rest_goes_on) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 16 << 20);
+    const uint32_t windows = open_stream(bench.queue, QUEUE_WINDOWS);
+    for (uint64_t i = 1; i <= 6; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 100, &fault));
+    damage(&bench, "records.windows", windows, 1);
+    damage(&bench, "records.windows", windows, 4);
+    struct queue_batch batch;
+    CHECK_OK(queue_read(bench.queue, windows, 0, 100, 1 << 20, see, fresh(), &batch, &fault));
+    assert_int_equal(batch.first_sequence, 2);
+    assert_int_equal(batch.last_sequence, 3);
+    CHECK_OK(queue_read(bench.queue, windows, 3, 100, 1 << 20, see, fresh(), &batch, &fault));
+    assert_int_equal(batch.after_sequence, 3);
+    assert_int_equal(batch.first_sequence, 5);
+    assert_int_equal(batch.last_sequence, 6);
+    struct queue_stats stats;
+    queue_stats(bench.queue, &stats);
+    assert_int_equal(stats.quarantined, 2);
+    assert_int_equal(stats.records[QUEUE_WINDOWS], 4);
+    assert_int_equal(queue_stream_find(bench.queue, windows)->oldest_sequence, 2);
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 6}, 1, &fault));
+    queue_stats(bench.queue, &stats);
+    assert_int_equal(stats.bytes[QUEUE_WINDOWS], 0);
+    end(&bench);
+}
+
+/* Overwrites the first bytes of the store's file with noise; 0: all of it. */
+static void spoil(struct bench *bench, size_t bytes) {
     bench->queue = queue_close(bench->queue);
-    snprintf(command, sizeof command, "rm -rf %s", bench->root);
-    assert_int_equal(system(command), 0);
+    char file[128];
+    snprintf(file, sizeof file, "%s/data.mdb", bench->path);
+    const int fd = open(file, O_WRONLY);
+    struct stat found;
+    assert_int_equal(fstat(fd, &found), 0);
+    const size_t size = bytes ? bytes : (size_t)found.st_size;
+    uint8_t *const noise = malloc(size);
+    memset(noise, 0xa5, size);
+    assert_int_equal(pwrite(fd, noise, size, 0), size);
+    free(noise);
+    close(fd);
+    reopen(bench);
+}
+
+TEST(damaged_store_is_moved_aside_and_what_checks_goes_on) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 16 << 20);
+    const struct uuid epoch = queue_epoch(bench.queue);
+    const uint32_t windows = open_stream(bench.queue, QUEUE_WINDOWS);
+    for (uint64_t i = 1; i <= 500; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 100, &fault));
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 100}, 1, &fault));
+    assert_int_equal(bench.moved.code, FAULT_NONE);
+    spoil(&bench, 8192); /* both pages that say where everything is */
+    assert_int_equal(bench.moved.code, FAULT_CORRUPT);
+    assert_non_null(strstr(bench.moved.text, "400 records were saved, 0 are lost"));
+    assert_true(uuid_equal(epoch, queue_epoch(bench.queue)));
+    assert_true(open_stream(bench.queue, QUEUE_WINDOWS) > windows);
+    struct queue_batch batch;
+    CHECK_OK(queue_read(bench.queue, windows, 100, 1000, 1 << 30, see, fresh(), &batch, &fault));
+    assert_int_equal(batch.first_sequence, 101);
+    assert_int_equal(batch.last_sequence, 500);
+    assert_int_equal(seen_store.numbers[0], 101);
+    assert_true(batch.stream_ends);
+    CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 1, 100, &fault));
+    reopen(&bench);
+    assert_int_equal(bench.moved.code, FAULT_NONE);
+    end(&bench);
+}
+
+TEST(store_of_which_nothing_is_left_gives_a_new_epoch) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 16 << 20);
+    const struct uuid epoch = queue_epoch(bench.queue);
+    CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 1, 100, &fault));
+    spoil(&bench, 0);
+    assert_int_equal(bench.moved.code, FAULT_CORRUPT);
+    assert_false(uuid_equal(epoch, queue_epoch(bench.queue)));
+    CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 1, 100, &fault));
+    end(&bench);
 }
 
 enum { MARKED_BYTES = 12 };
@@ -163,7 +237,7 @@ TEST(any_damage_leaves_a_queue_that_works_and_records_that_are_genuine) {
     const int rounds = getenv("PICKET_DAMAGES") ? atoi(getenv("PICKET_DAMAGES")) : 60;
     for (int round = 0; round < rounds; round++) {
         struct bench bench;
-        begin(&bench, 16 << 20);
+        begin_in(&bench, "/dev/shm", 16 << 20);
         fill_marked(&bench, &seed);
         bench.queue = queue_close(bench.queue);
         damage_file(bench.path, &seed);
@@ -188,6 +262,9 @@ TEST(any_damage_leaves_a_queue_that_works_and_records_that_are_genuine) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(damaged_record_is_quarantined_and_the_rest_goes_on),
+        cmocka_unit_test(damaged_store_is_moved_aside_and_what_checks_goes_on),
+        cmocka_unit_test(store_of_which_nothing_is_left_gives_a_new_epoch),
         cmocka_unit_test(any_damage_leaves_a_queue_that_works_and_records_that_are_genuine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
