@@ -569,13 +569,18 @@ static void message_hand_over(struct mqtt_client *client, const struct mqtt_wait
 static fault_code publication_check(const struct mqtt_client *client, const struct mqtt_publication *publication,
                                     struct fault *reterr);
 
+/* What comes in bulk fills each place that falls free: were it all of them, a single message would never find one. */
+static size_t window_for(size_t window, const struct mqtt_publication *publication) {
+    return publication->bulk && window > 1 ? window - (window + 3) / 4 : window;
+}
+
 fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_publication *publication,
                                struct fault *reterr) {
     MQTTProperty list[PROPERTIES_OUT_MAX + 4];
     MQTTAsync_message message = MQTTAsync_message_initializer;
     MQTTAsync_responseOptions response = MQTTAsync_responseOptions_initializer;
     if (client->state != CLIENT_CONNECTED) return fault_set(reterr, FAULT_AGAIN, "MQTT: not connected");
-    if (client->stats.inflight >= client->window)
+    if (client->stats.inflight >= window_for(client->window, publication))
         return fault_set(reterr, FAULT_AGAIN, "MQTT: %u publications are in flight", client->stats.inflight);
     const fault_code code = publication_check(client, publication, reterr);
     if (code != FAULT_NONE) return code;
@@ -626,7 +631,8 @@ static fault_code publication_check(const struct mqtt_client *client, const stru
     const char *topic = publication->topic;
     if (size > most && !publication->out_of_turn)
         return fault_set(reterr, FAULT_LIMIT, "MQTT: a message of %zu bytes, inflight_bytes_max is %zu", size, most);
-    if (client->inflight_bytes + size > most && !publication->out_of_turn)
+    if (client->inflight_bytes && client->inflight_bytes + size > window_for(most, publication) &&
+        !publication->out_of_turn)
         return fault_set(reterr, FAULT_AGAIN, "MQTT: %zu bytes are in flight", client->inflight_bytes);
     if (!topic || !topic[0] || strpbrk(topic, "+#"))
         return fault_set(reterr, FAULT_INPUT, "MQTT: '%s' is not a topic to publish to", topic ? topic : "");

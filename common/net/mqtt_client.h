@@ -35,6 +35,7 @@ struct mqtt_publication {
     uint32_t expiry_s; /* the broker gives it to nobody any more when so much time has passed; 0: it may keep it */
     int qos;           /* 0 or 1; at most 32 user properties */
     bool retained;
+    bool bulk;        /* one of many that keep coming: leaves a quarter of the window, at least one place, to others */
     bool out_of_turn; /* not counted against inflight_bytes_max: a few single messages that must not wait for a bulk */
     uint64_t token;   /* given back to on_published */
 };

@@ -285,6 +285,36 @@ static void refuses_more_than_the_window(void **state) {
     subject->client = mqtt_client_close(subject->client, 0);
 }
 
+static void bulk_leaves_room_for_what_is_not(void **state) {
+    struct bench *bench = *state;
+    struct subject *const subject = &bench->subjects[0];
+    struct mqtt_settings settings = settings_for(bench, "bulk");
+    settings.inflight_max = 8;
+    settings.inflight_bytes_max = 100;
+    begin_connected(bench, subject, &settings);
+    const struct mqtt_publication small = {.topic = "w", .payload = SLICE_LIT("x"), .qos = 1, .bulk = true};
+    struct mqtt_publication large = {.topic = "w", .qos = 1, .bulk = true};
+    for (int i = 0; i < 6; i++) assert_int_equal(mqtt_client_publish(subject->client, &small, NULL), FAULT_NONE);
+    assert_int_equal(mqtt_client_publish(subject->client, &small, NULL), FAULT_AGAIN);
+    for (uint64_t token = 1; token < 3; token++) must_publish(subject, "w", "single", token);
+    assert_int_equal(publish(subject, "w", "single", 3), FAULT_AGAIN);
+    subject->published_want = 8;
+    assert_true(net_loop_until(bench->loop, &subject->all_published, 5000));
+    char text[101] = "";
+    memset(text, 'x', 100);
+    large.payload = slice_of(text, 100); /* alone it goes, as large as it is */
+    assert_int_equal(mqtt_client_publish(subject->client, &large, NULL), FAULT_NONE);
+    subject->published_want = 9;
+    subject->all_published = false;
+    assert_true(net_loop_until(bench->loop, &subject->all_published, 5000));
+    large.payload = slice_of(text, 70);
+    assert_int_equal(mqtt_client_publish(subject->client, &large, NULL), FAULT_NONE);
+    large.payload = slice_of(text, 20);
+    assert_int_equal(mqtt_client_publish(subject->client, &large, NULL), FAULT_AGAIN);
+    must_publish(subject, "w", "01234567890123456789", 4);
+    subject->client = mqtt_client_close(subject->client, 1000);
+}
+
 static void fails_what_is_in_flight_and_comes_back(void **state) {
     struct bench *bench = *state;
     struct subject *const subject = &bench->subjects[0];
@@ -533,6 +563,7 @@ int main(void) {
         TEST(carries_a_message_and_all_that_is_on_it),
         TEST(keeps_a_retained_message_for_later),
         TEST(refuses_more_than_the_window),
+        TEST(bulk_leaves_room_for_what_is_not),
         TEST(fails_what_is_in_flight_and_comes_back),
         TEST(says_what_is_wrong_with_tls),
         TEST(refuses_wrong_files_at_once),
