@@ -84,6 +84,7 @@ static fault_code publish_ack(struct mqtt_intake *intake, const struct agent_vie
         .payload = payload,
         .qos = 1,
         .retained = true,
+        .out_of_turn = true,
         .content_type = "application/x-protobuf; proto=ameide_core_proto.sre.edge.v1.IntentAck"};
     return mqtt_client_publish(intake->client, &publication, reterr);
 }

@@ -169,6 +169,7 @@ static fault_code publish(struct fact_publisher *p, const struct fact_view *fact
         .properties = properties,
         .properties_count = sizeof properties / sizeof *properties - !trace.size,
         .qos = 1,
+        .bulk = true, /* acks must find a place: without them no agent sends, and then nothing calls this a flood */
         .token = FACT_PUBLISHER_TOKEN | p->generation << SEQUENCE_BITS |
                  (fact->sequence & ((UINT64_C(1) << SEQUENCE_BITS) - 1)),
     };

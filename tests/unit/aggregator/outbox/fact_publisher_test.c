@@ -36,6 +36,7 @@ fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_pub
         return fault_set(reterr, FAULT_AGAIN, "the window is full");
     assert_true(w->sent < SENT_MAX);
     assert_int_equal(publication->qos, 1);
+    assert_true(publication->bulk); /* acks share the window, and must find a place in it */
     struct arena *arena = arena_new(4096, 1 << 20);
     SreDomainFact fact;
     struct fault fault;
