@@ -8,6 +8,10 @@
  * The centre drops what it has already. What comes back twice as a wish (each batch behind a lost one makes the centre
  * say "wanted" again) is followed once per resend_ms only, or one lost batch would multiply itself.
  *
+ * All batches go out on one topic, which keeps their order, and the centre decides them in that order. So one that is not
+ * committed when an ack has a later one, of whichever stream, was lost on the way: a single alert beside a backlog needs
+ * no timer for that.
+ *
  * Acks change lanes at once and the queue a little later, several together: deleting is a transaction with a sync. */
 #include "agent/ship/shipper.h"
 
@@ -43,6 +47,7 @@ struct lane {
     uint64_t empty_through; /* nothing is left from `sent` to here: shed */
     uint64_t went_back_to;
     int64_t went_back_ms; /* monotonic; 0: never on this connection */
+    int64_t overtaken_ms; /* likewise, when it last went back because others had overtaken it */
     int64_t turn;         /* of the round robin */
 };
 
@@ -51,6 +56,7 @@ struct slot {
     uint32_t stream;
     uint32_t number; /* tells this use of the slot from the one before */
     uint64_t last_sequence;
+    uint64_t order; /* of sending, over all streams */
     int64_t sent_ns;
 };
 
@@ -68,7 +74,8 @@ struct shipper {
     struct lane lanes[QUEUE_STREAMS_MAX];
     size_t lanes_count;
     struct slot slots[INFLIGHT_MAX];
-    struct arena *arena; /* for reading one ack */
+    uint64_t committed_order; /* of the slots */
+    struct arena *arena;      /* for reading one ack */
     uint8_t *payload;
     size_t payload_bytes;
 };
@@ -171,7 +178,7 @@ static void go_back(struct shipper *shipper, struct lane *lane, uint64_t sequenc
 static void go_back_everywhere(struct shipper *shipper) {
     for (size_t i = 0; i < shipper->lanes_count; i++) {
         go_back(shipper, &shipper->lanes[i], shipper->lanes[i].committed);
-        shipper->lanes[i].went_back_ms = 0;
+        shipper->lanes[i].went_back_ms = shipper->lanes[i].overtaken_ms = 0;
     }
 }
 
@@ -225,12 +232,12 @@ static bool lane_has_more(const struct lane *lane, const struct queue_stream *st
     return stream->last_sequence > done || (stream->closed && !lane->ends_sent);
 }
 
-/* The lane whose turn it is, NULL when none has anything to send. A part of the slots is kept from old streams: what
- * is new finds one free at once. */
-static struct lane *choose_lane(struct shipper *shipper) {
+/* The lane whose turn it is, NULL when none has anything to send. A part of the slots is kept from old streams, and of
+ * the client's window too (bulk): what is new finds a place at once. old_full: the client takes nothing of them now. */
+static struct lane *choose_lane(struct shipper *shipper, bool old_full) {
     static const int64_t weights[QUEUE_CLASSES_MAX_] = {16, 8, 4};
     const unsigned kept = shipper->settings.inflight_max / 4;
-    const bool old_may = shipper->stats.inflight + kept < shipper->settings.inflight_max;
+    const bool old_may = !old_full && shipper->stats.inflight + kept < shipper->settings.inflight_max;
     struct lane *chosen = NULL;
     int64_t all = 0;
     for (size_t i = 0; i < shipper->lanes_count; i++) {
@@ -272,7 +279,7 @@ static slice make_traceparent(char text[TRACEPARENT_BYTES + 1]) {
     return slice_of(text, TRACEPARENT_BYTES);
 }
 
-static fault_code publish(struct shipper *shipper, slice payload, uint64_t token, struct fault *reterr) {
+static fault_code publish(struct shipper *shipper, slice payload, bool bulk, uint64_t token, struct fault *reterr) {
     char traceparent[TRACEPARENT_BYTES + 1];
     const struct mqtt_property properties[] = {
         {SLICE_LIT("traceparent"), make_traceparent(traceparent)},
@@ -286,6 +293,7 @@ static fault_code publish(struct shipper *shipper, slice payload, uint64_t token
         .properties = properties,
         .properties_count = sizeof properties / sizeof *properties,
         .qos = 1,
+        .bulk = bulk,
         .token = token,
     };
     return mqtt_client_publish(shipper->client, &publication, reterr);
@@ -301,8 +309,8 @@ static uint64_t slot_token(const struct shipper *shipper, const struct slot *slo
     return SHIPPER_TOKEN | (uint64_t)slot->number << 16 | (uint64_t)(slot - shipper->slots);
 }
 
-/* false: nothing more can go out now. */
-static bool send_batch(struct shipper *shipper, struct lane *lane, struct slot *slot) {
+/* false: nothing more can go out now, of a closed stream nothing more of closed ones. */
+static bool send_batch(struct shipper *shipper, struct lane *lane, bool closed, struct slot *slot) {
     struct reading reading = {.shipper = shipper, .stream = lane->stream};
     struct queue_batch batch;
     struct fault fault;
@@ -323,7 +331,7 @@ static bool send_batch(struct shipper *shipper, struct lane *lane, struct slot *
                     lane->stream, batch.after_sequence, batch.first_sequence);
     }
     slot->number++;
-    if (publish(shipper, batch_end(&reading.writer, batch.stream_ends), slot_token(shipper, slot), &fault)) {
+    if (publish(shipper, batch_end(&reading.writer, batch.stream_ends), closed, slot_token(shipper, slot), &fault)) {
         if (fault.code != FAULT_AGAIN) {
             shipper->stats.last_fault = fault;
             LOG_WARN("ship", "publish_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "sent again later"));
@@ -336,6 +344,7 @@ static bool send_batch(struct shipper *shipper, struct lane *lane, struct slot *
                           .stream = lane->stream,
                           .number = slot->number,
                           .last_sequence = batch.last_sequence,
+                          .order = shipper->stats.batches_sent,
                           .sent_ns = clock_monotonic_ns()};
     lane->sent = batch.last_sequence;
     if (batch.stream_ends) lane->ends_sent = true;
@@ -351,9 +360,14 @@ static void pump(struct shipper *shipper) {
     if (!shipper->client || !shipper->stats.connected || shipper->waiting_for_ack || shipper->pumping) return;
     shipper->pumping = true; /* publish may call back */
     match_lanes(shipper);
+    bool old_full = false;
     for (struct slot *slot; (slot = free_slot(shipper));) {
-        struct lane *const lane = choose_lane(shipper);
-        if (!lane || !send_batch(shipper, lane, slot)) break;
+        struct lane *const lane = choose_lane(shipper, old_full);
+        if (!lane) break;
+        const bool closed = queue_stream_find(shipper->queue, lane->stream)->closed;
+        if (send_batch(shipper, lane, closed, slot)) continue;
+        if (!closed) break;
+        old_full = true;
     }
     shipper->pumping = false;
 }
@@ -400,6 +414,7 @@ static void commit_lane(struct shipper *shipper, struct lane *lane, uint64_t com
         if (slot->ends && !lane->ends_taken)
             continue; /* its PUBACK is yet to come, and says that the end has arrived */
         metric_observe(shipper->metrics, SHIP_COMMIT_SECONDS, (double)(now_ns - slot->sent_ns) / 1e9);
+        if (slot->order > shipper->committed_order) shipper->committed_order = slot->order;
         slot->used = false;
         shipper->stats.inflight--;
     }
@@ -424,6 +439,29 @@ static void take_stream_ack(struct shipper *shipper, struct lane *lane, const St
     LOG_INFO("ship", "went_back", LOG_UINT("stream", lane->stream), LOG_UINT("wanted", ack->wanted_sequence),
              LOG_UINT("sent", lane->sent));
     go_back(shipper, lane, ack->wanted_sequence - 1);
+}
+
+static void resend(struct shipper *shipper, struct lane *lane, const char *why) {
+    shipper->stats.resends++;
+    metric_count(shipper->metrics, SHIP_RESENDS, 1);
+    LOG_INFO("ship", "resend", LOG_UINT("stream", lane->stream), LOG_TEXT("why", why),
+             LOG_UINT("behind", lane->committed), LOG_UINT("sent", lane->sent));
+    go_back(shipper, lane, lane->committed);
+}
+
+static void resend_overtaken(struct shipper *shipper, int64_t now_ms) {
+    for (size_t i = 0; i < shipper->lanes_count; i++) {
+        struct lane *const lane = &shipper->lanes[i];
+        bool overtaken = false;
+        for (size_t s = 0; s < shipper->settings.inflight_max; s++) {
+            const struct slot *const slot = &shipper->slots[s];
+            overtaken = overtaken || (slot->used && slot->stream == lane->stream &&
+                                      slot->last_sequence > lane->committed && slot->order < shipper->committed_order);
+        }
+        if (!overtaken || (lane->overtaken_ms && now_ms - lane->overtaken_ms < shipper->settings.resend_ms)) continue;
+        lane->overtaken_ms = now_ms;
+        resend(shipper, lane, "overtaken");
+    }
 }
 
 /* The centre has committed what this queue never gave out: it is a copy from before. Under a new epoch everything
@@ -459,6 +497,7 @@ static void take_ack(struct shipper *shipper, const IntentAck *ack) {
         }
         take_stream_ack(shipper, lane, one, now_ns);
     }
+    resend_overtaken(shipper, now_ns / 1000000);
     if (shipper->store_set) return;
     shipper->store_set = true;
     loop_timer_set(shipper->store_timer, shipper->settings.ack_store_ms);
@@ -523,12 +562,7 @@ static void on_resend_timer(void *context) {
             if (shipper->slots[s].used && shipper->slots[s].stream == lane->stream &&
                 shipper->slots[s].sent_ns < overdue_ns)
                 overdue = true;
-        if (!overdue) continue;
-        shipper->stats.resends++;
-        metric_count(shipper->metrics, SHIP_RESENDS, 1);
-        LOG_INFO("ship", "resend", LOG_UINT("stream", lane->stream), LOG_UINT("behind", lane->committed),
-                 LOG_UINT("sent", lane->sent));
-        go_back(shipper, lane, lane->committed);
+        if (overdue) resend(shipper, lane, "overdue");
     }
     loop_timer_set(shipper->resend_timer, shipper->settings.resend_ms / 4 + 1);
     pump(shipper);

@@ -63,8 +63,9 @@ fault_code mqtt_client_publish(struct mqtt_client *client, const struct mqtt_pub
     assert_int_equal(publication->qos, 1);
     assert_string_equal(publication->topic, "sre.edge.intents.v1/acme/edge-1");
     assert_int_equal(publication->properties_count, 3);
+    const size_t window = publication->bulk ? world->window * 3 / 4 : world->window; /* as the door has it */
     if (!world->connected || world->messages_count == MESSAGES_MAX ||
-        (world->window && world->messages_count >= world->window)) {
+        (world->window && world->messages_count >= window)) {
         world->refused++;
         return fault_set(reterr, FAULT_AGAIN, "the window is full");
     }
@@ -387,6 +388,47 @@ TEST(what_is_new_passes_the_backlog_and_the_old_stream_ends) {
     end(&world);
 }
 
+/* The window is smaller than what may be in flight, as with large batches that are bounded by their bytes. */
+TEST(what_is_new_finds_a_place_where_the_old_fills_the_window) {
+    struct world world;
+    begin(&world);
+    world.window = 4;
+    append(&world, QUEUE_WINDOWS, 1, 3000, clock_wall_ms() - 3600 * 1000);
+    connect(&world);
+    run(&world, NULL, 50); /* the wait for a retained ack is over; PUBACKs and acks come */
+    const uint64_t published = world.published;
+    assert_int_equal(world.messages_count, 3);
+    append(&world, QUEUE_HEALTH, 5001, 5001, clock_wall_ms());
+    assert_int_equal(world.published, published + 1); /* no PUBACK came between */
+    run(&world, nothing_waits, 20000);
+    check_applied(&world, 1, 3000);
+    end(&world);
+}
+
+static void lose_one_alert(struct world *world) {
+    if (world->published == 0) append(world, QUEUE_HEALTH, 5001, 5001, clock_wall_ms());
+    if (world->published == 1 && world->messages_count == 0) append(world, QUEUE_WINDOWS, 1, 1000, clock_wall_ms());
+    world->lose_batches_percent = world->published > 1 ? 0 : 100;
+}
+
+TEST(a_lost_batch_that_others_overtook_is_sent_again_at_once) {
+    struct world world;
+    struct shipper_stats stats;
+    struct shipper_settings patient = usual;
+    patient.resend_ms = 60000;
+    begin_with(&world, &patient, 16 << 20);
+    connect(&world);
+    run(&world, NULL, 50);
+    world.step = lose_one_alert;
+    run(&world, fresh_has_arrived, 5000);
+    assert_int_equal(world.applied[5001], 1);
+    run(&world, nothing_waits, 5000);
+    check_applied(&world, 1, 1000);
+    shipper_stats(world.shipper, &stats);
+    assert_int_equal(stats.resends, 1);
+    end(&world);
+}
+
 TEST(what_was_shed_is_stated_to_the_centre) {
     struct world world;
     begin_with(&world, &usual, 1 << 20);
@@ -519,6 +561,8 @@ int main(void) {
         cmocka_unit_test(retained_ack_before_the_connection_saves_sending_again),
         cmocka_unit_test(full_window_waits_for_the_puback),
         cmocka_unit_test(what_is_new_passes_the_backlog_and_the_old_stream_ends),
+        cmocka_unit_test(what_is_new_finds_a_place_where_the_old_fills_the_window),
+        cmocka_unit_test(a_lost_batch_that_others_overtook_is_sent_again_at_once),
         cmocka_unit_test(what_was_shed_is_stated_to_the_centre),
         cmocka_unit_test(stream_of_which_all_was_shed_still_ends),
         cmocka_unit_test(queue_from_a_backup_begins_a_new_epoch),
