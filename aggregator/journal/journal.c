@@ -17,7 +17,7 @@ enum {
     REJECTIONS = 100000,
     ALERT_EXPIRY_MS = 5 * 60 * 1000,
     NEWEST_FACTS = 10000,
-    HOT_SLOS = 4096,
+    HOT_SLOS = 16384, /* of 25 KB each; with more than these each window of another costs a read of up to 31 days */
     READERS = 256,
     ARENA_BLOCK_BYTES = 8 * 1024 * 1024,
 };
