@@ -324,6 +324,23 @@ def large(seconds: float) -> list[Row]:
             here.close()
 
 
+def drain(seconds: float) -> list[Row]:
+    """An hour's backlog beside fresh alerts: what the long outage72 measures, without kills, and what each intent costs."""
+    minutes = int(os.environ.get("PICKET_DRAIN_MINUTES", "60"))
+    with place("16GiB") as here:
+        found = outage.short(here, BIN / "outage_load", minutes, 5)
+        say(str(found))
+    us = found["us"]
+    sides = ("edge", "broker", "aggregator", "this measurement")
+    return [Row("backlog drained after an outage", found["rate"], "intents/s", 40_000, at_most=False,
+                note=f"{found['waited']:,} intents; the read tables were level {found['caught_up']:.1f} s later"),
+            Row("the same: first fresh alert committed after healing", found["first_alert"], "s", 2),
+            Row("the same: fresh alerts beside the backlog, p50", 1000 * found["p50"], "ms",
+                note=f"{len(found['later_alerts'])} alerts, worst {1000 * max(found['later_alerts'], default=0):.0f} ms"),
+            Row("the same: CPU of all sides", sum(us.get(side, 0) for side in sides), "us/intent",
+                note=", ".join(f"{side} {us.get(side, 0)}" for side in sides) + f"; {os.cpu_count()} cores")]
+
+
 def outage72(seconds: float) -> list[Row]:
     """72 hours without a connection at 5,000 intents a minute (PICKET_OUTAGE_HOURS: another number), killed and killed; then one
     whose quota is too small. Needs about 25 GB of disk while it runs."""
@@ -350,4 +367,4 @@ def outage72(seconds: float) -> list[Row]:
 
 
 ALL = {"exposition": exposition, "journal": journal, "verify": verify, "open": open_ready, "get-slo": get_slo, "commands": commands, "large": large, "spine": spine, "latency": latency,
-       "scrape-small": scrape_small, "scrape-large": scrape_large, "outage72": outage72}
+       "scrape-small": scrape_small, "scrape-large": scrape_large, "drain": drain, "outage72": outage72}

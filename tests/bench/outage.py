@@ -3,9 +3,11 @@
 healed, killed while it drains; afterwards the centre has each intent once, or says which were lost.
 tests/bench/run --only outage72; PICKET_OUTAGE_HOURS makes it shorter."""
 import json
+import os
 import pathlib
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import harness  # noqa: E402
+from processes import cpu_seconds  # noqa: E402
 from harness import CORE, EDGE, eventually  # noqa: E402
 
 SLOS, CHECKS, RESTS = 4750, 200, 50  # as in outage_load.c
@@ -32,6 +35,7 @@ class Edge:
         self.program, self.process, self.kills = str(program), None, 0
         self.log_path = here.folder / "outage_load.log"
         self.classes, self.last, self.changed = {}, {}, threading.Condition()
+        self.alerts = 0  # raised in this life
 
     def start(self, what):
         more = []
@@ -42,7 +46,7 @@ class Edge:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([self.program, what, *self.words, *more], stdout=subprocess.PIPE, stderr=log, text=True)
         with self.changed:
-            self.last = {}
+            self.last, self.alerts, self.said = {}, 0, []
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
 
     def _read(self, process):
@@ -54,6 +58,7 @@ class Edge:
             with self.changed:
                 if process is not self.process:
                     continue  # of a life before
+                self.said.append(line.strip())
                 self.last = said
                 self.classes.update(said["streams"])
                 self.changed.notify_all()
@@ -107,16 +112,21 @@ def fill(edge, kills, numbers, most_seconds):
     return filled, time.monotonic() - begun
 
 
-def alert_seconds(edge, name, begun, most_seconds=60):
-    """How long until the centre has committed an alert that the edge was told to raise."""
+def alert_seconds(edge, begun=None, most_seconds=60, look_every=0.01):
+    """How long until the centre has committed an alert that the edge is told to raise now."""
+    name = f"picket.fresh-{edge.process.pid}-{edge.alerts}"
+    edge.alerts += 1
+    begun = begun or time.monotonic()
     edge.process.send_signal(signal.SIGUSR1)
 
     def there():
         try:
-            return edge.here.call(CORE + "AlertService/GetAlert", {"alertId": f"picket.{name}"}).get("alert")
-        except harness.ApiError:
+            return edge.here.call(CORE + "AlertService/GetAlert", {"alertId": name}).get("alert")
+        except harness.ApiError as refused:
+            if refused.code != "not_found":
+                raise
             return None
-    eventually(f"alert {name} is at the centre", there, most_seconds, 0.01)
+    eventually(f"alert {name} is at the centre", there, most_seconds, look_every)
     return time.monotonic() - begun
 
 
@@ -130,22 +140,20 @@ def drain(edge, dark_seconds, kills, numbers, most_seconds):
     waited = edge.last["records"]
     begun = time.monotonic()
     here.agent_proxy.heal()
-    first = alert_seconds(edge, "fresh-0", begun)
-    later, drained, busy, life_alerts = [], 0, 0.0, 1
+    first = alert_seconds(edge, begun)
+    later, drained, busy = [], 0, 0.0
     for life in range(kills + 1):
         end = time.monotonic() + (2 + numbers.random() * 8 if life < kills else most_seconds)
         eventually("connected", lambda: edge.last.get("connected"), 60, 0.05)
         since, left_then = time.monotonic(), edge.last["records"]
         while time.monotonic() < end and edge.last["records"] > 0:
             if edge.last["records"] > 20_000:
-                later.append(alert_seconds(edge, f"fresh-{life_alerts}", time.monotonic()))
-                life_alerts += 1
+                later.append(alert_seconds(edge))
             time.sleep(0.5)
         busy += time.monotonic() - since
         drained += left_then - edge.last["records"]
         if life < kills:
             edge.kill()
-            life_alerts = 0
             edge.start("drain")
             edge.says("drains", 600)
     assert edge.last["records"] == 0, f"{edge.last} after {most_seconds} s: {edge.story()}"
@@ -159,6 +167,52 @@ def thread_seconds(pid):
         name = (task / "comm").read_text().strip()
         found[name] = found.get(name, 0) + int((task / "schedstat").read_text().split()[0]) / 1e9
     return found
+
+
+def spent(here, edge):
+    """CPU seconds until now of everything that takes part, the measurement itself too."""
+    own = os.times()
+    return {"edge": cpu_seconds(edge.process.pid), "broker": cpu_seconds(here.broker.process.pid),
+            "aggregator": cpu_seconds(here.aggregator.process.pid), "this measurement": own.user + own.system,
+            **{f"aggregator: {name}": seconds for name, seconds in thread_seconds(here.aggregator.process.pid).items()}}
+
+
+def caught_up(here):
+    return here.metric("picket_outbox_lag_facts", consumer="projections") == 0
+
+
+def short(here, program, minutes, dark_seconds):
+    """One drain without kills, looked at closely: rate, alerts beside it, and CPU of everything that takes part."""
+    create_slos(here)
+    edge = Edge(here, program, minutes, 64 << 30)
+    here.closers.append(edge)
+    fill(edge, 0, random, 0)
+    here.agent_proxy.cut()
+    edge.start("drain")
+    edge.says("drains", 60)
+    time.sleep(dark_seconds)
+    before, waited, begun = spent(here, edge), edge.last["records"], time.monotonic()
+    here.agent_proxy.heal()
+    alerts = [alert_seconds(edge, begun, look_every=0.02)]
+    connected = time.monotonic()
+    while edge.last["records"] > 5000:
+        at = len(edge.said)
+        alerts.append(alert_seconds(edge, look_every=0.02))
+        if alerts[-1] > 1:
+            print(f"an alert took {alerts[-1]:.2f} s; the edge said meanwhile:", *edge.said[at:], edge.story(), sep="\n", file=sys.stderr)
+        time.sleep(0.1)
+        assert time.monotonic() - begun < 120, f"{edge.last}: {edge.story()}"
+    eventually("all is drained", lambda: edge.last["records"] == 0, 30, 0.01)
+    took, after = time.monotonic() - connected, spent(here, edge)
+    eventually("the read tables have caught up", lambda: caught_up(here), 120, 0.1)
+    caught_up_seconds = time.monotonic() - connected - took
+    edge.process.terminate()
+    edge.process.wait(60)
+    judge(edge, False)
+    return {"waited": waited, "rate": waited / took, "first_alert": alerts[0], "later_alerts": alerts[1:],
+            "p50": statistics.median(alerts[1:] or alerts), "caught_up": caught_up_seconds,
+            "us": {name: round((after[name] - before.get(name, 0)) / waited * 1e6, 1) for name in after
+                   if after[name] - before.get(name, 0) > 0.1 * waited / 1e6}}
 
 
 def judge(edge, shed_expected):

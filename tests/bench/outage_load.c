@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { SLOS = 4750, CHECKS = 200, RESTS = 50, PER_MINUTE = SLOS + CHECKS + RESTS, MINUTE_MS = 60000, REPORT_MS = 200 };
 
@@ -107,8 +108,11 @@ static void print_queue(const struct load *load, const char *what) {
     queue_stats(load->queue, &stats);
     struct shipper_stats ship = {0};
     if (load->shipper) shipper_stats(load->shipper, &ship);
-    printf("{\"%s\": true, \"connected\": %s, \"minutes\": %llu, \"records\": %llu, \"alerts\": %llu, \"shed\": {",
-           what, ship.connected ? "true" : "false", (unsigned long long)load->next_minute,
+    printf("{\"%s\": true, \"connected\": %s, \"inflight\": %u, \"batches\": %llu, \"acks\": %llu, \"resends\": %llu, "
+           "\"went_back\": %llu, \"minutes\": %llu, \"records\": %llu, \"alerts\": %llu, \"shed\": {",
+           what, ship.connected ? "true" : "false", ship.inflight, (unsigned long long)ship.batches_sent,
+           (unsigned long long)ship.acks, (unsigned long long)ship.resends, (unsigned long long)ship.went_back,
+           (unsigned long long)load->next_minute,
            (unsigned long long)(stats.records[0] + stats.records[1] + stats.records[2]),
            (unsigned long long)load->alerts);
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++)
@@ -145,13 +149,14 @@ static void store_alert(struct load *load) {
     struct queue_item item = {.class = QUEUE_HEALTH};
     arena_reset(load->arena);
     envelope_traceparent(trace);
-    const struct envelope_alert alert = {.fingerprint = text_number(load->arena, "fresh", load->alerts),
-                                         .name = SLICE_LIT("Fresh"),
-                                         .severity = SEVERITY_CRITICAL,
-                                         .firing = true,
-                                         .starts_ms = load->fired_ms,
-                                         .observed_ms = now_ms,
-                                         .expires_ms = now_ms + 60 * MINUTE_MS};
+    const struct envelope_alert alert = {
+        .fingerprint = arena_format(load->arena, "fresh-%ld-%llu", (long)getpid(), (unsigned long long)load->alerts),
+        .name = SLICE_LIT("Fresh"),
+        .severity = SEVERITY_CRITICAL,
+        .firing = true,
+        .starts_ms = load->fired_ms,
+        .observed_ms = now_ms,
+        .expires_ms = now_ms + 60 * MINUTE_MS};
     if (envelope_alert(&load->envelope, &alert, trace, load->arena, &item.intent, &fault) ||
         queue_append(load->queue, &item, 1, NULL, now_ms, &fault))
         die(&fault);
