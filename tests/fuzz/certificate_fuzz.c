@@ -2,6 +2,7 @@
  * What a stranger may send to be enrolled. The first byte chooses: a request for a certificate (r), or the certificate
  * that is to be renewed and a signature (c). A request that is taken is small and gives a hash of a key; no certificate
  * is believed, as the authority in use has signed none. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
