@@ -195,6 +195,7 @@ fault_code link_open(struct link *link, const struct mqtt_settings *settings, in
     own.will_payload = will;
     own.will_content_type = STATUS_CONTENT_TYPE;
     own.subscriptions = subscriptions;
+    own.user_properties_max = MQTT_PROPERTIES_MAX;
     const fault_code code = mqtt_client_open(link->loop, &own, &callbacks, &link->mqtt, reterr);
     if (code) link->mqtt = NULL;
     shipper_use(link->shipper, link->mqtt);

@@ -27,6 +27,7 @@ enum {
     PROPERTIES_OUT_MAX = 32,
     PACKET_BYTES_MAX = LIMIT_MESSAGE_BYTES + 128 * 1024, /* with topic and properties; told to the broker */
     EVENTS_PER_TURN = 256,                               /* then the loop gets to its other work */
+    PROPERTY_COST_BYTES = 128, /* of one that came in: Paho's struct for it, and two allocations */
 };
 
 enum client_state { CLIENT_WAITS, CLIENT_CONNECTS, CLIENT_SUBSCRIBES, CLIENT_CONNECTED };
@@ -136,9 +137,11 @@ static void paho_subscribe_failed(void *context, MQTTAsync_failureData5 *data) {
 /* Takes the message over as it is; Paho sends PUBACK after we return 1. */
 static int paho_message_arrived(void *context, char *topic, int topic_bytes, MQTTAsync_message *message) {
     struct mqtt_client *client = context;
-    const size_t bytes = topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic);
+    const size_t name_bytes = topic_bytes > 0 ? (size_t)topic_bytes : strlen(topic);
+    const size_t bytes = (size_t)message->payloadlen + name_bytes + (size_t)message->properties.length +
+                         (size_t)message->properties.count * PROPERTY_COST_BYTES;
     /* 0: Paho keeps it and asks again. */
-    return mqtt_inbox_put_message(client->inbox, message, (size_t)message->payloadlen, topic, bytes);
+    return mqtt_inbox_put_message(client->inbox, message, bytes, topic, name_bytes);
 }
 
 /* ---- opening ---- */
@@ -198,7 +201,9 @@ static fault_code parts_make(struct mqtt_client *client, const struct mqtt_setti
                                              .certificate_path = settings->certificate_path,
                                              .key_path = settings->key_path,
                                              .server_name = settings->server_name,
-                                             .connect_timeout_ms = settings->connect_timeout_ms};
+                                             .connect_timeout_ms = settings->connect_timeout_ms,
+                                             .packet_bytes_max = PACKET_BYTES_MAX,
+                                             .user_properties_max = settings->user_properties_max};
     (void)unsetenv("http_proxy"); /* Paho would send MQTT through it */
     (void)unsetenv("https_proxy");
     fault_code code = tls_relay_open(&relay, &client->relay, reterr);

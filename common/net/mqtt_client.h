@@ -56,7 +56,8 @@ struct mqtt_settings {
     const char *will_topic; /* NULL: no will */
     slice will_payload;
     const char *will_content_type;
-    uint32_t will_delay_s; /* the broker waits so long for us before it sends it; not beyond session_expiry_s */
+    uint32_t will_delay_s;        /* the broker waits so long for us before it sends it; not beyond session_expiry_s */
+    unsigned user_properties_max; /* a broker that sends us a message with more is left; 0: any number are taken */
     const char *const *subscriptions; /* NULL-terminated; subscribed with QoS 1 after each connect */
 };
 

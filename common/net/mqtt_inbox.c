@@ -76,17 +76,16 @@ void mqtt_inbox_put(struct mqtt_inbox *inbox, struct mqtt_event *event, int kind
     if (first) loop_wake(inbox->waker);
 }
 
-bool mqtt_inbox_put_message(struct mqtt_inbox *inbox, void *message, size_t payload_bytes, char *topic,
-                            size_t topic_bytes) {
+bool mqtt_inbox_put_message(struct mqtt_inbox *inbox, void *message, size_t bytes, char *topic, size_t topic_bytes) {
     struct mqtt_waiting *waiting = malloc(sizeof *waiting);
     if (!waiting) return false;
-    *waiting = (struct mqtt_waiting){NULL, message, topic, topic_bytes, payload_bytes};
+    *waiting = (struct mqtt_waiting){NULL, message, topic, topic_bytes, bytes};
     pthread_mutex_lock(&inbox->lock);
     const bool first = inbox->events == NULL && inbox->messages == NULL;
     *inbox->messages_end = waiting;
     inbox->messages_end = &waiting->next;
     inbox->messages_waiting++;
-    inbox->message_bytes_waiting += payload_bytes;
+    inbox->message_bytes_waiting += bytes;
     if (!inbox->paused && (inbox->messages_waiting >= MESSAGES_WAITING_MAX ||
                            inbox->message_bytes_waiting >= MESSAGE_BYTES_WAITING_MAX)) {
         inbox->paused = true;
@@ -148,7 +147,7 @@ struct mqtt_waiting *mqtt_inbox_next_message(struct mqtt_inbox *inbox) {
         inbox->messages = waiting->next;
         if (!inbox->messages) inbox->messages_end = &inbox->messages;
         inbox->messages_waiting--;
-        inbox->message_bytes_waiting -= waiting->payload_bytes;
+        inbox->message_bytes_waiting -= waiting->bytes;
         if (inbox->paused && inbox->messages_waiting <= MESSAGES_WAITING_MAX / 2 &&
             inbox->message_bytes_waiting <= MESSAGE_BYTES_WAITING_MAX / 2) {
             inbox->paused = false;

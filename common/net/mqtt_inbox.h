@@ -26,7 +26,7 @@ struct mqtt_waiting {
     struct mqtt_waiting *next;
     void *message;
     char *topic;
-    size_t topic_bytes, payload_bytes;
+    size_t topic_bytes, bytes;
 };
 
 struct mqtt_connack {
@@ -43,8 +43,8 @@ struct mqtt_inbox *mqtt_inbox_free(struct mqtt_inbox *inbox); /* when no one put
 
 /* Without effect on an event that is queued already: an end of the connection can be told twice. */
 void mqtt_inbox_put(struct mqtt_inbox *inbox, struct mqtt_event *event, int kind, int reason);
-/* Takes both pointers over. false: no memory, they are still the caller's. */
-bool mqtt_inbox_put_message(struct mqtt_inbox *inbox, void *message, size_t payload_bytes, char *topic,
+/* bytes: what the message takes in memory. Takes both pointers over. false: no memory, they are still the caller's. */
+bool mqtt_inbox_put_message(struct mqtt_inbox *inbox, void *message, size_t bytes, char *topic,
                             size_t topic_bytes) MUST_CHECK;
 void mqtt_inbox_put_connack(struct mqtt_inbox *inbox, const struct mqtt_connack *connack);
 /* The reason and text of the broker's DISCONNECT. */

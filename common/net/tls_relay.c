@@ -35,6 +35,7 @@
 #include <psa/crypto.h>
 
 #include "common/base/clock.h"
+#include "common/net/mqtt_guard.h"
 #include "common/net/tcp_dial.h"
 
 enum {
@@ -63,7 +64,8 @@ struct relay_link {
     mbedtls_ssl_config config;
     mbedtls_x509_crt ca, certificate;
     mbedtls_pk_context key;
-    bool broker_ended;             /* after what is in `down` */
+    bool broker_ended; /* after what is in `down` */
+    struct mqtt_guard guard;
     int end_error;                 /* mbedTLS's word for it */
     struct relay_buffer up, down;  /* to the broker, from the broker */
     size_t ahead_start, ahead_end; /* read from the broker's socket, not yet by mbedTLS */
@@ -296,6 +298,7 @@ static void link_begin(struct tls_relay *relay, int local) {
         return;
     }
     link->local = local;
+    mqtt_guard_begin(&link->guard, settings->packet_bytes_max, settings->user_properties_max);
     relay->link = link;
     fault_code code = tcp_dial(settings->host, settings->port, relay->cancel, deadline_ms, &link->remote, &fault);
     if (code == FAULT_NONE && !settings->plain_text) code = handshake(relay, link, deadline_ms, &fault);
@@ -485,6 +488,14 @@ static void link_fault_keep(struct tls_relay *relay, const struct relay_link *li
     fault_keep(relay, &fault);
 }
 
+static bool guard_passes(struct tls_relay *relay, struct relay_link *link, const unsigned char *bytes, size_t size) {
+    struct fault fault;
+    if (!relay->settings.packet_bytes_max || !mqtt_guard_take(&link->guard, bytes, size, &fault)) return true;
+    fault_wrap(&fault, "broker %s:%u", relay->settings.host, relay->settings.port);
+    fault_keep(relay, &fault);
+    return false;
+}
+
 /* Reads as many records as fit; the end of the connection is kept for when they were handed on. */
 static void down_fill(struct tls_relay *relay, struct relay_link *link) {
     struct relay_buffer *down = &link->down;
@@ -496,6 +507,10 @@ static void down_fill(struct tls_relay *relay, struct relay_link *link) {
         if (got <= 0) {
             link->broker_ended = true;
             link->end_error = got;
+            return;
+        }
+        if (!guard_passes(relay, link, down->bytes + down->end, (size_t)got)) {
+            link->broker_ended = true; /* the first fault is the one that is told */
             return;
         }
         down->end += (size_t)got;

@@ -16,6 +16,8 @@ struct tls_relay_settings {
     const char *ca_path, *certificate_path, *key_path; /* PEM; all required unless plain_text; read at each dial */
     const char *server_name;                           /* what the broker's certificate must be for; NULL: host */
     int64_t connect_timeout_ms;                        /* from accepting to the end of the handshake */
+    size_t packet_bytes_max; /* what the broker sends goes through an mqtt_guard with these; 0: through none */
+    unsigned user_properties_max;
 };
 
 /* Settings are copied. The files are read once here as well, so that a wrong path is said at start. */
