@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent and a broker that has been taken over: it has the true broker's certificate, so it may withhold, forge and flood. What
+it can take is what was sent to it; never the agent's life, memory, processor, disk, or what the queue still holds."""
+import os
+import pathlib
+import random
+import struct
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from generator import SLIS, Generator
+from harness import AGENT, TENANT, Place, eventually, seed
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from hostile_broker import (AUTH, CONNACK, DISCONNECT, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK,  # noqa: E402
+                            UNSUBACK, HostileBroker, connack, packet, publish, text, varint)
+
+# Over what it was before: while it lasts, and afterwards; of a core; of the queue's folder. A flood costs what decrypting it
+# costs, on a machine that the attacker shares.
+RSS_KIB_MOST, RSS_KIB_AFTER, CPU_MOST, CPU_MOST_OF_FLOOD, DISK_KIB_MOST = 6 * 1024, 2 * 1024, 0.1, 0.8, 1024
+SANITIZED = "asan" in os.environ.get("PICKET_BIN", "")
+ACKS, CONFIG, REQUESTS = (f"sre.edge.{family}.v1/{TENANT}/{AGENT}" for family in ("acks", "config", "requests"))
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def fields(data):
+    """{number: last value} of a protobuf message's varints and byte strings; "count" is how often field 5 came."""
+    found, at = {"count": 0}, 0
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            value |= (data[at] & 127) << shift
+            shift, at = shift + 7, at + 1
+            if data[at - 1] < 128:
+                return value
+    while at < len(data):
+        key = number()
+        value = number()
+        if key & 7 == 2:
+            found["count"] += key >> 3 == 5
+            value, at = data[at:at + value], at + value
+        found[key >> 3] = value
+    return found
+
+
+class Figures:
+    """What the agent's process costs, from /proc and its folder."""
+
+    def __init__(self, place):
+        self.place, self.pid = place, place.agent.process.pid
+        self.cpu_began, self.began, self.most = self.cpu(), time.monotonic(), 0
+        self.before = self.rss()
+
+    def rss(self):
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise AssertionError("no VmRSS")
+
+    def cpu(self):
+        words = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def disk(self):
+        return sum(one.stat().st_blocks for one in (self.place.folder / "agent").rglob("*") if one.is_file()) // 2
+
+    def watch(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.place.agent.runs(), self.place.agent.tail()
+            self.most = max(self.most, self.rss())
+            time.sleep(0.05)
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.place.agent_port}/metrics", timeout=5) as answer:
+            assert answer.status == 200
+        return (self.cpu() - self.cpu_began) / (time.monotonic() - self.began)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    made = Place(tmp_path_factory.mktemp("hostile"))
+    generator = Generator(1)
+    hostile = HostileBroker(made.pki / "broker.crt", made.pki / "broker.key", made.pki / "ca.crt")
+    made.closers += [generator, hostile]
+    made.hostile = hostile
+    made.start()
+    made.create_slo("requests", SLIS["requests"][0], 1)
+    made.configure_agent({"gen": generator.url})
+    made.start_agent()
+    eventually("first windows", lambda: seen(made, time.time() - 30, time.time() + 5))
+    yield made
+    made.close()
+
+
+def seen(place, start, end):
+    return [at for at, p in place.windows("requests", int(start), int(end)).items() if p["windows"]]
+
+
+def each_once(place, start, end):
+    """Every window of [start, end) is at the centre, once."""
+    points = place.windows("requests", start, end)
+    missing = [at for at in range(start, end) if not points.get(at, {}).get("windows")]
+    twice = [at for at, point in points.items() if point["windows"] > 1]
+    assert not missing and not twice, f"of {end - start} windows {len(missing)} are missing ({missing[:5]}), {len(twice)} came twice"
+    return True
+
+
+def under_attack(place, deed, seconds=4.0, loses=False, cpu_most=CPU_MOST):
+    """The deed for some seconds, then the true broker again; the figures."""
+    figures = Figures(place)
+    disk = figures.disk()
+    begins = int(time.time())
+    place.hostile.play(deed)
+    place.agent_proxy.target_port = place.hostile.port
+    place.agent_proxy.cut(refuse=False)
+    eventually("it is met", lambda: place.hostile.connections, 10, 0.02)
+    figures.cpu_began, figures.began = figures.cpu(), time.monotonic()
+    cpu = figures.watch(seconds)
+    attempts = len(place.hostile.connections)
+    place.hostile.changed.set()
+    place.agent_proxy.target_port = place.mqtt_port
+    place.agent_proxy.cut(refuse=False)
+    ends = int(time.time())
+    if not loses:
+        eventually("all windows are at the centre", lambda: each_once(place, begins, ends), 20, 0.3)
+    eventually("the line goes on", lambda: [at for at in seen(place, ends, ends + 60)], 20, 0.2)
+    after, grown = figures.rss(), figures.disk() - disk
+    print(f"{getattr(deed, '__name__', deed)}: {attempts} connections, {figures.before} KiB before, {figures.most} at most, {after} after, "
+          f"cpu {cpu:.2f}, disk {grown:+} KiB, hostile's own: {place.hostile.sent_to_end} ended, {place.hostile.errors[:2]}")
+    if not SANITIZED:
+        assert figures.most < figures.before + RSS_KIB_MOST and after < figures.before + RSS_KIB_AFTER
+        assert cpu < cpu_most
+    assert grown < DISK_KIB_MOST
+    return figures
+
+
+# ---- what is wrong with the protocol
+
+def endless_connack(session):
+    """A length of 256 MB, and the bytes for it."""
+    session.send(packet(CONNACK, b"\0\0", length=268435455))
+    while True:
+        session.send(b"\0" * 65536)
+
+
+def endless_publish(session):
+    session.accept()
+    session.send(packet(PUBLISH, text(CONFIG) + b"\0", length=268435455))
+    while True:
+        session.send(b"\0" * 65536)
+
+
+def promised_publish(session):
+    """A length of 256 MB, and a byte now and then."""
+    session.accept()
+    session.send(packet(PUBLISH, text(CONFIG) + b"\0", length=268435455))
+    while not session.ended():
+        session.send(b"\0")
+        time.sleep(0.2)
+
+
+def endless_length(session):
+    """A length that does not end (MQTT 5.0 section 1.5.5: four bytes at most)."""
+    session.accept()
+    session.send(b"\x30" + b"\xff" * 100000)
+    session.hold(3)
+
+
+def dripping_connack(session):
+    for byte in connack(properties=bytes([0x22]) + b"\0\0"):
+        session.send(bytes([byte]))
+        time.sleep(1)
+
+
+def silent(session):
+    session.hold(20)
+
+
+def redirecting(session):
+    """Server Reference (MQTT 5.0 section 3.2.2.3.16): use another server. Only an address that the settings name is dialled."""
+    session.send(connack(reason=0x9D, properties=b"\x1c" + text("127.0.0.1:1")))
+
+
+def redirecting_while_connected(session):
+    session.accept()
+    session.send(packet(DISCONNECT, b"\x9c" + varint(14) + b"\x1c" + text("127.0.0.1:1")))
+    session.hold(1)
+
+
+def redirecting_in_success(session):
+    session.accept(properties=b"\x1c" + text("127.0.0.1:1"))
+    session.hold(5)
+
+
+def lying_about_the_session(session):
+    session.accept(session_present=1)
+    session.hold(5)
+
+
+def receiving_nothing(session):
+    """Receive Maximum 0 is a protocol error."""
+    session.accept(properties=b"\x21\0\0")
+    session.hold(5)
+
+
+def receiving_one_at_a_time(session):
+    session.accept(properties=b"\x21\0\1")
+    session.hold(5)
+
+
+def tiny_packets(session):
+    session.accept(properties=b"\x27\0\0\0\x20")
+    session.hold(5)
+
+
+def leaving_at_once(session):
+    session.accept()
+    session.send(packet(DISCONNECT, b"\x8b\0"))
+    session.hold(1)
+
+
+def closing_at_once(session):
+    pass
+
+
+def never_acknowledging(session):
+    session.send(connack())
+    session.polite = False
+    session.listen()
+    session.hold(5)
+
+
+def topic_aliases(session):
+    session.accept()
+    for alias in range(1, 20000):
+        session.send(publish("", b"x", b"\x23" + struct.pack(">H", alias), 1, alias))
+        session.send(publish(CONFIG, b"x", b"\x23" + struct.pack(">H", alias), 1, alias))
+
+
+def exactly_once_that_is_never_released(session):
+    """QoS 2, though 1 was subscribed for: a receiver has to keep each until it is released."""
+    session.accept()
+    for identifier in range(1, 65536):
+        session.send(publish(CONFIG, b"\0" * 16384, b"", 2, identifier))
+
+
+def flood_of_small_properties(session):
+    """A million of them in one message after the other: each is small, and each costs an allocation."""
+    session.accept()
+    one = publish(CONFIG, b"", (b"\x26" + text("") + text("")) * 200000, 1, 1)
+    while True:
+        session.send(one)
+
+
+def flood_of_large_properties(session):
+    session.accept()
+    one = publish(CONFIG, b"", (b"\x26" + text("a" * 65535) + text("b" * 65535)) * 8, 1, 1)
+    while True:
+        session.send(one)
+
+
+def unknown_acknowledgements(session):
+    session.accept()
+    while True:
+        for identifier in range(1, 65536, 97):
+            session.send(packet(PUBACK, struct.pack(">H", identifier)) + packet(SUBACK, struct.pack(">H", identifier) + b"\0\1"))
+
+
+def acknowledgements_of_another_kind(session):
+    session.accept()
+    for kind in (PUBREC, PUBREL, PUBCOMP, UNSUBACK):
+        session.send(b"".join(packet(kind, struct.pack(">H", identifier), 2 if kind == PUBREL else 0) for identifier in range(1, 20000)))
+    session.hold(2)
+
+
+def ping_flood(session):
+    session.accept()
+    while True:
+        session.send(packet(PINGRESP) * 8192)
+
+
+WITH_ID = struct.pack(">H", 7)
+PROPERTIES = [b"\x05\x26\x00\x05ab", b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff", b"\x01\x26", b"\x03\x03\xff\xff", b"\x02\x7f\x01", b"\x04\x01\x01\x01\x01",
+              b"\x0a" + b"\x02\0\0\0\1" * 2, b"\x02\x0b\x00", b"\x05\x0b\xff\xff\xff\xff", b"\x03\x09\x00\x09"]
+MALFORMED = (
+    [packet(PUBLISH, text(CONFIG) + one + b"rest") for one in PROPERTIES]
+    + [packet(PUBLISH, text(CONFIG) + WITH_ID + one + b"rest", 2) for one in PROPERTIES]
+    + [packet(kind, WITH_ID + b"\0" + one) for kind in (PUBACK, SUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK) for one in PROPERTIES]
+    + [packet(DISCONNECT, b"\0" + one) for one in PROPERTIES] + [packet(AUTH, b"\x18" + one) for one in PROPERTIES]
+    + [packet(kind) for kind in (PUBLISH, PUBACK, SUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK, CONNACK, 0, 1, 8, 10, 12)]
+    + [packet(kind, b"\xff") for kind in (PUBLISH, PUBACK, SUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK, CONNACK, PINGRESP)]
+    + [packet(PUBLISH, b"\xff\xff" + b"a" * 20), packet(PUBLISH, text(CONFIG), 2), packet(PUBLISH, text(CONFIG) + b"\0", 2),
+       packet(PUBLISH, text(CONFIG) + b"\0", 6), packet(PUBLISH, text("") + b"\0x"), packet(PUBLISH, text("a/#") + b"\0x"),
+       packet(PUBLISH, text(b"\xff\xfe\0") + b"\0x"), packet(SUBACK, WITH_ID + b"\0"), packet(SUBACK, WITH_ID + b"\0" + b"\1" * 70000),
+       packet(PUBACK, b"\0\0\x87\0"), connack(), packet(CONNACK, b"\xff\xff\0")])
+MALFORMED_CONNACKS = [packet(CONNACK, b"\0\0" + one) for one in PROPERTIES] + [packet(CONNACK), packet(CONNACK, b"\0"), packet(CONNACK, b"\0\0", 15),
+                                                                               packet(PUBLISH, text(CONFIG) + b"\0x"), packet(SUBACK, WITH_ID + b"\0\1")]
+
+PROTOCOL = [endless_connack, endless_publish, promised_publish, endless_length, dripping_connack, silent, redirecting, redirecting_while_connected,
+            redirecting_in_success, lying_about_the_session, receiving_nothing, tiny_packets, leaving_at_once, closing_at_once, never_acknowledging,
+            topic_aliases, exactly_once_that_is_never_released, flood_of_small_properties, flood_of_large_properties, unknown_acknowledgements,
+            acknowledgements_of_another_kind, ping_flood]
+FLOODS = (flood_of_large_properties, unknown_acknowledgements, ping_flood)
+
+@pytest.mark.parametrize("deed", PROTOCOL, ids=lambda deed: deed.__name__)
+def test_no_broker_makes_it_grow_or_spin(place, deed):
+    under_attack(place, deed, cpu_most=CPU_MOST_OF_FLOOD if deed in FLOODS else CPU_MOST)
+
+
+def test_no_packet_is_read_beyond_its_end(tmp_path):
+    """Malformed packets, each on a connection of its own, before CONNACK's time or after it; a part of them, as a connection takes
+    a second. All of them: tests/unit/common/net/mqtt_guard_test.c."""
+    place = Place(tmp_path)
+    hostile = HostileBroker(place.pki / "broker.crt", place.pki / "broker.key", place.pki / "ca.crt")
+    place.closers.append(hostile)
+    place.agent_proxy.target_port = hostile.port
+    tries = random.Random(seed()).sample([(False, one) for one in MALFORMED_CONNACKS] + [(True, one) for one in MALFORMED], 30)
+
+    def malformed(session):
+        greeted, wrong = tries[len(hostile.connections) % len(tries)]
+        if greeted:
+            session.accept()
+        session.send(wrong)
+        session.hold(0.3)
+    hostile.play(malformed)
+    place.configure_agent({}, mqtt__backoff_max="100ms")
+    place.start_agent()
+    try:
+        eventually("it connects", lambda: hostile.connections)
+        before = Figures(place).rss()
+        eventually("each was tried", lambda: len(hostile.connections) > len(tries), 120)
+        after = Figures(place).rss()
+        print(f"{len(hostile.connections)} connections, {before} KiB before, {after} after")
+        assert SANITIZED or after < before + RSS_KIB_AFTER
+        assert place.agent.log().count("breaks MQTT 5: ") > 5
+    finally:
+        place.close()
