@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The inside of a measure, for measure.c (at work), measure_build.c (made from settings), measure_group.c (targets that come
- * and go) and measure_store.c (what of it is kept) alone. */
+ * and go) and measure_store.c (what of it is kept) and
+ * measure_restore.c (and read back) alone. */
 #ifndef PICKET_AGENT_MEASURE_PARTS_H
 #define PICKET_AGENT_MEASURE_PARTS_H
 
@@ -115,6 +116,7 @@ void measure_seal(struct measure *measure);
 void measure_flush_health(struct measure *measure);
 /* The fold has room for no further window: the oldest records in the queue give way to the newest windows. */
 void measure_make_room(struct measure *measure);
+/* In measure_restore.c: what the health checks said last. */
 void measure_restore_health(struct measure *measure);
 
 #endif

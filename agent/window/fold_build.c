@@ -9,15 +9,6 @@
 
 enum { FOLD_SERIES_MAX = 1 << 24, FOLD_TARGETS_MAX = 65536, FOLD_SLIS_MAX = 65536, FOLD_GROUPS_MAX = 1024 };
 
-void *fold_alloc(struct fold *fold, size_t count, size_t bytes) {
-    void *const block = calloc(count ? count : 1, bytes);
-    if (block) {
-        fold->blocks[fold->blocks_count++] = block;
-        fold->stats.memory_bytes += count * bytes;
-    }
-    return block;
-}
-
 static bool binds(const struct fold_target *target, const struct sli *sli) {
     return target->probe == (sli_definition(sli)->kind == SLI_PROBE) && sli_wants_target(sli, target->name);
 }
@@ -46,10 +37,6 @@ static fault_code check_slis(const struct sli *const *slis, size_t count, struct
                 return fault_set(reterr, FAULT_CONFLICT, "two SLIs are of slo '%.*s'",
                                  SLICE_ARG(sli_definition(slis[i])->slo_id));
     return FAULT_NONE;
-}
-
-fault_code fold_no_memory(struct fault *reterr) {
-    return fault_set(reterr, FAULT_SYSTEM, "out of memory for the windows");
 }
 
 static fault_code fold_add_targets(struct fold *fold, const struct fold_target *targets, struct fault *reterr) {

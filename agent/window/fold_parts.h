@@ -133,8 +133,9 @@ static inline struct fold_slot *fold_walk_target(const struct fold *fold, struct
     return NULL;
 }
 
-/* In fold_build.c: zeroed, freed with the fold; NULL: no memory. */
+/* In fold_memory.c: zeroed, freed with the fold; NULL: no memory. */
 void *fold_alloc(struct fold *fold, size_t count, size_t bytes);
+fault_code fold_no_memory(struct fault *reterr);
 /* In fold.c: forgets what is staged. */
 void fold_unstage(struct fold *fold, struct fold_slot *target, bool forget);
 
@@ -144,7 +145,6 @@ void fold_unstage(struct fold *fold, struct fold_slot *target, bool forget);
 fault_code fold_add_crowds(struct fold *fold, const struct fold_group *groups, struct fault *reterr);
 size_t fold_crowd_counts(const struct fold *fold, struct fold_crowd *crowd);
 void fold_begin_crowds(struct fold *fold, int64_t now_ms);
-fault_code fold_no_memory(struct fault *reterr);
 /* The place of a target, taken for it when it has none; NULL: all are taken. */
 struct fold_slot *fold_occupy(struct fold *fold, struct fold_crowd *crowd, slice name, uint64_t incarnation);
 struct fold_crowd *fold_crowd_named(struct fold *fold, slice name);
