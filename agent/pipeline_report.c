@@ -12,12 +12,10 @@ fault_code pipeline_encode_status(void *context, bool online, bool will, slice *
     const struct agent_settings *const settings = pipeline->file.settings;
     struct queue_stats stats = {0};
     struct config_trial_report config;
-    struct link_stats link = {0};
     const char *words[CAPABILITIES_MAX];
     char error[4 * PIPELINE_NOTES_BYTES];
     const struct remote_definitions *const remote = config_trial_definitions(pipeline->remote);
     if (!will) queue_stats(pipeline->queue, &stats);
-    if (pipeline->link) link_stats(pipeline->link, &link);
     config_trial_report(pipeline->remote, &config);
     const char *const failed = config.state == CONFIG_TRIAL_ROLLED_BACK ? config.failed_reason : "";
     const char *const errors[] = {pipeline->file_error, failed, remote->refusals, pipeline->notes};
@@ -39,8 +37,6 @@ fault_code pipeline_encode_status(void *context, bool online, bool will, slice *
         .config_error = error,
         .config = &config,
         .status_interval_ms = settings->ship.status_ms,
-        .takeovers = link.takeovers,
-        .taken_over_ms = link.taken_over_ms,
         .queue = will ? NULL : pipeline->queue,
         .shed = will ? NULL : stats.shed,
         .resident_bytes = will ? 0 : agent_status_resident(),

@@ -153,9 +153,6 @@ fault_code agent_report_encode(const struct agent_report *report, struct arena *
         .has_status_interval = report->status_interval_ms > 0,
         .status_interval = {.seconds = report->status_interval_ms / 1000,
                             .nanos = (int32_t)(report->status_interval_ms % 1000) * 1000000},
-        .takeovers = report->takeovers,
-        .has_taken_over_at = report->taken_over_ms > 0,
-        .taken_over_at = timestamp_of(report->taken_over_ms),
     };
     status.cluster_ids.items = clusters;
     if (report->cluster_id.size) clusters[status.cluster_ids.count++] = report->cluster_id;

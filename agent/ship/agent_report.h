@@ -41,8 +41,6 @@ struct agent_report {
     const struct config_trial_report *config;     /* NULL: nothing is said */
     const struct certificate_report *certificate; /* NULL: nothing is said */
     int64_t status_interval_ms;
-    uint64_t takeovers;
-    int64_t taken_over_ms; /* wall; 0: never */
 };
 
 /* An encoded AgentStatus in the arena. */

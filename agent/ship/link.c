@@ -31,8 +31,7 @@ struct link {
     struct loop_timer *status_timer;
     int64_t status_ms;
     bool status_wanted, connected, ever_connected;
-    int64_t disconnected_ms, taken_over_ms;
-    uint64_t takeovers;
+    int64_t disconnected_ms;
     char identity[LINK_TOPIC_BYTES], topic_status[LINK_TOPIC_BYTES]; /* identity: <tenant>/<agent> */
     slice tenant;                                                    /* in identity */
 };
@@ -95,11 +94,6 @@ static void lost(struct link *link) {
 static void on_disconnected(void *context, const struct fault *reason) {
     struct link *const link = context;
     lost(link);
-    if (reason->code ==
-        FAULT_CONFLICT) { /* 0x8E: two agents share a name, or the broker has not yet missed our last life */
-        link->takeovers++;
-        link->taken_over_ms = clock_wall_ms();
-    }
     link->callbacks.changed(link->callbacks.context, reason);
 }
 
@@ -213,9 +207,6 @@ fault_code link_publish(struct link *link, const struct mqtt_publication *public
 }
 
 void link_stats(const struct link *link, struct link_stats *ret_stats) {
-    *ret_stats = (struct link_stats){.ever_connected = link->ever_connected,
-                                     .takeovers = link->takeovers,
-                                     .taken_over_ms = link->taken_over_ms,
-                                     .disconnected_ms = link->disconnected_ms};
+    *ret_stats = (struct link_stats){.ever_connected = link->ever_connected, .disconnected_ms = link->disconnected_ms};
     if (link->mqtt) mqtt_client_stats(link->mqtt, &ret_stats->mqtt);
 }

@@ -54,8 +54,6 @@ void link_hurry(struct link *link);
 struct link_stats {
     struct mqtt_stats mqtt;
     bool ever_connected;
-    uint64_t takeovers;      /* of the connection, by another client of the same name, since the start */
-    int64_t taken_over_ms;   /* wall; 0: never */
     int64_t disconnected_ms; /* monotonic: since when there is no connection; the start counts as one */
 };
 void link_stats(const struct link *link, struct link_stats *ret_stats);
