@@ -7,7 +7,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     CONSUMERS_MAX = 16,
@@ -18,6 +20,8 @@ enum {
     ARENA_BYTES_MAX = 64 * 1024 * 1024,
     PAUSE_MIN_MS = 50,
     PAUSE_MAX_MS = 5000,
+    FLOOD_FACTS = 1000,
+    NICE = 5, /* a third of the share of a thread with none */
 };
 
 struct runner {
@@ -84,27 +88,33 @@ fault_code outbox_add(struct outbox *outbox, const struct outbox_consumer *consu
 
 /* ---- a consumer's thread ---- */
 
-/* Waits until the journal is ahead of the cursor, or, with a pause, until it is over. False: stop. */
-static bool wait_for_facts(struct runner *runner, int64_t pause_ms) {
+/* Waits until so many facts are behind the cursor, for at most so long (0: without end). False: stop. */
+static bool wait_for_facts(struct runner *runner, uint64_t facts, int64_t wait_ms) {
     struct outbox *outbox = runner->outbox;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += pause_ms / 1000;
-    until.tv_nsec += pause_ms % 1000 * 1000000;
+    until.tv_sec += wait_ms / 1000;
+    until.tv_nsec += wait_ms % 1000 * 1000000;
     if (until.tv_nsec >= 1000000000) {
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
     pthread_mutex_lock(&outbox->lock);
-    if (pause_ms)
-        while (!outbox->stopping && pthread_cond_timedwait(&outbox->changed, &outbox->lock, &until) == 0) {
-        }
-    else
-        while (!outbox->stopping && journal_last_sequence(outbox->journal) <= runner->cursor)
-            pthread_cond_wait(&outbox->changed, &outbox->lock);
+    int waited = 0;
+    while (!outbox->stopping && waited == 0 && journal_last_sequence(outbox->journal) - runner->cursor < facts)
+        waited = wait_ms ? pthread_cond_timedwait(&outbox->changed, &outbox->lock, &until)
+                         : pthread_cond_wait(&outbox->changed, &outbox->lock);
     const bool go = !outbox->stopping;
     pthread_mutex_unlock(&outbox->lock);
     return go;
+}
+
+/* What came in while the last batch was taken in tells whether there is a flood. False: stop. */
+static bool gather(struct runner *runner) {
+    const struct outbox_consumer *consumer = &runner->consumer;
+    if (!consumer->gather_facts || journal_last_sequence(runner->outbox->journal) - runner->cursor < FLOOD_FACTS)
+        return true;
+    return wait_for_facts(runner, consumer->gather_facts, consumer->gather_ms);
 }
 
 static void note(struct runner *runner, uint64_t cursor, size_t facts, const struct fault *fault) {
@@ -144,6 +154,7 @@ static void *runner_main(void *context) {
     char thread_name[16];
     snprintf(thread_name, sizeof thread_name, "feed-%s", runner->name);
     pthread_setname_np(pthread_self(), thread_name);
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + NICE); /* of this thread, on Linux */
     bool loaded = false;
     int64_t pause_ms = 0;
     for (;;) {
@@ -167,7 +178,8 @@ static void *runner_main(void *context) {
                 journal_taken(outbox->journal, runner->name, cursor);
             }
         }
-        if (!code && !wait_for_facts(runner, 0)) break;
+        if (!code && !wait_for_facts(runner, 1, 0)) break;
+        if (!code && !gather(runner)) break;
         if (!code) code = feed(runner, &fault);
         if (code == FAULT_NONE) {
             pause_ms = 0;
@@ -176,7 +188,7 @@ static void *runner_main(void *context) {
         note(runner, runner->cursor, 0, &fault);
         pause_ms = pause_ms ? 2 * pause_ms : PAUSE_MIN_MS;
         if (pause_ms > PAUSE_MAX_MS) pause_ms = PAUSE_MAX_MS;
-        if (!wait_for_facts(runner, pause_ms)) break;
+        if (!wait_for_facts(runner, UINT64_MAX, pause_ms)) break;
     }
     return NULL;
 }

@@ -2,6 +2,7 @@
  * Feeds committed facts to consumers, each in order, each at its own pace on a thread of its own, woken by the
  * journal's commits. The facts log is the outbox: a consumer is a name and a cursor, and nothing is deleted to
  * publish. Delivery is at least once; a consumer that commits its rows and its cursor together has an effect once.
+ * Deciding goes before telling: their threads have a lower priority than the writer's, where the machine is short of CPU.
  * outbox_* calls are for the thread that built it; consume and load_cursor run on the consumer's thread. */
 #ifndef PICKET_OUTBOX_OUTBOX_H
 #define PICKET_OUTBOX_OUTBOX_H
@@ -23,6 +24,11 @@ struct outbox_consumer {
     fault_code (*consume)(void *context, const struct fact_view *facts, size_t count, struct fault *reterr);
     size_t facts_max; /* at most so many at a time; 0: 4096 */
     size_t bytes_max; /* 0: 4 MiB */
+    /* While facts come in a flood (over 1000 in the time of one consume), it lets so many gather, for gather_ms at most:
+     * where many facts change the same rows, few large batches cost less than many small ones. 0: does not wait. A lone
+     * fact is always handed over at once. */
+    size_t gather_facts;
+    int64_t gather_ms;
 };
 
 fault_code outbox_new(struct journal *journal, struct outbox **ret_outbox, struct fault *reterr) MUST_CHECK;

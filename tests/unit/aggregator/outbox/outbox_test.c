@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Consumers are fed every fact, in order, whatever the others do, again where they failed, on from where they stood. */
 #include "aggregator/outbox/outbox.h"
+#include "common/base/clock.h"
 #include "tests/unit/aggregator/journal/journal_fixture.h"
 
 struct reader {
@@ -113,6 +114,46 @@ TEST(a_consumer_goes_on_where_it_stood) {
     reader->last = 0;
     outbox = started(place, reader, "another", false); /* another name begins at the beginning */
     wait_for(reader, 40);
+    outbox_stop(outbox);
+    place_free(place);
+    reader_free(reader);
+}
+
+/* Committed while the reader stands still, so that it finds them all at once: a flood. */
+static void flood(struct place *place, struct reader *reader, int count) {
+    pthread_mutex_lock(&reader->lock);
+    commit(place, count);
+    pthread_mutex_unlock(&reader->lock);
+}
+
+TEST(facts_of_a_flood_gather_and_a_lone_one_does_not_wait) {
+    enum { FLOOD = 1500, WAIT_MS = 700 };
+    struct place *place = place_opened();
+    struct reader *reader = reader_new();
+    struct outbox *outbox;
+    struct fault fault;
+    const struct outbox_consumer consumer = {.name = "reader",
+                                             .context = reader,
+                                             .consume = consume,
+                                             .facts_max = 100000,
+                                             .gather_facts = 100000,
+                                             .gather_ms = WAIT_MS};
+    CHECK_OK(outbox_new(place->journal, &outbox, &fault));
+    CHECK_OK(outbox_add(outbox, &consumer, &fault));
+    CHECK_OK(outbox_start(outbox, &fault));
+    int64_t began_ms = clock_monotonic_ms();
+    commit(place, 1);
+    wait_for(reader, 1);
+    assert_true(clock_monotonic_ms() - began_ms < WAIT_MS);
+    flood(place, reader, FLOOD);
+    began_ms = clock_monotonic_ms();
+    while (last_of(reader) == 1) usleep(1000); /* the first of them are taken in: what is behind them is many */
+    const uint64_t calls = reader->calls;
+    commit(place, 10);
+    wait_for(reader, FLOOD + 11);
+    assert_true(clock_monotonic_ms() - began_ms >= WAIT_MS - 50);
+    assert_int_equal(reader->calls, calls + 1);
+    assert_int_equal(reader->gaps + reader->backwards, 0);
     outbox_stop(outbox);
     place_free(place);
     reader_free(reader);
@@ -245,6 +286,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_fact_comes_once_and_in_order),
         cmocka_unit_test(a_consumer_goes_on_where_it_stood),
+        cmocka_unit_test(facts_of_a_flood_gather_and_a_lone_one_does_not_wait),
         cmocka_unit_test(what_failed_comes_again_and_is_said),
         cmocka_unit_test(a_slow_consumer_holds_nobody_up),
         cmocka_unit_test(a_cursor_of_its_own_is_asked_for_and_one_of_another_journal_is_told),
