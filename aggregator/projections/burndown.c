@@ -18,7 +18,7 @@
 #include "aggregator/projections/sli_series.h"
 #include "common/base/checksum.h"
 
-enum { HOUR_S = 3600, SLOTS = 8192, FULL_AT = 4096, HOURS_MAX = 400 * 24, POINTS_WANTED = 300 };
+enum { HOUR_S = 3600, SLOTS = 32768, FULL_AT = SLOTS / 2, HOURS_MAX = 400 * 24, POINTS_WANTED = 300 };
 
 const char burndown_schema[] =
     "CREATE TABLE IF NOT EXISTS slo_hours (tenant TEXT NOT NULL, slo_id TEXT NOT NULL, hour BIGINT NOT NULL,"
@@ -40,6 +40,7 @@ struct burndown_slot {
 
 struct burndown {
     struct burndown_slot slots[SLOTS];
+    uint32_t used[FULL_AT]; /* their places */
     size_t used_count;
 };
 
@@ -67,6 +68,7 @@ static void counts_add(struct counts *sum, const SLIWindow *w, int sign) {
 static fault_code was_counted(struct fold *fold, slice tenant, const SLIWindow *window, bool *ret_counted,
                               struct fault *reterr) {
     struct sql_statement *find;
+    if (sli_series_settle(fold->series, fold->sql, reterr)) return fault_wrap(reterr, "find a superseded window");
     if (sql_prepare(fold->sql,
                     "SELECT 1 FROM sli_windows JOIN sli_series USING (series_id) WHERE tenant = $1 AND slo_id = $2"
                     " AND cluster_id = $3 AND agent = $4 AND start_s = $5",
@@ -101,7 +103,7 @@ fault_code burndown_fold(struct fold *fold, const struct fact_view *view, const 
     }
     if (!slot->used) {
         *slot = (struct burndown_slot){.used = true, .tenant = view->tenant, .slo_id = slo_id, .hour = hour};
-        burndown->used_count++;
+        burndown->used[burndown->used_count++] = (uint32_t)at;
     }
     bool replaced = false;
     if (recorded->has_replaced && was_counted(fold, view->tenant, &recorded->window, &replaced, reterr))
@@ -112,9 +114,8 @@ fault_code burndown_fold(struct fold *fold, const struct fact_view *view, const 
 }
 
 fault_code burndown_flush(struct burndown *burndown, struct sql *sql, struct fault *reterr) {
-    for (size_t i = 0; i < SLOTS && burndown->used_count; i++) {
-        struct burndown_slot *slot = &burndown->slots[i];
-        if (!slot->used) continue;
+    for (size_t i = 0; i < burndown->used_count; i++) {
+        struct burndown_slot *slot = &burndown->slots[burndown->used[i]];
         struct sql_statement *add;
         if (sql_prepare(sql,
                         "INSERT INTO slo_hours (tenant, slo_id, hour, good, total, expected, seen, seconds)"
@@ -134,8 +135,8 @@ fault_code burndown_flush(struct burndown *burndown, struct sql *sql, struct fau
         sql_bind_integer(add, 8, slot->counts.seconds);
         if (sql_run(add, reterr)) return fault_wrap(reterr, "add to an hour");
         slot->used = false;
-        burndown->used_count--;
     }
+    burndown->used_count = 0;
     return FAULT_NONE;
 }
 

@@ -22,8 +22,10 @@
 
 enum {
     SCHEMA_VERSION = 2, /* raise it when a table or a fold changes: files of another version are made anew */
-    FACTS_MAX = 8192,
-    BATCH_BYTES_MAX = 8 * 1024 * 1024,
+    FACTS_MAX = 32768,
+    BATCH_BYTES_MAX = 24 * 1024 * 1024,
+    GATHER_FACTS = 20000, /* in a flood: some minutes of thousands of SLOs, of which each hour is one row */
+    GATHER_MS = 500,
     FACT_ARENA_BYTES = 4 * 1024 * 1024,
     RETENTION_DAYS = 100,
     PROGRESS_MS = 5000,
@@ -309,5 +311,7 @@ struct outbox_consumer projections_consumer(struct projections *p) {
                                     .load_cursor = load_cursor,
                                     .consume = consume,
                                     .facts_max = FACTS_MAX,
-                                    .bytes_max = BATCH_BYTES_MAX};
+                                    .bytes_max = BATCH_BYTES_MAX,
+                                    .gather_facts = GATHER_FACTS,
+                                    .gather_ms = GATHER_MS};
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A window's row carries a small number instead of four names: the number of its series, found in a bounded table in
  * memory and, when it is not there, in sli_series. That keeps a fold at one upsert of integers, which is what lets a
- * burst of tens of thousands of windows a second through.
+ * burst of tens of thousands of windows a second through. Windows arrive minute by minute and are stored series by
+ * series, so a batch is sorted before it is written: each page of the table is then touched once, however many minutes
+ * there are in it, and a batch may be larger than SQLite's cache.
  *
  * What a reader is told about gaps: a source owes a window for each moment from its first window on. A step in which
  * one is missing, or in which fewer scrapes were seen than expected, is unknown, whatever the counts of the others say.
@@ -14,7 +16,7 @@
 #include "aggregator/projections/compacted_windows.h"
 #include "common/base/checksum.h"
 
-enum { CACHE_SLOTS = 16384, KEY_BYTES_MAX = 1024 };
+enum { CACHE_SLOTS = 16384, CACHE_WAYS = 4, KEY_BYTES_MAX = 1024, ROWS_MAX = 32768 };
 
 const char sli_series_schema[] =
     "CREATE TABLE IF NOT EXISTS sli_series (series_id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, slo_id TEXT NOT NULL,"
@@ -33,9 +35,17 @@ struct series_slot {
     uint8_t *key; /* tenant NUL slo NUL cluster NUL agent */
 };
 
+struct row {
+    int64_t series_id, start_s, good, total, expected, seen, revision;
+    int32_t seconds;
+    uint32_t order; /* of arrival */
+};
+
 struct sli_series {
-    struct series_slot slots[CACHE_SLOTS];
+    struct series_slot slots[CACHE_SLOTS]; /* by hash, in one of CACHE_WAYS neighbours */
     size_t dirty_count;
+    struct row rows[ROWS_MAX]; /* not in the table yet */
+    size_t rows_count;
 };
 
 struct sli_series *sli_series_new(void) {
@@ -59,7 +69,44 @@ static fault_code slot_write(struct series_slot *slot, struct sql *sql, struct f
     return sql_run(update, reterr);
 }
 
+static int row_order(const void *left, const void *right) {
+    const struct row *const a = left, *const b = right;
+    if (a->series_id != b->series_id) return a->series_id < b->series_id ? -1 : 1;
+    if (a->start_s != b->start_s) return a->start_s < b->start_s ? -1 : 1;
+    return a->order < b->order ? -1 : 1;
+}
+
+static fault_code row_write(const struct row *row, struct sql *sql, struct fault *reterr) {
+    struct sql_statement *put;
+    if (sql_prepare(sql,
+                    "INSERT INTO sli_windows (series_id, start_s, seconds, good, total, expected, seen, revision)"
+                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (series_id, start_s) DO UPDATE SET"
+                    " seconds = excluded.seconds, good = excluded.good, total = excluded.total,"
+                    " expected = excluded.expected, seen = excluded.seen, revision = excluded.revision"
+                    " WHERE excluded.revision > sli_windows.revision",
+                    &put, reterr))
+        return fault_wrap(reterr, "write a window");
+    sql_bind_integer(put, 1, row->series_id);
+    sql_bind_integer(put, 2, row->start_s);
+    sql_bind_integer(put, 3, row->seconds);
+    sql_bind_integer(put, 4, row->good);
+    sql_bind_integer(put, 5, row->total);
+    sql_bind_integer(put, 6, row->expected);
+    sql_bind_integer(put, 7, row->seen);
+    sql_bind_integer(put, 8, row->revision);
+    return sql_run(put, reterr);
+}
+
+fault_code sli_series_settle(struct sli_series *series, struct sql *sql, struct fault *reterr) {
+    if (series->rows_count) qsort(series->rows, series->rows_count, sizeof *series->rows, row_order);
+    for (size_t i = 0; i < series->rows_count; i++)
+        if (row_write(&series->rows[i], sql, reterr)) return fault_wrap(reterr, "fold windows");
+    series->rows_count = 0;
+    return FAULT_NONE;
+}
+
 fault_code sli_series_flush(struct sli_series *series, struct sql *sql, struct fault *reterr) {
+    if (sli_series_settle(series, sql, reterr)) return reterr ? reterr->code : FAULT_SYSTEM;
     for (size_t i = 0; i < CACHE_SLOTS && series->dirty_count; i++) {
         struct series_slot *slot = &series->slots[i];
         if (!slot->dirty) continue;
@@ -75,7 +122,7 @@ void sli_series_forget(struct sli_series *series) {
         series->slots[i].series_id = 0;
         series->slots[i].dirty = false;
     }
-    series->dirty_count = 0;
+    series->dirty_count = series->rows_count = 0;
 }
 
 static size_t series_key(const struct fact_view *view, const SLIWindow *window, uint8_t key[KEY_BYTES_MAX]) {
@@ -134,10 +181,16 @@ static fault_code series_slot_for(struct fold *fold, const struct fact_view *vie
     uint8_t key[KEY_BYTES_MAX];
     const size_t size = series_key(view, window, key);
     if (!size) return fault_set(reterr, FAULT_CORRUPT, "a window's names are longer than %d bytes", KEY_BYTES_MAX);
-    struct series_slot *slot = &fold->series->slots[hash_bytes(slice_of(key, size), 0) % CACHE_SLOTS];
-    if (slot->series_id && slot->key_size == size && memcmp(slot->key, key, size) == 0) {
-        *ret_slot = slot;
-        return FAULT_NONE;
+    const uint64_t hash = hash_bytes(slice_of(key, size), 0);
+    struct series_slot *const set = &fold->series->slots[hash % (CACHE_SLOTS / CACHE_WAYS) * CACHE_WAYS];
+    struct series_slot *slot = &set[hash / CACHE_SLOTS % CACHE_WAYS]; /* the one to give up, when all are taken */
+    for (size_t way = 0; way < CACHE_WAYS; way++) {
+        if (!set[way].series_id) {
+            slot = &set[way];
+        } else if (set[way].key_size == size && memcmp(set[way].key, key, size) == 0) {
+            *ret_slot = &set[way];
+            return FAULT_NONE;
+        }
     }
     if (slot->dirty) {
         if (slot_write(slot, fold->sql, reterr)) return fault_wrap(reterr, "fold a window");
@@ -169,24 +222,19 @@ fault_code sli_series_fold(struct fold *fold, const struct fact_view *view, cons
         if (!slot->dirty) fold->series->dirty_count++;
         slot->dirty = true;
     }
-    struct sql_statement *put;
-    if (sql_prepare(fold->sql,
-                    "INSERT INTO sli_windows (series_id, start_s, seconds, good, total, expected, seen, revision)"
-                    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (series_id, start_s) DO UPDATE SET"
-                    " seconds = excluded.seconds, good = excluded.good, total = excluded.total,"
-                    " expected = excluded.expected, seen = excluded.seen, revision = excluded.revision"
-                    " WHERE excluded.revision > sli_windows.revision",
-                    &put, reterr))
+    if (fold->series->rows_count == ROWS_MAX && sli_series_settle(fold->series, fold->sql, reterr))
         return fault_wrap(reterr, "fold a window");
-    sql_bind_integer(put, 1, slot->series_id);
-    sql_bind_integer(put, 2, start_s);
-    sql_bind_integer(put, 3, window->window_seconds);
-    sql_bind_integer(put, 4, window->good);
-    sql_bind_integer(put, 5, window->total);
-    sql_bind_integer(put, 6, window->scrapes_expected);
-    sql_bind_integer(put, 7, window->scrapes_seen);
-    sql_bind_integer(put, 8, window->revision);
-    return sql_run(put, reterr);
+    const size_t at = fold->series->rows_count++;
+    fold->series->rows[at] = (struct row){.series_id = slot->series_id,
+                                          .start_s = start_s,
+                                          .good = window->good,
+                                          .total = window->total,
+                                          .expected = window->scrapes_expected,
+                                          .seen = window->scrapes_seen,
+                                          .revision = window->revision,
+                                          .seconds = window->window_seconds,
+                                          .order = (uint32_t)at};
+    return FAULT_NONE;
 }
 
 fault_code sli_series_prune(struct sql *sql, int64_t start_s, struct fault *reterr) {

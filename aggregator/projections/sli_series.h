@@ -13,7 +13,9 @@ extern const char sli_series_schema[];
 struct sli_series *sli_series_new(void) MUST_CHECK; /* NULL: no memory */
 struct sli_series *sli_series_free(struct sli_series *series);
 fold_fn sli_series_fold;
-/* Writes what the batch has gathered; before the commit. */
+/* Writes the windows that the batch has gathered: before anybody reads the table in its transaction. */
+fault_code sli_series_settle(struct sli_series *series, struct sql *sql, struct fault *reterr) MUST_CHECK;
+/* Writes all that the batch has gathered; before the commit. */
 fault_code sli_series_flush(struct sli_series *series, struct sql *sql, struct fault *reterr) MUST_CHECK;
 /* After a rollback: nothing that was gathered holds. */
 void sli_series_forget(struct sli_series *series);

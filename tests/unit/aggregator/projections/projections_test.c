@@ -110,6 +110,35 @@ static void a_higher_revision_supersedes_and_a_lower_has_no_effect(void **state)
     assert_true(burned.points.items[0].unknown); /* 59 windows of the hour are missing */
 }
 
+/* Rows are gathered over the batch and written in the order of the table: what comes late, twice and superseded in one
+ * batch stands as if each had come alone. */
+static void superseded_in_the_same_batch_counts_once(void **state) {
+    struct place *place = *state;
+    const SLIWindow first = window_of("s", "one", T0, 5, 10, 3, 1), second = window_of("s", "one", T0, 9, 12, 4, 2);
+    add_window(place, "a", window_of("s", "one", T0 + 60, 1, 1, 4, 1), NULL);
+    add_window(place, "a", first, NULL);
+    add_window(place, "a", second, &first);
+    add_window(place, "a", window_of("s", "another", T0, 2, 2, 4, 1), NULL);
+    consume_new(place);
+    const GetSLITimeSeriesResponse r = series(place, "a", T0, T0 + 120, 60, false);
+    assert_int_equal(r.total.good, 12);
+    assert_int_equal(r.total.total, 15);
+    struct sql *reader = projections_take_reader(place->projections);
+    const GetSLOBurndownRequest request = {.has_from = true,
+                                           .from = {.seconds = T0},
+                                           .has_to = true,
+                                           .to = {.seconds = T0 + 3600},
+                                           .has_step = true,
+                                           .step = {.seconds = 3600}};
+    GetSLOBurndownResponse burned;
+    assert_int_equal(burndown_query(reader, SLICE_LIT("a"), &slo, &request, (int64_t)(T0 + 7200) * 1000, place->arena,
+                                    &burned, NULL),
+                     FAULT_NONE);
+    projections_give_reader(place->projections, reader);
+    assert_int_equal(burned.points.items[0].good, 12);
+    assert_int_equal(burned.points.items[0].total, 15);
+}
+
 /* Two hours of windows in all, good but for 12 bad ones in the second minute of the second hour; 90 % is the target. */
 static void budget_burns_down_in_steps_of_minutes_and_of_hours_alike(void **state) {
     struct place *place = *state;
@@ -422,6 +451,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(windows_add_up_over_agents_and_stay_in_their_tenant),
+        TEST(superseded_in_the_same_batch_counts_once),
         TEST(what_was_not_seen_is_unknown),
         TEST(a_higher_revision_supersedes_and_a_lower_has_no_effect),
         TEST(budget_burns_down_in_steps_of_minutes_and_of_hours_alike),
