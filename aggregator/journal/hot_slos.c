@@ -13,13 +13,14 @@
 
 #include <stdlib.h>
 
-enum { BUCKETS = 8192 };
+enum { BUCKETS = 8192, DROPPED = 4 };
 
 struct entry {
     struct hot_slo hot; /* first: the two are one object */
     struct slo_state state;
     struct entry *next_in_bucket, *next_touched;
     uint64_t hash, used_at;
+    int64_t dropped[DROPPED]; /* hours, by their number, of which what stood in the place before is gone; 0: none */
     bool touched;
     struct arena *arena;
 };
@@ -177,7 +178,9 @@ static fault_code hours_write(struct hot_slos *slos, struct kv_txn *txn, struct 
         if (hour_table_put(slos->tables.hours, txn, &key, &budget->hours[slot], reterr))
             return fault_wrap(reterr, "store the hours of SLO '%.*s'", SLICE_ARG(entry->hot.aggregate.id));
         key.hour = hour - SLO_HOURS; /* the hour whose place this one took */
-        if (hour > SLO_HOURS && hour_table_delete(slos->tables.hours, txn, &key, reterr))
+        if (hour <= SLO_HOURS || entry->dropped[hour % DROPPED] == hour) continue;
+        entry->dropped[hour % DROPPED] = hour; /* an abort forgets it with the entry */
+        if (hour_table_delete(slos->tables.hours, txn, &key, reterr))
             return fault_wrap(reterr, "drop an old hour of SLO '%.*s'", SLICE_ARG(entry->hot.aggregate.id));
     }
     memset(budget->touched, 0, sizeof budget->touched);

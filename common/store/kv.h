@@ -8,6 +8,8 @@
 
 #include "common/base/fault.h"
 
+#include <string.h>
+
 struct kv;        /* an environment */
 struct kv_txn;    /* a read or write transaction */
 struct kv_cursor; /* a position in one table */
@@ -90,19 +92,29 @@ struct kv_stats {
 fault_code kv_stats(struct kv *kv, struct kv_stats *ret_stats, struct fault *reterr) MUST_CHECK;
 
 /* Big-endian integers, so that byte order is number order. */
+static inline uint64_t kv_swap_u64(uint64_t value) {
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(value) : value;
+}
+static inline uint32_t kv_swap_u32(uint32_t value) {
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap32(value) : value;
+}
 static inline void kv_store_u64(uint8_t *at, uint64_t value) {
-    for (int i = 0; i < 8; i++) at[i] = (uint8_t)(value >> (56 - 8 * i));
+    value = kv_swap_u64(value);
+    memcpy(at, &value, sizeof value);
 }
 static inline uint64_t kv_load_u64(const uint8_t *at) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) value = value << 8 | at[i];
-    return value;
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return kv_swap_u64(value);
 }
 static inline void kv_store_u32(uint8_t *at, uint32_t value) {
-    for (int i = 0; i < 4; i++) at[i] = (uint8_t)(value >> (24 - 8 * i));
+    value = kv_swap_u32(value);
+    memcpy(at, &value, sizeof value);
 }
 static inline uint32_t kv_load_u32(const uint8_t *at) {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return kv_swap_u32(value);
 }
 
 #endif
