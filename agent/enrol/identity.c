@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/logging/log.h"
+
 enum { FILE_BYTES_MAX = 64 * 1024 };
 
 fault_code identity_file(const char *path, struct arena *arena, slice *ret_text, struct fault *reterr) {
@@ -90,13 +92,27 @@ fault_code identity_open(const char *folder, const char *name, struct identity *
     return FAULT_NONE;
 }
 
+/* Whether a request can be made with it, which is what it waits for. */
+static bool is_key(const char *pem, struct fault *ret_why) {
+    struct arena *arena = arena_new(FILE_BYTES_MAX, 2 * FILE_BYTES_MAX);
+    slice request;
+    if (!arena) return true; /* not the key's fault */
+    const bool good = !certificate_request(slice_from_text(pem), "waiting", arena, &request, ret_why);
+    arena_free(arena);
+    return good;
+}
+
+/* One that a damaged disk has left is made anew: nobody else has it, and what was asked for with it is lost either way. */
 fault_code identity_next_key(struct identity *identity, char ret_pem[CERTIFICATE_KEY_PEM_BYTES], struct fault *reterr) {
+    struct fault why;
     FILE *file = fopen(identity->next_key, "re");
     if (file) {
         const size_t size = fread(ret_pem, 1, CERTIFICATE_KEY_PEM_BYTES - 1, file);
         fclose(file);
         ret_pem[size] = '\0';
-        if (size) return FAULT_NONE;
+        if (is_key(ret_pem, &why)) return FAULT_NONE;
+        LOG_WARN("agent", "waiting_key_damaged", LOG_TEXT("file", identity->next_key), LOG_FAULT(&why),
+                 LOG_TEXT("instead", "another key"));
     }
     const fault_code code = certificate_key_new(ret_pem, reterr);
     return code ? code : write_file(identity, identity->next_key, slice_from_text(ret_pem), (slice){0}, reterr);
