@@ -44,6 +44,8 @@ struct lane {
     uint32_t stream;
     bool ends_sent, ends_taken; /* a batch with stream_ends went out; the broker has it */
     uint64_t committed, sent;
+    uint64_t
+        given; /* the most that ever went out under this epoch, as far as is known: nothing behind it can be committed */
     uint64_t empty_through; /* nothing is left from `sent` to here: shed */
     uint64_t went_back_to;
     int64_t went_back_ms; /* monotonic; 0: never on this connection */
@@ -71,6 +73,7 @@ struct shipper {
     struct loop_timer *pump_timer, *resend_timer, *store_timer;
     bool store_set, waiting_for_ack, pumping;
     int64_t heard_ms; /* monotonic: last ack, or when the connection came */
+    int64_t epoch_ms; /* likewise: when the last new epoch began; 0: none in this life */
     struct lane lanes[QUEUE_STREAMS_MAX];
     size_t lanes_count;
     struct slot slots[INFLIGHT_MAX];
@@ -80,6 +83,7 @@ struct shipper {
     size_t payload_bytes;
 };
 
+static void match_lanes(struct shipper *shipper);
 static void pump(struct shipper *shipper);
 static void store_acks(struct shipper *shipper);
 static void on_pump_timer(void *context);
@@ -117,6 +121,11 @@ fault_code shipper_new(struct loop *loop, struct queue *queue, const struct ship
         shipper_free(shipper);
         return fault_wrap(reterr, "shipper");
     }
+    match_lanes(shipper);
+    for (size_t i = 0; i < shipper->lanes_count; i++) { /* all that is there may have been sent in a former life */
+        const struct queue_stream *const stream = queue_stream_find(queue, shipper->lanes[i].stream);
+        shipper->lanes[i].given = stream->last_sequence;
+    }
     *ret_shipper = shipper;
     return FAULT_NONE;
 }
@@ -152,7 +161,8 @@ static void match_lanes(struct shipper *shipper) {
         const struct lane *const known = lane_find(shipper, streams[i].number);
         const struct lane fresh = {.stream = streams[i].number,
                                    .committed = streams[i].committed_sequence,
-                                   .sent = streams[i].committed_sequence};
+                                   .sent = streams[i].committed_sequence,
+                                   .given = streams[i].committed_sequence};
         lanes[i] = known ? *known : fresh;
     }
     memcpy(shipper->lanes, lanes, count * sizeof *lanes);
@@ -347,6 +357,7 @@ static bool send_batch(struct shipper *shipper, struct lane *lane, bool closed, 
                           .order = shipper->stats.batches_sent,
                           .sent_ns = clock_monotonic_ns()};
     lane->sent = batch.last_sequence;
+    if (lane->given < lane->sent) lane->given = lane->sent;
     if (batch.stream_ends) lane->ends_sent = true;
     shipper->stats.inflight++;
     shipper->stats.batches_sent++;
@@ -465,9 +476,13 @@ static void resend_overtaken(struct shipper *shipper, int64_t now_ms) {
 }
 
 /* The centre has committed what this queue never gave out: it is a copy from before. Under a new epoch everything
- * left is sent again, and the domain knows what it has already by what the intents are about. */
+ * left is sent again, and the domain knows what it has already by what the intents are about. A broker that was taken
+ * over may say so in each ack: each would cost a sync of the disk, so it is believed once per resend_ms. */
 static void begin_new_epoch(struct shipper *shipper, uint64_t stream, uint64_t committed) {
     struct fault fault;
+    const int64_t now_ms = clock_monotonic_ms();
+    if (shipper->epoch_ms && now_ms - shipper->epoch_ms < shipper->settings.resend_ms) return;
+    shipper->epoch_ms = now_ms;
     if (queue_epoch_renew(shipper->queue, &fault)) {
         shipper->stats.last_fault = fault;
         LOG_ERROR("ship", "epoch_renew_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again at the next ack"));
@@ -476,7 +491,7 @@ static void begin_new_epoch(struct shipper *shipper, uint64_t stream, uint64_t c
     LOG_WARN("ship", "new_epoch", LOG_UINT("stream", stream), LOG_UINT("committed", committed),
              LOG_TEXT("reason", "the centre has committed more than this queue ever gave out: it is an older copy"));
     shipper->stats.epochs_renewed++;
-    for (size_t i = 0; i < shipper->lanes_count; i++) shipper->lanes[i].committed = 0;
+    for (size_t i = 0; i < shipper->lanes_count; i++) shipper->lanes[i].committed = shipper->lanes[i].given = 0;
     go_back_everywhere(shipper);
 }
 
@@ -491,7 +506,7 @@ static void take_ack(struct shipper *shipper, const IntentAck *ack) {
         struct lane *const lane = lane_find(shipper, one->stream);
         const struct queue_stream *const stream = lane ? queue_stream_find(shipper->queue, lane->stream) : NULL;
         if (!stream) continue;
-        if (one->committed_sequence > stream->last_sequence) {
+        if (one->committed_sequence > lane->given) {
             begin_new_epoch(shipper, one->stream, one->committed_sequence);
             return;
         }

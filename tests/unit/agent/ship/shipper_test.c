@@ -472,6 +472,74 @@ TEST(queue_from_a_backup_begins_a_new_epoch) {
     end(&world);
 }
 
+/* An older copy of the queue to which something was added before it was connected; or a broker that was taken over. */
+TEST(ack_for_what_was_never_sent_deletes_nothing) {
+    struct world world;
+    struct shipper_stats stats;
+    begin(&world);
+    append(&world, QUEUE_WINDOWS, 1, 30, clock_wall_ms());
+    uuid_format(queue_epoch(world.queue), world.epoch);
+    centre_stream(&world, 2)->last = 20;
+    connect(&world);
+    run(&world, nothing_waits, 5000);
+    check_applied(&world, 1, 30);
+    shipper_stats(world.shipper, &stats);
+    assert_int_equal(stats.epochs_renewed, 1);
+    end(&world);
+}
+
+TEST(ack_of_what_a_former_life_sent_is_believed) {
+    struct world world;
+    struct fault fault;
+    struct shipper_stats stats;
+    begin(&world);
+    append(&world, QUEUE_WINDOWS, 1, 20, clock_wall_ms());
+    connect(&world);
+    world.lose_acks_percent = 100;
+    run(&world, NULL, 50);
+    disconnect(&world);
+    shipper_free(world.shipper);
+    CHECK_OK(shipper_new(world.loop, world.queue, &usual, NULL, &world.shipper, &fault));
+    shipper_use(world.shipper, (struct mqtt_client *)&world);
+    append(&world, QUEUE_WINDOWS, 21, 30, clock_wall_ms());
+    world.lose_acks_percent = 0;
+    connect(&world);
+    run(&world, nothing_waits, 2000);
+    check_applied(&world, 1, 30);
+    shipper_stats(world.shipper, &stats);
+    assert_int_equal(stats.epochs_renewed, 0);
+    assert_int_equal(world.repeats, 0);
+    end(&world);
+}
+
+static void forge(struct world *world) {
+    uuid_format(queue_epoch(world->queue), world->epoch);
+    centre_stream(world, 2)->last = 1000000;
+    send_ack(world);
+}
+
+TEST(flood_of_forged_acks_begins_few_epochs) {
+    struct world world;
+    struct shipper_stats stats;
+    begin(&world);
+    append(&world, QUEUE_WINDOWS, 1, 30, clock_wall_ms());
+    connect(&world);
+    world.step = forge;
+    world.lose_batches_percent = 100;
+    const int64_t begun_ms = clock_monotonic_ms();
+    run(&world, NULL, 500);
+    const int64_t took_ms = clock_monotonic_ms() - begun_ms;
+    shipper_stats(world.shipper, &stats);
+    assert_true(stats.epochs_renewed >= 1);
+    assert_true(stats.epochs_renewed <= (uint64_t)(took_ms / usual.resend_ms) + 1);
+    assert_int_equal(waiting(&world), 30);
+    world.step = NULL;
+    world.lose_batches_percent = 0;
+    run(&world, nothing_waits, 5000);
+    check_applied(&world, 1, 30);
+    end(&world);
+}
+
 TEST(unreadable_ack_changes_nothing) {
     struct world world;
     struct fault fault;
@@ -566,6 +634,9 @@ int main(void) {
         cmocka_unit_test(what_was_shed_is_stated_to_the_centre),
         cmocka_unit_test(stream_of_which_all_was_shed_still_ends),
         cmocka_unit_test(queue_from_a_backup_begins_a_new_epoch),
+        cmocka_unit_test(ack_for_what_was_never_sent_deletes_nothing),
+        cmocka_unit_test(ack_of_what_a_former_life_sent_is_believed),
+        cmocka_unit_test(flood_of_forged_acks_begins_few_epochs),
         cmocka_unit_test(unreadable_ack_changes_nothing),
         cmocka_unit_test(losses_of_every_kind_lose_nothing_and_double_nothing),
     };
