@@ -23,7 +23,12 @@ struct message_desc;
 fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena, void *ret_message,
                                  struct fault *reterr) MUST_CHECK;
 
-/* As above, for messages that are another's (Kubernetes objects): text that is not UTF-8 is mended, each wrong byte becoming
+/* As the first, for bytes of somebody who may mean harm: an empty item is two bytes on the wire and a struct in memory, so
+ * a list ends at the contract's max_items (FAULT_INPUT), and not only when it is validated. */
+fault_code codec_decode_protobuf_bounded(const struct message_desc *desc, slice bytes, struct arena *arena,
+                                         void *ret_message, struct fault *reterr) MUST_CHECK;
+
+/* As the first, for messages that are another's (Kubernetes objects): text that is not UTF-8 is mended, each wrong byte becoming
  * U+FFFD in a copy in the arena, and is no fault. */
 fault_code codec_decode_protobuf_foreign(const struct message_desc *desc, slice bytes, struct arena *arena,
                                          void *ret_message, struct fault *reterr) MUST_CHECK;

@@ -20,14 +20,14 @@ struct reader {
     struct arena *arena;
     const char *wrong; /* why it ended, in words */
     bool arena_full;
-    bool mend_text;
+    bool mend_text, bounded;
 };
 
 static bool read_message(struct reader *r, const struct message_desc *desc, uint8_t *message, const uint8_t *end);
 
-static fault_code decode(const struct message_desc *desc, slice bytes, bool mend_text, struct arena *arena,
-                         void *ret_message, struct fault *reterr) {
-    struct reader reader = {.at = bytes.data, .arena = arena, .mend_text = mend_text};
+static fault_code decode(const struct message_desc *desc, slice bytes, struct reader reader, void *ret_message,
+                         struct fault *reterr) {
+    reader.at = bytes.data;
     memset(ret_message, 0, desc->size);
     if (bytes.size == 0 || read_message(&reader, desc, ret_message, bytes.data + bytes.size)) return FAULT_NONE;
     if (reader.arena_full)
@@ -38,12 +38,17 @@ static fault_code decode(const struct message_desc *desc, slice bytes, bool mend
 
 fault_code codec_decode_protobuf(const struct message_desc *desc, slice bytes, struct arena *arena, void *ret_message,
                                  struct fault *reterr) {
-    return decode(desc, bytes, false, arena, ret_message, reterr);
+    return decode(desc, bytes, (struct reader){.arena = arena}, ret_message, reterr);
+}
+
+fault_code codec_decode_protobuf_bounded(const struct message_desc *desc, slice bytes, struct arena *arena,
+                                         void *ret_message, struct fault *reterr) {
+    return decode(desc, bytes, (struct reader){.arena = arena, .bounded = true}, ret_message, reterr);
 }
 
 fault_code codec_decode_protobuf_foreign(const struct message_desc *desc, slice bytes, struct arena *arena,
                                          void *ret_message, struct fault *reterr) {
-    return decode(desc, bytes, true, arena, ret_message, reterr);
+    return decode(desc, bytes, (struct reader){.arena = arena, .mend_text = true}, ret_message, reterr);
 }
 
 static bool wrong(struct reader *r, const char *words) {
@@ -177,8 +182,12 @@ static bool read_value(struct reader *r, const struct field_desc *field, void *r
 }
 
 /* One more item at the end of a list, zeroed; room doubles, and what room there is follows from the count. */
-static void *list_add(struct reader *r, struct list *list, size_t item_size) {
-    const size_t count = list->count;
+static void *list_add(struct reader *r, struct list *list, const struct field_desc *field) {
+    const size_t count = list->count, item_size = field_value_size(field);
+    if (r->bounded && field->rule && field->rule->max_items && count == field->rule->max_items) {
+        wrong(r, "more items than the contract allows");
+        return NULL;
+    }
     if (count == 0 || (count >= 4 && (count & (count - 1)) == 0)) {
         const size_t room = count ? count * 2 : 4;
         uint8_t *grown = room > SIZE_MAX / 2 / item_size
@@ -196,7 +205,7 @@ static bool read_packed(struct reader *r, const struct field_desc *field, struct
     const uint8_t *run_end;
     if (!read_run(r, end, &run_end)) return false;
     while (r->at < run_end) {
-        void *item = list_add(r, list, field_value_size(field));
+        void *item = list_add(r, list, field);
         if (!item || !read_value(r, field, item, run_end)) return false;
     }
     return true;
@@ -209,7 +218,7 @@ static bool read_field(struct reader *r, const struct field_desc *field, uint32_
     if (field_is_list(field)) {
         if (wire == WIRE_BYTES && own != WIRE_BYTES) return read_packed(r, field, (struct list *)value, end);
         if (wire != own) return skip_value(r, wire, end);
-        value = list_add(r, (struct list *)value, field_value_size(field));
+        value = list_add(r, (struct list *)value, field);
         return value && read_value(r, field, value, end);
     }
     if (wire != own) return skip_value(r, wire, end);

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Protobuf both ways: what is written is read again, bytes from outside are refused with a reason. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
+#include "tests/support/check.h"
 
 #include "sre.pb.h"
 
@@ -202,6 +199,26 @@ static void a_copy_stands_alone(void **state) {
     assert_null(arena_free(other));
 }
 
+TEST(bounded_list_ends_at_what_the_contract_allows) {
+    enum { MOST = 10000 }; /* AgentConfig.slis */
+    struct fault fault;
+    struct arena *arena = arena_new(4096, 64 << 20);
+    AgentConfig config;
+    uint8_t bytes[2 * (MOST + 1)];
+    for (size_t i = 0; i < sizeof bytes; i += 2) {
+        bytes[i] = 0x12;
+        bytes[i + 1] = 0;
+    }
+    CHECK_OK(
+        codec_decode_protobuf_bounded(&AgentConfig_desc, slice_of(bytes, sizeof bytes - 2), arena, &config, &fault));
+    assert_int_equal(config.slis.count, MOST);
+    CHECK_FAULT(codec_decode_protobuf_bounded(&AgentConfig_desc, slice_of(bytes, sizeof bytes), arena, &config, &fault),
+                FAULT_INPUT);
+    assert_non_null(strstr(fault.text, "more items than the contract allows"));
+    CHECK_OK(codec_decode_protobuf(&AgentConfig_desc, slice_of(bytes, sizeof bytes), arena, &config, &fault));
+    arena_free(arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(intent_survives_the_wire, setup, teardown),
@@ -213,6 +230,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_full_arena_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(a_buffer_too_small_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(a_copy_stands_alone, setup, teardown),
+        cmocka_unit_test(bounded_list_ends_at_what_the_contract_allows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
