@@ -22,6 +22,7 @@ enum {
     DRAIN_MS = 1000,
     ACK_WAIT_MS = 500,
     ACK_STORE_MS = 50,
+    CONFIG_PACE_MS = 1000,
     PATH_BYTES = 512,
 };
 
@@ -94,7 +95,8 @@ static void want_status(void *context);
 static fault_code open_remote(struct pipeline *pipeline, struct fault *reterr) {
     const struct config_trial_parts parts = {
         pipeline->loop, pipeline->queue, AGENT_SLIS_MAX, pipeline->file.settings->config.probation_ms,
-        apply_remote,   find_measuring,  want_status,    pipeline};
+        apply_remote,   find_measuring,  want_status,    pipeline,
+        CONFIG_PACE_MS};
     return config_trial_open(&parts, &pipeline->remote, reterr);
 }
 

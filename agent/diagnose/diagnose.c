@@ -15,6 +15,7 @@
 enum {
     ARENA_BLOCK_BYTES = 16 * 1024,
     ARENA_BYTES_MAX = 32 * 1024 * 1024,
+    QUESTION_BYTES_MAX = 16 * 1024,
     CORRELATION_BYTES_MAX = 256,
     RETRY_MS = 100,
 };
@@ -156,6 +157,9 @@ static int64_t time_of(const struct diagnose *diagnose, const DiagnosticsRequest
 static fault_code question_read(struct place *place, const struct mqtt_message *message, struct fault *reterr) {
     char topic[LINK_TOPIC_BYTES];
     link_topic(place->diagnose->parts.link, "sre.edge.replies.v1", topic);
+    if (message->payload.size > QUESTION_BYTES_MAX)
+        return fault_set(reterr, FAULT_LIMIT, "a question of %zu bytes, at most %d are read", message->payload.size,
+                         QUESTION_BYTES_MAX);
     const slice payload = arena_copy(place->arena, message->payload);
     place->correlation = arena_copy(place->arena, message->correlation_data);
     if (message->retained) return fault_set(reterr, FAULT_INPUT, "a question must not be retained");
@@ -164,7 +168,8 @@ static fault_code question_read(struct place *place, const struct mqtt_message *
     if (message->response_topic.size && !slice_equal_text(message->response_topic, topic))
         return fault_set(reterr, FAULT_INPUT, "the answer is wanted elsewhere than on '%s'", topic);
     if (!payload.data) return fault_set(reterr, FAULT_INPUT, "it is empty");
-    fault_code code = codec_decode_protobuf(&DiagnosticsRequest_desc, payload, place->arena, &place->request, reterr);
+    fault_code code =
+        codec_decode_protobuf_bounded(&DiagnosticsRequest_desc, payload, place->arena, &place->request, reterr);
     if (!code) code = codec_validate(&DiagnosticsRequest_desc, &place->request, reterr);
     if (!code && !place->request.request_id.size) code = fault_set(reterr, FAULT_INPUT, "request_id: is needed");
     return code;

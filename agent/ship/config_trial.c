@@ -43,11 +43,15 @@ struct config_trial {
     struct held good, trial; /* trial.arena: it is at work */
     struct record record;
     uint64_t wanted_revision, wanted_hash; /* of what came last */
-    struct loop_timer *timer;
-    int64_t ends_ms; /* monotonic: when the timer is due */
+    struct loop_timer *timer, *pace;
+    int64_t ends_ms;       /* monotonic: when the timer is due */
+    int64_t looked_ms;     /* likewise: when one was last looked at; 0: none yet */
+    struct arena *waiting; /* what came since, whole; NULL: nothing did */
+    slice waiting_payload;
 };
 
 static void on_probation_over(void *context);
+static void on_pace(void *context);
 
 static void probation_begin(struct config_trial *trial) {
     trial->ends_ms = clock_monotonic_ms() + trial->parts.probation_ms;
@@ -237,7 +241,10 @@ fault_code config_trial_open(const struct config_trial_parts *parts, struct conf
                              struct fault *reterr) {
     struct config_trial *trial = calloc(1, sizeof *trial);
     if (trial) trial->timer = loop_timer_new(parts->loop, on_probation_over, trial);
-    if (!trial || !trial->timer) {
+    if (trial) trial->pace = loop_timer_new(parts->loop, on_pace, trial);
+    if (!trial || !trial->timer || !trial->pace) {
+        if (trial) loop_timer_free(trial->timer);
+        if (trial) loop_timer_free(trial->pace);
         free(trial);
         return fault_set(reterr, FAULT_LIMIT, "read the configuration from the centre: out of memory");
     }
@@ -262,6 +269,8 @@ struct config_trial *config_trial_close(struct config_trial *trial) {
         record_put(trial);
     }
     loop_timer_free(trial->timer);
+    loop_timer_free(trial->pace);
+    arena_free(trial->waiting);
     held_free(&trial->trial);
     held_free(&trial->good);
     free(trial);
@@ -285,11 +294,37 @@ void config_trial_started(struct config_trial *trial) {
     if (trial->trial.arena) probation_begin(trial);
 }
 
+static void look_at(struct config_trial *trial, slice payload);
+
 void config_trial_take(struct config_trial *trial, slice payload) {
     if (!payload.size) return; /* the retained message was taken away: what it said stays in force */
+    const int64_t now_ms = clock_monotonic_ms(), next_ms = trial->looked_ms + trial->parts.pace_ms;
+    trial->waiting = arena_free(trial->waiting);
+    if (!trial->looked_ms || now_ms >= next_ms) {
+        loop_timer_clear(trial->pace);
+        look_at(trial, payload);
+        return;
+    }
+    trial->waiting = arena_new(ARENA_BLOCK_BYTES, ARENA_BYTES_MAX);
+    if (trial->waiting) trial->waiting_payload = arena_copy(trial->waiting, payload);
+    loop_timer_set(trial->pace, next_ms - now_ms);
+}
+
+static void on_pace(void *context) {
+    struct config_trial *trial = context;
+    struct arena *waiting = trial->waiting;
+    if (!waiting) return;
+    trial->waiting = NULL;
+    if (trial->waiting_payload.size) look_at(trial, trial->waiting_payload);
+    arena_free(waiting);
+    trial->parts.changed(trial->parts.context);
+}
+
+static void look_at(struct config_trial *trial, slice payload) {
     struct fault fault;
     struct held held;
     const uint64_t hash = payload_hash(payload);
+    trial->looked_ms = clock_monotonic_ms();
     if (trial->record.failed_ms && hash == trial->record.failed_hash) { /* once is enough */
         trial->wanted_hash = hash;
         trial->wanted_revision = trial->record.failed_revision;

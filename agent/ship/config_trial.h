@@ -27,6 +27,7 @@ struct config_trial_parts {
     enum config_trial_finding (*find)(void *context);
     void (*changed)(void *context); /* a status is wanted */
     void *context;
+    int64_t pace_ms; /* between two that are looked at; of those that come meanwhile the last one is; 0: each is */
 };
 
 enum config_trial_state { CONFIG_TRIAL_NONE, CONFIG_TRIAL_GOOD, CONFIG_TRIAL_RUNS, CONFIG_TRIAL_ROLLED_BACK };
@@ -53,7 +54,8 @@ bool config_trial_step_back(struct config_trial *trial, const struct fault *why)
 /* They are at work for the first time since the start: a trial's time runs. */
 void config_trial_started(struct config_trial *trial);
 
-/* An AgentConfig came. */
+/* An AgentConfig came. Putting one to work costs syncs of the disk and time in which nothing else is done, so a flood of
+ * them is taken at the pace of the parts. */
 void config_trial_take(struct config_trial *trial, slice payload);
 /* Forgets what failed, so that it may come again. */
 void config_trial_forgive(struct config_trial *trial);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 enum { WILL_DELAY_S = 15 }; /* nobody is called away for a connection that is back by then */
-enum { STATUS_TOKEN = 1, STATUS_AGAIN_MS = 1000 };
+enum { STATUS_TOKEN = 1, STATUS_AGAIN_MS = 1000, UNREADABLE_MS = 10000 };
 #define ACKS_FAMILY "sre.edge.acks.v1"
 #define STATUS_FAMILY "sre.edge.status.v1"
 #define STATUS_CONTENT_TYPE "application/x-protobuf; proto=ameide_core_proto.sre.edge.v1.AgentStatus"
@@ -32,6 +32,7 @@ struct link {
     int64_t status_ms;
     bool status_wanted, connected, ever_connected;
     int64_t disconnected_ms;
+    struct log_limit unreadable;
     char identity[LINK_TOPIC_BYTES], topic_status[LINK_TOPIC_BYTES]; /* identity: <tenant>/<agent> */
     slice tenant;                                                    /* in identity */
 };
@@ -117,8 +118,10 @@ static void on_published(void *context, uint64_t token, const struct fault *faul
 static void on_ack(void *context, const struct mqtt_message *message) {
     struct link *const link = context;
     struct fault fault;
-    if (message->payload.size && shipper_on_ack(link->shipper, message->payload, &fault))
-        LOG_WARN("agent", "ack_unreadable", LOG_FAULT(&fault));
+    uint64_t held;
+    if (message->payload.size && shipper_on_ack(link->shipper, message->payload, &fault) &&
+        log_limit_pass(&link->unreadable, clock_monotonic_ms(), UNREADABLE_MS, &held))
+        LOG_WARN("agent", "ack_unreadable", LOG_FAULT(&fault), LOG_UINT("repeats", held));
 }
 
 /* ---- all ---- */

@@ -129,7 +129,7 @@ fault_code remote_config_read(slice payload, size_t slis_max, struct arena *aren
     if ((payload.size && !bytes.data) || !config)
         return fault_set(reterr, FAULT_LIMIT, "configuration from the centre: %zu bytes do not fit into memory",
                          payload.size);
-    fault_code code = codec_decode_protobuf(&AgentConfig_desc, bytes, arena, config, reterr);
+    fault_code code = codec_decode_protobuf_bounded(&AgentConfig_desc, bytes, arena, config, reterr);
     if (!code && config->revision == 0) code = fault_set(reterr, FAULT_INPUT, "it has no revision");
     if (!code && config->slis.count > slis_max)
         code = fault_set(reterr, FAULT_LIMIT, "%zu SLIs, at most %zu are possible", config->slis.count, slis_max);
@@ -164,7 +164,7 @@ uint64_t remote_config_revision(slice payload) {
     enum { BLOCK_BYTES = 16 * 1024, BYTES_MAX = 64 * 1024 * 1024 };
     AgentConfig config;
     struct arena *const arena = arena_new(BLOCK_BYTES, BYTES_MAX);
-    const bool read = arena && !codec_decode_protobuf(&AgentConfig_desc, payload, arena, &config, NULL);
+    const bool read = arena && !codec_decode_protobuf_bounded(&AgentConfig_desc, payload, arena, &config, NULL);
     arena_free(arena);
     return read ? config.revision : 0;
 }

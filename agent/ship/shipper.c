@@ -39,6 +39,7 @@ static const struct metric_row rows[] = {
 };
 
 enum { INFLIGHT_MAX = 256, ACK_ARENA_BYTES = 256 * 1024, TRACEPARENT_BYTES = 55 };
+enum { WISHES_MAX = 32 }; /* of one lane followed in resend_ms; what is missing then comes by its time */
 
 struct lane {
     uint32_t stream;
@@ -49,6 +50,8 @@ struct lane {
     uint64_t empty_through; /* nothing is left from `sent` to here: shed */
     uint64_t went_back_to;
     int64_t went_back_ms; /* monotonic; 0: never on this connection */
+    int64_t wishes_since_ms;
+    unsigned wishes;      /* of the centre that it go back, since then */
     int64_t overtaken_ms; /* likewise, when it last went back because others had overtaken it */
     int64_t turn;         /* of the round robin */
 };
@@ -443,6 +446,12 @@ static void take_stream_ack(struct shipper *shipper, struct lane *lane, const St
     if (lane->went_back_to == ack->wanted_sequence && lane->went_back_ms &&
         now_ms - lane->went_back_ms < shipper->settings.resend_ms)
         return;
+    /* A broker that was taken over may wish for another number in each ack. */
+    if (now_ms - lane->wishes_since_ms >= shipper->settings.resend_ms) {
+        lane->wishes_since_ms = now_ms;
+        lane->wishes = 0;
+    }
+    if (lane->wishes++ >= WISHES_MAX) return;
     lane->went_back_to = ack->wanted_sequence;
     lane->went_back_ms = now_ms;
     shipper->stats.went_back++;
@@ -523,7 +532,7 @@ fault_code shipper_on_ack(struct shipper *shipper, slice payload, struct fault *
     IntentAck ack;
     struct fault fault;
     struct uuid epoch;
-    fault_code code = codec_decode_protobuf(&IntentAck_desc, payload, shipper->arena, &ack, &fault);
+    fault_code code = codec_decode_protobuf_bounded(&IntentAck_desc, payload, shipper->arena, &ack, &fault);
     if (!code && !uuid_parse(ack.epoch, &epoch))
         code = fault_set(&fault, FAULT_INPUT, "epoch '%.*s' is not a UUID", SLICE_ARG(ack.epoch));
     if (code) {

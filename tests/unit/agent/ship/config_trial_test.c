@@ -20,6 +20,7 @@ struct place {
     enum config_trial_finding finding;
     bool refuses;
     unsigned applies;
+    int64_t pace_ms;
 };
 
 static fault_code apply(void *context, const struct remote_definitions *definitions, struct fault *reterr) {
@@ -42,7 +43,8 @@ static void begin(struct place *place) {
     snprintf(path, sizeof path, "%s/queue", place->folder);
     const struct queue_settings settings = {.path = path, .bytes_max = 1 << 20};
     CHECK_OK(queue_open(&settings, &place->queue, &moved, &fault));
-    const struct config_trial_parts parts = {place->loop, place->queue, 3, PROBATION_MS, apply, find, changed, place};
+    const struct config_trial_parts parts = {place->loop, place->queue, 3,     PROBATION_MS,  apply,
+                                             find,        changed,      place, place->pace_ms};
     CHECK_OK(config_trial_open(&parts, &place->trial, &fault));
     place->applied = config_trial_definitions(place->trial)->revision;
     config_trial_started(place->trial);
@@ -148,6 +150,22 @@ TEST(a_revision_is_on_trial_and_then_good_and_is_there_after_a_restart) {
     assert_int_equal(place->applied, 7);
     assert_int_equal(report(place).state, CONFIG_TRIAL_GOOD);
     assert_int_equal(report(place).wanted_revision, 7);
+}
+
+TEST(of_a_flood_the_last_is_taken) {
+    struct place *place = *state;
+    die(place);
+    place->pace_ms = 100;
+    begin(place);
+    for (uint64_t revision = 1; revision <= 50; revision++)
+        config_trial_take(place->trial, config(place, revision, 2, 0));
+    assert_int_equal(place->applied, 1);
+    config_trial_take(place->trial, (slice){0}); /* says nothing, and takes nothing away */
+    wait_ms(place, 150);
+    assert_int_equal(place->applied, 50);
+    assert_int_equal(place->applies, 2);
+    config_trial_take(place->trial, config(place, 51, 2, 0));
+    config_trial_take(place->trial, config(place, 52, 2, 0)); /* waits when all ends */
 }
 
 TEST(what_does_not_load_is_rolled_back_and_not_tried_again) {
@@ -268,6 +286,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(an_agent_that_is_stopped_as_it_should_be_blames_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(a_revision_with_which_nothing_is_measured_any_more_is_rolled_back, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(of_a_flood_the_last_is_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(a_trial_goes_on_while_nothing_can_be_stored, setup, teardown),
         cmocka_unit_test_setup_teardown(a_newer_one_takes_the_place_of_the_one_on_trial_and_the_good_one_stays, setup,
                                         teardown),
