@@ -140,6 +140,7 @@ static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
         .outage_ms = settings->ship.outage_ms,
         .ack_wait_ms = ACK_WAIT_MS,
         .ack_store_ms = ACK_STORE_MS,
+        .ack_few_ms = settings->buffer.commit_ms,
     };
     const struct link_callbacks callbacks = {pipeline_encode_status, on_link, pipeline};
     fault_code code =
@@ -179,7 +180,9 @@ static fault_code open_parts(struct pipeline *pipeline, struct fault *reterr) {
     if (code) return code;
     pipeline->queue = stores_queue(pipeline->stores);
     pipeline->state = stores_state(pipeline->stores);
-    code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
+    code = queue_use_loop(pipeline->queue, pipeline->loop, on_stored, pipeline, reterr);
+    if (!code)
+        code = http_client_new(pipeline->loop, (unsigned)settings->scrape.connections_max, &pipeline->client, reterr);
     if (!code) code = open_alerts(pipeline, reterr);
     if (!code) code = open_enrol(pipeline, reterr);
     if (!code) code = open_remote(pipeline, reterr);

@@ -52,6 +52,8 @@ static fault_code open_queue(struct stores *stores, const struct agent_settings 
         .bytes_max = (uint64_t)settings->buffer.bytes_max,
         .reserve_percent = {[QUEUE_HEALTH] = (unsigned)settings->buffer.health_percent,
                             [QUEUE_WINDOWS] = (unsigned)settings->buffer.windows_percent},
+        .commit_ms = settings->buffer.commit_ms,
+        .commit_bytes = (uint64_t)settings->buffer.commit_bytes,
     };
     const fault_code code = queue_open(&queue, &stores->queue, &moved, reterr);
     if (!code && moved.code) LOG_ERROR("agent", "queue_damaged", LOG_FAULT(&moved));

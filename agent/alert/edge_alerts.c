@@ -369,7 +369,8 @@ static void keep_history(struct edge_alerts *alerts, int64_t now_ms) {
     fault_code code = alert_book_encode_history(&alerts->book, alerts->arena, &bytes, &fault);
     if (!code) code = state_put(alerts->parts.state, slice_from_text(note_history), STATE_KEPT, bytes, &fault);
     if (!code && monotonic_ms - alerts->history_disk_ms >= HISTORY_DISK_MS && alerts->history_kept_ms) {
-        code = queue_append(alerts->parts.queue, NULL, 0, &(struct queue_note){note_history, bytes}, now_ms, &fault);
+        code =
+            queue_append_later(alerts->parts.queue, NULL, 0, &(struct queue_note){note_history, bytes}, now_ms, &fault);
         if (!code) alerts->history_disk_ms = monotonic_ms;
     }
     if (!alerts->history_kept_ms) alerts->history_disk_ms = monotonic_ms;

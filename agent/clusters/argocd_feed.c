@@ -125,7 +125,7 @@ static bool flush_some(struct feed_item *item, fault_code *ret_code) {
         snprintf(note_name, sizeof note_name, "argocd.%.*s.%u", SLICE_ARG(item->settings->name), shard);
     }
     if (!code && (queued || noted))
-        code = queue_append(feed->parts.queue, feed->queued, queued, noted ? &note : NULL, at.wall_ms, &fault);
+        code = queue_append_later(feed->parts.queue, feed->queued, queued, noted ? &note : NULL, at.wall_ms, &fault);
     *ret_code = code;
     if (code) {
         store_failed(feed, &fault, "kept, tried again in 5s");

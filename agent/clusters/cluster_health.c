@@ -313,7 +313,8 @@ static bool store_batch(struct cluster *cluster, size_t max, size_t *ret_stored)
     struct queue_note note = {0};
     if (!code && batch.changed)
         code = cluster_state_note(cluster->state, &batch, health->arena, &note.name, &note.value, &fault);
-    if (!code) code = queue_append(health->parts.queue, items, count, batch.changed ? &note : NULL, now_ms, &fault);
+    if (!code)
+        code = queue_append_later(health->parts.queue, items, count, batch.changed ? &note : NULL, now_ms, &fault);
     if (code) {
         cluster_state_abort(cluster->state, &batch);
         store_failed(health, &fault);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What is counted is safe in two steps. After each scrape the target's part of the fold goes to the state store, which
- * outlives kill -9. When windows are over they go to the queue together with the whole fold, in one transaction on
- * disk: whoever finds the one finds the other, so a window is stored once, and what is open is not counted twice.
+ * outlives kill -9. When windows are over they go to the queue together with the whole fold, in one transaction, soon on
+ * disk (queue_append_later): whoever finds the one finds the other, so a window is stored once, and what is open is not counted twice.
  *
  * The queue may refuse (disk full). Then the windows stay open in the fold, which has room for some, and sealing is
  * tried again; when the fold has no room left (FAULT_AGAIN) the queue sheds what is oldest and least important, for
@@ -55,8 +55,8 @@ static bool seal_some(struct measure *measure) {
                                &measure->items[i].intent, &fault);
     }
     if (!code)
-        code = queue_append(measure->parts.queue, measure->items, count,
-                            &(struct queue_note){"fold", fold_snapshot(measure->fold)}, now_ms, &fault);
+        code = queue_append_later(measure->parts.queue, measure->items, count,
+                                  &(struct queue_note){"fold", fold_snapshot(measure->fold)}, now_ms, &fault);
     if (code) {
         fold_seal_abort(measure->fold);
         store_failed(measure, &fault, "the windows stay open, tried again in 5s");
@@ -96,7 +96,8 @@ void measure_flush_health(struct measure *measure) {
         if (!code && observation.changed)
             code = health_note(measure->health, check, now_ms, measure->intents, &note.value, &fault);
         if (!code)
-            code = queue_append(measure->parts.queue, &item, 1, observation.changed ? &note : NULL, now_ms, &fault);
+            code =
+                queue_append_later(measure->parts.queue, &item, 1, observation.changed ? &note : NULL, now_ms, &fault);
         if (code) {
             store_failed(measure, &fault, "the observation is kept, tried again later");
             return;

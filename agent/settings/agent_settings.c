@@ -130,6 +130,13 @@ static const struct setting_row agent_rows[] = {
             "share of bytes_max that only health and alerts may use"),
     SETTING("buffer.windows_percent", INT, buffer.windows_percent, "60", "0", "100",
             "share of bytes_max that only SLI windows may use"),
+    SETTING(
+        "buffer.commit_interval", DURATION, buffer.commit_ms, "1s", "0s", "5m",
+        "what is measured waits so long at most, to be put on the disk together and then sent (SD cards: 10s or more); "
+        "kill -9 loses nothing of it, a power cut what came since; alerts and configurations never wait; 0s: nothing "
+        "does"),
+    SETTING("buffer.commit_bytes", BYTES, buffer.commit_bytes, "256KiB", "4KiB", "16MiB",
+            "and less long when so much waits, which is in memory"),
     SETTING("mqtt.host", TEXT, mqtt.host, NULL, "1", "253", "the broker"),
     SETTING("mqtt.port", INT, mqtt.port, "8883", "1", "65535", "its port"),
     SETTING("mqtt.ca", PATH, mqtt.ca, "", NULL, NULL,

@@ -60,7 +60,7 @@ struct agent_settings {
     slice log_debug;
     struct {
         slice path;
-        int64_t bytes_max, health_percent, windows_percent;
+        int64_t bytes_max, health_percent, windows_percent, commit_ms, commit_bytes;
     } buffer;
     struct {
         slice host, ca, certificate, key, server_name;

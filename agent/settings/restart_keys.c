@@ -25,6 +25,8 @@ static const struct restart_key keys[] = {
     NUMBER("buffer.bytes_max", buffer.bytes_max),
     NUMBER("buffer.health_percent", buffer.health_percent),
     NUMBER("buffer.windows_percent", buffer.windows_percent),
+    NUMBER("buffer.commit_interval", buffer.commit_ms),
+    NUMBER("buffer.commit_bytes", buffer.commit_bytes),
     NUMBER("ship.inflight_max", ship.inflight_max),
     NUMBER("ship.inflight_bytes_max", ship.inflight_bytes_max),
     NUMBER("ship.batch_bytes", ship.batch_bytes),

@@ -38,7 +38,7 @@ static const struct metric_row rows[] = {
 #undef METRIC
 };
 
-enum { INFLIGHT_MAX = 256, ACK_ARENA_BYTES = 256 * 1024, TRACEPARENT_BYTES = 55 };
+enum { ACKS_FEW = 512, INFLIGHT_MAX = 256, ACK_ARENA_BYTES = 256 * 1024, TRACEPARENT_BYTES = 55 };
 enum { WISHES_MAX = 32 }; /* of one lane followed in resend_ms; what is missing then comes by its time */
 
 struct lane {
@@ -74,7 +74,7 @@ struct shipper {
     struct shipper_stats stats;
     char tenant[LIMIT_TENANT_AND_PRODUCER_BYTES + 1], topic[160];
     struct loop_timer *pump_timer, *resend_timer, *store_timer;
-    bool store_set, waiting_for_ack, pumping;
+    bool store_set, store_few, waiting_for_ack, pumping;
     int64_t heard_ms; /* monotonic: last ack, or when the connection came */
     int64_t epoch_ms; /* likewise: when the last new epoch began; 0: none in this life */
     struct lane lanes[QUEUE_STREAMS_MAX];
@@ -504,6 +504,25 @@ static void begin_new_epoch(struct shipper *shipper, uint64_t stream, uint64_t c
     go_back_everywhere(shipper);
 }
 
+static uint64_t acks_to_store(const struct shipper *shipper) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < shipper->lanes_count; i++) {
+        const struct lane *const lane = &shipper->lanes[i];
+        const struct queue_stream *const stream = queue_stream_find(shipper->queue, lane->stream);
+        if (stream && lane->committed > stream->committed_sequence)
+            count += lane->committed - stream->committed_sequence;
+    }
+    return count;
+}
+
+static void set_store_timer(struct shipper *shipper) {
+    const bool few = shipper->settings.ack_few_ms > shipper->settings.ack_store_ms && acks_to_store(shipper) < ACKS_FEW;
+    if (shipper->store_set && (few || !shipper->store_few)) return;
+    shipper->store_set = true;
+    shipper->store_few = few;
+    loop_timer_set(shipper->store_timer, few ? shipper->settings.ack_few_ms : shipper->settings.ack_store_ms);
+}
+
 static void take_ack(struct shipper *shipper, const IntentAck *ack) {
     const int64_t now_ns = clock_monotonic_ns();
     if (now_ns / 1000000 - shipper->heard_ms > shipper->settings.outage_ms) rotate_after_outage(shipper);
@@ -522,9 +541,7 @@ static void take_ack(struct shipper *shipper, const IntentAck *ack) {
         take_stream_ack(shipper, lane, one, now_ns);
     }
     resend_overtaken(shipper, now_ns / 1000000);
-    if (shipper->store_set) return;
-    shipper->store_set = true;
-    loop_timer_set(shipper->store_timer, shipper->settings.ack_store_ms);
+    set_store_timer(shipper);
 }
 
 fault_code shipper_on_ack(struct shipper *shipper, slice payload, struct fault *reterr) {

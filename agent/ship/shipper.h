@@ -29,6 +29,8 @@ struct shipper_settings {
     int64_t outage_ms;   /* what waits for so long when the centre answers again goes beside, not before, what is new */
     int64_t ack_wait_ms; /* after connecting: how long to wait for the retained ack before sending */
     int64_t ack_store_ms; /* acks are gathered for so long before records are deleted */
+    int64_t
+        ack_few_ms; /* and so long, if that is longer, while they are of few records: each deletion waits for the disk */
 };
 
 /* metrics may be NULL. The queue must outlive the shipper. */
