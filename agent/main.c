@@ -13,6 +13,7 @@
 #include "agent/settings/restart_keys.h"
 #include "agent/waiting_room.h"
 #include "common/logging/log.h"
+#include "common/logging/map_fault.h"
 
 enum { THREAD_STACK_BYTES = 256 * 1024, TEXT_ARENA_BYTES = 128 * 1024 * 1024, WAITS_A_LINE = 20 };
 
@@ -108,6 +109,7 @@ static int run(const char *config_path) {
     struct fault fault;
     save_memory();
     signal(SIGPIPE, SIG_IGN);
+    map_fault_catch("the agent ends; the next start checks its files, saves what can be read and says what is lost");
     fault_code code = loop_new(&program.loop, &fault);
     if (!code)
         code = loop_signals(program.loop, signals, sizeof signals / sizeof *signals, on_signal, &program, &fault);

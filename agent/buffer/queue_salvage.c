@@ -321,8 +321,8 @@ fault_code queue_salvage(const struct queue_settings *settings, const struct fau
     if (rename(settings->path, aside) || rename(beside, settings->path))
         return fault_set_errno(reterr, FAULT_SYSTEM, errno, "put a new queue in the place of '%s'", settings->path);
     fault_set(ret_moved, FAULT_CORRUPT,
-              "%s; %llu records were saved, %llu are lost and will be stated, %llu that had no number yet are lost "
-              "too; see '%s'",
+              "%s; %llu records were saved, %llu are known to be lost and will be stated, %llu more had no number "
+              "yet; see '%s'",
               why->text, (unsigned long long)records, (unsigned long long)(lost - unapplied),
               (unsigned long long)unapplied, aside);
     return FAULT_NONE;

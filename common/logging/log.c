@@ -86,6 +86,10 @@ void log_to(int fd) {
     atomic_store_explicit(&process.fd, fd, memory_order_relaxed);
 }
 
+enum log_format log_format_now(void) {
+    return (enum log_format)process.format;
+}
+
 bool log_enabled(enum log_level level, const char *area) {
     if ((int)level <= atomic_load_explicit(&process.level, memory_order_relaxed)) return true;
     if (atomic_load_explicit(&process.all_areas, memory_order_relaxed)) return true;

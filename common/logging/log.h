@@ -31,6 +31,8 @@ fault_code log_setup(enum log_level level, enum log_format format, slice debug_a
 /* Where lines go: stderr until changed (tests). The descriptor stays the caller's. */
 void log_to(int fd);
 
+/* Also in signal handlers. */
+enum log_format log_format_now(void);
 bool log_enabled(enum log_level level, const char *area);
 /* Lines that could not be written since the start. */
 uint64_t log_dropped(void);

@@ -171,6 +171,8 @@ def test_nothing_lost_and_nothing_twice_whatever_is_killed(place, generator, num
     place.start_agent()
     names = list(SLIS)
     eventually("first windows", lambda: all_windows(place, names, begin, begin + 3600), 30, 0.5)
+    # Killed three times while it is on trial, the agent would rightly go back to the configuration before it.
+    eventually("the configuration is good", lambda: place.agent_known()["status"]["config"]["state"] == "CONFIG_STATE_IN_FORCE", 30)
     chaos = Chaos(place, generator, numbers)
     try:
         chaos.run(CHAOS_SECONDS)

@@ -5,8 +5,9 @@
 #include "tests/unit/agent/buffer/queue_bench.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
-enum { RECORDS = 60, TRIES = 4, EVERY_OTHER = 2 };
+enum { RECORDS = 60, TRIES = 4, EVERY_OTHER = 2, PAGE_BYTES = 4096 };
 
 static unsigned writes_until_failure; /* 0: none fails */
 static bool write_failed;
@@ -18,6 +19,21 @@ ssize_t __wrap_pwrite(int fd, const void *bytes, size_t size, off_t at) {
     write_failed = true;
     if (size > 1 && __real_pwrite(fd, bytes, size / 2, at) < 0) return -1; /* a part of it gets there */
     errno = ENOSPC;
+    return -1;
+}
+
+static off_t unreadable_page = -1;
+static ino_t unreadable_file;
+
+ssize_t __real_pread(int fd, void *bytes, size_t size, off_t at);
+ssize_t __wrap_pread(int fd, void *bytes, size_t size, off_t at);
+ssize_t __wrap_pread(int fd, void *bytes, size_t size, off_t at) {
+    const off_t from = unreadable_page * PAGE_BYTES;
+    struct stat file;
+    if (unreadable_page < 0 || fstat(fd, &file) || file.st_ino != unreadable_file || at + (off_t)size <= from ||
+        at >= from + PAGE_BYTES)
+        return __real_pread(fd, bytes, size, at);
+    errno = EIO;
     return -1;
 }
 
@@ -113,12 +129,50 @@ TEST(failing_write_of_the_log) {
     each(INJECT_NOTHING, true);
 }
 
+/* A sector that the disk gives no more, wherever it is: found at the start, once, and what is given out is genuine. */
+TEST(page_that_cannot_be_read_costs_what_was_on_it) {
+    struct fault fault;
+    unsigned moved = 0;
+    injection_begin(INJECT_NOTHING, 0);
+    for (off_t page = 0;; page++) {
+        struct bench bench;
+        struct stat found;
+        char file[128];
+        begin_in(&bench, "/dev/shm", 16 << 20);
+        for (uint64_t number = 1; number <= RECORDS; number++) CHECK_OK(put_numbered(bench.queue, number, &fault));
+        snprintf(file, sizeof file, "%s/data.mdb", bench.path);
+        assert_int_equal(stat(file, &found), 0);
+        unreadable_page = page;
+        unreadable_file = found.st_ino;
+        reopen(&bench);
+        unreadable_page = -1;
+        moved += bench.moved.code == FAULT_CORRUPT;
+        struct seen *const seen = fresh();
+        size_t count;
+        const struct queue_stream *const streams = queue_streams(bench.queue, &count);
+        for (size_t i = 0; i < count; i++) {
+            struct queue_batch batch;
+            for (uint64_t after = 0;
+                 !queue_read(bench.queue, streams[i].number, after, SIZE_MAX, SIZE_MAX, see, seen, &batch, &fault);)
+                after = batch.last_sequence;
+        }
+        for (size_t i = 1; i < seen->count; i++) assert_true(seen->numbers[i] > seen->numbers[i - 1]);
+        assert_true(bench.moved.code || seen->count == RECORDS);
+        reopen(&bench);
+        assert_int_equal(bench.moved.code, FAULT_NONE);
+        end(&bench);
+        if (page > found.st_size / PAGE_BYTES) break;
+    }
+    assert_true(moved > 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failing_disk_at_each_call_of_the_store),
         cmocka_unit_test(full_store_at_each_call_of_the_store),
         cmocka_unit_test(missing_memory_at_each_allocation),
         cmocka_unit_test(failing_write_of_the_log),
+        cmocka_unit_test(page_that_cannot_be_read_costs_what_was_on_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/logging/map_fault.h"
+
 /* Flips one byte of a stored record, through the store. */
 static void damage(struct bench *bench, const char *table_name, uint32_t stream, uint64_t sequence) {
     struct fault fault;
@@ -89,7 +91,7 @@ TEST(damaged_store_is_moved_aside_and_what_checks_goes_on) {
     assert_int_equal(bench.moved.code, FAULT_NONE);
     spoil(&bench, 8192); /* both pages that say where everything is */
     assert_int_equal(bench.moved.code, FAULT_CORRUPT);
-    assert_non_null(strstr(bench.moved.text, "400 records were saved, 0 are lost"));
+    assert_non_null(strstr(bench.moved.text, "400 records were saved, 0 are known to be lost"));
     assert_true(uuid_equal(epoch, queue_epoch(bench.queue)));
     assert_true(open_stream(bench.queue, QUEUE_WINDOWS) > windows);
     struct queue_batch batch;
@@ -260,8 +262,56 @@ TEST(any_damage_leaves_a_queue_that_works_and_records_that_are_genuine) {
     assert_true(salvaged > rounds / 4);
 }
 
+/* A process whose file is cut short, or fails, under it. Says what it wrote before it died; the signal it died of. */
+static int die_of_cut(struct bench *bench, off_t bytes, char *ret_text, size_t text_size) {
+    int words[2], status;
+    char file[128];
+    snprintf(file, sizeof file, "%s/data.mdb", bench->path);
+    bench->queue = queue_close(bench->queue);
+    assert_int_equal(pipe(words), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        struct fault fault;
+        dup2(words[1], STDERR_FILENO);
+        map_fault_catch("ended");
+        if (queue_open(&bench->settings, &bench->queue, NULL, &fault) || truncate(file, bytes)) _exit(1);
+        for (uint64_t i = 1; i < 1000; i++)
+            if (put(bench->queue, QUEUE_WINDOWS, i, 500, &fault) ||
+                queue_ack(bench->queue, &(struct queue_ack){open_stream(bench->queue, QUEUE_WINDOWS), i}, 1, &fault))
+                _exit(2);
+        _exit(3);
+    }
+    close(words[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    const ssize_t got = read(words[0], ret_text, text_size - 1);
+    ret_text[got > 0 ? got : 0] = '\0';
+    close(words[0]);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status);
+}
+
+TEST(file_that_is_cut_under_the_process_ends_it_with_a_word_and_the_next_one_goes_on) {
+    struct fault fault;
+    struct bench bench;
+    char words[1024];
+    begin(&bench, 16 << 20);
+    for (uint64_t i = 1; i <= 300; i++) CHECK_OK(put(bench.queue, QUEUE_HEALTH, i, 500, &fault));
+    assert_int_equal(die_of_cut(&bench, 40960, words, sizeof words), SIGBUS);
+    print_message("%s", words);
+    assert_non_null(strstr(words, "event=file_unreadable file=\"/tmp/picket-queue-"));
+    assert_non_null(strstr(words, "it was cut short: it has 40960 bytes"));
+    assert_non_null(strstr(words, "instead=\"ended\"\n"));
+    reopen(&bench);
+    assert_int_equal(bench.moved.code, FAULT_CORRUPT);
+    print_message("%s\n", bench.moved.text);
+    CHECK_OK(put(bench.queue, QUEUE_HEALTH, 301, 500, &fault));
+    reopen(&bench);
+    assert_int_equal(bench.moved.code, FAULT_NONE); /* once is enough */
+    end(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(file_that_is_cut_under_the_process_ends_it_with_a_word_and_the_next_one_goes_on),
         cmocka_unit_test(damaged_record_is_quarantined_and_the_rest_goes_on),
         cmocka_unit_test(damaged_store_is_moved_aside_and_what_checks_goes_on),
         cmocka_unit_test(store_of_which_nothing_is_left_gives_a_new_epoch),
