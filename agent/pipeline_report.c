@@ -35,6 +35,7 @@ fault_code pipeline_encode_status(void *context, bool online, bool will, slice *
         .online = online,
         .config_revision = remote->revision,
         .config_error = error,
+        .store_error = stats.fault.text,
         .config = &config,
         .status_interval_ms = settings->ship.status_ms,
         .queue = will ? NULL : pipeline->queue,
@@ -76,8 +77,8 @@ static bool update_readiness(struct pipeline *pipeline, const struct measure_sta
         .last_commit_ms = since(ship->last_commit_ms, now_ms),
         .targets = measure->targets,
         .last_success_ms = since(measure->last_success_ms, now_ms),
-        .store_failing = measure->store_failing,
-        .store_fault = measure->last_fault.text,
+        .store_failing = measure->store_failing || queue->fault.code,
+        .store_fault = queue->fault.code ? queue->fault.text : measure->last_fault.text,
         .clusters_ms = cluster_health_trouble(pipeline->cluster_health, clusters, sizeof clusters),
         .clusters_fault = clusters,
     };

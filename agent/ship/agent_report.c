@@ -148,6 +148,7 @@ fault_code agent_report_encode(const struct agent_report *report, struct arena *
         .node_name = report->node_name,
         .config_revision = report->config_revision,
         .config_error = cut(report->config_error, CONFIG_ERROR_BYTES),
+        .store_error = cut(report->store_error ? report->store_error : "", CONFIG_ERROR_BYTES),
         .environment_id = report->environment_id,
         .resident_bytes = report->resident_bytes,
         .has_status_interval = report->status_interval_ms > 0,

@@ -181,6 +181,10 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
     if (config_error.size)
         say(doctor, FINDING_FAIL, what, "correct the SLO that it names", "refuses its configuration: %.*s",
             SLICE_ARG(slice_first(config_error, 300)));
+    const slice store_error = ctl_tree_text(agent, "status.storeError");
+    if (store_error.size)
+        say(doctor, FINDING_FAIL, what, "free or replace its disk; what it measures meanwhile is in its memory alone",
+            "cannot store what it measures: %.*s", SLICE_ARG(slice_first(store_error, 300)));
     if (number(agent, "intentsLost") > 0)
         say(doctor, FINDING_WARN, what, "give its queue more room (buffer.bytes_max) or look why it was away so long",
             "had to shed %.0f intents", number(agent, "intentsLost"));

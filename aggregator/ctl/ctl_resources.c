@@ -188,6 +188,7 @@ static const struct ctl_column agent_columns[] = {
     {"CERTIFICATE ENDS", "status.certificate.notAfter", CTL_FORMAT_TIME},
     {"VERSION", "status.version", CTL_FORMAT_TEXT},
     {"CONFIG ERROR", "status.configError", CTL_FORMAT_TEXT},
+    {"STORE ERROR", "status.storeError", CTL_FORMAT_TEXT},
     {NULL, NULL, CTL_FORMAT_TEXT},
 };
 static const struct ctl_column agent_wide[] = {

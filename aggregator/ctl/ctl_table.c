@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { COLUMNS_MAX = 16, CELL_WIDTH_MAX = 80 };
+enum { COLUMNS_MAX = 20, CELL_WIDTH_MAX = 80 };
 
 bool ctl_time_parse(slice text, int64_t *ret_ms) {
     char buffer[64];

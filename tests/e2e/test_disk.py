@@ -83,6 +83,12 @@ def test_full_and_read_only_disks_are_states(place):
         time.sleep(2)
         assert place.agent.runs() and place.metric("picket_collect_scrapes_total", "agent") > before + 4
         assert place.metric("picket_buffer_store_failures_total", "agent") > 0
+        place.agent_proxy.heal()
+        said = eventually("the centre knows", lambda: place.agent_known()["status"].get("storeError"), 30, 0.05)
+        assert "append" in said or "commit" in said, said
+        eventually("acknowledged, and so there is room", lambda: not place.agent_known()["status"].get("storeError"), 30)
+        place.agent_proxy.cut()
+        print(eventually("it says so again", lambda: says(place, "cannot be stored"), 60, 0.5))
         place.agent.kill()  # what it held in memory goes with it, and nothing else
         place.agent.start()
         print(eventually("it says so again", lambda: says(place, "stored", "nothing could be kept"), 30, 0.5))

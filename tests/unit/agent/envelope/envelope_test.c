@@ -85,6 +85,7 @@ TEST(report_is_cut_to_what_the_contract_takes) {
                                         .cluster_id = envelope.cluster_id,
                                         .now_ms = 1700000000000,
                                         .config_error = error,
+                                        .store_error = error,
                                         .targets = &target,
                                         .targets_count = 1};
     slice bytes;
@@ -94,6 +95,7 @@ TEST(report_is_cut_to_what_the_contract_takes) {
     CHECK_OK(codec_validate(&AgentStatus_desc, &status, &fault));
     assert_int_equal(status.targets.count, 1);
     assert_int_equal(status.targets.items[0].last_scrape_took.nanos, 500000000);
+    assert_int_equal(status.store_error.size, 1000);
     assert_false(status.online);
     arena_free(arena);
 }
