@@ -15,7 +15,9 @@ fault_code pipeline_encode_status(void *context, bool online, bool will, slice *
     const char *words[CAPABILITIES_MAX];
     char error[4 * PIPELINE_NOTES_BYTES];
     const struct remote_definitions *const remote = config_trial_definitions(pipeline->remote);
+    uint64_t lost[QUEUE_CLASSES_MAX_];
     if (!will) queue_stats(pipeline->queue, &stats);
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) lost[class] = stats.shed[class] - stats.arrived[class];
     config_trial_report(pipeline->remote, &config);
     const char *const failed = config.state == CONFIG_TRIAL_ROLLED_BACK ? config.failed_reason : "";
     const char *const errors[] = {pipeline->file_error, failed, remote->refusals, pipeline->notes};
@@ -39,7 +41,7 @@ fault_code pipeline_encode_status(void *context, bool online, bool will, slice *
         .config = &config,
         .status_interval_ms = settings->ship.status_ms,
         .queue = will ? NULL : pipeline->queue,
-        .shed = will ? NULL : stats.shed,
+        .shed = will ? NULL : lost,
         .resident_bytes = will ? 0 : agent_status_resident(),
         .capabilities = words,
     };

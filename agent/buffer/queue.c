@@ -29,7 +29,7 @@ struct queue {
     queue_committed_fn *committed;
     void *context;
     uint64_t appended[QUEUE_CLASSES_MAX_];
-    struct fault fault; /* why the last attempt to store failed */
+    struct fault fault; /* why the last attempt to store something failed */
 };
 
 static void on_timer(void *context);
@@ -160,7 +160,6 @@ static void ended(struct queue *queue, fault_code code, const struct fault *faul
         if (queue->log.entries) set_timer(queue, COMMIT_RETRY_MS);
         return;
     }
-    queue->fault = (struct fault){0};
     if (!queue->log.entries) return;
     queue_log_clear(&queue->log);
     queue->came_in = true;
@@ -206,6 +205,7 @@ static fault_code append(struct queue *queue, const struct queue_item *items, si
         code = append_once(queue, items, count, note, now_ms, &fault);
     }
     ended(queue, code, &fault);
+    if (!code) queue->fault = (struct fault){0};
     if (code && reterr) *reterr = fault;
     return code;
 }
@@ -318,6 +318,8 @@ fault_code queue_epoch_renew(struct queue *queue, struct fault *reterr) {
         draft->epoch = uuid_v7_new();
         for (size_t i = 0; i < draft->streams_count; i++) { /* the centre knows nothing of this epoch */
             draft->streams[i].committed_sequence = 0;
+            draft->streams[i].other_holes = draft->streams[i].oldest_sequence - 1;
+            draft->streams[i].shed = draft->streams[i].arrived = 0;
             draft->dirty[i] = true;
         }
         code = end_change(queue, txn, code, true, &fault);
@@ -469,6 +471,7 @@ void queue_stats(const struct queue *queue, struct queue_stats *ret_stats) {
                                 .commits = queue->store.commits,
                                 .bytes_max = queue->store.bytes_max};
     memcpy(stats.shed, queue->store.book.shed, sizeof stats.shed);
+    memcpy(stats.arrived, queue->store.book.arrived, sizeof stats.arrived);
     memcpy(stats.appended, queue->appended, sizeof stats.appended);
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) stats.waits += queue->log.items[class];
     stats.fault = queue->fault;

@@ -100,10 +100,12 @@ fault_code queue_shed(struct queue *queue, uint64_t bytes, struct fault *reterr)
 struct queue_stats {
     uint64_t records[QUEUE_CLASSES_MAX_], bytes[QUEUE_CLASSES_MAX_]; /* kept now */
     uint64_t appended[QUEUE_CLASSES_MAX_];                           /* since the process started */
-    uint64_t shed[QUEUE_CLASSES_MAX_];                               /* since the queue was made */
-    uint64_t quarantined;                                            /* since the queue was made */
-    uint64_t commits; /* since the process started; each waits for the disk twice */
-    uint64_t waits;   /* taken, and not committed yet: not among the records */
+    uint64_t shed[QUEUE_CLASSES_MAX_];                               /* given up, since the queue was made */
+    /* Of those, what had reached the centre all the same, as far as its acks say; the rest is lost. Since then, too. */
+    uint64_t arrived[QUEUE_CLASSES_MAX_];
+    uint64_t quarantined; /* since the queue was made */
+    uint64_t commits;     /* since the process started; each waits for the disk twice */
+    uint64_t waits;       /* taken, and not committed yet: not among the records */
     uint64_t bytes_max;
     int64_t oldest_ms;  /* 0: empty */
     struct fault fault; /* why nothing can be stored now; FAULT_NONE: it can */

@@ -5,9 +5,10 @@
  * found in the wrong place does not pass for another one.
  *
  * Rows (big-endian):
- *   "head"                -> crc32c, version, epoch, next stream, shed per class, quarantined
+ *   "head"                -> crc32c, version, epoch, next stream, shed per class, quarantined; since version 2 arrived per class
  *   "log"                 -> crc32c, number of the last entry of the log that is in here
- *   's', stream u32       -> crc32c, class, closed, last, committed, oldest, records, bytes, oldest ms
+ *   's', stream u32       -> crc32c, class, closed, last, committed, oldest, records, bytes, oldest ms; since version 2 shed,
+ *                            arrived, other holes
  * Records (a table per class), key stream u32, sequence u64 -> crc32c, stored ms, intent. */
 #include "agent/buffer/queue_book.h"
 
@@ -16,10 +17,12 @@
 #include "common/base/checksum.h"
 
 enum {
-    BOOK_VERSION = 1,
-    HEAD_BYTES = 4 + 4 + 16 + 4 + 8 * QUEUE_CLASSES_MAX_ + 8,
+    BOOK_VERSION = 2,
+    HEAD_1_BYTES = 4 + 4 + 16 + 4 + 8 * QUEUE_CLASSES_MAX_ + 8,
+    HEAD_BYTES = HEAD_1_BYTES + 8 * QUEUE_CLASSES_MAX_,
     STREAM_KEY_BYTES = 5,
-    STREAM_BYTES = 4 + 2 + 8 * 6,
+    STREAM_1_BYTES = 4 + 2 + 8 * 6,
+    STREAM_BYTES = STREAM_1_BYTES + 8 * 3,
     LOG_BYTES = 4 + 8
 };
 static const char head_key[] = "head", log_key[] = "log";
@@ -40,7 +43,8 @@ static slice stream_key(uint32_t number, uint8_t buffer[STREAM_KEY_BYTES]) {
 
 static fault_code load_stream(slice key, slice row, struct queue_stream *ret_stream, struct fault *reterr) {
     const uint32_t number = key.size == STREAM_KEY_BYTES ? kv_load_u32(key.data + 1) : 0;
-    if (!row_checks(key, row, STREAM_BYTES) || row.data[4] >= QUEUE_CLASSES_MAX_)
+    const bool whole = row.size == STREAM_BYTES;
+    if (!row_checks(key, row, whole ? STREAM_BYTES : STREAM_1_BYTES) || row.data[4] >= QUEUE_CLASSES_MAX_)
         return fault_set(reterr, FAULT_CORRUPT, "the row of stream %u does not check", number);
     const uint8_t *const at = row.data + 6;
     *ret_stream = (struct queue_stream){
@@ -53,6 +57,9 @@ static fault_code load_stream(slice key, slice row, struct queue_stream *ret_str
         .records = kv_load_u64(at + 24),
         .bytes = kv_load_u64(at + 32),
         .oldest_ms = (int64_t)kv_load_u64(at + 40),
+        .shed = whole ? kv_load_u64(at + 48) : 0,
+        .arrived = whole ? kv_load_u64(at + 56) : 0,
+        .other_holes = whole ? kv_load_u64(at + 64) : 0,
     };
     return FAULT_NONE;
 }
@@ -66,12 +73,17 @@ static struct queue_book head_from(slice row) {
     memcpy(book.epoch.bytes, row.data + 8, 16);
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) book.shed[class] = kv_load_u64(row.data + 28 + 8 * class);
     book.quarantined = kv_load_u64(row.data + 28 + 8 * QUEUE_CLASSES_MAX_);
+    for (int class = 0; class < QUEUE_CLASSES_MAX_ && row.size == HEAD_BYTES; class ++)
+        book.arrived[class] = kv_load_u64(row.data + HEAD_1_BYTES + 8 * class);
     return book;
 }
 
+static bool head_checks(slice row) {
+    return row_checks(SLICE_LIT(head_key), row, row.size == HEAD_BYTES ? HEAD_BYTES : HEAD_1_BYTES);
+}
+
 bool queue_book_read_head(slice key, slice row, struct queue_book *ret_head) {
-    if (!slice_equal(key, SLICE_LIT(head_key)) || !row_checks(key, row, HEAD_BYTES) ||
-        kv_load_u32(row.data + 4) != BOOK_VERSION)
+    if (!slice_equal(key, SLICE_LIT(head_key)) || !head_checks(row) || kv_load_u32(row.data + 4) > BOOK_VERSION)
         return false;
     *ret_head = head_from(row);
     return true;
@@ -81,9 +93,8 @@ fault_code queue_book_load(struct kv_txn *txn, kv_table table, struct queue_book
     slice row;
     fault_code code = kv_get(txn, table, SLICE_LIT(head_key), &row, reterr);
     if (code) return code == FAULT_ABSENT ? FAULT_ABSENT : fault_wrap(reterr, "read the queue's head");
-    if (!row_checks(SLICE_LIT(head_key), row, HEAD_BYTES))
-        return fault_set(reterr, FAULT_CORRUPT, "the queue's head does not check");
-    if (kv_load_u32(row.data + 4) != BOOK_VERSION)
+    if (!head_checks(row)) return fault_set(reterr, FAULT_CORRUPT, "the queue's head does not check");
+    if (kv_load_u32(row.data + 4) > BOOK_VERSION)
         return fault_set(
             reterr, FAULT_CONFLICT,
             "the queue has format %u, this program reads format %d: run the version that wrote it until it is empty",
@@ -126,6 +137,8 @@ fault_code queue_book_store(const struct queue_book *book, struct kv_txn *txn, k
     kv_store_u32(row + 24, book->next_stream);
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) kv_store_u64(row + 28 + 8 * class, book->shed[class]);
     kv_store_u64(row + 28 + 8 * QUEUE_CLASSES_MAX_, book->quarantined);
+    for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++)
+        kv_store_u64(row + HEAD_1_BYTES + 8 * class, book->arrived[class]);
     kv_store_u32(row, row_crc(SLICE_LIT(head_key), row, HEAD_BYTES));
     if (kv_put(txn, table, SLICE_LIT(head_key), slice_of(row, HEAD_BYTES), reterr))
         return fault_wrap(reterr, "write the queue's head");
@@ -151,6 +164,9 @@ fault_code queue_book_store(const struct queue_book *book, struct kv_txn *txn, k
         kv_store_u64(row + 30, stream->records);
         kv_store_u64(row + 38, stream->bytes);
         kv_store_u64(row + 46, (uint64_t)stream->oldest_ms);
+        kv_store_u64(row + 54, stream->shed);
+        kv_store_u64(row + 62, stream->arrived);
+        kv_store_u64(row + 70, stream->other_holes);
         kv_store_u32(row, row_crc(key, row, STREAM_BYTES));
         if (kv_put(txn, table, key, slice_of(row, STREAM_BYTES), reterr))
             return fault_wrap(reterr, "write the row of stream %u", stream->number);

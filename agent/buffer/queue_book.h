@@ -15,7 +15,7 @@ enum { RECORD_KEY_BYTES = 12, RECORD_HEADER_BYTES = 12 };
 struct queue_book {
     struct uuid epoch;
     uint32_t next_stream;
-    uint64_t shed[QUEUE_CLASSES_MAX_];
+    uint64_t shed[QUEUE_CLASSES_MAX_], arrived[QUEUE_CLASSES_MAX_]; /* of all streams that ever were */
     uint64_t quarantined;
     uint64_t log_applied; /* the last entry of the log (queue_log.h) that is in here */
     bool log_dirty;

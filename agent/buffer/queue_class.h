@@ -40,11 +40,15 @@ struct queue_stream {
     uint64_t oldest_sequence;    /* of the records kept; last_sequence + 1 when there is none */
     uint64_t records, bytes;     /* kept */
     int64_t oldest_ms;           /* when the oldest record was stored; 0 when there is none */
+    uint64_t shed, arrived;      /* given up; of those, what the centre turned out to have */
+    uint64_t other_holes;        /* sequences that are neither here nor shed: quarantined, or sent in another epoch */
 };
 
 struct queue_ack {
     uint32_t stream;
     uint64_t committed_sequence;
+    bool lost_known;
+    uint64_t lost; /* up to there, in holes that were stated: as the centre has counted them in this epoch */
 };
 
 #endif

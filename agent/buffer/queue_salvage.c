@@ -182,6 +182,8 @@ static fault_code count_records(struct salvage *salvage, struct kv_txn *txn, str
             if (!stream || !record_decode(key, value, &stored_ms, &intent)) continue;
             if (!stream->records) {
                 const uint64_t from = stream->oldest_sequence ? stream->oldest_sequence - 1 : 0;
+                stream->other_holes +=
+                    stream->last_sequence - (from > stream->committed_sequence ? from : stream->committed_sequence);
                 salvage->lost +=
                     stream->last_sequence - (from > stream->committed_sequence ? from : stream->committed_sequence);
                 stream->oldest_sequence = record_key_sequence(key);
@@ -191,6 +193,7 @@ static fault_code count_records(struct salvage *salvage, struct kv_txn *txn, str
             stream->bytes += record_cost(value.size);
             salvage->records++;
             salvage->lost--;
+            stream->other_holes--;
         }
         kv_cursor_close(cursor);
         if (code != FAULT_ABSENT) return code;
@@ -211,9 +214,11 @@ static void make_book(struct salvage *salvage, struct queue_book *draft) {
         struct queue_stream stream = salvage->streams[i];
         if (!stream.records && stream.last_sequence <= stream.committed_sequence) continue;
         if (!stream.records) {
-            salvage->lost += stream.last_sequence - (stream.oldest_sequence > stream.committed_sequence + 1
-                                                         ? stream.oldest_sequence - 1
-                                                         : stream.committed_sequence);
+            const uint64_t lost = stream.last_sequence - (stream.oldest_sequence > stream.committed_sequence + 1
+                                                              ? stream.oldest_sequence - 1
+                                                              : stream.committed_sequence);
+            salvage->lost += lost;
+            stream.other_holes += lost;
             stream.oldest_sequence = stream.last_sequence + 1;
         }
         stream.closed = true;
@@ -223,6 +228,7 @@ static void make_book(struct salvage *salvage, struct queue_book *draft) {
     *draft = (struct queue_book){.epoch = salvage->has_head ? salvage->head.epoch : uuid_v7_new(),
                                  .quarantined = salvage->head.quarantined + salvage->lost};
     memcpy(draft->shed, salvage->head.shed, sizeof draft->shed);
+    memcpy(draft->arrived, salvage->head.arrived, sizeof draft->arrived);
     for (size_t i = from; i < kept; i++) {
         draft->dirty[draft->streams_count] = true;
         draft->streams[draft->streams_count++] = salvage->streams[i];

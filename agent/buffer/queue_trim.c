@@ -62,6 +62,11 @@ static fault_code trim_stream(struct queue_store *store, struct kv_txn *txn, siz
     return FAULT_NONE;
 }
 
+static void count_shed(struct queue_book *draft, size_t index, uint64_t records) {
+    draft->streams[index].shed += records;
+    draft->shed[draft->streams[index].class] += records;
+}
+
 /* The oldest stream with records of the least important class that holds more than its reserve. */
 static size_t shed_victim(const struct queue_store *store) {
     for (int class = QUEUE_CLASSES_MAX_ - 1; class >= 0; class --) {
@@ -82,7 +87,7 @@ fault_code queue_trim_to_quota(struct queue_store *store, struct kv_txn *txn, st
         const struct trim trim = {UINT64_MAX, excess < above_reserve ? excess : above_reserve, SIZE_MAX};
         uint64_t records = 0, bytes = 0;
         if (trim_stream(store, txn, index, trim, &records, &bytes, reterr)) return fault_wrap(reterr, "shed");
-        store->draft.shed[class] += records;
+        count_shed(&store->draft, index, records);
     }
     return FAULT_NONE;
 }
@@ -115,7 +120,7 @@ static fault_code shed_some(struct queue_store *store, uint64_t bytes, size_t ro
     uint64_t records = 0, shed = 0;
     if (index < store->draft.streams_count) {
         code = trim_stream(store, txn, index, (struct trim){UINT64_MAX, bytes, room}, &records, &shed, reterr);
-        store->draft.shed[store->draft.streams[index].class] += records;
+        count_shed(&store->draft, index, records);
     }
     if (code || !records) {
         kv_abort(txn);
@@ -137,6 +142,23 @@ fault_code queue_trim_shed(struct queue_store *store, uint64_t bytes, struct fau
     return FAULT_NONE;
 }
 
+/* What was shed while its batch, or its ack, was on the way is not lost: only the centre knows, and says how many of the
+ * sequences up to `committed` were in holes. Those shed behind that one are not judged yet. */
+static bool settle(struct queue_book *draft, size_t index, const struct queue_ack *ack) {
+    struct queue_stream *const stream = &draft->streams[index];
+    if (!ack->lost_known || ack->committed_sequence < stream->committed_sequence) return false;
+    const uint64_t unjudged = stream->oldest_sequence > ack->committed_sequence + 1
+                                  ? stream->oldest_sequence - 1 - ack->committed_sequence
+                                  : 0;
+    const uint64_t lost = ack->lost > stream->other_holes ? ack->lost - stream->other_holes : 0;
+    if (lost + unjudged + stream->arrived >= stream->shed) return false;
+    const uint64_t more = stream->shed - stream->arrived - lost - unjudged;
+    stream->arrived += more;
+    draft->arrived[stream->class] += more;
+    draft->dirty[index] = true;
+    return true;
+}
+
 static fault_code acked(struct queue_store *store, struct kv_txn *txn, const struct queue_ack *acks, size_t count,
                         size_t room, bool *ret_changed, bool *ret_more, struct fault *reterr) {
     bool changed = false, more = false;
@@ -148,6 +170,7 @@ static fault_code acked(struct queue_store *store, struct kv_txn *txn, const str
             stream->committed_sequence = acks[i].committed_sequence;
             store->draft.dirty[index] = changed = true;
         }
+        if (settle(&store->draft, index, &acks[i])) changed = true;
         if (stream->records == 0 || stream->oldest_sequence > acks[i].committed_sequence) continue;
         uint64_t records = 0, bytes = 0;
         const fault_code code = trim_stream(
@@ -239,6 +262,7 @@ fault_code queue_trim_quarantine(struct queue_store *store, uint32_t number, uin
         store->draft.dirty[index] = true;
     }
     store->draft.quarantined++;
+    stream->other_holes++;
     if (code) {
         kv_abort(txn);
         return code;

@@ -47,6 +47,8 @@ struct lane {
     uint64_t committed, sent;
     uint64_t
         given; /* the most that ever went out under this epoch, as far as is known: nothing behind it can be committed */
+    bool lost_known;
+    uint64_t lost;          /* up to committed, as the centre says */
     uint64_t empty_through; /* nothing is left from `sent` to here: shed */
     uint64_t went_back_to;
     int64_t went_back_ms; /* monotonic; 0: never on this connection */
@@ -442,6 +444,10 @@ static void commit_lane(struct shipper *shipper, struct lane *lane, uint64_t com
 static void take_stream_ack(struct shipper *shipper, struct lane *lane, const StreamAck *ack, int64_t now_ns) {
     const int64_t now_ms = now_ns / 1000000;
     if (ack->committed_sequence > lane->committed) commit_lane(shipper, lane, ack->committed_sequence, now_ns);
+    if (ack->lost_known && ack->committed_sequence == lane->committed) {
+        lane->lost_known = true;
+        lane->lost = ack->lost_count;
+    }
     if (ack->wanted_sequence == 0 || ack->wanted_sequence > lane->sent) return;
     if (lane->went_back_to == ack->wanted_sequence && lane->went_back_ms &&
         now_ms - lane->went_back_ms < shipper->settings.resend_ms)
@@ -500,7 +506,10 @@ static void begin_new_epoch(struct shipper *shipper, uint64_t stream, uint64_t c
     LOG_WARN("ship", "new_epoch", LOG_UINT("stream", stream), LOG_UINT("committed", committed),
              LOG_TEXT("reason", "the centre has committed more than this queue ever gave out: it is an older copy"));
     shipper->stats.epochs_renewed++;
-    for (size_t i = 0; i < shipper->lanes_count; i++) shipper->lanes[i].committed = shipper->lanes[i].given = 0;
+    for (size_t i = 0; i < shipper->lanes_count; i++) {
+        shipper->lanes[i].committed = shipper->lanes[i].given = 0;
+        shipper->lanes[i].lost_known = false;
+    }
     go_back_everywhere(shipper);
 }
 
@@ -575,7 +584,7 @@ static void store_acks(struct shipper *shipper) {
         const struct queue_stream *const stream = queue_stream_find(shipper->queue, lane->stream);
         if (stream && (lane->committed > stream->committed_sequence ||
                        (stream->records && stream->oldest_sequence <= lane->committed)))
-            acks[count++] = (struct queue_ack){lane->stream, lane->committed};
+            acks[count++] = (struct queue_ack){lane->stream, lane->committed, lane->lost_known, lane->lost};
     }
     struct fault fault;
     if (count && queue_ack(shipper->queue, acks, count, &fault)) {

@@ -54,6 +54,7 @@ void agent_metrics_queue(struct metric_table *table, const struct queue_stats *s
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) {
         metric_set(table, (size_t)(AGENT_RECORDS_HEALTH + class), (double)stats->records[class]);
         metric_count_to(table, (size_t)(AGENT_SHED_HEALTH + class), stats->shed[class]);
+        metric_count_to(table, (size_t)(AGENT_ARRIVED_HEALTH + class), stats->arrived[class]);
         bytes += stats->bytes[class];
     }
     metric_count_to(table, AGENT_QUARANTINED, stats->quarantined);

@@ -156,7 +156,7 @@ void agents_batch(struct agents *agents, const struct journal_batch_outcome *out
         struct agent_stream *stream = stream_of(agent, outcome->stream);
         stream->committed_sequence = outcome->committed_sequence;
         stream->wanted_sequence = outcome->wanted_sequence;
-        stream->missing += outcome->missing;
+        stream->missing = outcome->missing_all;
         stream->ended = outcome->stream_ended;
         agent->committed += outcome->applied + outcome->refused;
         agent->missing += outcome->missing;

@@ -72,7 +72,9 @@ static fault_code publish_ack(struct mqtt_intake *intake, const struct agent_vie
     for (size_t i = 0; i < view->streams_count; i++)
         streams[i] = (StreamAck){.stream = view->streams[i].stream,
                                  .committed_sequence = view->streams[i].committed_sequence,
-                                 .wanted_sequence = view->streams[i].wanted_sequence};
+                                 .wanted_sequence = view->streams[i].wanted_sequence,
+                                 .lost_known = true,
+                                 .lost_count = view->streams[i].missing};
     const IntentAck ack = {.epoch = view->epoch, .streams = {streams, view->streams_count}};
     slice payload;
     const fault_code code = codec_encode_protobuf(&IntentAck_desc, &ack, intake->arena, &payload, reterr);

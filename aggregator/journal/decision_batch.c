@@ -74,6 +74,7 @@ fault_code decide_batch(struct decisions *d, slice tenant, slice agent, slice pa
     outcome->stream = batch.stream;
     outcome->committed_sequence = mark.last_sequence;
     outcome->stream_ended = mark.ended;
+    outcome->missing_all = mark.missing;
     if (after > mark.last_sequence) {
         outcome->wanted_sequence = mark.last_sequence + 1;
         return FAULT_NONE;
@@ -94,6 +95,7 @@ fault_code decide_batch(struct decisions *d, slice tenant, slice agent, slice pa
     };
     outcome->committed_sequence = next.last_sequence;
     outcome->stream_ended = next.ended;
+    outcome->missing_all = next.missing;
     if (next.last_sequence == mark.last_sequence && next.ended == mark.ended && next.missing == mark.missing)
         return FAULT_NONE;
     return mark_stream_put(&d->marks, d->txn, &key, &next, d->now_ms, reterr);

@@ -107,6 +107,7 @@ struct journal_batch_outcome {  /* lent during the callback */
     bool stream_ended;           /* the stream is complete and forgotten after its retention */
     bool new_epoch;              /* first batch of this epoch */
     uint64_t applied, repeated, refused, missing; /* intents; missing: stated holes */
+    uint64_t missing_all;                         /* of the stream, ever, up to committed_sequence */
 };
 typedef void journal_batch_fn(void *context, const struct journal_batch_outcome *outcome);
 

@@ -117,7 +117,7 @@ static void print_queue(const struct load *load, const char *what) {
            (unsigned long long)load->alerts);
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++)
         printf("%s\"%s\": %llu", class ? ", " : "", queue_class_name((enum queue_class) class),
-               (unsigned long long)stats.shed[class]);
+               (unsigned long long)(stats.shed[class] - stats.arrived[class]));
     printf("}, \"streams\": {");
     for (size_t i = 0; i < count; i++)
         printf("%s\"%u\": \"%s\"", i ? ", " : "", streams[i].number, queue_class_name(streams[i].class));

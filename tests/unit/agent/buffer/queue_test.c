@@ -162,6 +162,44 @@ TEST(quota_sheds_the_lowest_class_oldest_first_and_the_reader_sees_the_hole) {
     end(&bench);
 }
 
+static struct queue_stats stats_of(const struct bench *bench) {
+    struct queue_stats stats;
+    queue_stats(bench->queue, &stats);
+    return stats;
+}
+
+/* What was shed while its ack was on the way is not lost, and the centre says so, before or after the hole was passed. */
+TEST(what_was_shed_is_told_from_what_is_lost) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 1 << 20);
+    const uint32_t windows = open_stream(bench.queue, QUEUE_WINDOWS);
+    for (uint64_t i = 1; i <= 1500; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 1000, &fault));
+    const uint64_t shed = stats_of(&bench).shed[QUEUE_WINDOWS];
+    assert_true(shed > 300 && shed == queue_stream_find(bench.queue, windows)->oldest_sequence - 1);
+    assert_int_equal(stats_of(&bench).arrived[QUEUE_WINDOWS], 0);                            /* nothing is known yet */
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 100, true, 0}, 1, &fault)); /* in the hole */
+    assert_int_equal(stats_of(&bench).arrived[QUEUE_WINDOWS], 100);
+    reopen(&bench);
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 100, true, 0}, 1, &fault)); /* again */
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 90, true, 0}, 1, &fault));  /* late */
+    assert_int_equal(stats_of(&bench).arrived[QUEUE_WINDOWS], 100);
+    /* it has 150 when the hole behind those is stated to it */
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, shed + 50, true, shed - 150}, 1, &fault));
+    assert_int_equal(stats_of(&bench).arrived[QUEUE_WINDOWS], 150);
+    for (uint64_t i = 1501; i <= 2600; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 1000, &fault));
+    const struct queue_stream *const stream = queue_stream_find(bench.queue, windows);
+    const uint64_t again = stats_of(&bench).shed[QUEUE_WINDOWS] - shed;
+    assert_true(again > 0 && stream->oldest_sequence == stream->committed_sequence + again + 1);
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 2600, true, shed - 150 + again}, 1, &fault));
+    assert_int_equal(stats_of(&bench).arrived[QUEUE_WINDOWS], 150);
+    reopen(&bench);
+    const struct queue_stats stats = stats_of(&bench);
+    assert_int_equal(stats.shed[QUEUE_WINDOWS] - stats.arrived[QUEUE_WINDOWS], shed - 150 + again);
+    assert_int_equal(stats.records[QUEUE_WINDOWS], 0);
+    end(&bench);
+}
+
 TEST(hole_at_the_end_of_a_closed_stream_can_be_stated) {
     struct fault fault;
     struct bench bench;
@@ -339,6 +377,7 @@ int main(void) {
         cmocka_unit_test(committed_number_never_given_out_asks_for_a_new_epoch),
         cmocka_unit_test(new_streams_open_only_behind_a_backlog_and_old_ones_end),
         cmocka_unit_test(quota_sheds_the_lowest_class_oldest_first_and_the_reader_sees_the_hole),
+        cmocka_unit_test(what_was_shed_is_told_from_what_is_lost),
         cmocka_unit_test(hole_at_the_end_of_a_closed_stream_can_be_stated),
         cmocka_unit_test(loss_of_all_that_a_stream_held_is_stated_without_waiting_for_the_next_record),
         cmocka_unit_test(streams_from_before_a_clock_was_set_back_are_taken_for_old),
