@@ -34,6 +34,7 @@ static bool batch(struct known known, const char *epoch, uint64_t stream, uint64
                                                   .applied = 3,
                                                   .refused = 2,
                                                   .missing = 1,
+                                                  .missing_all = committed / 10,
                                                   .stream_ended = ended};
     bool is_new;
     agents_batch(known.agents, &outcome, 1000, &is_new);
