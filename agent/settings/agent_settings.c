@@ -436,7 +436,13 @@ static void check_health(struct settings *read, const struct agent_settings *set
             continue;
         }
         if (target && !has_target(settings, check->target)) {
-            settings_mistake(read, &check->target, "there is no target '%.*s'", SLICE_ARG(check->target));
+            settings_mistake(
+                read, &check->target,
+                has_group(settings, check->target)
+                    ? "'%.*s' is a discovery or Prometheus, and a health check is of one target: pods are judged by "
+                      "cluster_health, many targets together by an SLO"
+                    : "there is no target '%.*s'",
+                SLICE_ARG(check->target));
             continue;
         }
         if (probe && !has_probe(settings, check->probe)) {

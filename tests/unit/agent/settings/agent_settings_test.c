@@ -97,6 +97,8 @@ static const struct bad bad_files[] = {
      {"agent.yaml:5: slis[0].window", "whole seconds"}},
     {GOOD "health:\n  - {id: h, target: node, probe: x}\n  - {id: i, probe: y}\n",
      {"agent.yaml:6:", "one of target and probe", "agent.yaml:7: health[1].probe", "no probe 'y'"}},
+    {GOOD "prometheus_apis: [{name: p, url: 'http://a/'}]\nhealth: [{id: h, target: p, selector: up}]\n",
+     {"agent.yaml:6: health[0].target", "'p' is a discovery or Prometheus, and a health check is of one target"}},
     {GOOD "health: [{id: h, target: node, selector: '{}'}]\n", {"agent.yaml:5:", "h"}},
     {"agent: {tenant: acme, name: e}\nmqtt: {host: b, plain_text: true}\ntargets:\n  - name: a\n    url: http://a/\n   "
      " auth: {bearer_token: x, username: y}\n"
