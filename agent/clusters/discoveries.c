@@ -28,6 +28,9 @@ struct discoveries {
 
 static void on_state(void *context, size_t group, bool known, const char *why) {
     const struct discoveries *const discoveries = context;
+    if (known && *why)
+        LOG_WARN("agent", "found_otherwise", LOG_SLICE("group", discoveries->settings->discovery.items[group].name),
+                 LOG_TEXT("reason", why));
     if (discoveries->measure) measure_discovery_state(discoveries->measure, group, known, why);
 }
 

@@ -176,6 +176,12 @@ def test_pod_monitors_name_pods_by_labels_and_ports(place):
     eventually("two are whole", lambda: whole_with(place, "jobs", 2, start), 40, 0.3)
     assert third.serial == 0
     eventually("the endpoint that needs a secret is said", lambda: "needs credentials from secrets" in place.agent.log(), 70)
+    assert not status(place, "monitored").get("error")
+    monitor["spec"]["podMetricsEndpoints"][0]["metricRelabelings"] = [{"action": "drop", "sourceLabels": ["__name__"], "regex": "go_.*"}]
+    place.api.apply(monitor)
+    eventually("that nobody relabels is said beside the discovery", lambda: "monitoring/m" in status(place, "monitored").get("error", ""))
+    assert status(place, "monitored")["up"] and place.agent.log().count("found_otherwise") == 1
+    del monitor["spec"]["podMetricsEndpoints"][0]["metricRelabelings"]
     monitor["spec"]["selector"]["matchExpressions"][0]["values"] = ["back"]
     place.api.apply(monitor)
     changed = math.ceil(time.time())

@@ -153,9 +153,25 @@ static bool all_known(const struct discovery *discovery, char text[WHY_BYTES]) {
     return false;
 }
 
+/* Nothing is unknown by it, but a target may be measured that Prometheus would drop, and series are called otherwise there. */
+static void say_relabelings(const struct discovery *discovery, char text[WHY_BYTES]) {
+    const struct monitor *first = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < discovery->monitors_count; i++) {
+        if (!discovery->monitors[i]->relabels) continue;
+        if (!first) first = discovery->monitors[i];
+        count++;
+    }
+    if (first)
+        snprintf(text, WHY_BYTES,
+                 "relabelings of %zu monitors (%.*s/%.*s) are not applied: all targets, series as exposed", count,
+                 SLICE_ARG(slice_first(first->namespace, 63)), SLICE_ARG(slice_first(first->name, 63)));
+}
+
 static void judge(struct discovery *discovery) {
     char why[WHY_BYTES] = "";
     const bool known = all_known(discovery, why);
+    if (known) say_relabelings(discovery, why);
     const bool news = known != discovery->known || strcmp(why, discovery->why) != 0;
     const bool was_known = discovery->known;
     discovery->known = known;

@@ -9,7 +9,7 @@
  *
  * Only the addresses that the API server gives are scraped, never a name: not loopback, link-local, multicast or
  * unspecified ones, whatever a pod's status says. What a monitor asks for and cannot be had (credentials from secrets, a
- * proxy, parameters) leaves that endpoint out, and is said; relabelings are not applied.
+ * proxy, parameters) leaves that endpoint out, and is said; relabelings are not applied, which the state says.
  *
  * Memory: what is found, up to targets_max, and the monitors' selectors. Owner: the loop's thread. */
 #ifndef PICKET_COLLECT_DISCOVERY_H
@@ -26,7 +26,8 @@ struct discovery_config {
     int64_t interval_ms, timeout_ms, bytes_max; /* of a target, where no monitor says another */
     slice node;                                 /* only targets on it; empty: all */
     size_t group;                               /* what the sink calls it */
-    /* Of the discovery itself: whether all targets are known, and why not. May be NULL. */
+    /* Of the discovery itself: whether all targets are known, and why not; known with a text: what else is to be known of
+     * them. May be NULL. */
     void (*state)(void *context, size_t group, bool known, const char *why);
     void *context;
 };

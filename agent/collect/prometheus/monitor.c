@@ -127,6 +127,7 @@ static fault_code take_endpoint(struct monitor *monitor, const KubeMonitorEndpoi
         return fault_wrap(reterr, "an endpoint's interval or scrapeTimeout");
     if (into.interval_ms && (into.interval_ms < 100 || into.interval_ms > 3600 * 1000))
         return fault_set(reterr, FAULT_INPUT, "an endpoint's interval is not from 100ms to 1h");
+    monitor->relabels = monitor->relabels || from->relabelings.count || from->metric_relabelings.count;
     monitor->endpoints[monitor->endpoints_count++] = into;
     return FAULT_NONE;
 }

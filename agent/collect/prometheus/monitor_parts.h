@@ -31,6 +31,7 @@ struct monitor {
     size_t requirements_count;
     struct monitor_endpoint *endpoints;
     size_t endpoints_count;
+    bool relabels; /* an endpoint of it asks for it, and that is not done */
     uint8_t round; /* for discovery.c */
 };
 
