@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/clusters/argocd_notes.h"
 #include "agent/collect/argocd/argocd_place.h"
 #include "agent/envelope/envelope_applications.h"
 #include "common/base/clock.h"
@@ -23,7 +24,6 @@ enum {
     REPEAT_MS = 60 * 1000,
     ARENA_BLOCK_BYTES = 32 * 1024,
     ARENA_BYTES = 64 * 1024 * 1024,
-    NOTE_NAME_BYTES = 65,
 };
 
 struct feed_item {
@@ -102,7 +102,7 @@ static bool flush_some(struct feed_item *item, fault_code *ret_code) {
     const struct applications_time at = now();
     const size_t count = applications_due(item->applications, at, feed->reports, REPORTS_MAX);
     if (!count) return false;
-    char traceparent[TRACEPARENT_TEXT_SIZE + 1], note_name[NOTE_NAME_BYTES];
+    char traceparent[TRACEPARENT_TEXT_SIZE + 1], note_name[ARGOCD_NOTE_NAME_BYTES];
     struct queue_note note = {.name = note_name};
     struct fault fault;
     size_t queued = 0;
@@ -122,7 +122,7 @@ static bool flush_some(struct feed_item *item, fault_code *ret_code) {
     if (noted) {
         unsigned shard = 0;
         code = applications_note(item->applications, feed->reports, count, feed->arena, &shard, &note.value, &fault);
-        snprintf(note_name, sizeof note_name, "argocd.%.*s.%u", SLICE_ARG(item->settings->name), shard);
+        argocd_note_name(item->settings->name, shard, note_name);
     }
     if (!code && (queued || noted))
         code = queue_append_later(feed->parts.queue, feed->queued, queued, noted ? &note : NULL, at.wall_ms, &fault);
@@ -251,12 +251,12 @@ static void on_lost(void *context, int64_t since_ms, const char *why) {
 /* ---- life */
 
 static void restore(struct feed_item *item) {
-    char name[NOTE_NAME_BYTES];
+    char name[ARGOCD_NOTE_NAME_BYTES];
     for (unsigned shard = 0; shard < APPLICATIONS_SHARDS; shard++) {
         struct fault fault;
         slice note;
         arena_reset(item->feed->arena);
-        snprintf(name, sizeof name, "argocd.%.*s.%u", SLICE_ARG(item->settings->name), shard);
+        argocd_note_name(item->settings->name, shard, name);
         fault_code code = queue_note_get(item->feed->parts.queue, name, item->feed->arena, &note, &fault);
         if (code == FAULT_ABSENT) continue;
         if (!code) code = applications_restore(item->applications, note, now(), &fault);
@@ -300,6 +300,21 @@ static fault_code open_item(struct argocd_feed *feed, struct feed_item *item, co
     return FAULT_NONE;
 }
 
+/* What an item that is no more in the settings has left. */
+static void tidy(const struct argocd_feed *feed) {
+    slice names[REPORTS_MAX];
+    struct fault fault = {FAULT_LIMIT, "out of memory"};
+    size_t count = 0, gone = 0;
+    struct arena *arena = arena_new(ARENA_BLOCK_BYTES, ARENA_BYTES);
+    for (; count < feed->settings->argocd.count && count < REPORTS_MAX; count++)
+        names[count] = feed->settings->argocd.items[count].name;
+    if (!arena || argocd_notes_tidy(feed->parts.queue, names, count, clock_wall_ms(), arena, &gone, &fault))
+        LOG_WARN("agent", "notes_not_tidied", LOG_FAULT(&fault), LOG_TEXT("instead", "with the next start"));
+    else if (gone)
+        LOG_INFO("agent", "argocd_forgotten", LOG_UINT("items", gone));
+    arena_free(arena);
+}
+
 fault_code argocd_feed_open(const struct argocd_feed_parts *parts, const struct agent_settings *settings,
                             struct argocd_feed **ret_feed, struct fault *reterr) {
     struct argocd_feed *feed = calloc(1, sizeof *feed);
@@ -307,6 +322,7 @@ fault_code argocd_feed_open(const struct argocd_feed_parts *parts, const struct 
     feed->parts = *parts;
     feed->settings = settings;
     fault_code code = FAULT_NONE;
+    tidy(feed);
     if (settings->argocd.count) {
         feed->items = calloc(settings->argocd.count, sizeof *feed->items);
         feed->arena = arena_new(ARENA_BLOCK_BYTES, ARENA_BYTES);
