@@ -153,13 +153,6 @@ static void count_failed(struct measure *measure, size_t source, const struct fa
                  LOG_FAULT(fault), LOG_UINT("suppressed", suppressed));
 }
 
-static void follow_clock(struct measure *measure) {
-    if (!fold_follow_clock(measure->fold, clock_wall_ms())) return;
-    LOG_WARN("agent", "clock_set_back",
-             LOG_TEXT("instead", "windows begin anew at the present time; what was open is counted there"));
-    measure_store_fold(measure);
-}
-
 /* One trace holds all that an answer makes us store: the windows it ends, the checks it changes. */
 static void counted(struct measure *measure, size_t source, fault_code code, const struct fault *fault) {
     envelope_traceparent(measure->traceparent);
@@ -169,7 +162,7 @@ static void counted(struct measure *measure, size_t source, fault_code code, con
     else
         measure_checkpoint(measure, source);
     if (!measure->running) return;
-    follow_clock(measure);
+    measure_follow_clock(measure);
     if (fold_seal_due_ms(measure->fold) <= clock_wall_ms() && !measure->stats.store_failing) measure_seal(measure);
     measure_flush_health(measure);
     arm(measure);

@@ -110,6 +110,8 @@ slice measure_key(struct measure *measure, size_t number, char text[MEASURE_KEY_
 void measure_checkpoint(struct measure *measure, size_t number);
 /* The whole fold, as it is, without windows. */
 void measure_store_fold(struct measure *measure);
+/* Looks at the clock; see fold_follow_clock. */
+void measure_follow_clock(struct measure *measure);
 /* All windows that are over, to the queue. */
 void measure_seal(struct measure *measure);
 /* What the health checks have to say. */

@@ -70,7 +70,24 @@ static bool seal_some(struct measure *measure) {
     return count == MEASURE_WINDOWS_PER_SEAL;
 }
 
+void measure_follow_clock(struct measure *measure) {
+    switch (fold_follow_clock(measure->fold, clock_wall_ms(), clock_boot_ms())) {
+    case FOLD_CLOCK_STEADY: return;
+    case FOLD_CLOCK_SET_BACK:
+        LOG_WARN("agent", "clock_set_back",
+                 LOG_TEXT("instead", "windows begin anew at the present time; what was open is counted there"));
+        break;
+    case FOLD_CLOCK_SET_RIGHT:
+        LOG_WARN("agent", "clock_set_right",
+                 LOG_TEXT("instead",
+                          "it had been set back; what was measured before that stays, and windows go on behind it"));
+        break;
+    }
+    measure_store_fold(measure);
+}
+
 void measure_seal(struct measure *measure) {
+    measure_follow_clock(measure);
     const uint64_t before = measure->stats.windows_stored;
     while (seal_some(measure)) {
     }

@@ -106,10 +106,12 @@ fault_code fold_commit_probe(struct fold *fold, size_t target, bool ok, int64_t 
 /* The scrape failed: nothing of it counts, the slot stays unseen. */
 void fold_abort(struct fold *fold, size_t target);
 
-/* Not inside a seal, as often as one looks at the clock: true when it was set back so far that windows begin anew (see
- * fold_clock.c); what was known of revisions is forgotten with the process. */
+/* Not inside a seal, and before each: whether the clock was set so far that windows begin anew (see fold_clock.c); what was
+ * known of revisions is forgotten with the process. boot_ms: clock_boot_ms at now_ms; by the two a clock that was set is
+ * told from time that has passed. */
 enum { FOLD_AHEAD_MS_MAX = 5 * 60 * 1000 };
-bool fold_follow_clock(struct fold *fold, int64_t now_ms);
+enum fold_clock { FOLD_CLOCK_STEADY, FOLD_CLOCK_SET_BACK, FOLD_CLOCK_SET_RIGHT };
+enum fold_clock fold_follow_clock(struct fold *fold, int64_t now_ms, int64_t boot_ms);
 
 /* When fold_seal_begin should be called next: the earliest end of an open window. INT64_MAX without SLIs. */
 int64_t fold_seal_due_ms(const struct fold *fold);

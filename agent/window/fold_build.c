@@ -176,6 +176,7 @@ fault_code fold_new(const struct fold_settings *settings, const struct fold_targ
     struct fold *fold = calloc(1, sizeof *fold);
     if (fold == NULL) return fold_no_memory(reterr);
     fold->settings = *settings;
+    fold->clock_offset_ms = INT64_MIN;
     fold->steady_count = (uint32_t)targets_count;
     fold->crowds_count = (uint32_t)settings->groups_count;
     fold->slis_count = (uint32_t)slis_count;

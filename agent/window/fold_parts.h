@@ -92,6 +92,8 @@ struct fold {
     uint32_t targets_count, slis_count, bindings_count, crowds_count;
     uint32_t steady_count; /* the targets that stay: places come behind them */
     struct series_table series;
+    int64_t
+        clock_offset_ms; /* of the wall clock to that since the boot, when it was looked at last; INT64_MIN: never */
     uint64_t generation;
     bool sealing;
     uint64_t seal_dropped;

@@ -19,3 +19,9 @@ int64_t clock_monotonic_ns(void) {
 int64_t clock_monotonic_ms(void) {
     return clock_monotonic_ns() / 1000000;
 }
+
+int64_t clock_boot_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}

@@ -10,5 +10,6 @@
 int64_t clock_wall_ms(void);      /* milliseconds since 1970-01-01 UTC */
 int64_t clock_monotonic_ms(void); /* milliseconds since some fixed moment; never goes back */
 int64_t clock_monotonic_ns(void);
+int64_t clock_boot_ms(void); /* as clock_monotonic_ms, and goes on while the machine is suspended */
 
 #endif

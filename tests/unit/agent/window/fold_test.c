@@ -7,6 +7,7 @@ enum { WINDOWS_MAX = 4000 };
 
 /* One target "t" (15 s, offset 0) and one SLI, windows of 60 s, beginning at 1,000 minutes. */
 #define START_MS (1000 * INT64_C(60000))
+#define HOUR_MS (60 * INT64_C(60000))
 
 struct bench {
     struct sli *sli;
@@ -458,10 +459,10 @@ TEST(a_clock_that_was_ahead_and_is_set_right_loses_nothing_and_counts_nothing_tw
     assert_int_equal(b.windows[b.count - 1].window_start_ms, START_MS + ahead_ms);
     assert_int_equal(b.windows[b.count - 1].total, 10);
     scrape(&b, START_MS + ahead_ms + 60000, "r{code=\"200\"} 115\n");
-    assert_false(fold_follow_clock(b.fold, START_MS + ahead_ms + 60000));
+    assert_int_equal(fold_follow_clock(b.fold, START_MS + ahead_ms + 60000, 60000), FOLD_CLOCK_STEADY);
     /* right again */
-    assert_true(fold_follow_clock(b.fold, START_MS + 30000));
-    assert_false(fold_follow_clock(b.fold, START_MS + 30000));
+    assert_int_equal(fold_follow_clock(b.fold, START_MS + 30000, 90000), FOLD_CLOCK_SET_BACK);
+    assert_int_equal(fold_follow_clock(b.fold, START_MS + 30000, 90000), FOLD_CLOCK_STEADY);
     scrape(&b, START_MS + 30000, "r{code=\"200\"} 117\n");
     scrape(&b, START_MS + 45000, "r{code=\"200\"} 118\n");
     seal(&b, START_MS + 60000);
@@ -480,13 +481,76 @@ TEST(a_clock_that_was_ahead_and_is_set_right_loses_nothing_and_counts_nothing_tw
     bench_done(&b);
 }
 
+/* An hour of windows, each with one slot seen; then the clock is half an hour behind for twelve seconds. */
+static void live_an_hour_and_set_back(struct bench *b) {
+    bench_init(b, ratio());
+    int64_t count = 100;
+    char text[64];
+    for (int64_t at_ms = START_MS; at_ms < START_MS + HOUR_MS; at_ms += 60000) {
+        snprintf(text, sizeof text, "r{code=\"200\"} %lld\n", (long long)count++);
+        scrape(b, at_ms, text);
+        assert_int_equal(fold_follow_clock(b->fold, at_ms, at_ms - START_MS), FOLD_CLOCK_STEADY);
+        seal(b, at_ms + 60000);
+        assert_int_equal(b->count, 1);
+    }
+    const int64_t behind_ms = START_MS + HOUR_MS / 2;
+    assert_int_equal(fold_follow_clock(b->fold, behind_ms, HOUR_MS), FOLD_CLOCK_SET_BACK);
+    scrape(b, behind_ms, "r{code=\"200\"} 163\n");
+    assert_int_equal(fold_follow_clock(b->fold, behind_ms + 12000, HOUR_MS + 12000), FOLD_CLOCK_STEADY);
+}
+
+TEST(a_clock_that_was_behind_and_is_set_right_takes_nothing_back) {
+    struct bench b;
+    live_an_hour_and_set_back(&b);
+    const int64_t right_ms = START_MS + HOUR_MS + 13000;
+    assert_int_equal(fold_follow_clock(b.fold, right_ms, HOUR_MS + 13000), FOLD_CLOCK_SET_RIGHT);
+    assert_int_equal(fold_follow_clock(b.fold, right_ms, HOUR_MS + 13000), FOLD_CLOCK_STEADY);
+    seal(&b, right_ms);
+    assert_int_equal(b.count, 0);
+    scrape(&b, right_ms + 2000, "r{code=\"200\"} 164\n");
+    seal(&b, START_MS + HOUR_MS + 60000);
+    assert_int_equal(b.count, 1);
+    check_window(&b.windows[0], START_MS + HOUR_MS, 5, 5, 4, 2); /* what was counted while it was behind came along */
+    assert_int_equal(b.windows[0].revision, 1);
+    bench_done(&b);
+}
+
+TEST(a_clock_that_is_set_right_by_halves_takes_nothing_back) {
+    struct bench b;
+    live_an_hour_and_set_back(&b);
+    const int64_t half_ms = START_MS + HOUR_MS * 3 / 4;
+    assert_int_equal(fold_follow_clock(b.fold, half_ms, HOUR_MS + 13000), FOLD_CLOCK_SET_RIGHT);
+    seal(&b, half_ms + 1000);
+    assert_int_equal(b.count, 0);
+    assert_int_equal(fold_follow_clock(b.fold, START_MS + HOUR_MS + 15000, HOUR_MS + 15000), FOLD_CLOCK_SET_RIGHT);
+    seal(&b, START_MS + HOUR_MS + 60000);
+    assert_int_equal(b.count, 1);
+    assert_int_equal(b.windows[0].window_start_ms, START_MS + HOUR_MS);
+    assert_int_equal(b.windows[0].total, 4);
+    bench_done(&b);
+}
+
+/* The time that a wrong clock was ahead by comes, and the machine sleeps through it: nobody knows. */
+TEST(time_that_passes_unseen_is_unknown_where_a_clock_was_ahead_before) {
+    struct bench b;
+    live_an_hour_and_set_back(&b);
+    const int64_t woken_ms = START_MS + HOUR_MS + 60000;
+    assert_int_equal(fold_follow_clock(b.fold, woken_ms, HOUR_MS * 3 / 2 + 60000), FOLD_CLOCK_STEADY);
+    seal(&b, woken_ms);
+    assert_int_equal(b.count, 11); /* the one that was open, and gap_windows_max */
+    assert_int_equal(b.windows[1].revision, 2);
+    assert_int_equal(b.windows[1].scrapes_seen, 0);
+    assert_int_equal(b.windows[1].scrapes_expected, 4);
+    bench_done(&b);
+}
+
 TEST(a_small_step_back_is_waited_out) {
     struct bench b;
     bench_init(&b, ratio());
     scrape(&b, START_MS, "r{code=\"200\"} 100\n");
     scrape(&b, START_MS + 15000, "r{code=\"200\"} 110\n");
     seal(&b, START_MS + 60000);
-    assert_false(fold_follow_clock(b.fold, START_MS + 20000));
+    assert_int_equal(fold_follow_clock(b.fold, START_MS + 20000, 0), FOLD_CLOCK_STEADY);
     scrape(&b, START_MS + 30000, "r{code=\"200\"} 111\n"); /* in a window that is sealed: counts in the next */
     scrape(&b, START_MS + 60000, "r{code=\"200\"} 112\n");
     seal(&b, START_MS + 120000);
@@ -602,6 +666,9 @@ int main(void) {
         cmocka_unit_test(windows_of_another_definition_begin_where_those_of_the_old_one_end),
         cmocka_unit_test(state_of_the_version_before_is_read),
         cmocka_unit_test(a_clock_that_was_ahead_and_is_set_right_loses_nothing_and_counts_nothing_twice),
+        cmocka_unit_test(a_clock_that_was_behind_and_is_set_right_takes_nothing_back),
+        cmocka_unit_test(a_clock_that_is_set_right_by_halves_takes_nothing_back),
+        cmocka_unit_test(time_that_passes_unseen_is_unknown_where_a_clock_was_ahead_before),
         cmocka_unit_test(a_small_step_back_is_waited_out),
         cmocka_unit_test(a_seal_that_was_not_stored_is_handed_out_again),
         cmocka_unit_test(damaged_state_is_refused_and_never_counted),
