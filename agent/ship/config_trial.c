@@ -5,7 +5,8 @@
  *
  * A revision fails as a whole only when nothing of it can be measured: one wrong definition among good ones is named and
  * left out (remote_config.h). Whether measuring works is asked for when the trial begins and when it ends: an agent
- * that measured nothing before does not blame the new revision, and while nothing can be stored the trial goes on, because
+ * that measured nothing before does not blame the new revision; nor does one that measures nothing with the good one
+ * either, after rolling back: its targets are down, and the new revision is put to work again. While nothing can be stored the trial goes on, because
  * rolling back would give up what is measured for a disk that is full with either of them. An end that was not asked for may be a power cut, so it
  * takes several of them. */
 #include "agent/ship/config_trial.h"
@@ -43,6 +44,7 @@ struct config_trial {
     struct held good, trial; /* trial.arena: it is at work */
     struct record record;
     uint64_t wanted_revision, wanted_hash; /* of what came last */
+    struct held doubted; /* rolled back because nothing was measured; until it is seen whether that helped */
     struct loop_timer *timer, *pace;
     int64_t ends_ms;       /* monotonic: when the timer is due */
     int64_t looked_ms;     /* likewise: when one was last looked at; 0: none yet */
@@ -51,6 +53,7 @@ struct config_trial {
 };
 
 static void on_probation_over(void *context);
+static void look_at(struct config_trial *trial, slice payload);
 static void on_pace(void *context);
 
 static void probation_begin(struct config_trial *trial) {
@@ -157,7 +160,7 @@ static void fail(struct config_trial *trial, uint64_t revision, uint64_t hash, c
     trial->parts.changed(trial->parts.context);
 }
 
-/* The good one takes over again, and what was on trial is forgotten. */
+/* The good one takes over again. */
 static void roll_back(struct config_trial *trial, const char *reason) {
     static const struct remote_definitions none;
     struct fault fault;
@@ -168,7 +171,22 @@ static void roll_back(struct config_trial *trial, const char *reason) {
     note_put(trial, NOTE_TRIAL, (slice){0});
     if (trial->parts.apply(trial->parts.context, trial->good.arena ? &trial->good.definitions : &none, &fault))
         LOG_ERROR("agent", "config_not_put_back", LOG_FAULT(&fault), LOG_TEXT("instead", "with the next start"));
-    held_free(&failed);
+    held_free(&trial->doubted);
+    trial->doubted = failed;
+    probation_begin(trial);
+}
+
+/* Some time after rolling back. */
+static void rolled_back_settle(struct config_trial *trial) {
+    struct held doubted = trial->doubted;
+    trial->doubted = (struct held){0};
+    if (trial->parts.find(trial->parts.context) == CONFIG_TRIAL_FAILS) {
+        LOG_INFO("agent", "config_again", LOG_UINT("revision", doubted.definitions.revision),
+                 LOG_TEXT("reason", "rolling back did not help: nothing is measured with the one before it either"));
+        config_trial_forgive(trial);
+        look_at(trial, doubted.payload);
+    }
+    held_free(&doubted);
 }
 
 static void promote(struct config_trial *trial) {
@@ -188,9 +206,13 @@ static void promote(struct config_trial *trial) {
 static void on_probation_over(void *context) {
     struct config_trial *trial = context;
     char reason[128];
-    if (!trial->trial.arena) return;
+    if (!trial->trial.arena && !trial->doubted.arena) return;
     if (clock_monotonic_ms() - trial->ends_ms > STOOD_STILL_MS) { /* a process that was stopped measured nothing */
         probation_begin(trial);
+        return;
+    }
+    if (!trial->trial.arena) {
+        rolled_back_settle(trial);
         return;
     }
     const enum config_trial_finding finding = trial->parts.find(trial->parts.context);
@@ -273,6 +295,7 @@ struct config_trial *config_trial_close(struct config_trial *trial) {
     arena_free(trial->waiting);
     held_free(&trial->trial);
     held_free(&trial->good);
+    held_free(&trial->doubted);
     free(trial);
     return NULL;
 }
@@ -293,8 +316,6 @@ bool config_trial_step_back(struct config_trial *trial, const struct fault *why)
 void config_trial_started(struct config_trial *trial) {
     if (trial->trial.arena) probation_begin(trial);
 }
-
-static void look_at(struct config_trial *trial, slice payload);
 
 void config_trial_take(struct config_trial *trial, slice payload) {
     if (!payload.size) return; /* the retained message was taken away: what it said stays in force */
@@ -354,6 +375,7 @@ static void look_at(struct config_trial *trial, slice payload) {
         return;
     }
     held_free(&trial->trial);
+    held_free(&trial->doubted);
     trial->trial = held;
     probation_begin(trial);
     LOG_INFO("agent", "config_changed", LOG_UINT("revision", held.definitions.revision),

@@ -2,7 +2,7 @@
  * The configuration from the centre, by revision: a new one is put to work on trial, and becomes the good one when the agent
  * has lived and measured with it for a while. One that does not load, or with which the agent ends again and again or
  * measures no more, is rolled back to the good one, which is kept in the queue's folder; it is not tried again until
- * another comes or a reload asks for it. Owner: the agent's loop thread. */
+ * another comes, a reload asks for it, or nothing is measured with the good one either. Owner: the agent's loop thread. */
 #ifndef PICKET_SHIP_CONFIG_TRIAL_H
 #define PICKET_SHIP_CONFIG_TRIAL_H
 

@@ -247,10 +247,26 @@ TEST(a_revision_with_which_nothing_is_measured_any_more_is_rolled_back) {
     wait_ms(place, 2 * PROBATION_MS);
     assert_int_equal(report(place).state, CONFIG_TRIAL_ROLLED_BACK);
     assert_int_equal(place->applied, 7);
+    place->finding = CONFIG_TRIAL_WORKS; /* rolling back helped */
+    wait_ms(place, 2 * PROBATION_MS);
+    assert_int_equal(report(place).state, CONFIG_TRIAL_ROLLED_BACK);
+    place->finding = CONFIG_TRIAL_FAILS;
     config_trial_take(place->trial, config(place, 9, 1, 0)); /* nothing was measured before it either */
     wait_ms(place, 2 * PROBATION_MS);
     assert_int_equal(report(place).state, CONFIG_TRIAL_GOOD);
     assert_int_equal(place->applied, 9);
+}
+
+TEST(a_revision_is_not_blamed_for_targets_that_are_down_with_the_good_one_too) {
+    struct place *place = *state;
+    make_good(place, 7);
+    config_trial_take(place->trial, config(place, 8, 1, 0));
+    place->finding = CONFIG_TRIAL_FAILS;
+    for (int i = 0; i < 100 && (place->applies < 4 || report(place).state != CONFIG_TRIAL_GOOD); i++)
+        wait_ms(place, PROBATION_MS);
+    assert_int_equal(report(place).state, CONFIG_TRIAL_GOOD);
+    assert_int_equal(place->applied, 8);
+    assert_int_equal(place->applies, 4); /* 7, 8, 7 again, 8 again */
 }
 
 TEST(a_trial_goes_on_while_nothing_can_be_stored) {
@@ -287,6 +303,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_revision_with_which_nothing_is_measured_any_more_is_rolled_back, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(of_a_flood_the_last_is_taken, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_revision_is_not_blamed_for_targets_that_are_down_with_the_good_one_too, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_trial_goes_on_while_nothing_can_be_stored, setup, teardown),
         cmocka_unit_test_setup_teardown(a_newer_one_takes_the_place_of_the_one_on_trial_and_the_good_one_stays, setup,
                                         teardown),
