@@ -116,6 +116,14 @@ def test_what_cannot_be_read_is_still_there(place):
     assert said["objects_unreadable"] == 1 and "health" in said["last_skip"], said
 
 
+@pytest.mark.parametrize("ahead", [0, 3600, -90])
+def test_the_servers_clock_is_known_by_its_answers(place, ahead):
+    api, follow = place("pods", api=cluster(3, 1, 1, 0, clock=ahead))
+    eventually("fresh", lambda: believed(api, follow) and fresh(follow))
+    skew = follow.state()["stats"]["skew_ms"]
+    assert skew == 0 if ahead == 0 else abs(skew - ahead * 1000) < 1500, skew
+
+
 def test_a_later_listener_hears_everything(place):
     api, follow = place("pods", api=cluster(50, 2, 1, 0))
     eventually("fresh", lambda: believed(api, follow) and fresh(follow))

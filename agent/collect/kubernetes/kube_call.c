@@ -4,6 +4,7 @@
 #include "agent/collect/kubernetes/kube_cluster_parts.h"
 #include "agent/collect/kubernetes/kube_split.h"
 #include "common/base/clock.h"
+#include "common/logging/log.h"
 
 fault_code cluster_call(struct kube_cluster *cluster, struct http_request *request, struct http_call **ret_call,
                         struct fault *reterr) {
@@ -17,6 +18,14 @@ fault_code cluster_call(struct kube_cluster *cluster, struct http_request *reque
     arena_reset(cluster->arena);
     if (code == FAULT_NONE) cluster->stats.requests++;
     return code;
+}
+
+void cluster_date_came(struct kube_cluster *cluster, int64_t date_ms, int64_t head_wall_ms, int64_t way_ms) {
+    if (!kube_skew_take(&cluster->skew, date_ms, head_wall_ms, way_ms)) return;
+    LOG_WARN("collect", "cluster_clock", LOG_SLICE("cluster", cluster->settings.cluster_id),
+             LOG_INT("skew_s", cluster->skew.ms / 1000),
+             LOG_TEXT("fault", "the clock of the API server is that far from ours"),
+             LOG_TEXT("instead", "let both be set by NTP: the times in a cluster's objects are by its clock"));
 }
 
 void cluster_due(struct kube_cluster *cluster, int64_t at_ms) {

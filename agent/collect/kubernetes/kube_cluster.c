@@ -81,6 +81,10 @@ const char *kube_cluster_warning(const struct kube_cluster *cluster) {
     return kube_access_warning(cluster->access);
 }
 
+int64_t kube_cluster_skew_ms(const struct kube_cluster *cluster) {
+    return cluster->skew.ms;
+}
+
 void kube_cluster_stats(const struct kube_cluster *cluster, struct kube_cluster_stats *ret_stats) {
     *ret_stats = cluster->stats;
     kube_watches_count(cluster, ret_stats);

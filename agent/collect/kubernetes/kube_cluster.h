@@ -26,6 +26,10 @@ const char *kube_cluster_server(const struct kube_cluster *cluster);
  * Empty when there is none; valid as long as the cluster. */
 const char *kube_cluster_warning(const struct kube_cluster *cluster);
 
+/* The server's clock minus ours, by the Date of its answers, to about a second: add it to our wall clock before the times
+ * of objects are taken from it. 0: they agree, or no answer has come yet. Over 30 s it is logged, once. */
+int64_t kube_cluster_skew_ms(const struct kube_cluster *cluster);
+
 struct kube_cluster_stats {
     uint64_t requests, requests_failed; /* every call to the server; failed: no answer, or a status of 400 and up */
     uint64_t lists, lists_restarted;    /* relists that were not the first: 410, expired tokens */

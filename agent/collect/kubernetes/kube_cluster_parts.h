@@ -7,6 +7,7 @@
 #include "agent/collect/kubernetes/kube_access.h"
 #include "agent/collect/kubernetes/kube_cluster.h"
 #include "agent/collect/kubernetes/kube_get.h"
+#include "agent/collect/kubernetes/kube_skew.h"
 #include "agent/collect/kubernetes/kube_watch.h"
 #include "common/base/arena.h"
 
@@ -34,6 +35,7 @@ struct kube_get {
     uint8_t *body;
     size_t size, room, body_bytes_max;
     int status;
+    int64_t begun_ms, head_ms, head_wall_ms; /* monotonic, monotonic, wall; of the call and its head */
     int64_t started_ms, deadline_ms, due_ms;
     void (*on_done)(void *context, const struct kube_get_result *result);
     void *context;
@@ -52,6 +54,7 @@ struct kube_cluster {
     struct kube_listener listeners[KUBE_LISTENERS_MAX];
     struct kube_get gets[KUBE_GETS_MAX];
     unsigned lists_running;
+    struct kube_skew skew;
     struct kube_cluster_stats stats;
 };
 
@@ -60,6 +63,8 @@ fault_code cluster_call(struct kube_cluster *cluster, struct http_request *reque
                         struct fault *reterr) MUST_CHECK;
 /* The cluster is looked at again not later than at this moment (monotonic). */
 void cluster_due(struct kube_cluster *cluster, int64_t at_ms);
+/* An answer of the server itself (200): its Date, our wall clock when its head came, the way there and back. */
+void cluster_date_came(struct kube_cluster *cluster, int64_t date_ms, int64_t head_wall_ms, int64_t way_ms);
 /* Of an answer that is no success: the server's own words, with the status. body: as far as it came, in either encoding. */
 fault_code cluster_status_fault(struct kube_cluster *cluster, int status, slice body, KubeStatus *ret_status,
                                 struct fault *reterr);

@@ -107,6 +107,7 @@ int64_t kube_gets_act(struct kube_cluster *cluster, int64_t now_ms) {
                                            .on_body = body_came,
                                            .on_done = call_done,
                                            .context = get};
+            get->begun_ms = now_ms;
             const fault_code code = cluster_call(cluster, &request, &get->call, &fault);
             if (code == FAULT_NONE) continue;
             if (code != FAULT_AGAIN) {
@@ -123,6 +124,8 @@ int64_t kube_gets_act(struct kube_cluster *cluster, int64_t now_ms) {
 static bool head_came(void *context, int status, const char *content_type) {
     struct kube_get *get = context;
     get->status = status;
+    get->head_ms = clock_monotonic_ms();
+    get->head_wall_ms = clock_wall_ms();
     return true;
 }
 
@@ -156,6 +159,8 @@ static void call_done(void *context, const struct http_result *answer) {
                                      .content_type = answer->content_type,
                                      .retry_after_ms = answer->retry_after_ms};
     get->call = NULL;
+    if (result.status == 200)
+        cluster_date_came(get->cluster, answer->date_ms, get->head_wall_ms, get->head_ms - get->begun_ms);
     if (result.status == 401) kube_access_refused(get->cluster->access);
     if (answer->fault.code && !get->cut) {
         result.fault = answer->fault;

@@ -150,6 +150,8 @@ void stream_call_done(void *context, const struct http_result *result) {
     stream->call = NULL;
     if (stream->next != NEXT_WATCH) stream->cluster->lists_running--;
     if (stream->broken) fault = stream->fault;
+    if (stream->body_ok)
+        cluster_date_came(stream->cluster, result->date_ms, stream->head_wall_ms, stream->head_ms - stream->begun_ms);
     const bool was_open = stream->open;
     stream->open = false;
     if (!stream->body_ok && !stream->broken && result->status) {

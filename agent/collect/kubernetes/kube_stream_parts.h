@@ -21,6 +21,7 @@ struct kube_stream {
     enum kube_watch_state state;
     struct fault why;
     int64_t made_ms, due_ms, begun_ms, byte_ms; /* monotonic; of the stream, what is next, the call, its last byte */
+    int64_t head_ms, head_wall_ms;              /* of the call: monotonic, and by the wall clock */
     int64_t heard_ms;                           /* what is known was current then; 0: never */
     unsigned failures, pages;
     uint8_t round;

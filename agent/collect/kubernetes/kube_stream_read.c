@@ -14,7 +14,8 @@ static bool starts_with(const char *text, const char *prefix) {
 
 bool stream_head_came(void *context, int status, const char *content_type) {
     struct kube_stream *stream = context;
-    stream->byte_ms = clock_monotonic_ms();
+    stream->head_ms = stream->byte_ms = clock_monotonic_ms();
+    stream->head_wall_ms = clock_wall_ms();
     if (status != 200) return true;
     stream->protobuf = starts_with(content_type, "application/vnd.kubernetes.protobuf");
     if (!stream->protobuf && !starts_with(content_type, "application/json")) {

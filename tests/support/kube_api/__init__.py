@@ -41,6 +41,7 @@ class Options:
         self.metrics = True                # metrics-server is installed
         self.zip_from = 1 << 17            # bodies from this size on are compressed for those who ask
         self.zip_watches = False
+        self.clock = 0.0                   # its clock is so many seconds ahead of this machine's; the Date of every answer
         self.version = "1.34.1"
         for name, value in given.items():
             self.set(name, value)

@@ -3,8 +3,10 @@
 loop; __init__.py puts that into a thread and gives tests the means to change what is served."""
 import asyncio
 import collections
+import email.utils
 import hashlib
 import random
+import time
 import uuid
 
 from . import encoding, extras, http_wire, watching
@@ -111,7 +113,8 @@ class Server:
         wants = Wants(request)
         plural = wants.resource.plural if wants.resource else None
         fault = next((one for one in self.faults if one.takes(plural, wants.verb, request.path)), None)
-        fixed = [("Audit-Id", str(uuid.UUID(int=self.random.getrandbits(128), version=4))), ("Cache-Control", "no-cache, private")]
+        fixed = [("Audit-Id", str(uuid.UUID(int=self.random.getrandbits(128), version=4))), ("Cache-Control", "no-cache, private"),
+                 ("Date", email.utils.formatdate(time.time() + self.options.clock, usegmt=True))]
         answer = http_wire.Answer(writer, request, fault if fault and fault.changes_body() else None, fixed)
         seen = {"method": request.method, "path": request.path, "query": dict(request.query), "verb": wants.verb, "resource": plural,
                 "accept": request.headers.get("accept"), "encoding": request.headers.get("accept-encoding"),

@@ -169,6 +169,7 @@ static void print_state(struct follow *follow) {
 #define NUMBER(name) printf("\"" #name "\":%" PRIu64 ",", (uint64_t)stats.name)
     NUMBER(requests), NUMBER(requests_failed), NUMBER(lists), NUMBER(lists_restarted), NUMBER(watches), NUMBER(stalls);
     NUMBER(objects), NUMBER(deletions), NUMBER(bookmarks), NUMBER(objects_too_large), NUMBER(objects_unreadable);
+    printf("\"skew_ms\":%" PRId64 ",", kube_cluster_skew_ms(follow->cluster));
     NUMBER(bytes), NUMBER(streams), NUMBER(streams_fresh), NUMBER(buffer_bytes);
     printf("\"last_fault\":");
     print_text(slice_from_text(stats.last_fault.code ? stats.last_fault.text : ""));
