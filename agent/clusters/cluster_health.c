@@ -35,7 +35,7 @@ struct cluster {
     size_t listeners_count;
     bool hears_events;
     int64_t events_kept_ms;
-    int64_t blind_ms; /* monotonic: since when not all watches work; 0: they do */
+    int64_t blind_ms; /* monotonic: since when no watch works; 0: one does */
     char events_key[80];
 };
 
@@ -79,8 +79,7 @@ static const struct zone *find_zone(void *context, slice name) {
     if (!slice_to_text(name, entry->name, sizeof entry->name)) return NULL;
     health->zones_count++;
     if (zone_open(setting_text(health->settings->cluster_health.zoneinfo), name, &entry->zone, &fault))
-        LOG_WARN("health", "zone_unknown", LOG_FAULT(&fault),
-                 LOG_TEXT("instead", "a run of a CronJob in it counts as missed only when it is overdue everywhere"));
+        LOG_WARN("health", "zone_unknown", LOG_FAULT(&fault), LOG_TEXT("instead", "a CronJob in it is unknown"));
     return entry->zone;
 }
 
@@ -343,7 +342,9 @@ static void look_at(struct cluster_health *health, size_t index) {
     struct kube_cluster_stats kube = {0};
     cluster_state_stats(cluster->state, &stats);
     if (cluster->kube) kube_cluster_stats(cluster->kube, &kube);
-    if (stats.watches_fresh == stats.watches)
+    /* One watch that works is enough to be ready: what is not watched is UNKNOWN at the centre, and a pod that is never
+     * ready for want of one right would be worse than that. */
+    if (stats.watches_fresh > 0 || stats.watches == 0)
         cluster->blind_ms = 0;
     else if (!cluster->blind_ms)
         cluster->blind_ms = clock_monotonic_ms();
@@ -376,8 +377,8 @@ int64_t cluster_health_trouble(const struct cluster_health *health, char *ret_te
         const struct cluster *const cluster = &health->clusters[i];
         if (!cluster->blind_ms) continue;
         cluster_state_stats(cluster->state, &stats);
-        snprintf(ret_text, text_bytes, "cluster '%.*s': %zu of %zu watches do not work: %s",
-                 SLICE_ARG(cluster->settings->cluster_id), stats.watches - stats.watches_fresh, stats.watches,
+        snprintf(ret_text, text_bytes, "cluster '%.*s': none of %zu watches works: %s",
+                 SLICE_ARG(cluster->settings->cluster_id), stats.watches,
                  cluster->kube ? stats.watch_fault : clusters_fault(health->parts.clusters, i));
         return now_ms - cluster->blind_ms;
     }

@@ -15,8 +15,7 @@ void judge_deployment(const KubeDeployment *deployment, struct judgement *ret_ju
 void judge_statefulset(const KubeStatefulSet *set, struct judgement *ret_judgement);
 void judge_daemonset(const KubeDaemonSet *set, struct judgement *ret_judgement);
 void judge_job(const KubeJob *job, struct judgement *ret_judgement);
-/* zone: of spec.timeZone; NULL: there is no data about it here (then a run counts as missed only when it is overdue in every
- * zone of the world), or it names none. */
+/* zone: of spec.timeZone; NULL: it names none, or there is no data about it here (then nobody knows when it is due). */
 void judge_cronjob(const KubeCronJob *job, const struct zone *zone, struct judgement *ret_judgement);
 void judge_claim(const KubePersistentVolumeClaim *claim, struct judgement *ret_judgement);
 

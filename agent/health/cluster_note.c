@@ -4,13 +4,14 @@
  * those after it hold one batch each; after DELTAS_MAX of them a new whole one begins, of the next generation, and those
  * of the generation before count no more.
  *
- * Text fields are written with their length; kinds and rules by name, because numbers change between versions. */
+ * Text fields are written with their length; kinds and rules by name, because numbers change between versions. Notes of
+ * the first form had the time of one finding only. */
 #include <stdio.h>
 
 #include "agent/health/cluster_parts.h"
 #include "common/base/checksum.h"
 
-enum { DELTAS_MAX = 16, MAGIC = 0x314e4350, HEADER_BYTES = 16, REMOVED = 0x80, TEXT_MAX = 400 };
+enum { DELTAS_MAX = 16, MAGIC = 0x324e4350, MAGIC_1 = 0x314e4350, HEADER_BYTES = 16, REMOVED = 0x80, TEXT_MAX = 400 };
 
 struct writer {
     uint8_t *data;
@@ -36,13 +37,16 @@ static void put_text(struct writer *writer, const char *text) {
 
 static void put_object(struct writer *writer, const struct cluster_state *state, const struct object *object) {
     const uint8_t status = (uint8_t)(object->sent_status | (object->gone && object->taken ? REMOVED : 0));
-    uint32_t since_s = 0;
-    for (size_t i = 0; i < object->rules_count; i++)
-        if (object->rules[i] == object->own) since_s = object->since_s[i];
+    const uint8_t count = object->rules_count;
     put(writer, &status, 1);
     put_u32(writer, object->sent_s);
     put_u32(writer, object->status_s);
-    put_u32(writer, since_s);
+    put_u32(writer, object->progress);
+    put(writer, &count, 1);
+    for (size_t i = 0; i < count; i++) {
+        put_text(writer, cluster_rule_row((enum cluster_rule)object->rules[i])->name);
+        put_u32(writer, object->since_s[i]);
+    }
     put_text(writer, cluster_kind_name((enum cluster_kind)object->kind));
     put_text(writer, cluster_rule_row((enum cluster_rule)object->own)->name);
     put_text(writer, object->namespace ? object_at(state->objects, object->namespace)->name : "");
@@ -123,9 +127,37 @@ static slice get_text(struct reader *reader) {
 
 struct entry {
     uint8_t status;
-    uint32_t sent_s, status_s, since_s;
-    slice kind, rule, namespace, name;
+    uint32_t sent_s, status_s, progress, since_s[JUDGEMENT_FINDINGS_MAX];
+    slice kind, rule, namespace, name, rules[JUDGEMENT_FINDINGS_MAX];
+    size_t rules_count;
 };
+
+static struct entry get_entry(struct reader *reader, bool first_form) {
+    struct entry entry = {0};
+    const uint8_t *const status = get(reader, 1);
+    entry.status = status ? *status : 0;
+    entry.sent_s = get_u32(reader);
+    entry.status_s = get_u32(reader);
+    if (first_form) {
+        entry.since_s[0] = get_u32(reader);
+        entry.rules_count = entry.since_s[0] > 0;
+    } else {
+        entry.progress = get_u32(reader);
+        const uint8_t *const count = get(reader, 1);
+        reader->broken |= count && *count > JUDGEMENT_FINDINGS_MAX;
+        entry.rules_count = count && !reader->broken ? *count : 0;
+        for (size_t i = 0; i < entry.rules_count; i++) {
+            entry.rules[i] = get_text(reader);
+            entry.since_s[i] = get_u32(reader);
+        }
+    }
+    entry.kind = get_text(reader);
+    entry.rule = get_text(reader);
+    entry.namespace = get_text(reader);
+    entry.name = get_text(reader);
+    if (first_form) entry.rules[0] = entry.rule;
+    return entry;
+}
 
 static enum cluster_kind kind_of(slice name) {
     for (int i = 0; i < CLUSTER_KINDS_; i++)
@@ -155,25 +187,33 @@ static void restore(struct cluster_state *state, const struct entry *entry, int6
     }
     if (!number) return;
     struct object *const object = object_at(state->objects, number);
-    /* Of a kind that is not watched any more the centre learns by the report's own end. */
     const bool plain =
         kind == CLUSTER_CLUSTER || (kind == CLUSTER_NAMESPACE && !cluster_watched(state, KUBE_NAMESPACES));
     if (!plain) object->watch = cluster_watch_find(state, cluster_resource_of(kind), entry->namespace);
-    if (entry->status & REMOVED || cluster_habit(state, object) == CLUSTER_NEVER ||
-        (!plain && object->watch == NO_WATCH)) {
+    if (entry->status & REMOVED || cluster_habit(state, object) == CLUSTER_NEVER) {
         forget(state, number, now_ms);
         return;
     }
+    object->gone = object->left_out = !plain && object->watch == NO_WATCH;
     object->sent_s = entry->sent_s ? entry->sent_s : 1;
     object->sent_status = object->status = (uint8_t)(entry->status & ~REMOVED);
     object->status_s = entry->status_s;
     object->kept = true;
-    object->restored = !plain;
+    object->restored = !plain && !object->left_out;
     object->judged = rule != CLUSTER_RULES_ && !cluster_blind_rule(rule) && rule != RULE_SEEN_NOTHING;
-    object->own = object->looked = object->sent_own = (uint8_t)(rule == CLUSTER_RULES_ ? RULE_SEEN_NOTHING : rule);
-    object->rules_count = rule != CLUSTER_RULES_ && entry->since_s;
-    object->rules[0] = (uint8_t)object->own;
-    object->since_s[0] = entry->since_s;
+    object->own = object->sent_own = (uint8_t)(rule == CLUSTER_RULES_ ? RULE_SEEN_NOTHING : rule);
+    /* That it was well is hearsay to this process, and no reason to be patient with it. */
+    const bool well = cluster_rule_row((enum cluster_rule)object->own)->status == HEALTH_HEALTHY;
+    object->looked = (uint8_t)(well ? RULE_SEEN_NOTHING : object->own);
+    object->progress = entry->progress;
+    object->rules_count = 0;
+    for (size_t i = 0; i < entry->rules_count; i++) {
+        const enum cluster_rule held = cluster_rule_find(entry->rules[i]);
+        if (held == CLUSTER_RULES_) continue;
+        object->rules[object->rules_count] = (uint8_t)held;
+        object->since_s[object->rules_count++] = entry->since_s[i];
+    }
+    if (object->left_out) cluster_settle(state, number, now_ms);
 }
 
 fault_code cluster_state_load(struct cluster_state *state, unsigned number, slice note, int64_t now_ms,
@@ -181,22 +221,13 @@ fault_code cluster_state_load(struct cluster_state *state, unsigned number, slic
     struct reader reader = {note.data, note.data + note.size, false};
     const uint32_t magic = get_u32(&reader), generation = get_u32(&reader), delta = get_u32(&reader);
     const uint32_t count = get_u32(&reader);
-    if (reader.broken || magic != MAGIC || delta != number)
+    if (reader.broken || (magic != MAGIC && magic != MAGIC_1) || delta != number)
         return fault_set(reterr, FAULT_CORRUPT, "note %u of cluster '%s' is none", number, state->cluster_id);
     if (number && generation != state->generation)
         return fault_set(reterr, FAULT_ABSENT, "note %u of cluster '%s' is of another generation", number,
                          state->cluster_id);
     for (uint32_t i = 0; i < count; i++) {
-        struct entry entry = {0};
-        const uint8_t *const status = get(&reader, 1);
-        entry.status = status ? *status : 0;
-        entry.sent_s = get_u32(&reader);
-        entry.status_s = get_u32(&reader);
-        entry.since_s = get_u32(&reader);
-        entry.kind = get_text(&reader);
-        entry.rule = get_text(&reader);
-        entry.namespace = get_text(&reader);
-        entry.name = get_text(&reader);
+        const struct entry entry = get_entry(&reader, magic == MAGIC_1);
         const unsigned value = entry.status & ~(unsigned)REMOVED;
         if (reader.broken || value < HEALTH_HEALTHY || value > HEALTH_UNKNOWN)
             return fault_set(reterr, FAULT_CORRUPT, "note %u of cluster '%s' ends too early", number,

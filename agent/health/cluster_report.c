@@ -119,7 +119,7 @@ void cluster_state_commit(struct cluster_state *state, const struct cluster_batc
         state->stats.reports++;
         object->taken = false;
         if (!object->gone) continue;
-        object->gone = false;
+        object->gone = object->left_out = false;
         object->sent_s = 0;
         object->sent_status = object->sent_own = 0;
         cluster_settle(state, batch->numbers[i], now_ms);

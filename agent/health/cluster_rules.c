@@ -108,6 +108,7 @@ static bool worse(enum cluster_rule a, enum cluster_rule b) {
 void judgement_begin(struct judgement *judgement) {
     judgement->count = 0;
     judgement->progress = 0;
+    judgement->first_ms = 0;
     judgement->detail_rule = CLUSTER_RULES_;
     judgement->detail[0] = '\0';
 }
@@ -145,6 +146,10 @@ void judgement_explain(struct judgement *judgement, enum cluster_rule rule, int6
     judgement->detail[end] = '\0';
 }
 
+static bool of_workload(enum cluster_rule rule) {
+    return rule >= RULE_WORKLOAD_AVAILABLE && rule <= RULE_WORKLOAD_STUCK_TERMINATING;
+}
+
 enum cluster_rule cluster_verdict(const struct finding *findings, size_t count, int64_t now_ms, int64_t *ret_next_ms) {
     enum cluster_rule verdict = RULE_SEEN_NOTHING;
     bool found = false;
@@ -159,5 +164,8 @@ enum cluster_rule cluster_verdict(const struct finding *findings, size_t count, 
         if (!found || worse(findings[i].rule, verdict)) verdict = findings[i].rule;
         found = true;
     }
+    /* A workload's judge gives no finding for "nothing is wrong" when something is: until its time has come nothing is
+     * known, and that is not health. */
+    if (!found && count && of_workload(findings[0].rule)) return RULE_WORKLOAD_UNSETTLED;
     return verdict;
 }

@@ -67,6 +67,8 @@ struct judgement {
     size_t count;
     /* Of findings without a time of their own: they begin anew when this changes (a rollout that makes progress). */
     uint32_t progress;
+    /* Since when these hold, where nothing is known from before; 0: since it is seen. */
+    int64_t first_ms;
     enum cluster_rule detail_rule; /* what the detail is about */
     char detail[JUDGEMENT_DETAIL_BYTES];
 };
@@ -79,7 +81,7 @@ void judgement_explain(struct judgement *judgement, enum cluster_rule rule, int6
     __attribute__((format(printf, 4, 5)));
 
 /* Of the findings that hold now the worst, and of these the one whose row stands first; count must not be 0. Where none
- * holds, SEEN_NOTHING. ret_next_ms: when to ask again if nothing changes; INT64_MAX: never. */
+ * holds yet: of a workload WORKLOAD_UNSETTLED, else SEEN_NOTHING. ret_next_ms: when to ask again if nothing changes; INT64_MAX: never. */
 enum cluster_rule cluster_verdict(const struct finding *findings, size_t count, int64_t now_ms, int64_t *ret_next_ms);
 
 #endif

@@ -88,7 +88,7 @@ static enum cluster_rule blind_object(const struct cluster_state *state, const s
 static enum cluster_rule verdict_now(const struct cluster_state *state, const struct object *object, int64_t now_ms,
                                      int64_t *ret_next_ms) {
     *ret_next_ms = INT64_MAX;
-    if (object->gone) return RULE_GONE;
+    if (object->gone) return object->left_out ? RULE_LEFT_OUT : RULE_GONE;
     const enum cluster_rule blinded = state->settled ? blind_object(state, object) : CLUSTER_RULES_;
     if (blinded != CLUSTER_RULES_) return blinded;
     if (!object->seen) return object->restored ? RULE_WATCH_STALE : RULE_SEEN_NOTHING;
@@ -102,12 +102,25 @@ static bool is_bad(enum cluster_rule rule) {
     return cluster_severity(cluster_rule_row(rule)->status) >= cluster_severity(HEALTH_DEGRADED);
 }
 
+/* It is not as asked for, and no rule's patience has ended. */
+static bool unsettled(enum cluster_rule rule) {
+    return rule == RULE_WORKLOAD_STARTING || rule == RULE_WORKLOAD_UNSETTLED;
+}
+
+static bool ended(enum cluster_rule rule) {
+    return rule == RULE_GONE || rule == RULE_LEFT_OUT;
+}
+
+static bool is_good(enum cluster_rule rule) {
+    return cluster_rule_row(rule)->status == HEALTH_HEALTHY && rule != RULE_SEEN_NOTHING && !ended(rule);
+}
+
 /* Counts the times at which it became worse; true while it does so too often. */
 static bool flaps(struct cluster_state *state, struct object *object, enum cluster_rule raw, uint32_t now_s,
                   uint32_t *next_s) {
     const uint32_t window_s = cluster_seconds(state->settings.flap_window_ms);
     const enum cluster_rule before = (enum cluster_rule)object->looked;
-    if (is_bad(raw) && !is_bad(before) && !cluster_blind_rule(before) && before != RULE_GONE) {
+    if (is_bad(raw) && !is_bad(before) && !cluster_blind_rule(before) && !ended(before) && !unsettled(before)) {
         memmove(object->flips_s + 1, object->flips_s, (OBJECT_FLIPS_MAX - 1) * sizeof *object->flips_s);
         object->flips_s[0] = now_s;
         const uint32_t first_s = object->flips_s[state->settings.flap_count - 1];
@@ -126,11 +139,18 @@ static bool flaps(struct cluster_state *state, struct object *object, enum clust
 static void damp(struct cluster_state *state, struct object *object, enum cluster_rule raw, uint32_t now_s,
                  uint32_t *next_s) {
     const bool flapping = flaps(state, object, raw, now_s, next_s);
-    const enum cluster_rule own = (enum cluster_rule)object->own;
+    const enum cluster_rule own = (enum cluster_rule)object->own, before = (enum cluster_rule)object->looked;
     object->looked = (uint8_t)raw;
-    if (flapping && !cluster_blind_rule(raw) && raw != RULE_GONE) raw = RULE_FLAPPING;
-    const bool plain = cluster_blind_rule(raw) || cluster_blind_rule(own) || raw == RULE_GONE || own == RULE_GONE ||
-                       own == RULE_SEEN_NOTHING || raw == RULE_FLAPPING || own == RULE_FLAPPING;
+    if (unsettled(raw) && !flapping && !cluster_blind_rule(own) && !ended(own)) {
+        if (is_bad(own) && own != RULE_FLAPPING) { /* it is not known to be better */
+            object->better_s = 0;
+            return;
+        }
+        if (own == RULE_WORKLOAD_SETTLING || (is_good(own) && is_good(before))) raw = RULE_WORKLOAD_SETTLING;
+    }
+    if (flapping && !cluster_blind_rule(raw) && !ended(raw)) raw = RULE_FLAPPING;
+    const bool plain = cluster_blind_rule(raw) || cluster_blind_rule(own) || ended(raw) || ended(own) ||
+                       own == RULE_SEEN_NOTHING || raw == RULE_FLAPPING || own == RULE_FLAPPING || unsettled(own);
     const bool better =
         cluster_severity(cluster_rule_row(raw)->status) < cluster_severity(cluster_rule_row(own)->status);
     if (plain || !better) {
@@ -177,8 +197,15 @@ static bool superseded(const struct cluster_state *state, const struct object *o
            parent->success_s > object->since_s[0];
 }
 
+static bool is_below_bad(const struct object *object) {
+    return cluster_severity(cluster_below(object)) >= cluster_severity(HEALTH_DEGRADED);
+}
+
 static enum health_status wanted_count(const struct cluster_state *state, const struct object *object) {
-    if (object->gone || object->parent == 0 || !cluster_rule_row((enum cluster_rule)object->own)->up) return 0;
+    if (object->gone || object->parent == 0) return 0;
+    /* A new workload says nothing above it, but its pods do. */
+    const bool pods = object->own == RULE_WORKLOAD_STARTING && is_below_bad(object);
+    if (!pods && !cluster_rule_row((enum cluster_rule)object->own)->up) return 0;
     if (!object->seen && object->below[0].total == 0 && object->kind != CLUSTER_NAMESPACE) return 0;
     return superseded(state, object) ? 0 : counts_as(object);
 }

@@ -74,13 +74,14 @@ uint16_t cluster_watch_find(const struct cluster_state *state, enum kube_kind ki
     return NO_WATCH;
 }
 
-/* Findings without a time of their own count from when they were first seen, as long as they are seen. */
-static void keep_findings(struct object *object, const struct judgement *judgement, uint32_t now_s) {
+/* Findings without a time of their own count from when they were first seen, as long as they are seen; first_s: from when
+ * those that are first seen now. */
+static void keep_findings(struct object *object, const struct judgement *judgement, uint32_t first_s) {
     uint32_t since_s[JUDGEMENT_FINDINGS_MAX];
     for (size_t i = 0; i < judgement->count; i++) {
         since_s[i] = cluster_seconds(judgement->findings[i].since_ms);
         if (since_s[i]) continue;
-        since_s[i] = now_s;
+        since_s[i] = first_s;
         for (size_t o = 0; o < object->rules_count; o++)
             if (object->rules[o] == judgement->findings[i].rule && object->progress == judgement->progress)
                 since_s[i] = object->since_s[o];
@@ -112,6 +113,31 @@ static void settle_children(struct cluster_state *state, uint32_t parent, int64_
         if (object_at(state->objects, number)->parent == parent) cluster_settle(state, number, now_ms);
 }
 
+/* status.lastSuccessfulTime is optional, and so is any of the jobs: the latest that either says. */
+static void succeeded(struct cluster_state *state, uint32_t cronjob, int64_t at_ms, int64_t now_ms) {
+    struct object *const object = object_at(state->objects, cronjob);
+    if (cluster_seconds(at_ms) <= object->success_s) return;
+    object->success_s = cluster_seconds(at_ms);
+    settle_children(state, cronjob, now_ms);
+}
+
+static int64_t last_success(const KubeCronJob *job) {
+    return judge_ms(job->status.has_last_successful_time, job->status.last_successful_time);
+}
+
+/* When the job succeeded; 0: it has not. */
+static int64_t completion(const KubeJob *job) {
+    int64_t at_ms = 0;
+    for (size_t i = 0; i < job->status.conditions.count && !at_ms; i++) {
+        const KubeCondition *const condition = &job->status.conditions.items[i];
+        if (slice_equal_text(condition->type, "Complete") && slice_equal_text(condition->status, "True"))
+            at_ms = job->status.has_completion_time
+                        ? judge_ms(true, job->status.completion_time)
+                        : judge_ms(condition->has_last_transition_time, condition->last_transition_time);
+    }
+    return at_ms;
+}
+
 static void take_object(struct cluster_state *state, enum cluster_kind kind, uint16_t watch,
                         const struct kube_object *seen, int64_t now_ms) {
     const uint32_t namespace = namespace_of(state, seen->scope->resource, seen->meta->namespace);
@@ -130,24 +156,25 @@ static void take_object(struct cluster_state *state, enum cluster_kind kind, uin
     else
         cluster_judge(kind, seen->message, zone, &judgement);
     struct object *const object = object_at(state->objects, number);
-    object->uid = hash_bytes(seen->meta->uid, 0);
+    /* Only what a list brings was there before; what comes as a change was made just now. */
+    const bool known = object->seen || object->restored || state->watches[watch].state == KUBE_WATCH_FRESH;
+    uint32_t first_s = cluster_seconds(now_ms);
+    if (!known && judgement.first_ms && judgement.first_ms < now_ms) first_s = cluster_seconds(judgement.first_ms);
+    const uint64_t uid = hash_bytes(seen->meta->uid, 0);
+    if (kind == CLUSTER_CRONJOB && object->uid && object->uid != uid) object->success_s = 0; /* made anew */
+    object->uid = uid;
     object->watch = watch;
     object->round = seen->round;
     object->seen = true;
-    object->gone = object->restored = false;
-    keep_findings(object, &judgement, cluster_seconds(now_ms));
+    object->gone = object->restored = object->left_out = false;
+    keep_findings(object, &judgement, first_s);
     keep_words(state, number, &judgement);
     const uint32_t parent = cluster_parent(state, object, seen->meta);
     if (parent) cluster_attach(state, number, parent, now_ms);
-    uint32_t success_s = 0;
-    if (kind == CLUSTER_CRONJOB) {
-        const KubeCronJob *const job = seen->message;
-        success_s = cluster_seconds(judge_ms(job->status.has_last_successful_time, job->status.last_successful_time));
-    }
-    const bool succeeded = success_s != object->success_s;
-    object->success_s = success_s;
     cluster_settle(state, number, now_ms);
-    if (succeeded) settle_children(state, number, now_ms);
+    if (kind == CLUSTER_CRONJOB) succeeded(state, number, last_success(seen->message), now_ms);
+    if (kind == CLUSTER_JOB && parent && object_at(state->objects, parent)->kind == CLUSTER_CRONJOB)
+        succeeded(state, parent, completion(seen->message), now_ms);
 }
 
 /* The object that an event is about; 0: none that is known. */
@@ -212,9 +239,10 @@ void cluster_state_object(struct cluster_state *state, const struct kube_object 
 
 static void lose(struct cluster_state *state, uint32_t number, int64_t now_ms) {
     struct object *const object = object_at(state->objects, number);
-    object->seen = object->restored = object->judged = object->flapping = false;
+    object->seen = object->restored = object->judged = object->flapping = object->left_out = false;
     object->rules_count = 0;
     object->uid = 0;
+    object->success_s = 0;
     object->better_s = 0;
     memset(object->flips_s, 0, sizeof object->flips_s);
     object_words_drop(state->objects, number);
@@ -315,7 +343,8 @@ void cluster_state_tick(struct cluster_state *state, int64_t now_ms) {
     if (!state->settled) {
         bool fresh = state->watches_count > 0;
         for (size_t i = 0; i < state->watches_count; i++)
-            fresh &= state->watches[i].kind == KUBE_EVENTS || cluster_watch_fresh(&state->watches[i]);
+            fresh &= state->watches[i].kind == KUBE_EVENTS || cluster_watch_fresh(&state->watches[i]) ||
+                     cluster_watch_rule(&state->watches[i]) == RULE_WATCH_DENIED; /* an answer, too */
         state->settled = fresh || now_ms - state->started_ms >= state->settings.settle_ms;
         state->watch_changed |= state->settled;
     }

@@ -55,7 +55,7 @@ void cluster_state_list_ends(struct cluster_state *state, enum kube_kind kind, s
                              int64_t now_ms);
 void cluster_state_watch(struct cluster_state *state, enum kube_kind kind, slice namespace, enum kube_watch_state watch,
                          const char *why, int64_t now_ms);
-/* Every list was there once, or settle_ms have passed: from now on reports are due. */
+/* Every list was there once or was refused, or settle_ms have passed: from now on reports are due. */
 bool cluster_state_settled(const struct cluster_state *state);
 /* Time has passed: at least once a second. */
 void cluster_state_tick(struct cluster_state *state, int64_t now_ms);

@@ -98,12 +98,20 @@ void cluster_attach(struct cluster_state *state, uint32_t number, uint32_t paren
     cluster_release(state, old, now_ms);
 }
 
+/* It is watched by name: it may well be empty. */
+static bool listed(const struct cluster_state *state, const char *namespace) {
+    for (size_t i = 0; i < state->watches_count; i++)
+        if (strcmp(state->watches[i].namespace, namespace) == 0) return true;
+    return false;
+}
+
 void cluster_release(struct cluster_state *state, uint32_t number, int64_t now_ms) {
     while (number) {
         struct object *const object = object_at(state->objects, number);
         if (object->seen || object->gone || object->restored || object->refs || number == state->root) return;
         if (object->sent_s) { /* a namespace that was never seen, and has nothing in it any more */
-            object->gone = true;
+            if (object->kind == CLUSTER_NAMESPACE && listed(state, object->name)) return;
+            object->gone = object->left_out = true; /* whether it is deleted nobody said */
             cluster_settle(state, number, now_ms);
             return;
         }

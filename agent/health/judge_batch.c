@@ -4,8 +4,6 @@
 #include "agent/health/cluster_judge.h"
 #include "agent/health/cron.h"
 
-enum { HOUR_MS = 3600 * 1000, EAST_HOURS_MAX = 14, WEST_HOURS_MAX = 12 };
-
 static enum cluster_rule rule_of_failure(slice reason) {
     if (slice_equal_text(reason, "BackoffLimitExceeded")) return RULE_JOB_BACKOFF;
     if (slice_equal_text(reason, "DeadlineExceeded")) return RULE_JOB_DEADLINE;
@@ -40,26 +38,25 @@ static void judge_schedule(const KubeCronJob *job, const struct zone *zone, stru
     struct cron cron;
     struct fault fault;
     const slice text = cron_schedule(job->spec.schedule, NULL);
-    const bool zoned = cron_zone(job->spec.schedule, job->spec.time_zone).size > 0;
+    const slice zoned = cron_zone(job->spec.schedule, job->spec.time_zone), named = job->spec.time_zone;
     if (cron_parse(text, &cron, &fault)) {
         judgement_explain(judgement, RULE_CRON_UNREADABLE, 0, "%s", fault.text);
+        return;
+    }
+    if (zoned.size && !zone) {
+        judgement_explain(judgement, RULE_CRON_UNREADABLE, 0,
+                          "there is no data about the time zone '%.*s' here: see cluster_health.zoneinfo",
+                          SLICE_ARG(slice_first(zoned, 60)));
         return;
     }
     const int64_t last_ms = job->status.has_last_schedule_time
                                 ? judge_ms(true, job->status.last_schedule_time)
                                 : judge_ms(job->metadata.has_creation_timestamp, job->metadata.creation_timestamp);
-    int64_t next_ms;
-    if (zoned && !zone) { /* the latest moment at which it can be due anywhere */
-        next_ms = cron_next(&cron, last_ms + (int64_t)EAST_HOURS_MAX * HOUR_MS, NULL);
-        if (next_ms != INT64_MAX) next_ms += (int64_t)WEST_HOURS_MAX * HOUR_MS;
-    } else {
-        next_ms = cron_next(&cron, last_ms, zone);
-    }
+    const int64_t next_ms = cron_next(&cron, last_ms, zone);
     if (next_ms == INT64_MAX) return; /* 30 February */
-    judgement_explain(judgement, RULE_CRON_MISSED, next_ms, "'%.*s'%s%.*s was due%s, and has not begun",
-                      SLICE_ARG(slice_first(job->spec.schedule, 60)), zoned ? " in " : "",
-                      SLICE_ARG(slice_first(job->spec.time_zone, 40)),
-                      zoned && !zone ? " (no data about this zone here)" : "");
+    judgement_explain(judgement, RULE_CRON_MISSED, next_ms, "'%.*s'%s%.*s was due, and has not begun",
+                      SLICE_ARG(slice_first(job->spec.schedule, 60)), named.size ? " in " : "",
+                      SLICE_ARG(slice_first(named, 40)));
 }
 
 void judge_cronjob(const KubeCronJob *job, const struct zone *zone, struct judgement *ret_judgement) {

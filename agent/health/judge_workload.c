@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Workloads by the counts in their status: how many replicas serve, of how many asked for, and how far a rollout is. A
- * Deployment says by itself when its rollout stands still; for the other two it is their counts that stand still. */
+ * Deployment says by itself when its rollout stands still; for the other two it is their counts that stand still.
+ *
+ * A workload that is not as asked for has no finding that says it is well: for as long as the rules are patient with it
+ * nothing is known. One that nobody has heard of before, and at which nobody is working, has been so for long. */
 #include "agent/health/cluster_judge.h"
 
 struct counts {
     int64_t desired, available, ready, updated, total;
+    bool rolling; /* an update goes on */
 };
 
 /* What is judged alike of all three, before their counts. False: the counts say nothing, or are not asked for: the
@@ -26,15 +30,23 @@ static bool judge_wanted(const KubeMeta *meta, int64_t observed, const struct co
     return counts->desired != 0;
 }
 
-static void judge_available(const struct counts *counts, int64_t since_ms, struct judgement *judgement) {
-    if (counts->available >= counts->desired) return;
+static void judge_available(const KubeMeta *meta, int64_t observed, const struct counts *counts, enum cluster_rule well,
+                            int64_t since_ms, struct judgement *judgement) {
+    const int64_t created_ms = judge_ms(meta->has_creation_timestamp, meta->creation_timestamp);
+    const bool enough = counts->available >= counts->desired;
+    if (enough && !counts->rolling)
+        judgement_add(judgement, well, 0);
+    else if (created_ms)
+        judgement_add(judgement, RULE_WORKLOAD_STARTING, created_ms);
+    if (!counts->rolling && observed >= meta->generation) judgement->first_ms = created_ms;
+    if (enough) return;
     judgement_explain(judgement, counts->available == 0 ? RULE_WORKLOAD_NONE_AVAILABLE : RULE_WORKLOAD_PARTLY_AVAILABLE,
                       counts->available == 0 ? since_ms : 0, "%lld of %lld replicas are available",
                       (long long)counts->available, (long long)counts->desired);
 }
 
-static void judge_conditions(const KubeDeployment *deployment, const struct counts *counts,
-                             struct judgement *judgement) {
+/* Returns since when it is not available; 0: it does not say. */
+static int64_t judge_conditions(const KubeDeployment *deployment, struct judgement *judgement) {
     int64_t unavailable_ms = 0;
     for (size_t i = 0; i < deployment->status.conditions.count; i++) {
         const KubeDeploymentCondition *const condition = &deployment->status.conditions.items[i];
@@ -52,21 +64,24 @@ static void judge_conditions(const KubeDeployment *deployment, const struct coun
         if (true_ && slice_equal_text(condition->type, "ReplicaFailure"))
             judgement_explain(judgement, RULE_WORKLOAD_REPLICA_FAILURE, at_ms, "%.*s", SLICE_ARG(message));
     }
-    judge_available(counts, unavailable_ms, judgement);
+    return unavailable_ms;
 }
 
 void judge_deployment(const KubeDeployment *deployment, struct judgement *ret_judgement) {
     const KubeDeploymentStatus *const status = &deployment->status;
-    const struct counts counts = {
+    struct counts counts = {
         .desired = deployment->spec.has_replicas ? deployment->spec.replicas : 1,
         .available = status->available_replicas,
         .updated = status->updated_replicas,
         .total = status->replicas,
     };
+    counts.rolling = !deployment->spec.paused && (counts.updated < counts.desired || counts.total > counts.updated);
     if (!judge_wanted(&deployment->metadata, status->observed_generation, &counts, ret_judgement)) return;
-    judgement_add(ret_judgement, deployment->spec.paused ? RULE_WORKLOAD_PAUSED : RULE_WORKLOAD_AVAILABLE, 0);
-    judge_conditions(deployment, &counts, ret_judgement);
-    if (!deployment->spec.paused && (counts.updated < counts.desired || counts.total > counts.updated))
+    const int64_t unavailable_ms = judge_conditions(deployment, ret_judgement);
+    judge_available(&deployment->metadata, status->observed_generation, &counts,
+                    deployment->spec.paused ? RULE_WORKLOAD_PAUSED : RULE_WORKLOAD_AVAILABLE, unavailable_ms,
+                    ret_judgement);
+    if (counts.rolling)
         judgement_explain(ret_judgement, RULE_WORKLOAD_PROGRESSING, 0, "%lld of %lld replicas are updated, %lld in all",
                           (long long)counts.updated, (long long)counts.desired, (long long)counts.total);
 }
@@ -93,14 +108,14 @@ void judge_statefulset(const KubeStatefulSet *set, struct judgement *ret_judgeme
     /* Servers before 1.22 do not say how many are available; without minReadySeconds ready ones are. */
     if (set->spec.min_ready_seconds == 0) counts.available = counts.ready;
     if (!judge_wanted(&set->metadata, status->observed_generation, &counts, ret_judgement)) return;
-    judgement_add(ret_judgement, RULE_WORKLOAD_AVAILABLE, 0);
-    judge_available(&counts, 0, ret_judgement);
     const bool by_hand = slice_equal_text(set->spec.update_strategy.type, "OnDelete");
     const int64_t partition =
         set->spec.update_strategy.rolling_update.has_partition ? set->spec.update_strategy.rolling_update.partition : 0;
     const int64_t to_update = counts.desired > partition ? counts.desired - partition : 0;
     const bool revised = !slice_equal(status->current_revision, status->update_revision);
-    if (!by_hand && revised && counts.updated < to_update) judge_rollout(&counts, ret_judgement);
+    counts.rolling = !by_hand && revised && counts.updated < to_update;
+    judge_available(&set->metadata, status->observed_generation, &counts, RULE_WORKLOAD_AVAILABLE, 0, ret_judgement);
+    if (counts.rolling) judge_rollout(&counts, ret_judgement);
 }
 
 void judge_daemonset(const KubeDaemonSet *set, struct judgement *ret_judgement) {
@@ -114,8 +129,7 @@ void judge_daemonset(const KubeDaemonSet *set, struct judgement *ret_judgement) 
     };
     if (set->spec.min_ready_seconds == 0) counts.available = counts.ready;
     if (!judge_wanted(&set->metadata, status->observed_generation, &counts, ret_judgement)) return;
-    judgement_add(ret_judgement, RULE_WORKLOAD_AVAILABLE, 0);
-    judge_available(&counts, 0, ret_judgement);
-    if (!slice_equal_text(set->spec.update_strategy.type, "OnDelete") && counts.updated < counts.desired)
-        judge_rollout(&counts, ret_judgement);
+    counts.rolling = !slice_equal_text(set->spec.update_strategy.type, "OnDelete") && counts.updated < counts.desired;
+    judge_available(&set->metadata, status->observed_generation, &counts, RULE_WORKLOAD_AVAILABLE, 0, ret_judgement);
+    if (counts.rolling) judge_rollout(&counts, ret_judgement);
 }

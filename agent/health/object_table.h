@@ -35,7 +35,7 @@ struct object {
     uint32_t better_s;                        /* since when it looks better than `own` */
     uint32_t status_s;                        /* since when `status` is what it is */
     uint32_t sent_s;                          /* last reported; 0: never */
-    uint32_t success_s;                       /* CronJob: status.lastSuccessfulTime */
+    uint32_t success_s;                       /* CronJob: when it, or a job of it, succeeded */
     uint32_t flips_s[OBJECT_FLIPS_MAX];       /* when it became worse; newest first */
     struct tally below[OBJECT_TALLIES];
     uint16_t watch; /* of which it hears; the state's */
@@ -46,8 +46,9 @@ struct object {
     uint8_t counted;             /* what it is in its parent's tally; 0: not in it */
     uint8_t sent_own;            /* the rule that was reported */
     /* seen: the API server has it; gone: it had, and the centre does not know that yet; restored: an earlier process
-     * reported it, and this one has not seen it; kept: it is in the stored note; taken: it is in a batch. */
-    bool used : 1, seen : 1, gone : 1, restored : 1, flapping : 1, judged : 1, kept : 1, taken : 1;
+     * reported it, and this one has not seen it; kept: it is in the stored note; taken: it is in a batch;
+     * left_out: it is gone because nobody watches it any more. */
+    bool used : 1, seen : 1, gone : 1, restored : 1, flapping : 1, judged : 1, kept : 1, taken : 1, left_out : 1;
 };
 
 struct object_table;

@@ -12,7 +12,7 @@ from kube_api import KubeApi, recorded
 
 # What each recorded object is judged to be (None: a pod that was never bad, of which nothing is told); by and by in
 # tests/unit/agent/health/verdicts.txt.
-PROGRESSING = "available, and degraded when it has gone on for a minute"
+PROGRESSING = "unsettled, and degraded when it has gone on for a minute"
 VERDICTS = {
     "kubernetes/pods/crashloop.json": ("UNHEALTHY", "CrashLoopBackOff"),
     "kubernetes/pods/evicted.json": ("UNHEALTHY", "Evicted"),
@@ -32,6 +32,7 @@ VERDICTS = {
     "kubernetes/workloads/job-failed.json": ("UNHEALTHY", "BackoffLimitExceeded"),
     "kubernetes/workloads/pvc-pending.json": ("DEGRADED", "Unbound"),
 }
+SETTLING = (("UNKNOWN", "Unsettled"), ("HEALTHY", "Settling"), ("DEGRADED", "Progressing"))
 RECOVER = 1
 
 
@@ -82,7 +83,7 @@ def id_of(value):
 
 
 def fits(found, want):
-    return found in (("HEALTHY", "Available"), ("DEGRADED", "Progressing")) if want is PROGRESSING else found == want
+    return found in SETTLING if want is PROGRESSING else found == want
 
 
 def wrong(place, expected):

@@ -86,15 +86,15 @@ TEST(each_namespace_has_its_own_lists_and_its_own_blindness) {
     world_free(world);
 }
 
-TEST(a_namespace_that_nobody_listed_ends_with_the_last_thing_in_it) {
+TEST(an_empty_namespace_that_is_watched_by_name_stays) {
     struct world *const world = scoped_world();
     fill(world);
     say_in(world, "search", true, "pods", LOST("b", "search"));
+    pass(world, 1);
     flush(world);
+    CHECK_SAID(world, "k8s.prod.namespace.search HEALTHY Observed"); /* nobody said that it is deleted */
     flush(world);
-    const char *reason;
-    assert_int_equal(cluster_state_status(world->state, CLUSTER_NAMESPACE, (slice){0}, SLICE_LIT("search"), &reason),
-                     0);
+    assert_int_equal(world->said_count, 0);
     world_free(world);
 }
 
@@ -108,17 +108,45 @@ TEST(a_restart_finds_both_again) {
     pass(world, 1);
     flush(world);
     CHECK_SAID(world, "k8s.prod.pod.search.b HEALTHY Deleted");
-    CHECK_SAID(world, "k8s.prod.namespace.search HEALTHY Deleted");
+    CHECK_SAID(world, "k8s.prod.namespace.search HEALTHY Observed");
     assert_false(said(world, "k8s.prod.pod.shop.a UNHEALTHY Failed"));
     assert_false(said(world, "k8s.prod.namespace.shop UNHEALTHY Below"));
+    world_free(world);
+}
+
+/* What is taken out of the configuration is as broken as before, or not: nobody looks. */
+TEST(what_is_taken_out_of_the_configuration_is_unknown) {
+    struct world *const world = scoped_world();
+    struct fault fault;
+    fill(world);
+    cluster_state_free(world->state);
+    CHECK_OK(cluster_state_new(&world->settings, 7, world->now_ms, &world->state, &fault));
+    CHECK_OK(cluster_state_expect(world->state, KUBE_PODS, SLICE_LIT("shop"), &fault));
+    CHECK_OK(cluster_state_load(world->state, 0, world->notes[0], world->now_ms, &fault));
+    say_in(world, "shop", false, "pods", LOST("a", "shop"));
+    cluster_state_list_ends(world->state, KUBE_PODS, SLICE_LIT("shop"), world->round, world->now_ms);
+    cluster_state_watch(world->state, KUBE_PODS, SLICE_LIT("shop"), KUBE_WATCH_FRESH, "", world->now_ms);
+    pass(world, 1);
+    flush(world);
+    CHECK_SAID(world, "k8s.prod.pod.search.b UNKNOWN NotWatched");
+    flush(world);
+    pass(world, 1);
+    flush(world);
+    const char *reason;
+    assert_int_equal(cluster_state_status(world->state, CLUSTER_POD, SLICE_LIT("search"), SLICE_LIT("b"), &reason), 0);
+    assert_int_equal(cluster_state_status(world->state, CLUSTER_NAMESPACE, (slice){0}, SLICE_LIT("search"), &reason),
+                     0);
+    assert_int_equal(cluster_state_status(world->state, CLUSTER_CLUSTER, (slice){0}, (slice){0}, &reason),
+                     HEALTH_UNHEALTHY);
     world_free(world);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_namespace_has_its_own_lists_and_its_own_blindness),
-        cmocka_unit_test(a_namespace_that_nobody_listed_ends_with_the_last_thing_in_it),
+        cmocka_unit_test(an_empty_namespace_that_is_watched_by_name_stays),
         cmocka_unit_test(a_restart_finds_both_again),
+        cmocka_unit_test(what_is_taken_out_of_the_configuration_is_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
