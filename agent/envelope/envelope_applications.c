@@ -145,7 +145,12 @@ fault_code envelope_application(const struct envelope *envelope, const struct ap
         intent.intent.record_health_check.conditions.items = conditions;
         intent.intent.record_health_check.conditions.count = conditions_of(application, conditions);
     }
-    if (report->deleted) intent.intent.record_health_check.expires_at = (Timestamp){0};
+    RecordHealthCheckRequested_LabelsEntry end = {.key = SLICE_LIT("reason"), .value = SLICE_LIT("Deleted")};
+    if (report->deleted) { /* by this the centre knows that the check has ended */
+        intent.intent.record_health_check.expires_at = (Timestamp){0};
+        intent.intent.record_health_check.labels.items = &end;
+        intent.intent.record_health_check.labels.count = 1;
+    }
     return envelope_seal(envelope, &intent, report->observed_ms, traceparent, SLICE_LIT("health_check"),
                          slice_from_text(id), arena, ret_intent, reterr);
 }

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The whole check is kept as the fact brought it, beside the columns that queries filter by. An observation that is
  * late goes into the history only. The history keeps changes of state, the newest HISTORY_KEPT of each check. Expiry is
- * never folded: it depends on the moment of reading. */
+ * never folded: it depends on the moment of reading.
+ *
+ * A check ends with an observation that does not expire and whose label `reason` is Deleted or NotWatched: what it was
+ * about is gone, or nobody is asked to look at it any more. It can still be read for ENDED_KEPT_MS, counts nowhere, and is
+ * then removed with its history; one that is made again under its id begins anew. */
 #include "aggregator/projections/fleet_health.h"
 
 #include "aggregator/projections/fleet_counts.h"
 #include "common/base/limits.h"
 #include "common/codec/codec.h"
 
-enum { HISTORY_KEPT = 200 };
+enum { HISTORY_KEPT = 200, ENDED_KEPT_MS = 3600 * 1000 };
 
 /* Effective status; 4 is HEALTH_STATUS_UNKNOWN. */
 #define EFFECTIVE "CASE WHEN expires_ms > 0 AND expires_ms <= $2 THEN 4 ELSE status END"
@@ -16,7 +20,8 @@ enum { HISTORY_KEPT = 200 };
 const char fleet_health_schema[] =
     "CREATE TABLE IF NOT EXISTS health (tenant TEXT NOT NULL, check_id TEXT NOT NULL, environment TEXT NOT NULL,"
     " cluster TEXT NOT NULL, resource_type TEXT NOT NULL, resource_id TEXT NOT NULL, agent TEXT NOT NULL,"
-    " status INTEGER NOT NULL, observed_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, body BLOB NOT NULL,"
+    " status INTEGER NOT NULL, observed_ms BIGINT NOT NULL, expires_ms BIGINT NOT NULL, ended_ms BIGINT NOT NULL,"
+    " body BLOB NOT NULL,"
     " PRIMARY KEY (tenant, check_id));"
     "CREATE INDEX IF NOT EXISTS health_by_resource ON health (tenant, resource_id);"
     "CREATE INDEX IF NOT EXISTS health_by_environment ON health (tenant, environment, cluster);"
@@ -50,6 +55,30 @@ static fault_code fold_history(struct fold *fold, const struct fact_view *view, 
     return sql_run(trim, reterr);
 }
 
+static bool is_end(const HealthCheck *check) {
+    if (check->has_expires_at) return false;
+    for (size_t i = 0; i < check->labels.count; i++)
+        if (slice_equal_text(check->labels.items[i].key, "reason"))
+            return slice_equal_text(check->labels.items[i].value, "Deleted") ||
+                   slice_equal_text(check->labels.items[i].value, "NotWatched");
+    return false;
+}
+
+fault_code fleet_health_prune(struct sql *sql, int64_t now_ms, struct fault *reterr) {
+    static const char *const drops[] = {
+        "DELETE FROM health_history WHERE (tenant, check_id) IN"
+        " (SELECT tenant, check_id FROM health WHERE ended_ms > 0 AND ended_ms <= $1)",
+        "DELETE FROM health WHERE ended_ms > 0 AND ended_ms <= $1",
+    };
+    for (size_t i = 0; i < sizeof drops / sizeof *drops; i++) {
+        struct sql_statement *drop;
+        if (sql_prepare(sql, drops[i], &drop, reterr)) return fault_wrap(reterr, "remove health checks that ended");
+        sql_bind_integer(drop, 1, now_ms - ENDED_KEPT_MS);
+        if (sql_run(drop, reterr)) return fault_wrap(reterr, "remove health checks that ended");
+    }
+    return FAULT_NONE;
+}
+
 fault_code fleet_health_fold(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
                              struct fault *reterr) {
     const HealthCheckRecorded *recorded = &fact->fact.health_check_recorded;
@@ -66,11 +95,11 @@ fault_code fleet_health_fold(struct fold *fold, const struct fact_view *view, co
     if (sql_prepare(
             fold->sql,
             "INSERT INTO health (tenant, check_id, environment, cluster, resource_type, resource_id, agent, status,"
-            " observed_ms, expires_ms, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+            " observed_ms, expires_ms, body, ended_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
             " ON CONFLICT (tenant, check_id) DO UPDATE SET environment = excluded.environment,"
             " cluster = excluded.cluster, resource_type = excluded.resource_type, resource_id = excluded.resource_id,"
             " agent = excluded.agent, status = excluded.status, observed_ms = excluded.observed_ms,"
-            " expires_ms = excluded.expires_ms, body = excluded.body",
+            " expires_ms = excluded.expires_ms, body = excluded.body, ended_ms = excluded.ended_ms",
             &put, reterr))
         return fault_wrap(reterr, "fold a health check");
     const ResourceRef *ref = &check->resource_ref;
@@ -85,6 +114,7 @@ fault_code fleet_health_fold(struct fold *fold, const struct fact_view *view, co
     sql_bind_integer(put, 9, fold_ms(check->timestamp));
     sql_bind_integer(put, 10, check->has_expires_at ? fold_ms(check->expires_at) : 0);
     sql_bind_bytes(put, 11, body);
+    sql_bind_integer(put, 12, is_end(check) ? view->committed_ms : 0);
     return sql_run(put, reterr);
 }
 
@@ -183,7 +213,7 @@ fault_code fleet_health_environments(struct sql *sql, slice tenant, slice enviro
     struct sql_statement *find;
     if (sql_prepare(sql,
                     "SELECT environment, cluster, " EFFECTIVE
-                    ", count(*), max(observed_ms) FROM health WHERE tenant = $1"
+                    ", count(*), max(observed_ms) FROM health WHERE tenant = $1 AND ended_ms = 0"
                     " AND ($3 = '' OR environment = $3) AND ($4 = '' OR cluster = $4)"
                     " AND ($5 = '' OR environment || '/' || cluster > $5) GROUP BY 1, 2, 3"
                     " ORDER BY environment || '/' || cluster",
@@ -274,7 +304,7 @@ fault_code fleet_health_application(struct sql *sql, slice tenant, const GetAppl
     struct sql_statement *find;
     if (sql_prepare(sql,
                     "SELECT body FROM health WHERE tenant = $1 AND resource_id = $2 AND ($3 = '' OR environment = $3)"
-                    " AND ($4 = '' OR cluster = $4) ORDER BY check_id LIMIT 1000",
+                    " AND ($4 = '' OR cluster = $4) AND ended_ms = 0 ORDER BY check_id LIMIT 1000",
                     &find, reterr))
         return fault_wrap(reterr, "read health checks");
     sql_bind_text(find, 1, tenant);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Health checks as they stand and how their states changed, and the newest snapshot of each environment. A check past
- * its expiry reads as UNKNOWN, whatever was said last. Folding belongs to the consumer's thread. */
+ * its expiry reads as UNKNOWN, whatever was said last; one that ended (no expiry, and the label `reason` is Deleted or
+ * NotWatched) counts nowhere and is removed after an hour or two. Folding belongs to the consumer's thread. */
 #ifndef PICKET_PROJECTIONS_FLEET_HEALTH_H
 #define PICKET_PROJECTIONS_FLEET_HEALTH_H
 
@@ -10,6 +11,9 @@
 extern const char fleet_health_schema[];
 
 fold_fn fleet_health_fold, fleet_health_fold_state;
+
+/* Removes checks that ended long enough before now_ms. */
+fault_code fleet_health_prune(struct sql *sql, int64_t now_ms, struct fault *reterr) MUST_CHECK;
 
 /* The worst of two: UNHEALTHY, DEGRADED, UNKNOWN, HEALTHY. */
 HealthStatus fleet_health_worse(HealthStatus a, HealthStatus b);

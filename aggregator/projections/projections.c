@@ -21,7 +21,7 @@
 #include "common/logging/log.h"
 
 enum {
-    SCHEMA_VERSION = 2, /* raise it when a table or a fold changes: files of another version are made anew */
+    SCHEMA_VERSION = 3, /* raise it when a table or a fold changes: files of another version are made anew */
     FACTS_MAX = 32768,
     BATCH_BYTES_MAX = 24 * 1024 * 1024,
     GATHER_FACTS = 20000, /* in a flood: some minutes of thousands of SLOs, of which each hour is one row */
@@ -254,7 +254,8 @@ static fault_code prune(struct projections *p, int64_t committed_ms, struct faul
     if (sli_series_flush(p->fold.series, p->writer, reterr) || sli_series_prune(p->writer, before_s, reterr))
         return fault_wrap(reterr, "prune");
     sli_series_forget(p->fold.series); /* series may have been deleted */
-    if (burndown_prune(p->writer, hour, reterr)) return fault_wrap(reterr, "prune");
+    if (burndown_prune(p->writer, hour, reterr) || fleet_health_prune(p->writer, committed_ms, reterr))
+        return fault_wrap(reterr, "prune");
     p->pruned_hour = hour;
     return FAULT_NONE;
 }
