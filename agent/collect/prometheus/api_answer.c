@@ -204,15 +204,23 @@ fault_code api_answer_feed(struct api_answer *answer, slice piece, struct fault 
     return FAULT_NONE;
 }
 
-static void note_warning(struct api_answer *answer, const struct json_value *root) {
-    static const char *const names[] = {"warnings", "infos"};
-    for (size_t i = 0; i < 2; i++) {
-        const struct json_value *const list = json_tree_member(root, slice_from_text(names[i]));
-        slice text;
-        if (answer->stats.warning[0] || json_tree_count(list) == 0 || !json_tree_text(json_tree_first(list), &text))
-            continue;
+/* The first text of a list; false: there is nothing in it. */
+static bool first_text(const struct json_value *root, slice name, slice *ret_text) {
+    const struct json_value *const list = json_tree_member(root, name);
+    if (json_tree_count(list) == 0) return false;
+    if (!json_tree_text(json_tree_first(list), ret_text)) *ret_text = (slice){0};
+    return true;
+}
+
+/* A selector's answer has a warning where something could not be asked for it: a remote read, a store of Thanos. What is
+ * missing cannot be known, so none of it counts. Infos are about the query. */
+static fault_code judge_notes(struct api_answer *answer, const struct json_value *root, struct fault *reterr) {
+    slice text;
+    const bool partial = first_text(root, SLICE_LIT("warnings"), &text);
+    if (partial || first_text(root, SLICE_LIT("infos"), &text))
         snprintf(answer->stats.warning, sizeof answer->stats.warning, "%.*s", SLICE_ARG(slice_first(text, TEXT_SHOWN)));
-    }
+    if (!partial) return FAULT_NONE;
+    return fault_set(reterr, FAULT_AGAIN, "the answer may be partial: %s", answer->stats.warning);
 }
 
 static fault_code refusal(const struct json_value *root, int status, struct fault *reterr) {
@@ -240,7 +248,8 @@ fault_code api_answer_end(struct api_answer *answer, int status, struct fault *r
     if (status == 200 && (!root || answer->depth))
         return fault_set(reterr, FAULT_INPUT, "the answer is no JSON of Prometheus, or was cut short");
     if (status != 200 || !success) return refusal(root, status, reterr);
-    note_warning(answer, root);
+    const fault_code partial = judge_notes(answer, root, reterr);
+    if (partial) return partial;
     if (!json_tree_text(json_tree_member(json_tree_member(root, SLICE_LIT("data")), SLICE_LIT("resultType")), &type) ||
         !slice_equal_text(type, "vector") || answer->other || !answer->seen_result)
         return fault_set(reterr, FAULT_INPUT, "expected a result of type vector");

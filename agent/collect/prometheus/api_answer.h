@@ -20,7 +20,8 @@ void api_answer_begin(struct api_answer *answer,
                       void (*on_sample)(void *context, const struct exposition_sample *sample), void *context);
 /* The next piece, of any size. FAULT_INPUT: it is no such answer; FAULT_LIMIT: an element is too large. */
 fault_code api_answer_feed(struct api_answer *answer, slice piece, struct fault *reterr) MUST_CHECK;
-/* The body is over. status: of HTTP. FAULT_NONE: a whole vector came. Else what Prometheus says is wrong (errorType and
+/* The body is over. status: of HTTP. FAULT_NONE: a whole vector came. FAULT_AGAIN: one with warnings,
+ * which may be partial. Else what Prometheus says is wrong (errorType and
  * error), or that something else answered. */
 fault_code api_answer_end(struct api_answer *answer, int status, struct fault *reterr) MUST_CHECK;
 

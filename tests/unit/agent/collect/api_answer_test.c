@@ -77,7 +77,7 @@ TEST(samples_of_a_vector_are_read) {
         "a 2\n");
 }
 
-TEST(native_histograms_are_passed_over_and_warnings_are_heard) {
+TEST(native_histograms_are_passed_over_and_infos_are_heard) {
     struct record record;
     struct api_answer_stats stats;
     struct fault fault;
@@ -91,6 +91,21 @@ TEST(native_histograms_are_passed_over_and_warnings_are_heard) {
     assert_int_equal(stats.samples, 1);
     assert_int_equal(stats.histograms, 1);
     assert_string_equal(stats.warning, "metric might not be a counter");
+}
+
+TEST(an_answer_with_warnings_is_not_taken_as_whole) {
+    struct record record;
+    struct api_answer_stats stats;
+    struct fault fault;
+    const slice text =
+        SLICE_LIT("{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":["
+                  "{\"metric\":{\"__name__\":\"a\"},\"value\":[1,\"7\"]}]},\"warnings\":[\"store 2 is unavailable\"]}");
+    assert_int_equal(read_in(text, 200, 9, &record, &stats, &fault), FAULT_AGAIN);
+    assert_string_equal(fault.text, "the answer may be partial: store 2 is unavailable");
+    assert_string_equal(stats.warning, "store 2 is unavailable");
+    const slice none =
+        SLICE_LIT("{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[]},\"warnings\":[]}");
+    CHECK_OK(read_in(none, 200, 9, &record, &stats, &fault));
 }
 
 TEST(an_error_is_said_as_prometheus_says_it) {
@@ -203,7 +218,8 @@ TEST(a_selector_is_asked_for_as_promql) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_of_a_vector_are_read),
-        cmocka_unit_test(native_histograms_are_passed_over_and_warnings_are_heard),
+        cmocka_unit_test(native_histograms_are_passed_over_and_infos_are_heard),
+        cmocka_unit_test(an_answer_with_warnings_is_not_taken_as_whole),
         cmocka_unit_test(an_error_is_said_as_prometheus_says_it),
         cmocka_unit_test(what_is_no_vector_is_refused),
         cmocka_unit_test(what_is_too_large_is_refused_and_needs_no_memory),
