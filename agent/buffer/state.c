@@ -8,12 +8,12 @@
 #include "agent/buffer/state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/checksum.h"
+#include "common/base/whole_file.h"
 #include "common/store/kv.h"
 #include "common/store/kv_file.h"
 
@@ -31,12 +31,8 @@ struct state {
 
 static fault_code read_boot_id(char ret_text[BOOT_ID_BYTES_MAX + 1], struct fault *reterr) {
     static const char path[] = "/proc/sys/kernel/random/boot_id";
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "read '%s'", path);
-    const ssize_t size = read(fd, ret_text, BOOT_ID_BYTES_MAX);
-    const int reason = errno;
-    close(fd);
-    if (size <= 0) return fault_set_errno(reterr, FAULT_SYSTEM, size ? reason : EIO, "read '%s'", path);
+    size_t size = 0;
+    if (whole_file_read("boot id", path, ret_text, BOOT_ID_BYTES_MAX, &size, reterr)) return FAULT_SYSTEM;
     ret_text[size] = '\0';
     ret_text[strcspn(ret_text, "\n")] = '\0';
     return FAULT_NONE;
