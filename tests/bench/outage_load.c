@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * An edge that is cut off for hours or days, in accelerated time: the agent's own queue and shipper, and a clock of its
- * own. Each minute of that clock brings SLOS windows, CHECKS health checks and RESTS of the class for the rest, in one transaction
+ * own. Each minute of that clock brings a window of each SLO, CHECKS health checks and RESTS of the class for the rest, in one entry
  * with the number of the minute, so that a process that was killed at any moment is followed by one that goes on with
  * the minute that is missing.
  *
@@ -10,6 +10,7 @@
  *       connects, with the agent's own back-off, and ships; minutes of the real clock come in meanwhile. SIGUSR1: an
  *       alert fires. SIGTERM: prints the queue and exits.
  *
+ * OUTAGE_SLOS: how many SLOs, 4750 at most and without it. OUTAGE_COMMIT_MS: buffer.commit_interval, 0 without it.
  * SLOs are load-0 and on, checks load-0 and on, and of the class for the rest rest-0 and on. */
 #include "agent/buffer/queue.h"
 #include "agent/envelope/envelope.h"
@@ -23,7 +24,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SLOS = 4750, CHECKS = 200, RESTS = 50, PER_MINUTE = SLOS + CHECKS + RESTS, MINUTE_MS = 60000, REPORT_MS = 200 };
+enum {
+    SLOS_MAX = 4750,
+    CHECKS = 200,
+    RESTS = 50,
+    PER_MINUTE = SLOS_MAX + CHECKS + RESTS,
+    MINUTE_MS = 60000,
+    REPORT_MS = 200
+};
 
 struct load {
     struct loop *loop;
@@ -34,6 +42,7 @@ struct load {
     struct arena *arena;
     struct envelope envelope;
     int64_t begin_ms;
+    size_t slos;
     uint64_t minutes, next_minute, alerts;
     int64_t fired_ms; /* the last alert, which fires still; 0: none */
 };
@@ -81,7 +90,7 @@ static void append_minute(struct load *load, uint64_t minute) {
     const int64_t start_ms = load->begin_ms + (int64_t)minute * MINUTE_MS, end_ms = start_ms + MINUTE_MS;
     fault_code code = FAULT_NONE;
     size_t count = 0;
-    for (size_t i = 0; i < SLOS && !code; i++) {
+    for (size_t i = 0; i < load->slos && !code; i++) {
         items[count].class = QUEUE_WINDOWS;
         code = window_intent(load, i, start_ms, trace, &items[count++].intent, &fault);
     }
@@ -97,7 +106,7 @@ static void append_minute(struct load *load, uint64_t minute) {
     uint8_t number[8];
     kv_store_u64(number, minute + 1);
     const struct queue_note note = {"load", slice_of(number, sizeof number)};
-    if (queue_append(load->queue, items, count, &note, end_ms, &fault)) die(&fault);
+    if (queue_append_later(load->queue, items, count, &note, end_ms, &fault)) die(&fault);
     load->next_minute = minute + 1;
 }
 
@@ -195,6 +204,10 @@ static void on_published(void *context, uint64_t token, const struct fault *faul
     shipper_on_published(((struct load *)context)->shipper, token, fault);
 }
 
+static void on_committed(void *context) {
+    shipper_kick(((struct load *)context)->shipper);
+}
+
 /* Settings as the agent's own defaults. */
 static void drain(struct load *load, char **argv) {
     static const int signals[] = {SIGTERM, SIGUSR1};
@@ -229,6 +242,7 @@ static void drain(struct load *load, char **argv) {
                                        .subscriptions = subscriptions};
     const struct mqtt_callbacks callbacks = {on_connected, on_disconnected, on_message, on_published, load};
     if (loop_signals(load->loop, signals, sizeof signals / sizeof *signals, on_signal, load, &fault) ||
+        queue_use_loop(load->queue, load->loop, on_committed, load, &fault) ||
         shipper_new(load->loop, load->queue, &ship, NULL, &load->shipper, &fault) ||
         mqtt_client_open(load->loop, &mqtt, &callbacks, &load->client, &fault))
         die(&fault);
@@ -246,6 +260,11 @@ static void drain(struct load *load, char **argv) {
     loop_timer_free(load->report_timer);
 }
 
+static uint64_t from_environment(const char *name, uint64_t otherwise) {
+    const char *const text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
 int main(int argc, char **argv) {
     const bool fills = argc == 8 && strcmp(argv[1], "fill") == 0;
     if (!fills && !(argc == 13 && strcmp(argv[1], "drain") == 0)) {
@@ -257,9 +276,13 @@ int main(int argc, char **argv) {
     struct fault fault, moved = {0};
     struct load load = {.begin_ms = strtoll(argv[6], NULL, 10) * 1000, .minutes = strtoull(argv[7], NULL, 10)};
     load.envelope = (struct envelope){.tenant = slice_from_text(argv[4]), .producer = slice_from_text(argv[5])};
+    load.slos = from_environment("OUTAGE_SLOS", SLOS_MAX);
+    if (load.slos > SLOS_MAX) return 2;
     load.arena = arena_new(4 << 20, 64 << 20);
-    const struct queue_settings settings = {
-        .path = argv[2], .bytes_max = strtoull(argv[3], NULL, 10), .reserve_percent = {10, 60, 0}};
+    const struct queue_settings settings = {.path = argv[2],
+                                            .bytes_max = strtoull(argv[3], NULL, 10),
+                                            .reserve_percent = {10, 60, 0},
+                                            .commit_ms = (int64_t)from_environment("OUTAGE_COMMIT_MS", 0)};
     if (!load.arena || loop_new(&load.loop, &fault) || queue_open(&settings, &load.queue, &moved, &fault)) die(&fault);
     if (moved.code) die(&moved);
     slice note;
@@ -268,6 +291,7 @@ int main(int argc, char **argv) {
     if (!code) load.next_minute = kv_load_u64(note.data);
     if (fills) {
         while (load.next_minute < load.minutes) append_minute(&load, load.next_minute);
+        if (queue_commit(load.queue, &fault)) die(&fault);
         print_queue(&load, "filled");
     } else {
         drain(&load, argv);

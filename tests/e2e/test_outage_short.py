@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The long outage of tests/bench (outage72) in short: hours without a connection in accelerated time, killed while they go by and
+while they drain. Within quota nothing is lost; over it, what is lost is shed by class, and both ends name the same numbers. In
+either case nothing counts twice, and what is fresh does not wait for the backlog."""
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
+import harness  # noqa: E402
+import outage  # noqa: E402
+
+SLOS, MINUTES, EACH_BYTES = 150, 240, 100
+PROGRAM = pathlib.Path(os.environ.get("PICKET_BIN", "build/dev/bin")) / "outage_load"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.setattr(outage, "SLOS", SLOS)
+    monkeypatch.setenv("OUTAGE_COMMIT_MS", "1000")
+    made = harness.Place(tmp_path)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("quota", ["wide", "narrow"])
+def test_hours_without_a_connection_cost_nothing_or_what_is_said(here, quota):
+    each_minute = sum(outage.per_minute().values())
+    bytes_max = 1 << 30 if quota == "wide" else MINUTES * each_minute * EACH_BYTES
+    try:
+        found = outage.whole(here, PROGRAM, MINUTES, bytes_max, 4, 2, 1, harness.seed(), quota == "narrow", fill_seconds=0.4,
+                             drain_seconds=60)
+    except BaseException:
+        print(here.story())
+        raise
+    print(found)
+    assert found["kills"] >= 3, found
+    assert found["first_alert"] < 5, found
+    if quota == "wide":
+        assert found["waited"] == MINUTES * each_minute and not any(found["lost"].values()), found
+    else:
+        # What has no reserve goes first and goes whole; of the others what is above their reserves.
+        all_of = {name: MINUTES * count for name, count in outage.per_minute().items()}
+        assert found["lost"]["rest"] == all_of["rest"], found
+        assert all(0 < found["lost"][name] < all_of[name] for name in ("health", "windows")), found
+        assert found["waited"] == sum(all_of.values()) - sum(found["filled"]["shed"].values()), found
