@@ -24,8 +24,8 @@ enum {
     SCHEMA_VERSION = 3, /* raise it when a table or a fold changes: files of another version are made anew */
     FACTS_MAX = 32768,
     BATCH_BYTES_MAX = 24 * 1024 * 1024,
-    GATHER_FACTS = 20000, /* in a flood: some minutes of thousands of SLOs, of which each hour is one row */
-    GATHER_MS = 500,
+    GATHER_FACTS = 30000, /* in a flood: some minutes of thousands of SLOs, of which each hour is one row */
+    GATHER_MS = 750,
     FACT_ARENA_BYTES = 4 * 1024 * 1024,
     RETENTION_DAYS = 100,
     PROGRESS_MS = 5000,
