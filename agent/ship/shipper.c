@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A lane follows each stream of the queue: how far it is committed, how far it is sent. A slot is a batch that was
- * sent and is not committed yet. Sending is a loop: take the lane whose turn it is (smooth weighted round robin, so
- * no lane starves and none comes in bursts), read a run behind what it has sent, publish it, take a slot; it ends
- * when there is nothing to send, no slot, or the client's window is full, and begins again at the next event.
+ * sent and is not committed yet. How they go out is in shipper_send.c.
  *
  * Going back is the only remedy there is, for every trouble: set a lane's `sent` to what is committed and send on.
  * The centre drops what it has already. What comes back twice as a wish (each batch behind a lost one makes the centre
@@ -13,83 +11,26 @@
  * no timer for that.
  *
  * Acks change lanes at once and the queue a little later, several together: deleting is a transaction with a sync. */
-#include "agent/ship/shipper.h"
+#include "agent/ship/shipper_state.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "agent/ship/batch_writer.h"
 #include "common/base/clock.h"
-#include "common/base/limits.h"
 #include "common/codec/codec.h"
 #include "common/logging/log.h"
 #include "sre.pb.h"
 
-enum {
-#define METRIC(id, kind, name, labels, help) id,
-#include "agent/ship/ship_metrics.def"
-#undef METRIC
-    SHIP_METRICS_MAX_
-};
 static const struct metric_row rows[] = {
 #define METRIC(id, kind, name, labels, help) METRIC_ROW(kind, name, labels, help),
 #include "agent/ship/ship_metrics.def"
 #undef METRIC
 };
 
-enum { ACKS_FEW = 512, INFLIGHT_MAX = 256, ACK_ARENA_BYTES = 256 * 1024, TRACEPARENT_BYTES = 55 };
+enum { ACKS_FEW = 512, ACK_ARENA_BYTES = 256 * 1024 };
 enum { WISHES_MAX = 32 }; /* of one lane followed in resend_ms; what is missing then comes by its time */
 
-struct lane {
-    uint32_t stream;
-    bool ends_sent, ends_taken; /* a batch with stream_ends went out; the broker has it */
-    uint64_t committed, sent;
-    uint64_t
-        given; /* the most that ever went out under this epoch, as far as is known: nothing behind it can be committed */
-    bool lost_known;
-    uint64_t lost;          /* up to committed, as the centre says */
-    uint64_t empty_through; /* nothing is left from `sent` to here: shed */
-    uint64_t went_back_to;
-    int64_t went_back_ms; /* monotonic; 0: never on this connection */
-    int64_t wishes_since_ms;
-    unsigned wishes;      /* of the centre that it go back, since then */
-    int64_t overtaken_ms; /* likewise, when it last went back because others had overtaken it */
-    int64_t turn;         /* of the round robin */
-};
-
-struct slot {
-    bool used, ends;
-    uint32_t stream;
-    uint32_t number; /* tells this use of the slot from the one before */
-    uint64_t last_sequence;
-    uint64_t order; /* of sending, over all streams */
-    int64_t sent_ns;
-};
-
-struct shipper {
-    struct loop *loop;
-    struct queue *queue;
-    struct mqtt_client *client;
-    struct metric_table *metrics;
-    struct shipper_settings settings;
-    struct shipper_stats stats;
-    char tenant[LIMIT_TENANT_AND_PRODUCER_BYTES + 1], topic[160];
-    struct loop_timer *pump_timer, *resend_timer, *store_timer;
-    bool store_set, store_few, waiting_for_ack, pumping;
-    int64_t heard_ms; /* monotonic: last ack, or when the connection came */
-    int64_t epoch_ms; /* likewise: when the last new epoch began; 0: none in this life */
-    struct lane lanes[QUEUE_STREAMS_MAX];
-    size_t lanes_count;
-    struct slot slots[INFLIGHT_MAX];
-    uint64_t committed_order; /* of the slots */
-    struct arena *arena;      /* for reading one ack */
-    uint8_t *payload;
-    size_t payload_bytes;
-};
-
-static void match_lanes(struct shipper *shipper);
-static void pump(struct shipper *shipper);
 static void store_acks(struct shipper *shipper);
 static void on_pump_timer(void *context);
 static void on_resend_timer(void *context);
@@ -126,7 +67,7 @@ fault_code shipper_new(struct loop *loop, struct queue *queue, const struct ship
         shipper_free(shipper);
         return fault_wrap(reterr, "shipper");
     }
-    match_lanes(shipper);
+    shipper_match_lanes(shipper);
     for (size_t i = 0; i < shipper->lanes_count; i++) { /* all that is there may have been sent in a former life */
         const struct queue_stream *const stream = queue_stream_find(queue, shipper->lanes[i].stream);
         shipper->lanes[i].given = stream->last_sequence;
@@ -157,8 +98,7 @@ static struct lane *lane_find(struct shipper *shipper, uint64_t stream) {
     return NULL;
 }
 
-/* Makes the lanes those of the queue's streams; what is known of a lane stays. */
-static void match_lanes(struct shipper *shipper) {
+void shipper_match_lanes(struct shipper *shipper) {
     struct lane lanes[QUEUE_STREAMS_MAX];
     size_t count;
     const struct queue_stream *const streams = queue_streams(shipper->queue, &count);
@@ -219,7 +159,7 @@ void shipper_on_connected(struct shipper *shipper) {
     shipper->heard_ms = clock_monotonic_ms();
     if (shipper->store_set) store_acks(shipper);
     rotate_after_outage(shipper);
-    match_lanes(shipper);
+    shipper_match_lanes(shipper);
     go_back_everywhere(shipper);
     loop_timer_set(shipper->pump_timer, shipper->waiting_for_ack ? shipper->settings.ack_wait_ms : 0);
     loop_timer_set(shipper->resend_timer, shipper->settings.resend_ms / 4 + 1);
@@ -233,159 +173,13 @@ void shipper_on_disconnected(struct shipper *shipper) {
 }
 
 void shipper_kick(struct shipper *shipper) {
-    pump(shipper);
+    shipper_pump(shipper);
 }
 
 static void on_pump_timer(void *context) {
     struct shipper *const shipper = context;
     shipper->waiting_for_ack = false;
-    pump(shipper);
-}
-
-static bool lane_has_more(const struct lane *lane, const struct queue_stream *stream) {
-    const uint64_t done = lane->sent > lane->empty_through ? lane->sent : lane->empty_through;
-    return stream->last_sequence > done || (stream->closed && !lane->ends_sent);
-}
-
-/* The lane whose turn it is, NULL when none has anything to send. A part of the slots is kept from old streams, and of
- * the client's window too (bulk): what is new finds a place at once. old_full: the client takes nothing of them now. */
-static struct lane *choose_lane(struct shipper *shipper, bool old_full) {
-    static const int64_t weights[QUEUE_CLASSES_MAX_] = {16, 8, 4};
-    const unsigned kept = shipper->settings.inflight_max / 4;
-    const bool old_may = !old_full && shipper->stats.inflight + kept < shipper->settings.inflight_max;
-    struct lane *chosen = NULL;
-    int64_t all = 0;
-    for (size_t i = 0; i < shipper->lanes_count; i++) {
-        struct lane *const lane = &shipper->lanes[i];
-        const struct queue_stream *const stream = queue_stream_find(shipper->queue, lane->stream);
-        if (!stream || !lane_has_more(lane, stream) || (stream->closed && !old_may)) continue;
-        const int64_t weight = stream->closed ? weights[stream->class] / 4 : weights[stream->class];
-        all += weight;
-        lane->turn += weight;
-        if (!chosen || lane->turn > chosen->turn) chosen = lane;
-    }
-    if (chosen) chosen->turn -= all;
-    return chosen;
-}
-
-struct reading {
-    struct shipper *shipper;
-    struct batch_writer writer;
-    uint32_t stream;
-};
-
-static bool add_intent(void *context, const struct queue_batch *so_far, uint64_t sequence, slice intent) {
-    struct reading *const reading = context;
-    if (so_far->count == 0)
-        batch_begin(&reading->writer, reading->shipper->payload, reading->shipper->payload_bytes,
-                    queue_epoch(reading->shipper->queue), reading->stream, so_far->after_sequence, sequence);
-    return batch_add(&reading->writer, intent);
-}
-
-/* 00-<trace id>-<span id>-01, made anew: a batch carries intents of many traces, each with its own inside. */
-static slice make_traceparent(char text[TRACEPARENT_BYTES + 1]) {
-    uint8_t bytes[24];
-    random_bytes(bytes, sizeof bytes);
-    bytes[0] |= 1; /* neither id may be zero */
-    bytes[16] |= 1;
-    char hex[49];
-    for (size_t i = 0; i < sizeof bytes; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-    snprintf(text, TRACEPARENT_BYTES + 1, "00-%.32s-%.16s-01", hex, hex + 32);
-    return slice_of(text, TRACEPARENT_BYTES);
-}
-
-static fault_code publish(struct shipper *shipper, slice payload, bool bulk, uint64_t token, struct fault *reterr) {
-    char traceparent[TRACEPARENT_BYTES + 1];
-    const struct mqtt_property properties[] = {
-        {SLICE_LIT("traceparent"), make_traceparent(traceparent)},
-        {SLICE_LIT("tenant_id"), slice_from_text(shipper->tenant)},
-        {SLICE_LIT("schema_version"), SLICE_LIT("1")},
-    };
-    const struct mqtt_publication publication = {
-        .topic = shipper->topic,
-        .payload = payload,
-        .content_type = "application/x-protobuf; proto=ameide_core_proto.sre.edge.v1.IntentBatch",
-        .properties = properties,
-        .properties_count = sizeof properties / sizeof *properties,
-        .qos = 1,
-        .bulk = bulk,
-        .token = token,
-    };
-    return mqtt_client_publish(shipper->client, &publication, reterr);
-}
-
-static struct slot *free_slot(struct shipper *shipper) {
-    for (size_t i = 0; i < shipper->settings.inflight_max; i++)
-        if (!shipper->slots[i].used) return &shipper->slots[i];
-    return NULL;
-}
-
-static uint64_t slot_token(const struct shipper *shipper, const struct slot *slot) {
-    return SHIPPER_TOKEN | (uint64_t)slot->number << 16 | (uint64_t)(slot - shipper->slots);
-}
-
-/* false: nothing more can go out now, of a closed stream nothing more of closed ones. */
-static bool send_batch(struct shipper *shipper, struct lane *lane, bool closed, struct slot *slot) {
-    struct reading reading = {.shipper = shipper, .stream = lane->stream};
-    struct queue_batch batch;
-    struct fault fault;
-    const fault_code code = queue_read(shipper->queue, lane->stream, lane->sent, shipper->settings.batch_intents,
-                                       shipper->settings.batch_bytes, add_intent, &reading, &batch, &fault);
-    if (code && code != FAULT_ABSENT) {
-        shipper->stats.last_fault = fault;
-        LOG_ERROR("ship", "read_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "the stream is read again later"));
-        loop_timer_set(shipper->pump_timer, shipper->settings.resend_ms);
-        return false;
-    }
-    if (code == FAULT_ABSENT) { /* nothing is left behind what was sent: all shed, or only the end is to be said */
-        if (!batch.stream_ends) {
-            lane->empty_through = batch.last_sequence; /* the next record will state the hole */
-            return true;
-        }
-        batch_begin(&reading.writer, shipper->payload, shipper->payload_bytes, queue_epoch(shipper->queue),
-                    lane->stream, batch.after_sequence, batch.first_sequence);
-    }
-    slot->number++;
-    if (publish(shipper, batch_end(&reading.writer, batch.stream_ends), closed, slot_token(shipper, slot), &fault)) {
-        if (fault.code != FAULT_AGAIN) {
-            shipper->stats.last_fault = fault;
-            LOG_WARN("ship", "publish_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "sent again later"));
-        }
-        loop_timer_set(shipper->pump_timer, shipper->settings.resend_ms); /* on_published comes sooner, as a rule */
-        return false;
-    }
-    *slot = (struct slot){.used = true,
-                          .ends = batch.stream_ends,
-                          .stream = lane->stream,
-                          .number = slot->number,
-                          .last_sequence = batch.last_sequence,
-                          .order = shipper->stats.batches_sent,
-                          .sent_ns = clock_monotonic_ns()};
-    lane->sent = batch.last_sequence;
-    if (lane->given < lane->sent) lane->given = lane->sent;
-    if (batch.stream_ends) lane->ends_sent = true;
-    shipper->stats.inflight++;
-    shipper->stats.batches_sent++;
-    shipper->stats.intents_sent += batch.count;
-    metric_count(shipper->metrics, SHIP_BATCHES, 1);
-    metric_count(shipper->metrics, SHIP_INTENTS, batch.count);
-    return true;
-}
-
-static void pump(struct shipper *shipper) {
-    if (!shipper->client || !shipper->stats.connected || shipper->waiting_for_ack || shipper->pumping) return;
-    shipper->pumping = true; /* publish may call back */
-    match_lanes(shipper);
-    bool old_full = false;
-    for (struct slot *slot; (slot = free_slot(shipper));) {
-        struct lane *const lane = choose_lane(shipper, old_full);
-        if (!lane) break;
-        const bool closed = queue_stream_find(shipper->queue, lane->stream)->closed;
-        if (send_batch(shipper, lane, closed, slot)) continue;
-        if (!closed) break;
-        old_full = true;
-    }
-    shipper->pumping = false;
+    shipper_pump(shipper);
 }
 
 /* A closed stream leaves when the centre has all of it and the broker has its end. */
@@ -404,7 +198,7 @@ static void drop_ended(struct shipper *shipper) {
         free_slots(shipper, lane->stream);
         LOG_INFO("ship", "stream_ended", LOG_UINT("stream", lane->stream), LOG_UINT("intents", lane->committed));
     }
-    match_lanes(shipper);
+    shipper_match_lanes(shipper);
 }
 
 void shipper_on_published(struct shipper *shipper, uint64_t token, const struct fault *fault) {
@@ -412,14 +206,14 @@ void shipper_on_published(struct shipper *shipper, uint64_t token, const struct 
     if (index >= shipper->settings.inflight_max) return;
     const struct slot *const slot = &shipper->slots[index];
     struct lane *const lane =
-        slot->used && slot_token(shipper, slot) == token ? lane_find(shipper, slot->stream) : NULL;
+        slot->used && shipper_slot_token(shipper, slot) == token ? lane_find(shipper, slot->stream) : NULL;
     if (lane && fault) {
         go_back(shipper, lane, lane->committed);
     } else if (lane && slot->ends) {
         lane->ends_taken = true;
         drop_ended(shipper);
     }
-    if (!fault) pump(shipper);
+    if (!fault) shipper_pump(shipper);
 }
 
 /* The slots behind a commit: measured, then free. */
@@ -537,7 +331,7 @@ static void take_ack(struct shipper *shipper, const IntentAck *ack) {
     if (now_ns / 1000000 - shipper->heard_ms > shipper->settings.outage_ms) rotate_after_outage(shipper);
     shipper->heard_ms = now_ns / 1000000;
     shipper->stats.heard = true;
-    match_lanes(shipper);
+    shipper_match_lanes(shipper);
     for (size_t i = 0; i < ack->streams.count; i++) {
         const StreamAck *const one = &ack->streams.items[i];
         struct lane *const lane = lane_find(shipper, one->stream);
@@ -572,7 +366,7 @@ fault_code shipper_on_ack(struct shipper *shipper, slice payload, struct fault *
     else
         shipper->stats.acks_foreign++; /* of the queue before this one */
     shipper->waiting_for_ack = false;
-    pump(shipper);
+    shipper_pump(shipper);
     return FAULT_NONE;
 }
 
@@ -599,7 +393,7 @@ static void store_acks(struct shipper *shipper) {
 static void on_store_timer(void *context) {
     struct shipper *const shipper = context;
     store_acks(shipper);
-    pump(shipper);
+    shipper_pump(shipper);
 }
 
 static void on_resend_timer(void *context) {
@@ -615,7 +409,7 @@ static void on_resend_timer(void *context) {
         if (overdue) resend(shipper, lane, "overdue");
     }
     loop_timer_set(shipper->resend_timer, shipper->settings.resend_ms / 4 + 1);
-    pump(shipper);
+    shipper_pump(shipper);
 }
 
 void shipper_stats(const struct shipper *shipper, struct shipper_stats *ret_stats) {
