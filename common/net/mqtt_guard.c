@@ -11,6 +11,7 @@ enum packet_kind {
     KIND_CONNACK = 2,
     KIND_PUBLISH = 3,
     KIND_PUBACK = 4,
+    KIND_SUBSCRIBE = 8,
     KIND_SUBACK = 9,
     KIND_PINGRESP = 13,
     KIND_DISCONNECT = 14,
@@ -158,8 +159,26 @@ static fault_code topic_size(struct mqtt_guard *guard, struct fault *reterr) {
     return FAULT_NONE;
 }
 
+/* Once for each that we sent. */
+static bool awaited(struct mqtt_guard *guard, uint16_t number) {
+    uint8_t *const byte = &guard->published[number / 8];
+    if (guard->kind == KIND_PUBACK) {
+        const bool set = *byte >> number % 8 & 1;
+        *byte &= (uint8_t) ~(1u << number % 8);
+        return set;
+    }
+    for (unsigned i = 0; i < guard->subscribed_count; i++)
+        if (guard->subscribed[i] == number) {
+            guard->subscribed[i] = guard->subscribed[--guard->subscribed_count];
+            return true;
+        }
+    return false;
+}
+
 static fault_code identifier(struct mqtt_guard *guard, struct fault *reterr) {
     if (!guard->number) return broken(guard, "the identifier 0", reterr);
+    if (guard->kind != KIND_PUBLISH && !awaited(guard, (uint16_t)guard->number))
+        return broken(guard, "of nothing that we sent", reterr);
     if (guard->kind != KIND_PUBACK)
         to(guard, AT_PROPERTIES_LENGTH);
     else
@@ -323,4 +342,67 @@ fault_code mqtt_guard_take(struct mqtt_guard *guard, const uint8_t *bytes, size_
         i += passed;
     }
     return FAULT_NONE;
+}
+
+/* ---- what we send ---- */
+
+enum { OWN_FIRST_BYTE, OWN_LENGTH, OWN_TOPIC_SIZE, OWN_TOPIC, OWN_IDENTIFIER, OWN_REST };
+
+static void own_identifier(struct mqtt_guard *guard) {
+    const uint16_t number = (uint16_t)guard->own.number;
+    if (guard->own.first >> 4 == KIND_PUBLISH)
+        guard->published[number / 8] |= (uint8_t)(1u << number % 8);
+    else if (guard->subscribed_count < MQTT_GUARD_SUBSCRIBES_MAX)
+        guard->subscribed[guard->subscribed_count++] = number;
+}
+
+static void own_to(struct mqtt_guard *guard, int state) {
+    guard->own.state = guard->own.left || state == OWN_LENGTH ? state : OWN_FIRST_BYTE;
+    guard->own.number = guard->own.bytes = 0;
+}
+
+static void own_byte(struct mqtt_guard *guard, uint8_t byte) {
+    const bool publishes = guard->own.first >> 4 == KIND_PUBLISH, qos = guard->own.first & 6;
+    switch (guard->own.state) {
+    case OWN_FIRST_BYTE:
+        guard->own.first = byte;
+        guard->own.left = 0;
+        own_to(guard, OWN_LENGTH);
+        return;
+    case OWN_LENGTH:
+        guard->own.left |= (uint32_t)(byte & 127) << 7 * (guard->own.bytes++ & 3);
+        if (byte >= 128) return;
+        own_to(guard, publishes && qos                          ? OWN_TOPIC_SIZE
+                      : guard->own.first >> 4 == KIND_SUBSCRIBE ? OWN_IDENTIFIER
+                                                                : OWN_REST);
+        return;
+    default: break;
+    }
+    guard->own.left--;
+    guard->own.number = guard->own.number << 8 | byte;
+    if (++guard->own.bytes < 2) return;
+    if (guard->own.state == OWN_IDENTIFIER) {
+        own_identifier(guard);
+        own_to(guard, OWN_REST);
+        return;
+    }
+    const uint32_t topic = guard->own.number; /* of OWN_TOPIC_SIZE */
+    own_to(guard, topic ? OWN_TOPIC : OWN_IDENTIFIER);
+    guard->own.number = topic;
+}
+
+void mqtt_guard_sends(struct mqtt_guard *guard, const uint8_t *bytes, size_t size) {
+    for (size_t i = 0; i < size;) {
+        const bool rest = guard->own.state == OWN_REST;
+        if (!rest && guard->own.state != OWN_TOPIC) {
+            own_byte(guard, bytes[i++]);
+            continue;
+        }
+        uint32_t passed = rest || guard->own.number > guard->own.left ? guard->own.left : guard->own.number;
+        if (passed > size - i) passed = (uint32_t)(size - i);
+        i += passed;
+        guard->own.left -= passed;
+        guard->own.number -= rest ? 0 : passed;
+        if (!guard->own.left || (!rest && !guard->own.number)) own_to(guard, OWN_IDENTIFIER);
+    }
 }

@@ -542,6 +542,7 @@ static int pump_up(struct tls_relay *relay, struct relay_link *link) {
         if (got < 0) return errno == EAGAIN || errno == EINTR ? 0 : -1;
         up->start = 0;
         up->end = (size_t)got;
+        if (relay->settings.packet_bytes_max) mqtt_guard_sends(&link->guard, up->bytes, up->end);
     }
     const int sent = link_write(relay, link, up->bytes + up->start, up->end - up->start);
     if (would_wait(sent)) {

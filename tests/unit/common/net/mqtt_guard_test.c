@@ -14,10 +14,31 @@ struct packet {
     { says, sizeof bytes - 1, bytes }
 #define CONNACK "\x20\x03\0\0\0"
 
+/* CONNECT, the subscriptions 1 and 2, publications 7 to 10 with QoS 1, one with QoS 0, PUBACK, PINGREQ. */
+static const char sent[] = "\x10\x02pp"
+                           "\x82\x08\0\1\0\0\2t/\1"
+                           "\x82\x08\0\2\0\0\2t/\1"
+                           "\x32\x0a\0\1t\0\7\0pppp"
+                           "\x33\x06\0\1t\0\x08\0"
+                           "\x3a\x06\0\1t\0\x09\0"
+                           "\x32\x86\1\0\1t\0\x0a\0";
+static const char sent_then[] = "\x30\x06\0\1t\0\xff\xff"
+                                "\x40\x02\0\x11"
+                                "\xc0\0";
+
+static void send_all(struct mqtt_guard *guard, size_t piece) {
+    static uint8_t all[sizeof sent - 1 + 128 + sizeof sent_then - 1]; /* 128: the last one's payload */
+    memcpy(all, sent, sizeof sent - 1);
+    memcpy(all + sizeof all - (sizeof sent_then - 1), sent_then, sizeof sent_then - 1);
+    for (size_t at = 0; at < sizeof all; at += piece)
+        mqtt_guard_sends(guard, all + at, piece < sizeof all - at ? piece : sizeof all - at);
+}
+
 /* The verdict when the bytes come in pieces of so many. */
 static fault_code verdict(const struct packet *packet, size_t piece, struct fault *ret_fault) {
     struct mqtt_guard guard;
     mqtt_guard_begin(&guard, PUBLISH_BYTES_MAX, USER_PROPERTIES_MAX);
+    send_all(&guard, piece);
     for (size_t at = 0; at < packet->size; at += piece) {
         /* A block of its own: the address sanitizer sees what is read beyond it. */
         const size_t size = piece < packet->size - at ? piece : packet->size - at;
@@ -56,11 +77,11 @@ TEST(what_a_good_broker_says_is_taken) {
         PACKET(NULL, CONNACK "\x3b\x19\0\1t\0\7\x11\1\1\2\0\0\0\5\3\0\1c\x26\0\1n\0\0pp"), /* again, retained */
         PACKET(NULL, CONNACK "\x30\x0e\0\1t\x0a\x26\0\0\0\0\x26\0\0\0\0"),
         PACKET(NULL, CONNACK "\x40\2\0\7"
-                             "\x40\3\0\7\x10"
-                             "\x40\4\0\7\x97\0"
-                             "\x40\x08\0\7\x97\4\x1f\0\1r"),
+                             "\x40\3\0\x0a\x10"
+                             "\x40\4\0\x08\x97\0"
+                             "\x40\x08\0\x09\x97\4\x1f\0\1r"),
         PACKET(NULL, CONNACK "\x90\4\0\1\0\1"
-                             "\x90\5\0\1\0\1\1"),
+                             "\x90\5\0\2\0\1\1"),
         PACKET(NULL, CONNACK "\xe0\0"),
         PACKET(NULL, CONNACK "\xe0\1\x8b"
                              "\xe0\2\x8b\0"
@@ -111,6 +132,13 @@ TEST(what_breaks_the_protocol_is_refused_by_its_rule) {
         PACKET("PUBLISH: a text beyond its properties", CONNACK "\x30\x0a\0\1t\6\x26\0\0\0\2"),
         PACKET("PUBLISH: a length of more than four", CONNACK "\x30\x0a\0\1t\xff\xff\xff\xff\xff"),
         PACKET("PUBLISH: more user properties", CONNACK "\x30\x14\0\1t\x0f\x26\0\0\0\0\x26\0\0\0\0\x26"),
+        PACKET("PUBACK: of nothing that we sent", CONNACK "\x40\2\0\1"),
+        PACKET("PUBACK: of nothing that we sent", CONNACK "\x40\2\0\x11"),
+        PACKET("PUBACK: of nothing that we sent", CONNACK "\x40\2\0\7"
+                                                          "\x40\2\0\7"),
+        PACKET("SUBACK: of nothing that we sent", CONNACK "\x90\4\0\7"),
+        PACKET("SUBACK: of nothing that we sent", CONNACK "\x90\4\0\1\0\1"
+                                                          "\x90\4\0\1"),
         PACKET("PUBACK: too short", CONNACK "\x40\1"),
         PACKET("PUBACK: the identifier 0", CONNACK "\x40\2\0\0"),
         PACKET("PUBACK: something behind", CONNACK "\x40\5\0\7\0\0"),
