@@ -114,7 +114,7 @@ static void put_text(struct writer *writer, slice text) {
 }
 static bool get(slice *from, void *ret_bytes, size_t size) {
     if (from->size < size) return false;
-    memcpy(ret_bytes, from->data, size);
+    if (size) memcpy(ret_bytes, from->data, size);
     *from = slice_from(*from, size);
     return true;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 enum { NOTE_VERSION = 1, STATE_BYTES = 4, TIME_BYTES = 8, ENTRY_BYTES_MAX = STATE_BYTES + TIME_BYTES + 4 * 256 };
+#define TIME_MS_MAX UINT64_C(253402300799999) /* of the year 9999 */
 
 static uint8_t *put_text(uint8_t *to, slice text) {
     *to++ = (uint8_t)text.size;
@@ -80,7 +81,9 @@ static bool restore_entry(struct applications *applications, slice *note, struct
         !take_text(note, APPLICATION_NAME_BYTES, &name) || !take_text(note, APPLICATION_PLACE_BYTES, &environment) ||
         !take_text(note, APPLICATION_PLACE_BYTES, &cluster) || !take_bytes(note, TIME_BYTES, &time))
         return false;
-    if (state.data[0] >= APPLICATION_HEALTHS_ || state.data[1] >= APPLICATION_SYNCS_ ||
+    uint64_t observed = 0;
+    for (unsigned i = 0; i < TIME_BYTES; i++) observed |= (uint64_t)time.data[i] << (8 * i);
+    if (observed > TIME_MS_MAX || state.data[0] >= APPLICATION_HEALTHS_ || state.data[1] >= APPLICATION_SYNCS_ ||
         state.data[2] >= APPLICATION_PHASES_ || state.data[3] > 1 || name.size == 0 ||
         applications_find(applications, namespace, name))
         return false;
@@ -96,9 +99,7 @@ static bool restore_entry(struct applications *applications, slice *note, struct
     };
     application->now = application->reported;
     application->now.stale = false;
-    uint64_t observed = 0;
-    for (unsigned i = 0; i < TIME_BYTES; i++) observed |= (uint64_t)time.data[i] << (8 * i);
-    application->reported_ms = (int64_t)(observed & INT64_MAX);
+    application->reported_ms = (int64_t)observed;
     application->observed_ms = application->reported_ms + 1;
     const int64_t due_ms = application->reported_ms + applications->settings.heartbeat_ms - now.wall_ms;
     const int64_t wait_ms = due_ms < 0 ? 0 : due_ms;

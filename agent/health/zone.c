@@ -134,6 +134,11 @@ static bool take_change(slice *rest, struct change *ret_change) {
     return true;
 }
 
+/* A day at most, and an hour of saving: hours up to 167 are for the moments of change (RFC 8536 section 3.3.1). */
+static bool is_offset(int64_t seconds) {
+    return seconds >= -DAY_S - HOUR_S && seconds <= DAY_S + HOUR_S;
+}
+
 /* POSIX TZ counts what to add to local time; west is positive there. */
 static bool parse_rule(slice text, struct rule *ret_rule) {
     struct rule rule = {.known = true};
@@ -150,7 +155,7 @@ static bool parse_rule(slice text, struct rule *ret_rule) {
         }
         if (!take_change(&text, &rule.begins) || !take_change(&text, &rule.ends)) return false;
     }
-    if (text.size) return false;
+    if (text.size || !is_offset(rule.standard_s) || !is_offset(rule.saving_s)) return false;
     *ret_rule = rule;
     return true;
 }
@@ -232,6 +237,9 @@ static fault_code fill(struct zone *zone, const struct header *header, slice blo
     zone->offsets_s = calloc(header->moments + 1, sizeof *zone->offsets_s);
     if (!zone->moments_s || !zone->offsets_s) return fault_set(reterr, FAULT_LIMIT, "out of memory");
     const uint8_t *const types = block.data + header->moments * 9;
+    for (size_t i = 0; i < header->types; i++)
+        if ((int32_t)read_u32(types + i * 6) < -DAY_S || (int32_t)read_u32(types + i * 6) > DAY_S)
+            return fault_set(reterr, FAULT_INPUT, "an offset of more than a day");
     zone->first_s = (int32_t)read_u32(types);
     for (size_t i = 0; i < header->moments; i++) {
         const uint8_t *const at = block.data + i * 8;
@@ -240,8 +248,6 @@ static fault_code fill(struct zone *zone, const struct header *header, slice blo
         if (type >= header->types || (i && zone->moments_s[i] <= zone->moments_s[i - 1]))
             return fault_set(reterr, FAULT_INPUT, "its moments are not in order, or name no offset");
         zone->offsets_s[i] = (int32_t)read_u32(types + (size_t)type * 6);
-        if (zone->offsets_s[i] < -DAY_S || zone->offsets_s[i] > DAY_S)
-            return fault_set(reterr, FAULT_INPUT, "an offset of more than a day");
     }
     zone->count = header->moments;
     const uint8_t *const end =

@@ -66,7 +66,7 @@ struct get {
 };
 
 static slice get_bytes(struct get *g, size_t size) {
-    if ((size_t)(g->end - g->at) < size) {
+    if (g->bad || (size_t)(g->end - g->at) < size) {
         g->bad = true;
         g->at = g->end;
         return (slice){0};
@@ -258,11 +258,8 @@ slice fold_snapshot(struct fold *fold) {
 
 /* The record without its checksum, behind its magic; bad when it is another record or does not check. */
 static struct get get_checked(slice record, const char magic[4]) {
+    if (record.size < 8 || memcmp(record.data, magic, 4) != 0) return (struct get){.bad = true};
     struct get g = {record.data, record.data + record.size, false};
-    if (record.size < 8 || memcmp(record.data, magic, 4) != 0) {
-        g.bad = true;
-        return g;
-    }
     const slice body = slice_first(record, record.size - 4);
     struct get tail = {body.data + body.size, body.data + body.size + 4, false};
     g.bad = get_fixed(&tail, 4) != checksum_crc32c(0, body);

@@ -356,6 +356,15 @@ TEST(a_damaged_note_is_refused_at_any_byte) {
             free(part);
             applications_free(other);
         }
+    for (unsigned s = 0; s < APPLICATIONS_SHARDS; s++) { /* a moment that no clock shows */
+        struct applications *other;
+        const struct applications_settings settings = {1, 1, 1, 10, SLICE_LIT("e"), SLICE_LIT("c")};
+        if (!world.notes[s].size) continue;
+        memset((uint8_t *)world.notes[s].data + world.notes[s].size - 8, 0xff, 8);
+        CHECK_OK(applications_new(&settings, world.now, &other, &fault));
+        CHECK_FAULT(applications_restore(other, world.notes[s], world.now, &fault), FAULT_CORRUPT);
+        applications_free(other);
+    }
     close_world(&world);
 }
 

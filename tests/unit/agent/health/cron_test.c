@@ -155,6 +155,12 @@ TEST(a_zone_with_nothing_but_its_last_line_is_right_too) {
     assert_int_equal(zone_offset_ms(zone, at("2026-01-01 00:00")), 11 * 3600 * 1000);
     zone_free(zone);
     for (size_t cut = 0; cut < 108; cut++) CHECK_FAULT(zone_parse(slice_of(bytes, cut), &zone, &fault), FAULT_INPUT);
+    static const char far[] = "\n<+05-4>55:45\n";
+    memcpy(bytes + 108, far, sizeof far - 1);
+    CHECK_FAULT(zone_parse(slice_of(bytes, 108 + sizeof far - 1), &zone, &fault), FAULT_INPUT);
+    memcpy(bytes + 108, rule, sizeof rule - 1);
+    bytes[54 + 44] = 0x7f; /* its first offset: of 68 years */
+    CHECK_FAULT(zone_parse(slice_of(bytes, size), &zone, &fault), FAULT_INPUT);
 }
 
 TEST(broken_zone_files_are_refused_and_names_lead_nowhere_else) {
