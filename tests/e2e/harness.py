@@ -20,6 +20,8 @@ BIN = pathlib.Path(os.environ.get("PICKET_BIN", TOP / "build/dev/bin"))
 TENANT, AGENT, AGGREGATOR, READER = "demo", "edge-1", "picket-aggregator", "demo/reader"
 INTEGRATION = f"{TENANT}/integration"
 _ports_given = set()
+# PICKET_BIN may name programs with sanitizers, which hold on to memory and time: figures are not asked of these.
+SANITIZED = any(b"__asan_init" in program.read_bytes() for program in [BIN / "picket-agent"] if program.exists())
 SANITIZER = re.compile(r"\w+Sanitizer: .*|.*: runtime error: .*")
 CORE = "ameide_core_proto.sre.core.v1."
 EDGE = "ameide_core_proto.sre.edge.v1."

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from harness import eventually
+from harness import SANITIZED, eventually
 from kube_following import KINDS, a_place, cluster, fresh, needs_follow  # noqa: F401 (a_place is a fixture)
 
 pytestmark = needs_follow
@@ -39,7 +39,7 @@ def test_no_server_makes_it_grow(place, protobuf, verb):
         eventually("it recovers", lambda f=follow: fresh(f))
         after = follow.state()["rss_kib"]
         print(f"{hostile}: {before} KiB before, {most} KiB at most, {after} KiB after")
-        assert most < before + 8000 and after < before + 1500, (hostile, before, most, after)
+        assert SANITIZED or (most < before + 8000 and after < before + 1500), (hostile, before, most, after)
         follow.close()
 
 
@@ -54,4 +54,4 @@ def test_five_thousand_pods(place):
     time.sleep(5)
     said = follow.state()
     print(f"5 s of 50 changes a second: cpu {said['cpu_ms'] - began} ms, resident {said['rss_kib']} KiB")
-    assert said["rss_kib"] < rss + 300
+    assert SANITIZED or said["rss_kib"] < rss + 300
