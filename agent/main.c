@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/enrol/own_certificate.h"
 #include "agent/settings/agent_settings.h"
 #include "agent/pipeline.h"
 #include "agent/settings/restart_keys.h"
@@ -68,13 +69,23 @@ static int check_config(const char *path) {
     struct arena *const arena = arena_new(64 * 1024, TEXT_ARENA_BYTES);
     if (!arena) return 1;
     const fault_code code = agent_settings_read(path, environ, arena, &settings, &mistakes, &fault);
+    fault_code found = code;
+    if (!code && !settings.enrolment.url.size && !settings.mqtt.plain_text && settings.mqtt.certificate.size) {
+        char name[CERTIFICATE_NAME_BYTES];
+        struct certificate_view view;
+        snprintf(name, sizeof name, "%.*s/%.*s", SLICE_ARG(settings.tenant), SLICE_ARG(settings.name));
+        /* One that cannot be read here may be there where the agent will run. */
+        if (own_certificate_check(setting_text(settings.mqtt.certificate), name, &view, &fault) == FAULT_INPUT)
+            found = FAULT_INPUT;
+    }
     for (size_t i = 0; i < mistakes.count; i++) fprintf(stderr, "%.*s\n", SLICE_ARG(mistakes.items[i]));
+    if (!code && found) fprintf(stderr, "%s: mqtt.certificate: %s\n", path, fault.text);
     if (code && mistakes.count == 0) fprintf(stderr, "%s\n", fault.text);
-    if (!code)
+    if (!found)
         printf("%s: good: %zu targets, %zu probes, %zu SLIs, %zu health checks\n", path, settings.targets.count,
                settings.probes.count, settings.slis.count, settings.health.count);
     arena_free(arena);
-    return code ? 1 : 0;
+    return found ? 1 : 0;
 }
 
 static void on_signal(void *context, int signal_number) {

@@ -326,6 +326,8 @@ void pipeline_reload(struct pipeline *pipeline) {
         pipeline->file_error[0] = '\0';
     }
     arena_free(old.arena);
+    pipeline->certificate_fault[0] = '\0';
+    if (!pipeline->enrol && file.settings->mqtt.certificate.size) pipeline_look_at_certificate(pipeline);
     pipeline->reloads++;
     LOG_INFO("agent", "reloaded", LOG_UINT("targets", file.settings->targets.count),
              LOG_UINT("slis", file.settings->slis.count));

@@ -51,12 +51,16 @@ struct pipeline {
     struct arena *report_arena;
     struct loop_timer *tick_timer;
     int64_t started_ms, started_monotonic_ms; /* the second monotonic */
+    struct certificate_view certificate;      /* of mqtt.certificate, where it was read */
+    char certificate_fault[sizeof((struct fault *)0)->text];
     uint64_t reloads, reloads_refused, ticks;
 };
 
 /* The agent's status, or its will, in the pipeline's report arena: valid until the next call. See link_callbacks. */
 fault_code pipeline_encode_status(void *context, bool online, bool will, slice *ret_payload,
                                   struct fault *reterr) MUST_CHECK;
+/* Whether mqtt.certificate is this agent's: see own_certificate.h. */
+void pipeline_look_at_certificate(struct pipeline *pipeline);
 /* Once a second: what others see of the agent, its metrics and its readiness, which are read by other threads. */
 void pipeline_show(struct pipeline *pipeline);
 

@@ -2,10 +2,17 @@
  * What the parts know of themselves, gathered in the three forms in which others see it: the retained status at the
  * broker, the answer of /readyz, and the metrics. Nothing is decided here. */
 #include "agent/show/agent_status.h"
+#include "agent/enrol/own_certificate.h"
 #include "agent/show/capabilities.h"
 #include "agent/pipeline_parts.h"
 #include "agent/show/readiness.h"
 #include "common/base/clock.h"
+#include "common/logging/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { OWN_CERTIFICATE_TICKS = 60 }; /* it may be replaced, and it ends */
 
 fault_code pipeline_encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr) {
     struct pipeline *const pipeline = context;
@@ -55,18 +62,53 @@ fault_code pipeline_encode_status(void *context, bool online, bool will, slice *
     return agent_report_encode(&report, pipeline->report_arena, ret_payload, reterr);
 }
 
+/* Of mqtt.certificate; said in the log when it is another fault than before. */
+void pipeline_look_at_certificate(struct pipeline *pipeline) {
+    const struct agent_settings *const settings = pipeline->file.settings;
+    char name[CERTIFICATE_NAME_BYTES];
+    struct fault fault = {0};
+    snprintf(name, sizeof name, "%.*s/%.*s", SLICE_ARG(settings->tenant), SLICE_ARG(settings->name));
+    const fault_code code =
+        own_certificate_check(setting_text(settings->mqtt.certificate), name, &pipeline->certificate, &fault);
+    if (code != FAULT_INPUT) fault.text[0] = '\0';
+    if (fault.text[0] && strcmp(fault.text, pipeline->certificate_fault) != 0)
+        LOG_ERROR("agent", "certificate_of_another", LOG_FAULT(&fault),
+                  LOG_TEXT("instead", "measuring goes on, the queue keeps it"));
+    memcpy(pipeline->certificate_fault, fault.text, sizeof pipeline->certificate_fault);
+}
+
 /* Milliseconds since a monotonic moment; -1 when it never came. */
 static int64_t since(int64_t moment_ms, int64_t now_ms) {
     return moment_ms ? now_ms - moment_ms : -1;
+}
+
+/* What is wrong with the certificate and does not wait; "": nothing. */
+static void find_certificate_fault(struct pipeline *pipeline, const struct enrol_report *enrolled, char *ret_text,
+                                   size_t text_bytes) {
+    const struct agent_settings *const settings = pipeline->file.settings;
+    struct certificate_view view = {0};
+    ret_text[0] = '\0';
+    if (pipeline->enrol && enrolled->serial[0]) {
+        view.not_before_ms = enrolled->not_before_ms;
+        view.not_after_ms = enrolled->not_after_ms;
+        own_certificate_trouble(&view, clock_wall_ms(), enrolled->error, ret_text, text_bytes);
+    }
+    if (pipeline->enrol || settings->mqtt.plain_text || !settings->mqtt.certificate.size) return;
+    if (pipeline->ticks % OWN_CERTIFICATE_TICKS == 0) pipeline_look_at_certificate(pipeline);
+    if (pipeline->certificate_fault[0])
+        snprintf(ret_text, text_bytes, "%s", pipeline->certificate_fault);
+    else if (pipeline->certificate.not_after_ms)
+        own_certificate_trouble(&pipeline->certificate, clock_wall_ms(), "", ret_text, text_bytes);
 }
 
 static bool update_readiness(struct pipeline *pipeline, const struct measure_stats *measure,
                              const struct queue_stats *queue, const struct shipper_stats *ship,
                              const struct link_stats *link) {
     const int64_t now_ms = clock_monotonic_ms();
-    char text[4096], clusters[400] = "";
+    char text[4096], clusters[400] = "", certificate_text[400];
     struct enrol_report certificate = {.error = ""};
     if (pipeline->enrol) enrol_report(pipeline->enrol, &certificate);
+    find_certificate_fault(pipeline, &certificate, certificate_text, sizeof certificate_text);
     const struct readiness readiness = {
         .stall_ms = pipeline->file.settings->ready.stall_ms,
         .up_ms = now_ms - pipeline->started_monotonic_ms,
@@ -79,6 +121,8 @@ static bool update_readiness(struct pipeline *pipeline, const struct measure_sta
         .last_commit_ms = since(ship->last_commit_ms, now_ms),
         .targets = measure->targets,
         .last_success_ms = since(measure->last_success_ms, now_ms),
+        .refusal = ship->refusal,
+        .certificate_fault = certificate_text,
         .store_failing = measure->store_failing || queue->fault.code,
         .store_fault = queue->fault.code ? queue->fault.text : measure->last_fault.text,
         .clusters_ms = cluster_health_trouble(pipeline->cluster_health, clusters, sizeof clusters),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One timer and at most one request. What is to be done follows from what is on disk, so a restart at any moment goes on:
- * no certificate, or one that is over: enrol with the token; two thirds of its life gone: renew; a next one: try it.
+ * no certificate, or one that is over, or a token that was not used yet: enrol with the token; two thirds of its life gone:
+ * renew; a next one: try it. So who was revoked comes back with a new token, and nothing else has to be touched.
  *
  * A refusal is asked about again slowly: whoever mends it (a new token, a clock) does so at the centre or in the file,
  * and no restart is needed. What fails on the way is tried again with a back-off. The renewal is signed by the old key
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/digest.h"
 #include "common/base/uuid.h"
 #include "common/codec/codec.h"
 #include "common/logging/log.h"
@@ -26,9 +28,9 @@ enum {
     TIMEOUT_MS = 30 * 1000,
     RETRY_MS_MIN = 1000,
     RETRY_MS_MAX = 5 * 60 * 1000,
-    LOOK_MS_MAX = 60 * 60 * 1000, /* the wall clock may be set meanwhile */
-    TRIAL_MS = 60 * 1000,         /* a next certificate has to connect in so long */
-    BACKDATE_MS = 5 * 60 * 1000,  /* by which the centre lets a certificate begin earlier */
+    LOOK_MS_MAX = 5 * 60 * 1000, /* there may be a new token; the wall clock may be set meanwhile */
+    TRIAL_MS = 60 * 1000,        /* a next certificate has to connect in so long */
+    BACKDATE_MS = 5 * 60 * 1000, /* by which the centre lets a certificate begin earlier */
     URL_BYTES = 2200,
 };
 #define SERVICE "/ameide_core_proto.sre.edge.v1.AgentService/"
@@ -42,6 +44,8 @@ struct enrol {
     struct arena *arena;    /* of what is asked, and its answer */
     struct http_tls tls;
     bool renewing;
+    char token[CERTIFICATE_HASH_BYTES];   /* what is asked with */
+    char refused[CERTIFICATE_HASH_BYTES]; /* a token that is of no use, while there is a certificate */
     bool trying;                          /* the connection is made with the next certificate */
     int64_t trying_since_ms, next_try_ms; /* monotonic */
     int64_t retry_ms;
@@ -72,7 +76,12 @@ static int64_t renewal_ms(const struct certificate_view *view) {
 
 /* ---- asking ---- */
 
+static bool is_valid(const struct enrol *enrol) {
+    return enrol->identity.has_current && clock_wall_ms() < enrol->identity.current_view.not_after_ms;
+}
+
 static void failed(struct enrol *enrol, const char *why, bool for_good) {
+    const bool has_one = is_valid(enrol);
     snprintf(enrol->error, sizeof enrol->error, "%s: %s", enrol->renewing ? "renewal" : "enrolment", why);
     enrol->retry_ms = for_good                             ? RETRY_MS_MAX
                       : enrol->retry_ms == 0               ? RETRY_MS_MIN
@@ -81,9 +90,13 @@ static void failed(struct enrol *enrol, const char *why, bool for_good) {
     const int64_t wait_ms = jittered(enrol->retry_ms);
     LOG_ERROR("agent", enrol->renewing ? "certificate_not_renewed" : "not_enrolled", LOG_TEXT("reason", why),
               LOG_INT("again_ms", wait_ms),
-              LOG_TEXT("instead", enrol->renewing ? "the certificate that is there serves until its end"
-                                                  : "measuring goes on, the queue keeps it"));
+              LOG_TEXT("instead", has_one ? "the certificate that is there serves until its end"
+                                          : "measuring goes on, the queue keeps it"));
     look_in(enrol, wait_ms);
+    if (!for_good || !has_one || enrol->renewing) return;
+    memcpy(enrol->refused, enrol->token, sizeof enrol->refused); /* another, or SIGHUP, and it is asked again */
+    enrol->retry_ms = 0;
+    look_in(enrol, 1); /* the renewal does not wait for it */
 }
 
 static void try_next(struct enrol *enrol) {
@@ -98,7 +111,9 @@ static void taken(struct enrol *enrol) {
     EnrolAgentResponse given; /* RenewCertificateResponse has the same fields */
     fault_code code = codec_decode_protobuf(enrol->renewing ? &RenewCertificateResponse_desc : &EnrolAgentResponse_desc,
                                             slice_of(enrol->answer, enrol->answer_size), enrol->arena, &given, &fault);
-    if (!code) code = identity_keep_next(&enrol->identity, given.certificate, given.broker_authority, &fault);
+    if (!code)
+        code = identity_keep_next(&enrol->identity, enrol->renewing ? NULL : enrol->token, given.certificate,
+                                  given.broker_authority, &fault);
     if (code) {
         failed(enrol, fault.text, false);
         return;
@@ -206,6 +221,45 @@ static fault_code ask(struct enrol *enrol, slice token, struct fault *reterr) {
     return http_client_start(enrol->parts.client, &request, &enrol->call, reterr);
 }
 
+/* The token, and its hash; lent by the arena. */
+static fault_code token_read(struct enrol *enrol, slice *ret_token, char ret_hash[CERTIFICATE_HASH_BYTES],
+                             struct fault *reterr) {
+    slice token;
+    uint8_t hash[DIGEST_BYTES];
+    const fault_code code =
+        identity_file(setting_text(enrol->parts.settings->token_file), enrol->arena, &token, reterr);
+    if (code) return code;
+    while (token.size && token.data[token.size - 1] <= ' ') token.size--;
+    digest_of(token, hash);
+    for (size_t i = 0; i < sizeof hash; i++) snprintf(ret_hash + 2 * i, 3, "%02x", hash[i]);
+    *ret_token = token;
+    return FAULT_NONE;
+}
+
+/* A token says whose it is in front of its secret. Another agent's is not shown to the centre: that would spend it. */
+static fault_code token_check(const struct enrol *enrol, slice token, struct fault *reterr) {
+    const slice path = enrol->parts.settings->token_file;
+    const uint8_t *border = token.size ? memchr(token.data, ':', token.size) : NULL;
+    if (!border)
+        return fault_set(reterr, FAULT_INPUT, "'%.*s' holds no token: one begins with '%s:'", SLICE_ARG(path),
+                         enrol->identity.name);
+    const slice name = slice_of(token.data, (size_t)(border - token.data));
+    if (slice_equal_text(name, enrol->identity.name)) return FAULT_NONE;
+    return fault_set(reterr, FAULT_INPUT, "the token in '%.*s' is for '%.*s', and this is '%s': it was not used",
+                     SLICE_ARG(path), SLICE_ARG(slice_first(name, CERTIFICATE_NAME_BYTES - 1)), enrol->identity.name);
+}
+
+/* One that the certificate was not got with. Where there is none, or no file for it, all is well. */
+static bool is_token_fresh(struct enrol *enrol) {
+    char hash[CERTIFICATE_HASH_BYTES];
+    slice token;
+    if (!enrol->parts.settings->token_file.size) return false;
+    arena_reset(enrol->arena);
+    return !token_read(enrol, &token, hash, NULL) && token.size && strcmp(hash, enrol->refused) != 0 &&
+           strcmp(hash, enrol->identity.current_token) != 0 &&
+           !(enrol->identity.has_next && strcmp(hash, enrol->identity.next_token) == 0);
+}
+
 static void start(struct enrol *enrol, bool renewing) {
     struct fault fault;
     slice token = {0};
@@ -223,11 +277,14 @@ static void start(struct enrol *enrol, bool renewing) {
                    true);
             return;
         }
-        if (identity_file(setting_text(path), enrol->arena, &token, &fault)) {
+        if (token_read(enrol, &token, enrol->token, &fault)) {
             failed(enrol, fault.text, false);
             return;
         }
-        while (token.size && token.data[token.size - 1] <= ' ') token.size--;
+        if (token_check(enrol, token, &fault)) {
+            failed(enrol, fault.text, true);
+            return;
+        }
     }
     if (ask(enrol, token, &fault)) failed(enrol, fault.text, false);
 }
@@ -248,8 +305,10 @@ static void look(void *context) {
     const struct identity *identity = &enrol->identity;
     const int64_t now_ms = clock_wall_ms(), since_ms = clock_monotonic_ms();
     if (enrol->call) return;
-    const bool valid = identity->has_current && now_ms < identity->current_view.not_after_ms;
-    if (enrol->trying) {
+    const bool valid = is_valid(enrol);
+    if (valid && is_token_fresh(enrol)) {
+        start(enrol, false);
+    } else if (enrol->trying) {
         if (valid && since_ms - enrol->trying_since_ms >= TRIAL_MS)
             go_back(enrol);
         else
@@ -323,6 +382,7 @@ struct enrol *enrol_close(struct enrol *enrol) {
 void enrol_use(struct enrol *enrol, const struct enrol_settings *settings) {
     enrol->parts.settings = settings;
     enrol->retry_ms = 0;
+    enrol->refused[0] = '\0';
     look_in(enrol, 1); /* the token may be another now */
 }
 

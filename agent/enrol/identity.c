@@ -15,6 +15,7 @@
 #include "common/logging/log.h"
 
 enum { FILE_BYTES_MAX = 64 * 1024 };
+#define TOKEN_LINE "token " /* readers of PEM pass over what stands before it */
 
 fault_code identity_file(const char *path, struct arena *arena, slice *ret_text, struct fault *reterr) {
     FILE *file = fopen(path, "re");
@@ -51,9 +52,17 @@ static fault_code write_file(const struct identity *identity, const char *path, 
     return FAULT_NONE;
 }
 
+static void token_line_read(slice pem, char ret_token[CERTIFICATE_HASH_BYTES]) {
+    const size_t head = sizeof TOKEN_LINE - 1, hash = CERTIFICATE_HASH_BYTES - 1;
+    ret_token[0] = '\0';
+    if (pem.size <= head + hash || memcmp(pem.data, TOKEN_LINE, head) != 0 || pem.data[head + hash] != '\n') return;
+    memcpy(ret_token, pem.data + head, hash);
+    ret_token[hash] = '\0';
+}
+
 /* Whether key and certificate are there, belong together, and are ours. */
 static bool pair_read(const struct identity *identity, const char *path, struct certificate_view *ret_view,
-                      struct fault *ret_passed) {
+                      char ret_token[CERTIFICATE_HASH_BYTES], struct fault *ret_passed) {
     struct arena *arena = arena_new(FILE_BYTES_MAX, 2 * FILE_BYTES_MAX);
     slice pem;
     struct fault fault = {FAULT_LIMIT, "out of memory"};
@@ -63,6 +72,7 @@ static bool pair_read(const struct identity *identity, const char *path, struct 
     if (!code && strcmp(ret_view->common_name, identity->name) != 0)
         code = fault_set(&fault, FAULT_INPUT, "the certificate is of '%s', and this is '%s'", ret_view->common_name,
                          identity->name);
+    if (!code) token_line_read(pem, ret_token);
     if (code && code != FAULT_ABSENT) {
         *ret_passed = fault;
         (void)fault_wrap(ret_passed, "'%s'", path);
@@ -85,8 +95,9 @@ fault_code identity_open(const char *folder, const char *name, struct identity *
     snprintf(identity.authority, sizeof identity.authority, "%s/ca.pem", folder);
     if (mkdir(folder, 0700) && errno != EEXIST)
         return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make the folder '%s'", folder);
-    identity.has_current = pair_read(&identity, identity.current, &identity.current_view, ret_passed);
-    identity.has_next = pair_read(&identity, identity.next, &identity.next_view, ret_passed) &&
+    identity.has_current =
+        pair_read(&identity, identity.current, &identity.current_view, identity.current_token, ret_passed);
+    identity.has_next = pair_read(&identity, identity.next, &identity.next_view, identity.next_token, ret_passed) &&
                         !(identity.has_current && strcmp(identity.next_view.serial, identity.current_view.serial) == 0);
     *ret_identity = identity;
     return FAULT_NONE;
@@ -118,10 +129,12 @@ fault_code identity_next_key(struct identity *identity, char ret_pem[CERTIFICATE
     return code ? code : write_file(identity, identity->next_key, slice_from_text(ret_pem), (slice){0}, reterr);
 }
 
-fault_code identity_keep_next(struct identity *identity, slice certificate_pem, slice authority_pem,
-                              struct fault *reterr) {
-    char key[CERTIFICATE_KEY_PEM_BYTES];
+fault_code identity_keep_next(struct identity *identity, const char *token_hash, slice certificate_pem,
+                              slice authority_pem, struct fault *reterr) {
+    char key[CERTIFICATE_KEY_PEM_BYTES], token[CERTIFICATE_HASH_BYTES];
+    char head[sizeof TOKEN_LINE + CERTIFICATE_HASH_BYTES + CERTIFICATE_KEY_PEM_BYTES];
     struct certificate_view view;
+    snprintf(token, sizeof token, "%s", token_hash ? token_hash : identity->current_token);
     fault_code code = identity_next_key(identity, key, reterr);
     if (!code) code = certificate_match(certificate_pem, slice_from_text(key), reterr);
     if (!code) code = certificate_read(certificate_pem, &view, reterr);
@@ -130,12 +143,17 @@ fault_code identity_keep_next(struct identity *identity, slice certificate_pem, 
                          identity->name);
     if (!code && authority_pem.size)
         code = write_file(identity, identity->authority, authority_pem, (slice){0}, reterr);
-    if (!code) code = write_file(identity, identity->next, slice_from_text(key), certificate_pem, reterr);
+    if (!code) {
+        snprintf(head, sizeof head, "%s%s%s%s", token[0] ? TOKEN_LINE : "", token, token[0] ? "\n" : "", key);
+        code = write_file(identity, identity->next, slice_from_text(head), certificate_pem, reterr);
+    }
     explicit_bzero(key, sizeof key);
+    explicit_bzero(head, sizeof head);
     if (code) return code;
     (void)unlink(identity->next_key);
     identity->has_next = true;
     identity->next_view = view;
+    memcpy(identity->next_token, token, sizeof token);
     return FAULT_NONE;
 }
 
@@ -149,6 +167,7 @@ fault_code identity_promote(struct identity *identity, struct fault *reterr) {
     if (code) return code;
     identity->has_current = true;
     identity->current_view = identity->next_view;
+    memcpy(identity->current_token, identity->next_token, sizeof identity->current_token);
     identity->has_next = false;
     return FAULT_NONE;
 }

@@ -167,6 +167,7 @@ void shipper_on_connected(struct shipper *shipper) {
 
 void shipper_on_disconnected(struct shipper *shipper) {
     shipper->stats.connected = shipper->stats.heard = false;
+    shipper->stats.refusal[0] = '\0'; /* the centre says it again */
     loop_timer_clear(shipper->pump_timer);
     loop_timer_clear(shipper->resend_timer);
     go_back_everywhere(shipper);
@@ -347,6 +348,18 @@ static void take_ack(struct shipper *shipper, const IntentAck *ack) {
     set_store_timer(shipper);
 }
 
+/* What is measured stays in the queue: who was revoked may come back. */
+static void take_refusal(struct shipper *shipper, slice why) {
+    char text[SHIPPER_REFUSAL_BYTES];
+    snprintf(text, sizeof text, "%.*s", SLICE_ARG(slice_first(why, sizeof text - 1)));
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || (unsigned char)*c > '~') *c = '?';
+    if (strcmp(text, shipper->stats.refusal) == 0) return;
+    memcpy(shipper->stats.refusal, text, sizeof text);
+    LOG_ERROR("ship", "refused_by_centre", LOG_TEXT("reason", text),
+              LOG_TEXT("instead", "measuring goes on, the queue keeps it"));
+}
+
 fault_code shipper_on_ack(struct shipper *shipper, slice payload, struct fault *reterr) {
     arena_reset(shipper->arena);
     IntentAck ack;
@@ -360,6 +373,11 @@ fault_code shipper_on_ack(struct shipper *shipper, slice payload, struct fault *
         if (reterr) *reterr = fault;
         return fault_wrap(reterr, "read the centre's ack");
     }
+    if (ack.refusal.size) {
+        take_refusal(shipper, ack.refusal);
+        return FAULT_NONE;
+    }
+    shipper->stats.refusal[0] = '\0';
     shipper->stats.acks++;
     if (uuid_equal(epoch, queue_epoch(shipper->queue)))
         take_ack(shipper, &ack);

@@ -50,6 +50,8 @@ void shipper_on_published(struct shipper *shipper, uint64_t token, const struct 
 /* A message on the agent's acks topic (an IntentAck). FAULT_INPUT: it could not be read; nothing was done. */
 fault_code shipper_on_ack(struct shipper *shipper, slice payload, struct fault *reterr) MUST_CHECK;
 
+enum { SHIPPER_REFUSAL_BYTES = 320 };
+
 struct shipper_stats {
     bool connected, heard; /* heard: an ack of this epoch came on this connection */
     unsigned inflight;     /* batches sent and not committed */
@@ -57,6 +59,8 @@ struct shipper_stats {
     uint64_t intents_committed; /* since the process started */
     int64_t last_commit_ms;     /* monotonic; 0: none yet */
     struct fault last_fault;    /* of the queue or of reading an ack */
+    char refusal
+        [SHIPPER_REFUSAL_BYTES]; /* why the centre takes nothing of this agent, on this connection; "": it does */
 };
 void shipper_stats(const struct shipper *shipper, struct shipper_stats *ret_stats);
 

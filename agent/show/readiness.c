@@ -51,6 +51,8 @@ static void find_reasons(const struct readiness *now, struct page *page) {
         reason(page, "not connected to the broker for %lld s: %s",
                (long long)(now->ever_connected ? now->disconnected_ms : now->up_ms) / 1000,
                now->broker_fault[0] ? now->broker_fault : "no attempt has ended yet");
+    if (now->refusal[0]) reason(page, "the centre takes in nothing: %s", now->refusal);
+    if (now->certificate_fault[0]) reason(page, "%s", now->certificate_fault);
     const int64_t silent_ms = now->last_commit_ms < 0 ? now->up_ms : now->last_commit_ms;
     if (now->waiting && now->oldest_ms > now->stall_ms && silent_ms > now->stall_ms)
         reason(page, "the centre has committed nothing for %lld s, while %llu intents wait, the oldest for %lld s",

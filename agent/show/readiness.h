@@ -10,13 +10,15 @@ struct readiness {
     int64_t stall_ms; /* how long each of these may take */
     int64_t up_ms;    /* since the process started */
     bool connected, ever_connected;
-    int64_t disconnected_ms;  /* for how long, when not connected */
-    const char *broker_fault; /* why; "" when unknown */
-    uint64_t waiting;         /* records in the queue */
-    int64_t oldest_ms;        /* how long the oldest of them has waited */
-    int64_t last_commit_ms;   /* how long ago the centre committed something; -1: never */
-    size_t targets;           /* and probes */
-    int64_t last_success_ms;  /* how long ago one of them succeeded; -1: never */
+    int64_t disconnected_ms;       /* for how long, when not connected */
+    const char *broker_fault;      /* why; "" when unknown */
+    uint64_t waiting;              /* records in the queue */
+    int64_t oldest_ms;             /* how long the oldest of them has waited */
+    int64_t last_commit_ms;        /* how long ago the centre committed something; -1: never */
+    size_t targets;                /* and probes */
+    int64_t last_success_ms;       /* how long ago one of them succeeded; -1: never */
+    const char *refusal;           /* why the centre takes in nothing; "": it does */
+    const char *certificate_fault; /* what is wrong with it, in a sentence; "": nothing that cannot wait */
     bool store_failing;
     const char *store_fault;
     int64_t clusters_ms; /* for how long some cluster is not watched as it should be; -1: all are */

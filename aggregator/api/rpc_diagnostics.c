@@ -71,6 +71,14 @@ static DiagnosticsQuestion question_of(const DiagnosticsRequest *request) {
 static fault_code agent_check(const struct rpc_call *call, slice agent, struct fault *reterr) {
     struct agent_view view;
     AgentStatus status;
+    AgentIdentity identity;
+    slice bytes;
+    if (!journal_get(call->parts->journal, call->caller.tenant, SLICE_LIT("agent"), agent, call->arena, &bytes, NULL) &&
+        !codec_decode_protobuf(&AgentIdentity_desc, bytes, call->arena, &identity, NULL) && identity.revoked)
+        return fault_set(reterr, FAULT_CONFLICT,
+                         "agent '%.*s' was revoked by %.*s (%.*s): nothing of it is taken in, its answers neither",
+                         SLICE_ARG(agent), SLICE_ARG(slice_first(identity.revoked_by, 64)),
+                         SLICE_ARG(slice_first(identity.revoke_reason, 100)));
     if (!call->parts->agents || !agents_find(call->parts->agents, call->caller.tenant, agent, call->arena, &view))
         return fault_set(reterr, FAULT_ABSENT, "nothing was heard of an agent '%.*s' since the aggregator started",
                          SLICE_ARG(agent));

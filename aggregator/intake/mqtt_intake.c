@@ -304,9 +304,33 @@ static void take_status(struct mqtt_intake *intake, slice tenant, slice producer
         loop_timer_set(intake->config_timer, 0);
 }
 
+/* What a status of a revoked agent is answered with: else it would wait for acks for ever, and nobody at the edge would know
+ * why. Not retained: it is not to outlive the reason. One that cannot be sent now is sent after the next status. */
+static void say_revoked(struct mqtt_intake *intake, slice tenant, slice producer, const AgentIdentity *identity) {
+    char topic[TOPIC_BYTES];
+    slice payload;
+    struct fault fault;
+    const slice by = slice_first(identity->revoked_by, 64), why = slice_first(identity->revoke_reason, 128);
+    char text[256];
+    snprintf(text, sizeof text, "revoked by %.*s: %.*s; it comes back with a new token", SLICE_ARG(by), SLICE_ARG(why));
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || (unsigned char)*c > '~') *c = '?'; /* cut text is UTF-8 still */
+    const IntentAck ack = {.epoch = SLICE_LIT("00000000-0000-0000-0000-000000000000"),
+                           .refusal = slice_from_text(text)};
+    if (!intake->client || codec_encode_protobuf(&IntentAck_desc, &ack, intake->arena, &payload, &fault)) return;
+    snprintf(topic, sizeof topic, "sre.edge.acks.v1/%.*s/%.*s", SLICE_ARG(tenant), SLICE_ARG(producer));
+    const struct mqtt_publication publication = {
+        .topic = topic,
+        .payload = payload,
+        .qos = 1,
+        .out_of_turn = true,
+        .content_type = "application/x-protobuf; proto=ameide_core_proto.sre.edge.v1.IntentAck"};
+    if (!mqtt_client_publish(intake->client, &publication, &fault)) metric_count(intake->metrics, INTAKE_ACKS, 1);
+}
+
 /* A certificate that was taken back may live on until the broker learns of it; what it says is not taken in. A read for
  * each message: it is small beside the batch. */
-static bool is_revoked(struct mqtt_intake *intake, slice tenant, slice producer) {
+static bool is_revoked(struct mqtt_intake *intake, slice tenant, slice producer, const struct mqtt_message *message) {
     slice bytes;
     AgentIdentity identity;
     uint64_t held;
@@ -314,6 +338,9 @@ static bool is_revoked(struct mqtt_intake *intake, slice tenant, slice producer)
     if (journal_get(intake->journal, tenant, SLICE_LIT("agent"), producer, intake->arena, &bytes, NULL) ||
         codec_decode_protobuf(&AgentIdentity_desc, bytes, intake->arena, &identity, NULL) || !identity.revoked)
         return false;
+    if (!message->retained && message->payload.size &&
+        slice_starts_with(message->topic, SLICE_LIT("sre.edge.status.v1/")))
+        say_revoked(intake, tenant, producer, &identity);
     metric_count(intake->metrics, INTAKE_REVOKED, 1);
     if (log_limit_pass(&intake->revoked, clock_monotonic_ms(), 60000, &held))
         LOG_WARN("intake", "revoked_agent", LOG_SLICE("tenant", tenant), LOG_SLICE("agent", producer),
@@ -331,7 +358,7 @@ void mqtt_intake_on_message(struct mqtt_intake *intake, const struct mqtt_messag
     } else if (message->payload.size > LIMIT_MESSAGE_BYTES) {
         refuse(intake, tenant, producer, &(struct mqtt_message){.topic = message->topic}, FAULT_LIMIT,
                "the message is larger than 1 MiB");
-    } else if (is_revoked(intake, tenant, producer)) {
+    } else if (is_revoked(intake, tenant, producer, message)) {
         return;
     } else if (slice_equal_text(family, "sre.edge.status.v1")) {
         take_status(intake, tenant, producer, message);

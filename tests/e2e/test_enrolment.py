@@ -3,6 +3,8 @@
 the agent itself, against a broker that takes certificates only."""
 import base64
 import json
+import re
+import signal
 import subprocess
 import time
 import urllib.error
@@ -10,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from harness import AGENT, BIN, EDGE, TENANT, ApiError, Place, aggregator_settings, eventually
+from harness import AGENT, BIN, EDGE, TENANT, ApiError, Place, aggregator_settings, eventually, free_port
 
 SERVICE = EDGE + "AgentService/"
 PREFIX = b"picket: renew\n"
@@ -307,11 +309,67 @@ def test_an_answer_that_got_lost_is_asked_for_again(place, tmp_path):
     program.end()
 
 
-def test_another_agents_token_enrols_nobody(place, tmp_path):
-    program = agent_config(place, tmp_path / "edge-10", offer(place, "edge-11"), "edge-10")
+def test_another_agents_token_enrols_nobody_and_is_not_spent(place, tmp_path):
+    token = offer(place, "edge-11")
+    program = agent_config(place, tmp_path / "edge-10", token, "edge-10")
     program.start()
-    eventually("it says why", lambda: f"the certificate is for '{TENANT}/edge-11'" in program.log())
+    eventually("it says why", lambda: f"is for '{TENANT}/edge-11', and this is '{TENANT}/edge-10'" in program.log())
     assert known(place, "edge-11")["state"] == "AGENT_STATE_AWAITED" and not known(place, "edge-10")
+    program.end()
+    assert enrol(place, token, Key(tmp_path, "own").csr())["certificate"]
+
+
+def readyz(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as not_ready:
+        return not_ready.read().decode()
+    except OSError:
+        return ""
+
+
+def test_a_revoked_agent_says_so_and_comes_back_with_a_new_token(place, tmp_path):
+    """Nobody touches its folder, its queue is the same, and a kill in between changes nothing."""
+    folder, port = tmp_path / "edge-12", free_port()
+    program = agent_config(place, folder, offer(place, "edge-12"), "edge-12", http={"port": port})
+    program.start()
+    eventually("it is online", lambda: online(place, "edge-12"))
+    first = known(place, "edge-12")["status"]
+    assert place.ctl("agents", "revoke", "edge-12", "--reason", "was stolen").returncode == 0
+    eventually("it says so itself", lambda: "was stolen; it comes back with a new token" in readyz(port))
+    assert '"ready":false' in readyz(port) and "event=refused_by_centre" in program.log()
+    asked = place.ctl("diagnose", "edge-12", "describe", "pod", "x", "-n", "y", check=False)
+    assert asked.returncode != 0 and "was revoked" in asked.stderr
+    program.kill()
+    program.start()
+    eventually("it says so after a restart", lambda: "was stolen" in readyz(port))
+    (folder / "token").write_text(offer(place, "edge-12") + "\n")
+    program.signal(signal.SIGHUP)
+    eventually("it is back", lambda: online(place, "edge-12"))
+    eventually("it is ready", lambda: '"ready":true' in readyz(port))
+    again = known(place, "edge-12")["status"]
+    assert again["certificate"]["serial"] != first["certificate"]["serial"]
+    assert len(set(re.findall(r"event=started .*?epoch=(\S+)", program.log()))) == 1
+    program.kill()
+    program.start()
+    eventually("it starts with what it has", lambda: program.log().count("event=connected") >= 4)
+    assert len(serials(place, "edge-12")) == 2
+    program.end()
+
+
+def test_a_certificate_of_another_name_is_said(place, tmp_path):
+    folder, port = tmp_path / "edge-13", free_port()
+    own = {name: str(place.pki / file) for name, file in (("certificate", "reader.crt"), ("key", "reader.key"), ("ca", "ca.crt"))}
+    program = agent_config(place, folder, name="edge-13", http={"port": port}, enrolment={},
+                           mqtt={"host": "127.0.0.1", "port": place.mqtt_port, **own})
+    words = f"is the certificate of '{TENANT}/reader', and this agent is '{TENANT}/edge-13'"
+    check = subprocess.run([BIN / "picket-agent", "--config", folder / "agent.yaml", "--check-config"], capture_output=True, text=True,
+                           check=False, timeout=30)
+    assert check.returncode == 1 and words in check.stderr, check
+    program.start()
+    eventually("/readyz says it", lambda: words in readyz(port))
+    assert '"ready":false' in readyz(port) and "event=certificate_of_another" in program.log()
     program.end()
 
 

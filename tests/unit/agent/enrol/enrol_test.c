@@ -257,6 +257,79 @@ static void a_used_token_is_refused_and_a_new_one_is_taken_without_a_restart(voi
     agent_done(agent);
 }
 
+/* As an operator brings a revoked agent back: its certificate is valid, and nobody touches its folder. */
+static void a_token_that_was_not_used_yet_replaces_a_certificate_that_is_valid(void **state) {
+    struct agent *agent = agent_in(state, "demo/edge-1:good");
+    starts(agent);
+    waits_for_a_certificate(agent);
+    enrol_on_link(agent->enrol, true);
+    char first[CERTIFICATE_SERIAL_BYTES];
+    snprintf(first, sizeof first, "%s", report(agent).serial);
+    enrol_use(agent->enrol, &agent->settings); /* the same token: nothing is asked */
+    net_loop_for(agent->loop, 300);
+    assert_int_equal(agent->centre.enrolments, 1);
+    net_write(&agent->place->folder, "token", "demo/edge-1:newer\n");
+    agent->centre.token = "demo/edge-1:newer";
+    agent->centre.used_by[0] = '\0';
+    enrol_use(agent->enrol, &agent->settings);
+    waits_for_a_certificate(agent);
+    assert_string_equal(enrol_file(agent->enrol), enrol_file_path(agent->place, "next.pem"));
+    ends(agent); /* killed before it has connected: the old one, then the new one, and no third */
+    starts(agent);
+    assert_string_equal(report(agent).serial, first);
+    waits_for_a_certificate(agent);
+    enrol_on_link(agent->enrol, true);
+    assert_string_not_equal(report(agent).serial, first);
+    ends(agent);
+    starts(agent);
+    net_loop_for(agent->loop, 300);
+    assert_int_equal(agent->centre.enrolments, 2);
+    assert_string_equal(enrol_file(agent->enrol), enrol_file_path(agent->place, "agent.pem"));
+    agent_done(agent);
+}
+
+static void a_new_token_that_is_refused_leaves_the_renewal_as_it_was(void **state) {
+    struct agent *agent = agent_in(state, "demo/edge-1:bad");
+    enrol_give(agent->place, "agent.pem", NAME, clock_wall_ms() - 3000, 9000); /* due by now or within seconds */
+    starts(agent);
+    waits_until_it_says(agent, "the token is not known");
+    assert_non_null(enrol_file(agent->enrol));
+    waits_for_a_certificate(agent);
+    assert_int_equal(agent->centre.enrolments, 1);
+    assert_int_equal(agent->centre.renewals, 1);
+    agent_done(agent);
+}
+
+static void a_renewal_keeps_the_token_that_the_first_was_got_with(void **state) {
+    struct agent *agent = agent_in(state, "demo/edge-1:good");
+    agent->centre.life_ms = 4000;
+    starts(agent);
+    waits_for_a_certificate(agent);
+    waits_for_a_certificate(agent);
+    enrol_on_link(agent->enrol, true);
+    agent->centre.life_ms = HOUR_MS;
+    waits_for_a_certificate(agent);
+    enrol_on_link(agent->enrol, true);
+    ends(agent);
+    starts(agent);
+    net_loop_for(agent->loop, 300);
+    assert_int_equal(agent->centre.enrolments, 1);
+    assert_true(agent->centre.renewals >= 2);
+    agent_done(agent);
+}
+
+static void another_agents_token_is_not_shown_to_the_centre(void **state) {
+    struct agent *agent = agent_in(state, "demo/edge-2:good");
+    agent->centre.token = "demo/edge-2:good";
+    starts(agent);
+    waits_until_it_says(agent, "is for 'demo/edge-2', and this is 'demo/edge-1'");
+    net_write(&agent->place->folder, "token", "good");
+    enrol_use(agent->enrol, &agent->settings);
+    waits_until_it_says(agent, "holds no token");
+    assert_int_equal(agent->centre.enrolments, 0);
+    agent_done(agent);
+}
+
 static void what_is_refused_or_no_answer_leaves_the_agent_without_and_says_why(void **state) {
     struct agent *agent = agent_in(state, "demo/edge-1:bad");
     starts(agent);
@@ -362,7 +435,7 @@ static void a_clock_before_the_beginning_of_the_certificate_changes_nothing(void
 }
 
 static void a_kill_between_the_new_file_and_the_old_key_costs_one_round(void **state) {
-    struct agent *agent = agent_in(state, "demo/edge-1:good");
+    struct agent *agent = agent_in(state, "");
     struct fault fault;
     char key[CERTIFICATE_KEY_PEM_BYTES];
     CHECK_OK(certificate_key_new(key, &fault));
@@ -382,6 +455,10 @@ int main(void) {
         IN_EMPTY(a_token_gives_a_certificate_that_outlives_a_restart),
         IN_EMPTY(an_answer_that_got_lost_is_asked_for_again_with_the_same_key),
         IN_EMPTY(a_used_token_is_refused_and_a_new_one_is_taken_without_a_restart),
+        IN_EMPTY(a_token_that_was_not_used_yet_replaces_a_certificate_that_is_valid),
+        IN_EMPTY(a_new_token_that_is_refused_leaves_the_renewal_as_it_was),
+        IN_EMPTY(a_renewal_keeps_the_token_that_the_first_was_got_with),
+        IN_EMPTY(another_agents_token_is_not_shown_to_the_centre),
         IN_EMPTY(what_is_refused_or_no_answer_leaves_the_agent_without_and_says_why),
         IN_EMPTY(a_token_that_is_not_there_is_said_and_found_when_it_comes),
         IN_EMPTY(a_renewal_comes_before_the_end_and_the_old_one_serves_until_the_new_one_has_connected),

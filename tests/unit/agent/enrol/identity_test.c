@@ -35,7 +35,7 @@ static void the_key_is_on_disk_before_it_is_used_and_stays_until_its_certificate
     CHECK_OK(identity_next_key(&identity, again, &fault));
     assert_string_equal(again, key);
     const slice pem = enrol_signed(place, key, NAME, clock_wall_ms(), HOUR_MS);
-    CHECK_OK(identity_keep_next(&identity, pem, SLICE_LIT("authority\n"), &fault));
+    CHECK_OK(identity_keep_next(&identity, NULL, pem, SLICE_LIT("authority\n"), &fault));
     assert_true(identity.has_next && !is_there(enrol_file_path(place, "next.key")));
     identity = opened(place, NULL); /* and as after one while it is tried */
     assert_true(identity.has_next && !identity.has_current);
@@ -56,11 +56,11 @@ static void a_certificate_of_another_key_or_name_is_not_kept(void **state) {
     CHECK_OK(certificate_key_new(other, &fault));
     const slice foreign = enrol_signed(place, other, NAME, clock_wall_ms(), HOUR_MS);
     const slice named = enrol_signed(place, key, "demo/edge-2", clock_wall_ms(), HOUR_MS);
-    CHECK_FAULT(identity_keep_next(&identity, foreign, (slice){0}, &fault), FAULT_INPUT);
-    CHECK_FAULT(identity_keep_next(&identity, named, (slice){0}, &fault), FAULT_INPUT);
+    CHECK_FAULT(identity_keep_next(&identity, NULL, foreign, (slice){0}, &fault), FAULT_INPUT);
+    CHECK_FAULT(identity_keep_next(&identity, NULL, named, (slice){0}, &fault), FAULT_INPUT);
     assert_non_null(strstr(fault.text, "demo/edge-2"));
-    CHECK_FAULT(identity_keep_next(&identity, SLICE_LIT("<html>"), (slice){0}, &fault), FAULT_INPUT);
-    CHECK_FAULT(identity_keep_next(&identity, (slice){0}, (slice){0}, &fault), FAULT_INPUT);
+    CHECK_FAULT(identity_keep_next(&identity, NULL, SLICE_LIT("<html>"), (slice){0}, &fault), FAULT_INPUT);
+    CHECK_FAULT(identity_keep_next(&identity, NULL, (slice){0}, (slice){0}, &fault), FAULT_INPUT);
     assert_true(is_there(enrol_file_path(place, "next.key")) && !is_there(enrol_file_path(place, "next.pem")));
 }
 

@@ -13,6 +13,8 @@ static const struct readiness good = {.stall_ms = 60000,
                                       .last_commit_ms = 2000,
                                       .targets = 2,
                                       .last_success_ms = 1000,
+                                      .refusal = "",
+                                      .certificate_fault = "",
                                       .store_fault = ""};
 
 static bool judge(const struct readiness *readiness, const char *said) {
@@ -49,6 +51,12 @@ TEST(each_stall_is_a_reason_in_words) {
     assert_false(judge(&now, "no scrape or probe has succeeded since the start 600 s ago"));
     now.targets = 0;
     assert_true(judge(&now, "\"ready\":true"));
+    now = good;
+    now.refusal = "revoked by anna: stolen";
+    assert_false(judge(&now, "the centre takes in nothing: revoked by anna: stolen"));
+    now.refusal = "";
+    now.certificate_fault = "the certificate is over";
+    assert_false(judge(&now, "\"the certificate is over\""));
     now = good;
     now.store_failing = true;
     now.store_fault = "no \"space\" left";
