@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Two facts and no way back: started, completed. An end is said once; the same again is a repeat. `unknown` is for the
- * clock alone to say, and only when whoever waited for the agent can no longer say better. */
+ * clock alone to say, when whoever waited for the agent can no longer say better, and with a reason for the start of an
+ * aggregator, to whom nobody waits for what the one before it has asked. */
 #include "aggregator/domain/diagnostics_run.h"
 
 static int64_t given_up_ms(const DiagnosticsRun *run) {
@@ -19,6 +20,12 @@ void diagnostics_run_due(slice id, int64_t due_ms, SreDomainIntent *ret_intent) 
     ret_intent->which_intent = SreDomainIntent_complete_diagnostics_tag;
     ret_intent->intent.complete_diagnostics =
         (CompleteDiagnosticsRequested){.diagnostics_id = id, .outcome = DIAGNOSTICS_OUTCOME_UNKNOWN};
+}
+
+void diagnostics_run_abandoned(slice id, int64_t due_ms, SreDomainIntent *ret_intent) {
+    diagnostics_run_due(id, due_ms, ret_intent);
+    ret_intent->intent.complete_diagnostics.reason =
+        SLICE_LIT("the aggregator was restarted while it waited: what the agent did is not known");
 }
 
 fault_code diagnostics_run_decide_start(const struct aggregate *aggregate, const SreDomainIntent *intent,
@@ -67,15 +74,16 @@ fault_code diagnostics_run_decide_complete(const struct aggregate *aggregate, co
     if (run->outcome)
         return fault_set(reterr, FAULT_CONFLICT, "question '%.*s' has ended: how is said once",
                          SLICE_ARG(aggregate->id));
-    if (unknown && call->now_ms < given_up_ms(run))
+    if (unknown && !request->reason.size && call->now_ms < given_up_ms(run))
         return fault_set(reterr, FAULT_CONFLICT, "question '%.*s' may still be answered", SLICE_ARG(aggregate->id));
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_diagnostics_completed_tag);
     fact->fact.diagnostics_completed.has_run = true;
     DiagnosticsRun *ended = &fact->fact.diagnostics_completed.run;
     *ended = *run;
     ended->outcome = request->outcome;
-    ended->reason = unknown ? SLICE_LIT("the aggregator was stopped while it waited: what the agent did is not known")
-                            : request->reason;
+    ended->reason = unknown && !request->reason.size
+                        ? SLICE_LIT("the aggregator was stopped while it waited: what the agent did is not known")
+                        : request->reason;
     ended->content_bytes = request->content_bytes;
     ended->masked_count = request->masked_count;
     ended->truncated = request->truncated;

@@ -12,7 +12,8 @@ enum {
 };
 
 index_fn diagnostics_run_index; /* open: it has not ended; due: its deadline and the grace */
-due_fn diagnostics_run_due;
+due_fn diagnostics_run_due,
+    diagnostics_run_abandoned; /* abandoned: whoever waited for it is gone, see domain_abandoned */
 
 decide_fn diagnostics_run_decide_start, diagnostics_run_decide_complete;
 apply_fn diagnostics_run_apply_started, diagnostics_run_apply_completed;

@@ -94,6 +94,13 @@ bool domain_due(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainInt
     return true;
 }
 
+bool domain_abandoned(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainIntent *ret_intent) {
+    if (kind != AGGREGATE_DIAGNOSTICS) return false;
+    *ret_intent = (SreDomainIntent){0};
+    diagnostics_run_abandoned(id, due_ms, ret_intent);
+    return true;
+}
+
 void aggregate_stamp(struct aggregate *aggregate) {
     const size_t at = kind_rows[aggregate->kind].version_at;
     const int64_t version = (int64_t)aggregate->version;

@@ -163,6 +163,9 @@ typedef void index_fn(const struct aggregate *aggregate, struct arena *arena, st
 typedef void due_fn(slice id, int64_t due_ms, SreDomainIntent *ret_intent);
 /* The intent, of the aggregator's own, for an aggregate whose due_ms has come. False: that kind is never due. */
 bool domain_due(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainIntent *ret_intent);
+/* The same for one that was open when the process that had it in hand ended, and that nobody can end any more. False: that
+ * kind outlives a process. */
+bool domain_abandoned(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainIntent *ret_intent);
 /* Writes aggregate->version into the message in its state; not for SLOs. */
 void aggregate_stamp(struct aggregate *aggregate);
 /* By SreDomainIntent.which_intent; NULL when the contract has no such intent. */

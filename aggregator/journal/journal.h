@@ -117,6 +117,10 @@ typedef void journal_batch_fn(void *context, const struct journal_batch_outcome 
 fault_code journal_submit_due(struct journal *journal, size_t intents_max, size_t *ret_submitted,
                               struct fault *reterr) MUST_CHECK;
 
+/* At the start, before anybody else submits: ends what only the process before this one could have ended (domain_abandoned).
+ * What it does not come to is due in its time. */
+fault_code journal_submit_abandoned(struct journal *journal, size_t *ret_submitted, struct fault *reterr) MUST_CHECK;
+
 /* One IntentBatch as it came in; tenant and agent are those of the topic. The payload is copied. */
 fault_code journal_submit_batch(struct journal *journal, slice tenant, slice agent, slice payload,
                                 journal_batch_fn *done, void *context, struct fault *reterr) MUST_CHECK;

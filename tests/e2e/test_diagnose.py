@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions to an agent about its cluster: a real broker, aggregator and agent, and a stand-in for the API server."""
 import json
+import threading
 import time
 
 import pytest
@@ -138,6 +139,30 @@ def test_a_dry_run_asks_nobody(world):
     shown = world.ctl("diagnose", AGENT, "logs", "api-0", "-n", "shop", "--tail", "5", "--dry-run", token=world.anna).stdout
     assert "# POST " in shown and "RunDiagnostics" in shown and "lines: 5" in shown
     assert len(world.facts(aggregateType="diagnostics")) == before
+
+
+def test_a_question_whose_aggregator_is_killed_ends_on_record_once(world):
+    world.api.fault("hang", resource="pods", verb="get")
+    before = len(world.facts(aggregateType="diagnostics"))
+
+    def ends():
+        return [fact["diagnosticsCompleted"]["run"] for fact in world.facts(aggregateType="diagnostics")[before:]
+                if "diagnosticsCompleted" in fact]
+    try:
+        asking = threading.Thread(target=lambda: pytest.raises(Exception, ask, world, {"describe": pod()}))
+        asking.start()
+        eventually("it is on record", lambda: len(world.facts(aggregateType="diagnostics")) == before + 1)
+        world.aggregator.kill()
+        asking.join()
+        for _ in range(2):
+            world.start_aggregator()
+            eventually("it has ended", ends)
+            world.aggregator.kill()
+        world.start_aggregator()
+    finally:
+        world.api.heal()
+    assert [(end["outcome"], "was restarted" in end["reason"]) for end in ends()] == [("DIAGNOSTICS_OUTCOME_UNKNOWN", True)]
+    eventually("the agent is known again", lambda: (world.agent_known() or {}).get("status", {}).get("online"))
 
 
 def test_an_api_server_that_does_not_answer_and_an_agent_that_is_away(world):

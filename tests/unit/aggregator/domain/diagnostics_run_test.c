@@ -83,6 +83,22 @@ TEST(the_clock_ends_as_unknown_what_nobody_ended) {
     world_free(w);
 }
 
+TEST(what_a_process_before_this_one_has_asked_ends_at_once_and_once) {
+    struct world *w = asked();
+    SreDomainIntent intent;
+    assert_false(domain_abandoned(AGGREGATE_ALERT, SLICE_LIT("a-1"), 1, &intent));
+    assert_true(domain_abandoned(AGGREGATE_DIAGNOSTICS, SLICE_LIT("q-1"), 1, &intent));
+    w->intent = intent;
+    CHECK_FAULT(world_give(w), FAULT_NONE);
+    assert_int_equal(w->aggregate.state.diagnostics_run.outcome, DIAGNOSTICS_OUTCOME_UNKNOWN);
+    CHECK_SLICE(w->aggregate.state.diagnostics_run.reason,
+                "the aggregator was restarted while it waited: what the agent did is not known");
+    w->intent = intent;
+    CHECK_FAULT(world_give(w), FAULT_NONE);
+    assert_int_equal(w->facts.count, 0);
+    world_free(w);
+}
+
 TEST(the_clock_changes_nothing_that_ended_in_time) {
     struct world *w = asked();
     CHECK_FAULT(complete(w, DIAGNOSTICS_OUTCOME_TIMED_OUT, SLICE_LIT("no answer"), SELF), FAULT_NONE);
@@ -98,6 +114,7 @@ int main(void) {
         cmocka_unit_test(a_deadline_is_within_the_next_five_minutes),
         cmocka_unit_test(only_the_aggregator_says_how_it_ended_and_only_once),
         cmocka_unit_test(the_clock_ends_as_unknown_what_nobody_ended),
+        cmocka_unit_test(what_a_process_before_this_one_has_asked_ends_at_once_and_once),
         cmocka_unit_test(the_clock_changes_nothing_that_ended_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
