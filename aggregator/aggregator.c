@@ -248,6 +248,13 @@ static fault_code open_store(struct aggregator *a, struct fault *reterr) {
                       .consumers = {PROJECTIONS_NAME, s->mqtt.disabled ? NULL : FACT_PUBLISHER_NAME}},
     };
     if (journal_open(&journal, &a->journal, reterr)) return fault_wrap(reterr, "open the journal");
+    size_t abandoned = 0;
+    struct fault fault;
+    if (journal_submit_abandoned(a->journal, &abandoned, &fault))
+        LOG_WARN("journal", "abandoned_not_submitted", LOG_FAULT(&fault), LOG_TEXT("instead", "ended in their time"));
+    else if (abandoned)
+        LOG_INFO("journal", "questions_ended", LOG_UINT("count", abandoned),
+                 LOG_TEXT("reason", "the aggregator before this one ended while it waited for their answers"));
     if (mqtt_intake_new(a->loop, a->journal, a->agents, a->metrics, &a->intake, reterr)) return reterr->code;
     if (fact_publisher_new(a->loop, a->journal, &a->publisher, reterr)) return reterr->code;
     const struct projections_settings projections = {
@@ -296,6 +303,7 @@ static fault_code open_api(struct aggregator *a, struct fault *reterr) {
         .certificate_path = setting_text(s->enrolment.ca_certificate),
         .key_path = setting_text(s->enrolment.ca_key),
         .validity_ms = s->enrolment.validity_ms,
+        .reserved = &s->enrolment.reserved,
         .broker_host = s->enrolment.broker_host.size ? s->enrolment.broker_host : s->mqtt.host,
         .broker_port = s->enrolment.broker_port ? s->enrolment.broker_port : s->mqtt.port,
         .broker_authority_path = setting_text(s->enrolment.broker_ca.size ? s->enrolment.broker_ca : s->mqtt.ca)};

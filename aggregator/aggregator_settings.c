@@ -105,6 +105,11 @@ static const struct setting_row rows[] = {
     SETTING("enrolment.broker_port", INT, enrolment.broker_port, "", "1", "65535", "its port; without it mqtt.port"),
     SETTING("enrolment.broker_ca", PATH, enrolment.broker_ca, "", NULL, NULL,
             "authority of the broker's certificate that agents are told, PEM; without it mqtt.ca"),
+    SETTING_TEXTS(
+        struct aggregator_settings, "enrolment.reserved", enrolment.reserved, 1000,
+        "names that no agent may have, because the broker's ACL gives them rights of their own: of integrations "
+        "and of readers of facts; besides aggregator, integration, picket-aggregator, reader and whoever has a "
+        "token of the API"),
     SETTING("journal.queue_commands_max", INT, journal.queue_commands_max, "8192", "16", "1000000",
             "commands and batches that wait for the writer"),
     SETTING("journal.queue_bytes_max", BYTES, journal.queue_bytes_max, "64MiB", "2MiB", "4GiB", "their bytes"),

@@ -32,6 +32,7 @@ struct aggregator_settings {
     } mqtt;
     struct {
         slice ca_certificate, ca_key, broker_host, broker_ca;
+        struct setting_texts reserved;
         int64_t validity_ms, broker_port;
     } enrolment;
     struct {

@@ -195,6 +195,10 @@ uint64_t callers_version(const struct callers *callers) {
 }
 
 /* What an issuer has vouched for holds until it expires. */
+bool callers_know(struct callers *callers, slice tenant, slice name) {
+    return tokens_know(callers->settings.tokens, tenant, name);
+}
+
 bool callers_stay(struct callers *callers, const struct token_owner *owner) {
     return slice_starts_with(owner->name, SLICE_LIT(OIDC_NAME_PREFIX)) || tokens_hold(callers->settings.tokens, owner);
 }

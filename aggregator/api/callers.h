@@ -43,6 +43,9 @@ bool callers_admit_stranger(struct callers *callers, struct http_exchange *excha
 /* The stranger has proved nothing: counted as a refused token. */
 void callers_stranger_failed(struct callers *callers, struct http_exchange *exchange, const struct fault *why);
 
+/* Whether a token of the API has this name. */
+bool callers_know(struct callers *callers, slice tenant, slice name) MUST_CHECK;
+
 /* For those who let a caller in for long: when the number has moved, whether it may still stay (its token may have been
  * revoked). Its expires_ms is to be looked at besides. */
 uint64_t callers_version(const struct callers *callers);

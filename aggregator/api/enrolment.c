@@ -33,6 +33,7 @@ fault_code enrolment_open(const struct enrolment_settings *settings, struct enro
     struct enrolment *enrolment = calloc(1, sizeof *enrolment);
     if (!enrolment) return fault_set(reterr, FAULT_SYSTEM, "out of memory");
     *enrolment = (struct enrolment){.validity_ms = settings->validity_ms,
+                                    .reserved = settings->reserved,
                                     .broker_host = settings->broker_host,
                                     .broker_port = (int32_t)settings->broker_port};
     fault_code code =
@@ -63,6 +64,15 @@ void enrolment_token_make(slice tenant, slice agent, char ret_token[ENROLMENT_TO
     for (size_t i = 0; i < sizeof bytes; i++) ret_token[(size_t)head + i] = letters[bytes[i] & 63];
     ret_token[(size_t)head + sizeof bytes] = '\0';
     explicit_bzero(bytes, sizeof bytes);
+}
+
+bool enrolment_reserved(const struct enrolment *enrolment, slice agent) {
+    static const char *const own[] = {"aggregator", "integration", "picket-aggregator", "reader"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (slice_equal_text(agent, own[i])) return true;
+    for (size_t i = 0; enrolment->reserved && i < enrolment->reserved->count; i++)
+        if (slice_equal(agent, enrolment->reserved->items[i])) return true;
+    return false;
 }
 
 static bool name_ok(slice name) {

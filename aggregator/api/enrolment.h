@@ -5,11 +5,13 @@
 #define PICKET_API_ENROLMENT_H
 
 #include "common/net/certificate_authority.h"
+#include "common/settings/settings.h"
 
 struct enrolment_settings {
     const char *certificate_path, *key_path; /* of the authority, PEM */
     int64_t validity_ms;
-    slice broker_host; /* outlives it */
+    slice broker_host;                    /* outlives it, as the next */
+    const struct setting_texts *reserved; /* names that no agent may have; NULL: none but our own */
     int64_t broker_port;
     const char *broker_authority_path; /* PEM; NULL: agents are told none */
 };
@@ -19,6 +21,7 @@ struct enrolment {
     int64_t validity_ms;
     slice broker_host, broker_authority; /* the second is PEM */
     int32_t broker_port;
+    const struct setting_texts *reserved;
 };
 
 enum {
@@ -40,6 +43,8 @@ void enrolment_token_make(slice tenant, slice agent, char ret_token[ENROLMENT_TO
 bool enrolment_token_parts(slice token, slice *ret_tenant, slice *ret_agent) MUST_CHECK;
 /* SHA-256 in hexadecimal digits: as it is stored. */
 void enrolment_token_hash(slice token, char ret_hash[CERTIFICATE_HASH_BYTES]);
+/* A name that the broker's ACL may give more to than to an agent: the templates' own, and those of the settings. */
+bool enrolment_reserved(const struct enrolment *enrolment, slice agent) MUST_CHECK;
 /* "<tenant>/<agent>", as in certificates and topics; false: it is none. */
 bool enrolment_name_parts(slice name, slice *ret_tenant, slice *ret_agent) MUST_CHECK;
 

@@ -85,6 +85,18 @@ static bool state_read(struct enrolment_wait *wait, const struct journal_outcome
     return !code;
 }
 
+/* The broker goes by the common name alone (acl.in): whoever gets a certificate in the name of an integration or a reader
+ * has what the ACL gives to that one. Looked at for each certificate, as a name may have been taken since the token was made. */
+static fault_code name_check(struct rpc_call *call, slice tenant, slice agent, struct fault *reterr) {
+    const bool reserved = enrolment_reserved(call->parts->enrolment, agent);
+    if (!reserved && !callers_know(call->parts->callers, tenant, agent)) return FAULT_NONE;
+    return fault_set(
+        reterr, FAULT_INPUT,
+        "agent: '%.*s' is %s, so the broker may give that name rights that no agent has; choose another name%s",
+        SLICE_ARG(agent), reserved ? "reserved" : "the name of a token of the API",
+        reserved ? " (enrolment.reserved)" : "");
+}
+
 /* ---- a token ---- */
 
 static void on_offered(void *context, const struct journal_outcome *outcome) {
@@ -110,6 +122,7 @@ static fault_code offer_enrolment(struct rpc_call *call, void *ret_response, str
                          "agent: '%.*s/%.*s' would be its certificate's name, which may have %d characters, not %zu",
                          SLICE_ARG(call->caller.tenant), SLICE_ARG(request->agent), LIMIT_TENANT_AND_PRODUCER_BYTES,
                          size);
+    if (name_check(call, call->caller.tenant, request->agent, reterr)) return reterr->code;
     const int64_t valid_ms = request->has_valid_for ? request->valid_for.seconds * 1000 : ENROLMENT_VALID_MS;
     enrolment_token_make(call->caller.tenant, request->agent, token);
     enrolment_token_hash(slice_from_text(token), hash);
@@ -158,8 +171,10 @@ static fault_code issue(struct rpc_call *call, slice tenant, slice agent, slice 
     slice pem;
     if (!wait || !view || !intent) return no_memory(reterr);
     snprintf(name, sizeof name, "%.*s/%.*s", SLICE_ARG(tenant), SLICE_ARG(agent));
-    const fault_code code = certificate_authority_issue(enrolment->authority, csr, name, clock_wall_ms(),
-                                                        enrolment->validity_ms, call->arena, &pem, view, reterr);
+    fault_code code = name_check(call, tenant, agent, reterr);
+    if (!code)
+        code = certificate_authority_issue(enrolment->authority, csr, name, clock_wall_ms(), enrolment->validity_ms,
+                                           call->arena, &pem, view, reterr);
     if (code) {
         put_on_record(call->parts, tenant, agent, reterr->text, call->arena);
         return code;
@@ -247,7 +262,19 @@ static fault_code revoke_agent(struct rpc_call *call, void *ret_response, struct
     const RevokeAgentRequest *request = call->request;
     struct enrolment_wait *wait = arena_alloc(call->arena, sizeof *wait);
     SreDomainIntent *intent = arena_alloc(call->arena, sizeof *intent);
+    struct agent_view heard;
+    slice bytes;
     if (!wait || !intent) return no_memory(reterr);
+    const fault_code code = journal_get(call->parts->journal, call->caller.tenant, SLICE_LIT("agent"), request->agent,
+                                        call->arena, &bytes, reterr);
+    if (code && code != FAULT_ABSENT) return code;
+    if (code && !(call->parts->agents &&
+                  agents_find(call->parts->agents, call->caller.tenant, request->agent, call->arena, &heard)))
+        return fault_set(
+            reterr, FAULT_ABSENT,
+            "no agent '%.*s' was enrolled here, nor was one heard of since the aggregator started; nothing "
+            "is revoked",
+            SLICE_ARG(request->agent));
     *wait = (struct enrolment_wait){.call = call, .tenant = call->caller.tenant, .agent = request->agent};
     intent->which_intent = SreDomainIntent_revoke_agent_tag;
     intent->intent.revoke_agent = (RevokeAgentRequested){request->agent, request->reason};

@@ -201,6 +201,16 @@ bool tokens_hold(struct tokens *tokens, const struct token_owner *owner) {
     return found;
 }
 
+bool tokens_know(struct tokens *tokens, slice tenant, slice name) {
+    bool found = false;
+    pthread_rwlock_rdlock(&tokens->lock);
+    for (size_t i = 0; i < tokens->table.count && !found; i++)
+        found = slice_equal_text(tenant, tokens->table.rows[i].tenant) &&
+                slice_equal_text(name, tokens->table.rows[i].name);
+    pthread_rwlock_unlock(&tokens->lock);
+    return found;
+}
+
 fault_code tokens_find(struct tokens *tokens, slice token, int64_t now_ms, struct arena *arena,
                        struct token_owner *ret_owner, struct fault *reterr) {
     uint8_t hash[DIGEST_BYTES];

@@ -32,6 +32,8 @@ size_t tokens_count(struct tokens *tokens);
  * who let somebody in for long. */
 uint64_t tokens_version(const struct tokens *tokens);
 bool tokens_hold(struct tokens *tokens, const struct token_owner *owner) MUST_CHECK;
+/* Whether there is one of this tenant and name, of whatever role. */
+bool tokens_know(struct tokens *tokens, slice tenant, slice name) MUST_CHECK;
 /* The owner, copied into the arena. FAULT_ABSENT: unknown or revoked token; FAULT_DENIED: it has expired. Compares
  * hashes in constant time. */
 fault_code tokens_find(struct tokens *tokens, slice token, int64_t now_ms, struct arena *arena,

@@ -23,6 +23,7 @@
 #include "common/net/certificate_kit.h"
 
 enum { FILE_BYTES_MAX = 64 * 1024, NAME_PARTS_MAX = 16, SERIAL_OCTETS = 16, KEY_ID_BYTES_MAX = 64, TIME_BYTES = 16 };
+enum { HIGH_ERROR = 0xff80 }; /* mbedTLS: the error of the upper module, less that of the lower one */
 
 struct certificate_authority {
     pthread_mutex_t lock; /* the key: a context is not for many threads */
@@ -166,6 +167,11 @@ static fault_code request_parse(slice request, mbedtls_x509_csr *csr, struct fau
     } else {
         error = mbedtls_x509_csr_parse_der(csr, request.data, request.size);
     }
+    if ((-error & HIGH_ERROR) == -MBEDTLS_ERR_X509_INVALID_EXTENSIONS)
+        return fault_set(
+            reterr, FAULT_INPUT,
+            "the request asks for an extension that is not known here and is critical, or cannot be read: ask "
+            "for none, only its key is taken");
     if (error) return certificate_kit_fault(reterr, FAULT_INPUT, "the request for a certificate cannot be read", error);
     const fault_code code = key_check(&csr->pk, reterr);
     return code ? code : signature_check(csr, reterr);

@@ -146,7 +146,7 @@ def short(tmp_path):
     """An aggregator whose certificates live for 15 s."""
     made = Place(tmp_path)
     settings = aggregator_settings(made)
-    settings["enrolment"]["validity"] = "15s"
+    settings["enrolment"].update(validity="15s", reserved=["grafana"])
     made.write_yaml("aggregator.yaml", settings)
     made.start()
     yield made
@@ -319,6 +319,39 @@ def test_another_agents_token_enrols_nobody_and_is_not_spent(place, tmp_path):
     assert enrol(place, token, Key(tmp_path, "own").csr())["certificate"]
 
 
+def test_names_that_the_broker_may_give_more_to_are_not_enrolled(short, tmp_path):
+    """The broker goes by the common name alone: an agent named as an integration could write domain intents."""
+    token = offer(short, "gitlab")
+    short.make_token("gitlab", "integration")
+    short.make_token("ci", "integration")
+    for name in ("integration", "reader", "aggregator", "grafana"):
+        assert "reserved" in refused("invalid_argument", offer, short, name)
+
+    def is_known(name):
+        try:
+            return not offer(short, name)
+        except ApiError as said:
+            return said.code == "invalid_argument" and "name of a token" in said.message
+    eventually("the token's name is known", lambda: is_known("ci"))
+    assert "name of a token" in refused("invalid_argument", enrol, short, token, Key(tmp_path, "gitlab").csr())
+    assert offer(short, "edge-1")
+
+
+def test_what_was_never_an_agent_is_not_revoked(place):
+    before = place.call(SERVICE + "ListAgents")
+    assert "nothing is revoked" in refused("not_found", lambda: place.call(SERVICE + "RevokeAgent", {"agent": "edge-l2", "reason": "x"}))
+    assert place.ctl("agents", "revoke", "edge-l2", "--reason", "x", check=False).returncode != 0
+    assert before.get("counts") == place.call(SERVICE + "ListAgents").get("counts") and not known(place, "edge-l2")
+
+
+def test_what_a_request_asks_for_besides_is_named_where_it_is_refused(place, tmp_path):
+    token, key = offer(place, "csr"), Key(tmp_path, "csr")
+    critical = openssl("req", "-new", "-key", key.path, "-subj", "/CN=x", "-addext", "1.2.3.4=critical,DER:0500", "-outform", "DER")
+    assert "asks for an extension" in refused("invalid_argument", enrol, place, token, critical)
+    plain = openssl("req", "-new", "-key", key.path, "-subj", "/CN=x", "-addext", "subjectAltName=DNS:broker", "-outform", "DER")
+    assert "broker" not in openssl("x509", "-noout", "-text", data=enrol(place, token, plain)["certificate"].encode()).decode()
+
+
 def readyz(port):
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
@@ -420,3 +453,48 @@ def test_a_certificate_reaches_its_own_topics_only(place, tmp_path):
     for topic, listener in listeners:
         said = listener.communicate(timeout=20)[0]
         assert not any(line.startswith("got ") for line in said.splitlines()), (topic, said)
+
+
+def replaced(place, folder, bundle):
+    """Another authority signs from now on; with bundle, the one before it is known still."""
+    other = folder / "other-pki"
+    place.certify(other, "client", "none", f"{TENANT}/none")
+    authority = folder / "authority.pem"
+    authority.write_bytes((other / "ca.crt").read_bytes() + ((place.pki / "ca.crt").read_bytes() if bundle else b""))
+    settings = aggregator_settings(place)
+    settings["enrolment"].update(validity="15s", ca_certificate=str(authority), ca_key=str(other / "ca.key"),
+                                 broker_ca=str(place.pki / "ca.crt"))
+    place.write_yaml("aggregator.yaml", settings)
+    place.aggregator.terminate()
+    place.start_aggregator()
+    return other / "ca.crt"
+
+
+def test_a_renewal_that_is_refused_is_said_before_and_after_the_end(short, tmp_path):
+    port = free_port()
+    program = agent_config(short, tmp_path / "edge-14", offer(short, "edge-14"), "edge-14", http={"port": port})
+    program.start()
+    eventually("it is online", lambda: online(short, "edge-14"))
+    replaced(short, tmp_path, bundle=False)
+    eventually("/readyz says it", lambda: "no client's of this certificate authority" in readyz(port), 40)
+    assert '"ready":false' in readyz(port) and "certificate_not_renewed" in program.log()
+    eventually("the fleet says it", lambda: "not renewed" in short.ctl("agents").stdout)
+    eventually("it is over", lambda: "the certificate is over since" in readyz(port), 40)
+    assert "OVER since" in short.ctl("agents").stdout
+    doctor = short.ctl("doctor", check=False)
+    assert doctor.returncode == 1 and "has a certificate that is over since" in doctor.stdout, doctor.stdout
+    program.end()
+
+
+def test_an_authority_is_replaced_as_the_page_says(short, tmp_path):
+    """agent/ADD-AN-AGENT.md: the new one and the old one in one file, until all agents have renewed."""
+    program = agent_config(short, tmp_path / "edge-15", offer(short, "edge-15"), "edge-15")
+    program.start()
+    eventually("it is online", lambda: online(short, "edge-15"))
+    new = replaced(short, tmp_path, bundle=True)
+    eventually("it has renewed", lambda: len(serials(short, "edge-15")) >= 2, 40)
+    issued = [fact["agentCertificateIssued"]["certificate"]["pem"] for fact in short.facts(aggregateType="agent", aggregateId="edge-15")
+              if "agentCertificateIssued" in fact]
+    (tmp_path / "last.crt").write_text(issued[-1])
+    openssl("verify", "-CAfile", new, tmp_path / "last.crt")
+    program.end()
