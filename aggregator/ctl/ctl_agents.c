@@ -3,7 +3,9 @@
  * not fine is seen however long the list is. The token goes to stdout alone, for a pipe; what to do with it to stderr. */
 #include "aggregator/ctl/ctl_call.h"
 #include "aggregator/ctl/ctl_table.h"
+#include "common/codec/codec.h"
 #include "common/settings/settings.h"
+#include "sre.pb.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,13 +100,31 @@ static enum ctl_exit glance(struct ctl *ctl) {
     return CTL_EXIT_OK;
 }
 
+/* "online, offline, ..." */
+static enum ctl_exit wrong_status(struct ctl *ctl, const char *status) {
+    struct text text = text_begin(ctl->arena);
+    slice words;
+    const char *name;
+    for (int32_t state = AGENT_STATE_ONLINE; (name = enum_name(&AgentState_enum, state)); state++) {
+        if (state > AGENT_STATE_ONLINE) text_add_text(&text, ", ");
+        text_add(&text, ctl_enum_word(slice_from_text(name), ctl->arena));
+    }
+    if (text_end(&text, "words", &words, NULL)) words = (slice){0};
+    return ctl_fail(CTL_EXIT_USAGE, "--status: '%s' is none of %.*s", status, SLICE_ARG(words));
+}
+
 static enum ctl_exit list(struct ctl *ctl) {
     const char *status = given(ctl, "--status");
     if (status) {
+        int32_t state;
         const slice where = arena_format(ctl->arena, "states=AGENT_STATE_%s", status);
         if (!where.data || ctl->options.where_count == CTL_WHERE_MAX) return ctl_fail(CTL_EXIT_USAGE, "too much");
         for (char *c = (char *)where.data + sizeof "states=" - 1; *c; c++)
             if (*c >= 'a' && *c <= 'z') *c &= ~0x20;
+        if (!enum_number(&AgentState_enum, slice_from(slice_from_text((const char *)where.data), sizeof "states=" - 1),
+                         &state) ||
+            state == AGENT_STATE_UNSPECIFIED)
+            return wrong_status(ctl, status);
         ctl->options.where[ctl->options.where_count++] = (const char *)where.data;
     }
     if (!ctl_output_is_tree(ctl) && ctl->options.output != CTL_OUTPUT_NAME) {

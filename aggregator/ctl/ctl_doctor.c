@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * doctor: the way from here to the agents, one check a line: address, readiness, token, clock, journal,
- * projections, agents, SLOs. A check that fails says what to do; what cannot be checked because of it is said to be so,
+ * projections, agents, rejections, SLOs. A check that fails says what to do; what cannot be checked because of it is said to be so,
  * not to be well. */
 #include "aggregator/ctl/ctl_call.h"
 #include "aggregator/ctl/ctl_table.h"
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SKEW_MS_MAX = 5000, LAG_FACTS_MAX = 10000, AGENT_SILENT_MS = 180000 };
+enum { SKEW_MS_MAX = 5000, LAG_FACTS_MAX = 10000, AGENT_SILENT_MS = 180000, RECENT_MS = 3600 * 1000 };
 
 enum finding { FINDING_OK, FINDING_WARN, FINDING_FAIL };
 
@@ -156,6 +156,35 @@ static double number(const struct yaml_node *node, const char *path) {
     return text.size ? strtod((const char *)text.data, NULL) : 0;
 }
 
+static bool is_recent(const struct yaml_node *node, const char *path, int64_t *ret_ago_ms) {
+    int64_t at_ms;
+    if (!ctl_time_parse(ctl_tree_text(node, path), &at_ms)) return false;
+    *ret_ago_ms = clock_wall_ms() - at_ms;
+    return *ret_ago_ms < RECENT_MS;
+}
+
+/* What it said of its certificate last, and what the centre refused it. */
+static void check_certificate(struct doctor *doctor, const char *what, const struct yaml_node *agent) {
+    const slice error = slice_first(ctl_tree_text(agent, "status.certificate.error"), 300),
+                refusal = slice_first(ctl_tree_text(agent, "right.refusal"), 300);
+    int64_t end_ms = 0, ago_ms;
+    const bool ends = ctl_time_parse(ctl_tree_text(agent, "status.certificate.notAfter"), &end_ms);
+    const int64_t over_ms = clock_wall_ms() - end_ms;
+    if (ends && over_ms >= 0)
+        say(doctor, FINDING_FAIL, what,
+            "a new token (picketctl agents enrol) into its enrolment.token_file; see ADD-AN-AGENT",
+            "has a certificate that is over since %" PRId64 " s%s%.*s", over_ms / 1000, error.size ? ": " : "",
+            SLICE_ARG(error));
+    else if (error.size)
+        say(doctor, FINDING_WARN, what,
+            "its certificate serves until its end; where the authority was replaced: ADD-AN-AGENT",
+            "says of its certificate: %.*s", SLICE_ARG(error));
+    else if (refusal.size && is_recent(agent, "right.refusedAt", &ago_ms))
+        say(doctor, FINDING_WARN, what,
+            "if that was not this agent, somebody else has its token or key: picketctl agents revoke",
+            "was refused a certificate %" PRId64 " s ago: %.*s", ago_ms / 1000, SLICE_ARG(refusal));
+}
+
 static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
     const slice name = ctl_tree_text(agent, "status.agent"), config_error = ctl_tree_text(agent, "status.configError");
     char what[160];
@@ -178,6 +207,7 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
     else
         say(doctor, FINDING_OK, what, NULL, "was heard %" PRId64 " s ago, %.0f intents committed",
             silent_ms > 0 ? silent_ms / 1000 : 0, number(agent, "intentsCommitted"));
+    check_certificate(doctor, what, agent);
     if (config_error.size)
         say(doctor, FINDING_FAIL, what, "correct the SLO that it names", "refuses its configuration: %.*s",
             SLICE_ARG(slice_first(config_error, 300)));
@@ -210,6 +240,35 @@ static void check_agents(struct doctor *doctor) {
             "there is none");
     for (const struct yaml_node *agent = agents ? agents->first : NULL; agent; agent = agent->next)
         check_agent(doctor, agent);
+}
+
+/* The newest come first. An administrator's alone: who may not see them is told so. */
+static void check_rejections(struct doctor *doctor) {
+    const struct ctl_answer answer =
+        ctl_http(doctor->ctl, ctl_resource_find("rejections")->list_path, SLICE_LIT("{\"pageSize\":1000}"), NULL);
+    struct yaml_node *root = NULL;
+    unsigned recent = 0;
+    int64_t ago_ms;
+    if (answer.status == 403) {
+        printf("      not checked: rejections (they need the token of an admin)\n");
+        return;
+    }
+    if (answer.status != 200 || ctl_tree_read(answer.body, "answer", doctor->ctl->arena, &root, NULL)) {
+        say(doctor, FINDING_WARN, "rejections", "the aggregator's log says more", "cannot be listed: HTTP %d %s",
+            answer.status, answer.status ? "" : answer.fault.text);
+        return;
+    }
+    const struct yaml_node *items = yaml_find(root, "rejections"), *newest = items ? items->first : NULL;
+    for (const struct yaml_node *item = newest; item; item = item->next)
+        recent += is_recent(item, "rejectedAt", &ago_ms);
+    if (recent)
+        say(doctor, FINDING_WARN, "rejections",
+            "picketctl get rejections; picketctl replay ID, when what was wrong is put right",
+            "%u%s in the last hour; the newest is of %.*s: %.*s", recent, recent == 1000 ? " or more" : "",
+            SLICE_ARG(slice_first(ctl_tree_text(newest, "producer"), 100)),
+            SLICE_ARG(slice_first(ctl_tree_text(newest, "reason"), 200)));
+    else
+        say(doctor, FINDING_OK, "rejections", NULL, "none in the last hour");
 }
 
 static void check_slos(struct doctor *doctor) {
@@ -246,9 +305,10 @@ enum ctl_exit ctl_doctor(struct ctl *ctl) {
             check_space(&doctor);
             check_projections(&doctor);
             check_agents(&doctor);
+            check_rejections(&doctor);
             check_slos(&doctor);
         } else
-            printf("      not checked: journal, projections, agents, slos (they need a token)\n");
+            printf("      not checked: journal, projections, agents, rejections, slos (they need a token)\n");
     } else
         printf("      not checked: all the rest\n");
     if (doctor.failures || doctor.warnings)

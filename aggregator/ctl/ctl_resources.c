@@ -185,7 +185,7 @@ static const struct ctl_column agent_columns[] = {
     {"OLDEST", "oldestWaitingAt", CTL_FORMAT_AGE},
     {"LOST", "intentsLost", CTL_FORMAT_NUMBER},
     {"CONFIG", "status.config.state", CTL_FORMAT_ENUM},
-    {"CERTIFICATE ENDS", "status.certificate.notAfter", CTL_FORMAT_TIME},
+    {"CERTIFICATE ENDS", "status.certificate", CTL_FORMAT_ENDS},
     {"VERSION", "status.version", CTL_FORMAT_TEXT},
     {"CONFIG ERROR", "status.configError", CTL_FORMAT_TEXT},
     {"STORE ERROR", "status.storeError", CTL_FORMAT_TEXT},

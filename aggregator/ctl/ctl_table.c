@@ -108,6 +108,19 @@ static slice list_words(const struct yaml_node *list, struct arena *arena) {
     return !text.size || text_end(&text, "list", &words, NULL) ? SLICE_LIT("-") : words;
 }
 
+static slice time_cell(slice text, const char *before, const char *behind, struct arena *arena) {
+    return arena_format(arena, "%s%.10s %.8sZ%s", before, (const char *)text.data, (const char *)text.data + 11,
+                        behind);
+}
+
+static slice ends_cell(const struct yaml_node *certificate, int64_t now_ms, struct arena *arena) {
+    const slice text = ctl_tree_text(certificate, "notAfter"), error = ctl_tree_text(certificate, "error");
+    int64_t at_ms;
+    if (!ctl_time_parse(text, &at_ms)) return SLICE_LIT("-");
+    const bool refused = slice_starts_with(error, SLICE_LIT("renewal"));
+    return time_cell(text, at_ms <= now_ms ? "OVER since " : "", refused ? ", not renewed" : "", arena);
+}
+
 static slice raw_cell(const struct ctl_column *column, const struct yaml_node *item, const struct yaml_node *parent,
                       int64_t now_ms, struct arena *arena) {
     const bool above = column->path[0] == '^';
@@ -122,8 +135,9 @@ static slice raw_cell(const struct ctl_column *column, const struct yaml_node *i
     case CTL_FORMAT_TIME: {
         int64_t at_ms;
         if (!ctl_time_parse(text, &at_ms)) return text.size ? text : SLICE_LIT("-");
-        return arena_format(arena, "%.10s %.8sZ", (const char *)text.data, (const char *)text.data + 11);
+        return time_cell(text, "", "", arena);
     }
+    case CTL_FORMAT_ENDS: return inner ? ends_cell(inner, now_ms, arena) : SLICE_LIT("-");
     case CTL_FORMAT_NUMBER: return text.size ? text : SLICE_LIT("0");
     case CTL_FORMAT_REAL: return text.size ? arena_format(arena, "%.4g", number_at(from, path)) : SLICE_LIT("-");
     case CTL_FORMAT_PERCENT: return text.size ? arena_format(arena, "%.6g%%", number_at(from, path)) : SLICE_LIT("-");

@@ -198,17 +198,50 @@ def test_doctor_finds_a_wrong_clock_and_a_silent_agent(pretended):
                                                                                      'picket_journal_used_bytes 900\npicket_journal_budget_bytes 1000\npicket_journal_space_level 1\n'),
         "ListSLOs": (200, json.dumps({"slos": [dict(SLO, sliSpec={"windowSeconds": 60}, budget={"lastWindowAt": now})]})),
         "ListAgents": (200, json.dumps({"agents": [{"status": {"agent": "edge-1", "online": True, "targets": [{"name": "n", "error": "refused"}]},
-                                                    "lastSeenAt": now, "intentsLost": "5"}]}))})
+                                                    "lastSeenAt": now, "intentsLost": "5", "right": {
+                                                        "refusal": "the token was used already", "refusedAt": now}}]})),
+        "ListRejections": (200, json.dumps({"rejections": [
+            {"rejectionId": "2", "rejectedAt": now, "producer": "edge-1", "reason": "too old"},
+            {"rejectionId": "1", "rejectedAt": "2020-01-01T00:00:00Z", "producer": "edge-1", "reason": "older"}]}))})
     pretended.date = 60
     ran = ctl(pretended.url, "doctor")
     assert ran.returncode == 1
     for part in ("ok    address", "warn  clock", "later than this machine's", "FAIL  ready        journal: opening", "ok    token",
-                 "FAIL  agent edge-1 has sent nothing for 9", "shed 5 intents", "cannot scrape n: refused", "warn  slo a",
+                 "warn  rejections   1 in the last hour; the newest is of edge-1: too old",
+                 "was refused a certificate 9", "FAIL  agent edge-1 has sent nothing for 9", "shed 5 intents", "cannot scrape n: refused", "warn  slo a",
                  "warn  journal      uses 90 % of its budget"):
         assert part in ran.stdout, ran.stdout
     pretended.date = None
     ran = ctl(pretended.url, "doctor", token=None)
-    assert "FAIL  token        there is none" in ran.stdout and "not checked: journal, projections, agents, slos" in ran.stdout
+    assert "FAIL  token        there is none" in ran.stdout and "not checked: journal, projections, agents, rejections, slos" in ran.stdout
+
+
+def test_doctor_says_when_a_certificate_is_over_and_what_it_may_not_see(pretended):
+    soon, past = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + ahead)) for ahead in (600, -600))
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+    def agent(name, end, error):
+        return {"status": {"agent": name, "online": True, "certificate": {"notAfter": end, "error": error}}, "lastSeenAt": now,
+                "state": "AGENT_STATE_ONLINE"}
+    pretended.answers.update({
+        "/healthz": (200, "ok"), "/readyz": (200, "ready"), "/metrics": (200, ""), "ListSLOs": (200, "{}"),
+        "ListRejections": (403, '{"code":"permission_denied","message":"x"}'),
+        "ListAgents": (200, json.dumps({"agents": [agent("edge-1", past, "renewal: refused"), agent("edge-2", soon, "renewal: refused"),
+                                                   agent("edge-3", soon, "")]}))})
+    ran = ctl(pretended.url, "doctor")
+    assert ran.returncode == 1
+    for part in ("FAIL  agent edge-1 has a certificate that is over since 60", "warn  agent edge-2 says of its certificate: renewal: refused",
+                 "not checked: rejections (they need the token of an admin)"):
+        assert part in ran.stdout, ran.stdout
+    assert ran.stdout.count("edge-3") == 1 and not ran.stderr, ran.stdout + ran.stderr
+    rows = {line.split()[0]: line for line in ctl(pretended.url, "agents").stdout.splitlines() if line.startswith("edge-")}
+    assert "OVER since 20" in rows["edge-1"] and "not renewed" in rows["edge-2"] and "not renewed" not in rows["edge-3"], rows
+
+
+def test_a_wrong_state_of_agents_is_answered_with_the_right_ones(pretended):
+    ran = ctl(pretended.url, "agents", "--status", "foo")
+    assert ran.returncode == 2 and "online, offline, unknown, awaited, conflict, revoked" in ran.stderr, ran.stderr
+    assert ctl(pretended.url, "agents", "--status", "unspecified").returncode == 2
 
 
 @pytest.mark.parametrize("shell, check", [("bash", ["bash", "-n"]), ("zsh", None), ("fish", None)])
