@@ -85,6 +85,7 @@ static const struct zone *find_zone(void *context, slice name) {
 
 static void on_object(void *context, const struct kube_object *object) {
     const struct cluster *const cluster = context;
+    cluster_state_skew(cluster->state, kube_cluster_skew_ms(cluster->kube));
     cluster_state_object(cluster->state, object, clock_wall_ms());
 }
 
@@ -372,15 +373,17 @@ static void on_timer(void *context) {
 
 int64_t cluster_health_trouble(const struct cluster_health *health, char *ret_text, size_t text_bytes) {
     const int64_t now_ms = clock_monotonic_ms();
+    snprintf(ret_text, text_bytes, "%s", "");
     for (size_t i = 0; health && i < health->count; i++) {
         struct cluster_state_stats stats;
         const struct cluster *const cluster = &health->clusters[i];
-        if (!cluster->blind_ms) continue;
         cluster_state_stats(cluster->state, &stats);
-        snprintf(ret_text, text_bytes, "cluster '%.*s': none of %zu watches works: %s",
-                 SLICE_ARG(cluster->settings->cluster_id), stats.watches,
+        const size_t dark = stats.watches - stats.watches_fresh;
+        if (!cluster->blind_ms && (!dark || ret_text[0])) continue;
+        snprintf(ret_text, text_bytes, "cluster '%.*s': %zu of %zu watches do not work: %s",
+                 SLICE_ARG(cluster->settings->cluster_id), dark, stats.watches,
                  cluster->kube ? stats.watch_fault : clusters_fault(health->parts.clusters, i));
-        return now_ms - cluster->blind_ms;
+        if (cluster->blind_ms) return now_ms - cluster->blind_ms;
     }
     return -1;
 }

@@ -30,8 +30,8 @@ fault_code cluster_health_open(const struct cluster_health_parts *parts, const s
 /* What was not stored yet is found again by the next one. NULL is fine; returns NULL. */
 struct cluster_health *cluster_health_close(struct cluster_health *health);
 
-/* For how long (ms) some cluster is not watched as it should be, with a sentence on one of them, for /readyz; -1: all are.
- * NULL is fine. */
+/* For how long (ms) no watch of some cluster has worked, with a sentence on it, for /readyz; -1: of each some do. Then
+ * ret_text is empty, or names one of those that do not work. NULL is fine. */
 int64_t cluster_health_trouble(const struct cluster_health *health, char *ret_text, size_t text_bytes);
 
 #endif

@@ -26,7 +26,7 @@ struct cluster_state {
     struct cluster_watch *watches;
     size_t watches_count;
     struct event_memory *events;
-    int64_t started_ms;
+    int64_t started_ms, skew_ms;
     bool settled, watch_changed;
     uint32_t next_s; /* the earliest next_s of all objects */
     uint32_t cursor; /* where the next gather begins among pods */

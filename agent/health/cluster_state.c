@@ -59,6 +59,15 @@ fault_code cluster_state_expect(struct cluster_state *state, enum kube_kind kind
     return FAULT_NONE;
 }
 
+void cluster_state_skew(struct cluster_state *state, int64_t skew_ms) {
+    state->skew_ms = skew_ms;
+}
+
+/* A time of an object by our clock; 0 stays 0. */
+static int64_t our_ms(const struct cluster_state *state, int64_t their_ms) {
+    return their_ms ? their_ms - state->skew_ms : 0;
+}
+
 bool cluster_watched(const struct cluster_state *state, enum kube_kind kind) {
     for (size_t i = 0; i < state->watches_count; i++)
         if (state->watches[i].kind == kind) return true;
@@ -116,8 +125,9 @@ static void settle_children(struct cluster_state *state, uint32_t parent, int64_
 /* status.lastSuccessfulTime is optional, and so is any of the jobs: the latest that either says. */
 static void succeeded(struct cluster_state *state, uint32_t cronjob, int64_t at_ms, int64_t now_ms) {
     struct object *const object = object_at(state->objects, cronjob);
-    if (cluster_seconds(at_ms) <= object->success_s) return;
-    object->success_s = cluster_seconds(at_ms);
+    const uint32_t at_s = cluster_seconds(our_ms(state, at_ms));
+    if (at_s <= object->success_s) return;
+    object->success_s = at_s;
     settle_children(state, cronjob, now_ms);
 }
 
@@ -155,6 +165,9 @@ static void take_object(struct cluster_state *state, enum cluster_kind kind, uin
         judgement_explain(&judgement, RULE_UNREADABLE, 0, "the API server's answer about it cannot be read");
     else
         cluster_judge(kind, seen->message, zone, &judgement);
+    for (size_t i = 0; i < judgement.count; i++)
+        judgement.findings[i].since_ms = our_ms(state, judgement.findings[i].since_ms);
+    judgement.first_ms = our_ms(state, judgement.first_ms);
     struct object *const object = object_at(state->objects, number);
     /* Only what a list brings was there before; what comes as a change was made just now. */
     const bool known = object->seen || object->restored || state->watches[watch].state == KUBE_WATCH_FRESH;
@@ -219,6 +232,7 @@ static void take_event(struct cluster_state *state, uint16_t watch, const struct
     if (!at_ms) at_ms = judge_ms(event->has_event_time, event->event_time);
     if (event->has_series && event->series.has_last_observed_time)
         at_ms = judge_ms(true, event->series.last_observed_time);
+    at_ms = our_ms(state, at_ms);
     if (cluster_seconds(at_ms) < words->event_s) return; /* of a list in no order: an older one */
     words->event_s = cluster_seconds(at_ms);
     snprintf(words->event, sizeof words->event, "%.*s (%d times): %.*s", SLICE_ARG(slice_first(event->reason, 60)),

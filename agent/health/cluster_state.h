@@ -48,6 +48,9 @@ struct cluster_state *cluster_state_free(struct cluster_state *state); /* NULL i
 fault_code cluster_state_expect(struct cluster_state *state, enum kube_kind kind, slice namespace,
                                 struct fault *reterr) MUST_CHECK;
 
+/* The API server's clock minus ours: taken from the times of the objects that come from now on. */
+void cluster_state_skew(struct cluster_state *state, int64_t skew_ms);
+
 /* As kube_watch calls. Kinds that were not expected, and objects beyond objects_max, are counted and left out. */
 void cluster_state_object(struct cluster_state *state, const struct kube_object *object, int64_t now_ms);
 void cluster_state_deleted(struct cluster_state *state, const struct kube_object *object, int64_t now_ms);

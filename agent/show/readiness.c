@@ -70,6 +70,10 @@ bool readiness_judge(const struct readiness *readiness, char *ret_text, size_t t
     struct page page = {.text = ret_text, .bytes = text_bytes};
     put(&page, "{\"reasons\":[");
     find_reasons(readiness, &page);
+    if (page.reasons == 0 && readiness->clusters_ms < 0 && readiness->clusters_fault && readiness->clusters_fault[0]) {
+        put(&page, "],\"warnings\":[");
+        put_string(&page, readiness->clusters_fault);
+    }
     put(&page, "],\"ready\":%s,\"connected\":%s,\"waiting\":%llu,\"oldest_seconds\":%.1f",
         page.reasons ? "false" : "true", readiness->connected ? "true" : "false",
         (unsigned long long)readiness->waiting, (double)readiness->oldest_ms / 1000);

@@ -21,11 +21,11 @@ struct readiness {
     const char *certificate_fault; /* what is wrong with it, in a sentence; "": nothing that cannot wait */
     bool store_failing;
     const char *store_fault;
-    int64_t clusters_ms; /* for how long some cluster is not watched as it should be; -1: all are */
-    const char *clusters_fault;
+    int64_t clusters_ms;        /* for how long no watch of some cluster has worked; -1: of each some do */
+    const char *clusters_fault; /* with -1: what is amiss nevertheless, as a warning; NULL, "": nothing */
 };
 
-/* Writes a JSON object {"ready":...,"reasons":[...],...} with a NUL; returns whether the agent is ready. Cut text is
+/* Writes a JSON object {"ready":...,"reasons":[...],"warnings":[...],...} with a NUL; returns whether the agent is ready. Cut text is
  * still JSON when text_bytes is at least 2 KiB. */
 bool readiness_judge(const struct readiness *readiness, char *ret_text, size_t text_bytes);
 

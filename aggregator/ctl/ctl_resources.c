@@ -157,6 +157,8 @@ static const struct ctl_column fleet_state_columns[] = {
     {"HEALTHY", "healthyCount", CTL_FORMAT_NUMBER},
     {"DEGRADED", "degradedCount", CTL_FORMAT_NUMBER},
     {"PROGRESSING", "progressingCount", CTL_FORMAT_NUMBER},
+    {"SUSPENDED", "suspendedCount", CTL_FORMAT_NUMBER},
+    {"MISSING", "missingCount", CTL_FORMAT_NUMBER},
     {"UNKNOWN", "unknownCount", CTL_FORMAT_NUMBER},
     {"OUT OF SYNC", "outOfSyncCount", CTL_FORMAT_NUMBER},
     {NULL, NULL, CTL_FORMAT_TEXT},

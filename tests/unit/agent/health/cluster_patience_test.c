@@ -114,6 +114,27 @@ TEST(a_refused_list_is_not_waited_for) {
     world_free(world);
 }
 
+/* The server's clock is three minutes ahead, or behind: ages are what they are. */
+TEST(ages_are_reckoned_by_the_clock_of_the_server) {
+    for (int ahead = -180; ahead <= 180; ahead += 360) {
+        struct world *const world = world_new();
+        cluster_state_skew(world->state, (int64_t)ahead * 1000);
+        began(world);
+        flush(world);
+        HAS(world, "persistentvolumeclaims",
+            "{\"metadata\":{\"name\":\"v\",\"namespace\":\"shop\",\"creationTimestamp\":\"2026-03-02T%s:01Z\"},"
+            "\"status\":{\"phase\":\"Pending\"}}",
+            ahead > 0 ? "09:03" : "08:57");
+        pass(world, 3599);
+        flush(world);
+        CHECK_SAID(world, "k8s.prod.persistentvolumeclaim.shop.v HEALTHY Pending");
+        pass(world, 1);
+        flush(world);
+        CHECK_SAID(world, "k8s.prod.persistentvolumeclaim.shop.v DEGRADED Unbound");
+        world_free(world);
+    }
+}
+
 /* A note as the version before this one wrote it: one time, of the rule in force. */
 TEST(a_note_of_the_first_form_is_read) {
     static const uint8_t note[] = "PCN1\1\0\0\0\0\0\0\0\1\0\0\0"
@@ -159,6 +180,7 @@ int main(void) {
         cmocka_unit_test(one_that_was_seen_healthy_settles),
         cmocka_unit_test(patience_ends_though_the_process_is_killed_again_and_again),
         cmocka_unit_test(a_refused_list_is_not_waited_for),
+        cmocka_unit_test(ages_are_reckoned_by_the_clock_of_the_server),
         cmocka_unit_test(a_note_of_the_first_form_is_read),
         cmocka_unit_test(a_later_run_that_succeeded_is_enough_for_a_cron_job),
     };

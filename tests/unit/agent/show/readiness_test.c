@@ -38,6 +38,16 @@ TEST(agent_whose_work_arrives_is_ready) {
     assert_true(judge(&now, "\"ready\":true"));
 }
 
+TEST(one_watch_of_several_that_does_not_work_is_a_warning) {
+    struct readiness now = good;
+    now.clusters_ms = -1;
+    now.clusters_fault = "cluster 'k1': 1 of 9 watches do not work: nodes: denied";
+    assert_true(
+        judge(&now, "\"warnings\":[\"cluster 'k1': 1 of 9 watches do not work: nodes: denied\"],\"ready\":true"));
+    now.clusters_ms = 61000;
+    assert_false(judge(&now, "{\"reasons\":[\"for 61 s: cluster 'k1'"));
+}
+
 TEST(each_stall_is_a_reason_in_words) {
     struct readiness now = good;
     now.oldest_ms = now.last_commit_ms = 61000;
@@ -71,6 +81,7 @@ TEST(each_stall_is_a_reason_in_words) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agent_whose_work_arrives_is_ready),
+        cmocka_unit_test(one_watch_of_several_that_does_not_work_is_a_warning),
         cmocka_unit_test(each_stall_is_a_reason_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
