@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import pathlib
 import platform
 import re
 import shutil
@@ -70,12 +71,15 @@ def test_the_image_holds_the_program_and_nothing_that_it_does_not_need(layout, t
     with tarfile.open(fileobj=io.BytesIO(tar)) as opened:
         for member in opened:
             assert not member.mode & 0o6022, f"{member.name} may be written by others, or gives its owner's rights"
-            assert member.isdir() or member.isfile()
+            assert member.isdir() or member.isfile() or (member.islnk() and member.name.startswith("usr/share/zoneinfo/"))
             assert (member.uid == 0) != (member.name == "var/lib/picket-agent")
-            entries[member.name] = opened.extractfile(member).read() if member.isfile() else None
+            entries[member.name] = None if member.isdir() else opened.extractfile(member).read()
     assert entries["picket-agent"] == program(target).read_bytes()
     assert f"picket:x:{USER}:{USER}:" in entries["etc/passwd"].decode()
     assert b"BEGIN CERTIFICATE" in entries["etc/ssl/certs/ca-certificates.crt"]
+    zones = [name for name in entries if name.startswith("usr/share/zoneinfo/") and entries[name]]
+    assert len(zones) > 400 and all(entries[name].startswith(b"TZif") for name in zones)
+    assert entries["usr/share/zoneinfo/Europe/Berlin"] == pathlib.Path("/usr/share/zoneinfo/Europe/Berlin").read_bytes()
     assert [name for name, data in entries.items() if data and data.startswith(b"\x7fELF")] == ["picket-agent"]
     bill = json.loads(entries["usr/share/doc/picket-agent/picket-agent.cdx.json"])
     assert bill["metadata"]["component"]["hashes"][0]["content"] == artefact.sha256(entries["picket-agent"])
