@@ -52,6 +52,7 @@ static fault_code open_queue(struct stores *stores, const struct agent_settings 
         .bytes_max = (uint64_t)settings->buffer.bytes_max,
         .reserve_percent = {[QUEUE_HEALTH] = (unsigned)settings->buffer.health_percent,
                             [QUEUE_WINDOWS] = (unsigned)settings->buffer.windows_percent},
+        .note_saved = "config", /* cut off from the centre, it measures on by what it was told once */
         .commit_ms = settings->buffer.commit_ms,
         .commit_bytes = (uint64_t)settings->buffer.commit_bytes,
     };

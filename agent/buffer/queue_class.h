@@ -16,7 +16,9 @@ struct queue_settings {
     uint64_t bytes_max;                           /* of records kept, as queue_stats counts them; at least 1 MiB */
     unsigned reserve_percent[QUEUE_CLASSES_MAX_]; /* of bytes_max that shedding leaves to a class; sum at most 100 */
     uint64_t map_bytes;                           /* 0: four times bytes_max and 64 MiB more */
-    int64_t commit_ms;     /* queue_append_later: on disk after so long at the latest; 0: when it returns */
+    const char
+        *note_saved;   /* the name of a note that is saved from a damaged store, in some version of it; NULL: none */
+    int64_t commit_ms; /* queue_append_later: on disk after so long at the latest; 0: when it returns */
     uint64_t commit_bytes; /* and as soon as so much waits; memory and a file of that size; 0: 256 KiB */
 };
 

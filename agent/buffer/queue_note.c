@@ -13,6 +13,10 @@ fault_code queue_note_check(const struct queue_note *note, struct fault *reterr)
                      note->name, note->value.size, NOTE_BYTES_MAX, NOTE_NAME_BYTES_MAX);
 }
 
+uint32_t queue_note_crc(slice name, slice value) {
+    return checksum_crc32c(checksum_crc32c(0, name), value);
+}
+
 fault_code queue_note_put(const struct queue_store *store, struct kv_txn *txn, slice name, slice value,
                           struct fault *reterr) {
     uint8_t check_key[NOTE_NAME_BYTES_MAX + 1], check[4];
@@ -23,7 +27,7 @@ fault_code queue_note_put(const struct queue_store *store, struct kv_txn *txn, s
         const fault_code code = kv_delete(txn, store->notes_table, name, reterr);
         return code ? code : kv_delete(txn, store->notes_table, check_name, reterr);
     }
-    kv_store_u32(check, checksum_crc32c(checksum_crc32c(0, name), value));
+    kv_store_u32(check, queue_note_crc(name, value));
     const fault_code code = kv_put(txn, store->notes_table, name, value, reterr);
     return code ? code : kv_put(txn, store->notes_table, check_name, slice_of(check, sizeof check), reterr);
 }
@@ -41,7 +45,7 @@ fault_code queue_note_load(struct queue_store *store, const char *name, struct a
     if (code) return fault_wrap(reterr, "read note '%s'", name);
     code = kv_get(txn, store->notes_table, name_bytes, &value, reterr);
     if (!code) code = kv_get(txn, store->notes_table, slice_of(check_key, name_bytes.size + 1), &check, reterr);
-    if (!code && (check.size != 4 || kv_load_u32(check.data) != checksum_crc32c(checksum_crc32c(0, name_bytes), value)))
+    if (!code && (check.size != 4 || kv_load_u32(check.data) != queue_note_crc(name_bytes, value)))
         code = fault_set(reterr, FAULT_CORRUPT, "its bytes do not check");
     if (!code) {
         copy = arena_copy(arena, value);

@@ -8,6 +8,7 @@
 
 /* FAULT_LIMIT: the name or the value has a size that is not kept. */
 fault_code queue_note_check(const struct queue_note *note, struct fault *reterr) MUST_CHECK;
+uint32_t queue_note_crc(slice name, slice value);
 /* In the transaction; an empty value removes the note. */
 fault_code queue_note_put(const struct queue_store *store, struct kv_txn *txn, slice name, slice value,
                           struct fault *reterr) MUST_CHECK;

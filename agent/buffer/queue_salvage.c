@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "agent/buffer/queue_log.h"
+#include "agent/buffer/queue_note.h"
 #include "common/base/clock.h"
 #include "common/store/kv_file.h"
 
@@ -27,6 +28,7 @@ enum {
     STREAMS_SEEN_MAX = 256,
     PUTS_PER_TRANSACTION = 4096,
     NUMBERS_SKIPPED = 1000, /* rows that are lost may have been of streams beyond those that were found */
+    NOTE_CHECKS_MAX = 64,
     STREAMS_KEPT_MAX = QUEUE_STREAMS_MAX - QUEUE_CLASSES_MAX_,
 };
 
@@ -37,6 +39,9 @@ struct salvage {
     struct queue_stream streams[STREAMS_SEEN_MAX];
     bool has_row[STREAMS_SEEN_MAX];
     size_t count;
+    slice note_name;                  /* empty: none is saved */
+    uint32_t checks[NOTE_CHECKS_MAX]; /* of that note's versions */
+    size_t checks_count;
     uint32_t highest_stream;
     struct kv_txn *txn;
     size_t puts;
@@ -120,6 +125,20 @@ static void take_row(struct salvage *salvage, const struct queue_stream *row) {
     *has_row = true;
 }
 
+static bool is_note_check(const struct salvage *salvage, slice key, slice value) {
+    return salvage->note_name.size && key.size == salvage->note_name.size + 1 && key.data[0] == 0 && value.size == 4 &&
+           slice_equal(slice_from(key, 1), salvage->note_name);
+}
+
+/* Some version of the note, whole: which one is the newest cannot be told. */
+static bool is_note(const struct salvage *salvage, slice key, slice value) {
+    if (!salvage->note_name.size || !slice_equal(key, salvage->note_name)) return false;
+    const uint32_t check = queue_note_crc(key, value);
+    for (size_t i = 0; i < salvage->checks_count; i++)
+        if (salvage->checks[i] == check) return true;
+    return false;
+}
+
 static void see_row(void *context, slice key, slice value) {
     struct salvage *const salvage = context;
     struct queue_book head;
@@ -130,6 +149,8 @@ static void see_row(void *context, slice key, slice value) {
         take_head(salvage, &head);
     } else if (queue_book_read_stream(key, value, &row)) {
         take_row(salvage, &row);
+    } else if (is_note_check(salvage, key, value)) {
+        if (salvage->checks_count < NOTE_CHECKS_MAX) salvage->checks[salvage->checks_count++] = kv_load_u32(value.data);
     } else if (key.size == RECORD_KEY_BYTES && record_decode(key, value, &stored_ms, &intent)) {
         struct queue_stream *const stream = stream_of(salvage, record_key_stream(key));
         if (stream && record_key_sequence(key) > stream->last_sequence)
@@ -155,6 +176,11 @@ static void see_record(void *context, slice key, slice value) {
     struct salvage *const salvage = context;
     int64_t stored_ms;
     slice intent;
+    if (!salvage->code && is_note(salvage, key, value)) {
+        if (ready_to_put(salvage))
+            salvage->code = queue_note_put(salvage->to, salvage->txn, key, value, &salvage->fault);
+        return;
+    }
     if (salvage->code || key.size != RECORD_KEY_BYTES || !record_decode(key, value, &stored_ms, &intent)) return;
     const struct queue_stream *const stream = stream_of(salvage, record_key_stream(key));
     const uint64_t sequence = record_key_sequence(key);
@@ -310,6 +336,7 @@ fault_code queue_salvage(const struct queue_settings *settings, const struct fau
     if (!code) code = queue_store_open(to, reterr);
     if (!code) {
         salvage->to = to;
+        if (settings->note_saved) salvage->note_name = slice_from_text(settings->note_saved);
         salvage->unapplied = salvage->lost = queue_log_count(settings->path);
         code = save_into(salvage, settings->path, reterr);
     }

@@ -11,7 +11,8 @@ fault_code queue_salvage_check(const char *path, struct fault *reterr) MUST_CHEC
 
 /* Puts in the place of settings->path a new queue with what can be saved of it; the damaged one is kept aside, in the place
  * of one that was kept before. Interrupted at any moment, it is done again. The epoch stays, all streams are closed, new
- * ones have numbers that were never used; notes are not saved, for one could be older than the records are.
+ * ones have numbers that were never used; notes are not saved, for one
+ * could be older than the records are, but settings->note_saved, of which that does no harm.
  * why: what was found, as a sentence; ret_moved: that, and what was saved. */
 fault_code queue_salvage(const struct queue_settings *settings, const struct fault *why, struct fault *ret_moved,
                          struct fault *reterr) MUST_CHECK;

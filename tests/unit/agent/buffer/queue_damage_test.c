@@ -106,6 +106,28 @@ TEST(damaged_store_is_moved_aside_and_what_checks_goes_on) {
     end(&bench);
 }
 
+TEST(one_note_is_saved_from_a_damaged_store) {
+    struct fault fault;
+    struct bench bench;
+    struct arena *const arena = arena_new(4096, 1 << 20);
+    slice note;
+    begin(&bench, 16 << 20);
+    bench.settings.note_saved = "config";
+    for (uint64_t i = 1; i <= 20; i++) {
+        const slice version = arena_format(arena, "revision %d", (int)i);
+        CHECK_OK(queue_append(bench.queue, NULL, 0, &(struct queue_note){"config", version}, 1, &fault));
+        CHECK_OK(queue_append(bench.queue, NULL, 0, &(struct queue_note){"fold", version}, 1, &fault));
+        CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 100, &fault));
+    }
+    spoil(&bench, 8192);
+    assert_int_equal(bench.moved.code, FAULT_CORRUPT);
+    CHECK_OK(queue_note_get(bench.queue, "config", arena, &note, &fault));
+    assert_true(slice_starts_with(note, SLICE_LIT("revision ")));
+    assert_int_equal(queue_note_get(bench.queue, "fold", arena, &note, &fault), FAULT_ABSENT);
+    arena_free(arena);
+    end(&bench);
+}
+
 TEST(store_of_which_nothing_is_left_gives_a_new_epoch) {
     struct fault fault;
     struct bench bench;
@@ -314,6 +336,7 @@ int main(void) {
         cmocka_unit_test(file_that_is_cut_under_the_process_ends_it_with_a_word_and_the_next_one_goes_on),
         cmocka_unit_test(damaged_record_is_quarantined_and_the_rest_goes_on),
         cmocka_unit_test(damaged_store_is_moved_aside_and_what_checks_goes_on),
+        cmocka_unit_test(one_note_is_saved_from_a_damaged_store),
         cmocka_unit_test(store_of_which_nothing_is_left_gives_a_new_epoch),
         cmocka_unit_test(any_damage_leaves_a_queue_that_works_and_records_that_are_genuine),
     };
