@@ -91,7 +91,7 @@ def test_what_is_forbidden_or_absent_is_said(place):
 
 def test_a_silent_watch_becomes_stale_and_recovers(place):
     api, follow = place("pods", "stall_ms=1000", "stale_ms=800", api=cluster(20, 2, 1, 0))
-    eventually("fresh", lambda: fresh(follow))
+    eventually("fresh", lambda: fresh(follow) and follow.state()["stats"]["bookmarks"])
     before = follow.stream("pods")["since_ms"]
     api.fault("stall", resource="pods")
     api.fault("hang", resource="pods")
@@ -114,6 +114,101 @@ def test_what_cannot_be_read_is_still_there(place):
     eventually("all three", lambda: believed(api, follow) and fresh(follow))
     said = follow.state()["stats"]
     assert said["objects_unreadable"] == 1 and "health" in said["last_skip"], said
+
+
+@pytest.mark.parametrize("how", ["refuse", "wait", "clamp"])
+@pytest.mark.parametrize("protobuf", [True, False])
+def test_a_server_that_was_restored_from_a_backup_is_listed_anew(tmp_path, how, protobuf):
+    """Its versions go back: releases differ in what becomes of a watch from one that is yet to come."""
+    first, second = cluster(30, 3, 2, 0, seed=1), cluster(20, 2, 2, 0, seed=2, first_version=1000, too_new=how, protobuf=protobuf)
+    first.start()
+    follow = Follow(first.kubeconfig(tmp_path / "config"), "pods", "nodes", "stall_ms=20000")
+    try:
+        eventually("fresh", lambda: believed(first, follow) and fresh(follow))
+        port = first.port
+        first.close()
+        second.start(port=port)
+        eventually("what is there now is believed", lambda: believed(second, follow) and fresh(follow), seconds=25)
+        second.churn(20)
+        time.sleep(1)
+        second.churn(0)
+        eventually("and watched", lambda: believed(second, follow))
+        assert follow.state()["stats"]["lists_restarted"] == 2
+    finally:
+        follow.close()
+        second.close()
+
+
+def test_a_version_that_goes_back_in_a_watch_is_listed_anew(place):
+    api, follow = place("pods", api=cluster(20, 2, 1, 0))
+    eventually("fresh", lambda: believed(api, follow) and fresh(follow))
+    api.roll_back(1000)
+    eventually("listed anew", lambda: believed(api, follow) and fresh(follow) and follow.state()["stats"]["lists_restarted"] == 1)
+    assert follow.state()["stats"]["checks"] == 0  # a bookmark had said it
+
+
+def test_a_quiet_cluster_without_bookmarks_stays_fresh(place):
+    api, follow = place("pods", "stall_ms=4000", "stale_ms=1000", api=cluster(20, 2, 1, 0, bookmarks=False))
+    eventually("fresh", lambda: believed(api, follow) and fresh(follow))
+    ends = time.monotonic() + 12
+    while time.monotonic() < ends:
+        assert follow.stream("pods")["state"] == "fresh"
+        time.sleep(0.02)
+    said = follow.state()["stats"]
+    assert said["stalls"] == said["lists_restarted"] == 0 and said["lists"] == 1, said
+    assert 3 <= said["watches"] <= 5 and said["checks"] == said["watches"] - 1, said  # each is asked to end before it is stalled
+    assert api.counts()["list pods"] == said["checks"] + said["lists"]
+
+
+def test_a_server_with_bookmarks_is_asked_for_nothing_more(place):
+    api, follow = place("pods", "stall_ms=2000", api=cluster(20, 2, 1, 0, watch_seconds_max=1e9))
+    eventually("a bookmark", lambda: believed(api, follow) and fresh(follow) and follow.state()["stats"]["bookmarks"])
+    api.end_watches()  # the first was a short one
+    time.sleep(6)
+    said = follow.state()["stats"]
+    assert said["watches"] == 2 and said["checks"] <= 1 and said["lists"] == 1 and said["stalls"] == 0, said
+    assert int(api.requests(verb="watch")[-1]["query"]["timeoutSeconds"]) >= 240
+
+
+def test_a_list_is_taken_now_and_then_whatever_was_heard(place):
+    api, follow = place("pods", "relist_ms=3000", "stale_ms=1000", api=cluster(20, 2, 1, 0, watch_seconds_max=1))
+    ends = time.monotonic() + 9
+    eventually("fresh", lambda: believed(api, follow) and fresh(follow))
+    while time.monotonic() < ends:
+        assert follow.stream("pods")["state"] == "fresh"
+        time.sleep(0.05)
+    assert 2 <= follow.state()["stats"]["relists"] <= 4
+
+
+def test_a_watch_that_worked_is_begun_again_soon(place):
+    api, follow = place("pods", api=cluster(20, 2, 1, 0))
+    eventually("fresh", lambda: believed(api, follow) and fresh(follow))
+    for _ in range(8):
+        time.sleep(1.3)
+        api.drop()
+        time.sleep(0.1)
+        eventually("watched again", lambda: api.watch_count("pods") == 1, seconds=1.2)
+
+
+@pytest.mark.parametrize("protobuf", [True, False])
+def test_of_an_object_that_is_too_large_its_name_comes(place, protobuf):
+    api = cluster(5, 1, 1, 3, protobuf=protobuf)
+    first, second = sorted(api.state()["pods"].values(), key=lambda pod: pod["metadata"]["name"])[:2]
+    app = next(iter(api.state()["applications"].values()))
+
+    def grow(value):
+        return {**value, "metadata": {**value["metadata"], "annotations": {f"a{i}": "x" * 9000 for i in range(20)}}}
+    api.apply(grow(first))
+    api, follow = place("pods", "applications", "object_bytes_max=65536", api=api)
+    eventually("listed", lambda: believed(api, follow) and fresh(follow))
+    api.apply(grow(second))
+    eventually("and changed", lambda: believed(api, follow))
+    said = follow.state()["stats"]
+    assert said["objects_too_large"] == 2, said
+    api.delete("pods", second["metadata"]["name"], second["metadata"]["namespace"])
+    eventually("and deleted", lambda: believed(api, follow) and len(follow.state()["objects"]["pods"]) == 4)
+    api.apply({**app, "status": {**app["status"], "resources": [{"name": f"r{i}" * 20, "namespace": "n" * 60, "kind": "Deployment"} for i in range(2000)]}})
+    eventually("a custom resource", lambda: believed(api, follow))
 
 
 @pytest.mark.parametrize("ahead", [0, 3600, -90])

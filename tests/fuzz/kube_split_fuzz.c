@@ -51,8 +51,13 @@ static void on_metadata(void *context, slice bytes) {
     decode(trace, &KubeListMeta_desc, bytes);
 }
 
-static void on_skipped(void *context, size_t wire_bytes) {
+static void on_skipped(void *context, slice type, slice head, size_t wire_bytes) {
     struct trace *const trace = context;
+    struct kube_identity identity;
+    if (kube_split_identity(trace->protobuf, head, &identity)) {
+        const slice parts[] = {type, identity.name, identity.namespace, identity.uid, identity.resource_version};
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) trace->hash = hash_add(trace->hash, parts[i]);
+    }
     trace->skipped += wire_bytes;
 }
 

@@ -251,7 +251,7 @@ static void on_list_object(void *context, slice type, slice bytes, size_t wire_b
 /* A list without pages: nothing in it is of use. */
 static void on_list_metadata(void *context, slice bytes) {}
 
-static void on_list_skipped(void *context, size_t wire_bytes) {
+static void on_list_skipped(void *context, slice type, slice head, size_t wire_bytes) {
     struct argocd_api *const api = context;
     api->stats.skipped++;
 }

@@ -32,7 +32,9 @@ int64_t kube_cluster_skew_ms(const struct kube_cluster *cluster);
 
 struct kube_cluster_stats {
     uint64_t requests, requests_failed; /* every call to the server; failed: no answer, or a status of 400 and up */
-    uint64_t lists, lists_restarted;    /* relists that were not the first: 410, expired tokens */
+    uint64_t lists, lists_restarted;    /* restarted: the watch could not go on (410, a version that went back) */
+    uint64_t relists;                   /* lists taken only since `relist` was over */
+    uint64_t checks;                    /* lists of one object: whether the server is behind what is known */
     uint64_t watches;                   /* watch streams begun */
     uint64_t stalls;                    /* streams ended because nothing came */
     uint64_t objects, deletions, bookmarks;

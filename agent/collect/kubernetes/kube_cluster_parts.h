@@ -10,6 +10,7 @@
 #include "agent/collect/kubernetes/kube_skew.h"
 #include "agent/collect/kubernetes/kube_watch.h"
 #include "common/base/arena.h"
+#include "common/logging/log.h"
 
 enum {
     CLUSTER_NEVER_MS = INT32_MAX,
@@ -54,6 +55,7 @@ struct kube_cluster {
     struct kube_listener listeners[KUBE_LISTENERS_MAX];
     struct kube_get gets[KUBE_GETS_MAX];
     unsigned lists_running;
+    struct log_limit back_limit;
     struct kube_skew skew;
     struct kube_cluster_stats stats;
 };

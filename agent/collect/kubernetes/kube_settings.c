@@ -14,10 +14,16 @@ static const struct setting_row cluster_rows[] = {
                   "which ones are watched, each with watches of its own; none: all, which needs a ClusterRole"),
     SETTING("node", TEXT, node, "", NULL, "253", "only pods on this node are watched; without it those of all nodes"),
     SETTING("object_bytes_max", BYTES, object_bytes_max, "2MiB", "64KiB", "16MiB",
-            "of one object in memory; a larger one is skipped and counted"),
+            "of one object in memory; what a larger one says is unknown"),
     SETTING("page_size", INT, page_size, "500", "10", "5000", "objects in one answer to a list"),
     SETTING("stall", DURATION, stall_ms, "2m", "1s", "4m",
-            "a watch on which nothing came for so long is begun anew; API servers send a bookmark each minute"),
+            "a watch on which nothing came for so long is begun anew; API servers send a bookmark each minute, and "
+            "where one sends "
+            "none, it is asked to end its watches before this"),
+    SETTING("relist", DURATION, relist_ms, "6h", "1m", "7d",
+            "behind at most so long, and at least three quarters of it, all is listed anew whatever was heard: the "
+            "last guard "
+            "against a watch that left something out"),
     SETTING("stale", DURATION, stale_ms, "1m", "1s", "1h",
             "without a working watch for so long, what is known of the resource is stale and its health unknown"),
 };

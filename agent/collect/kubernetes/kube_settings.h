@@ -15,6 +15,7 @@ struct kube_cluster_settings {
     int64_t object_bytes_max;        /* an object over this is skipped and counted */
     int64_t page_size;               /* objects in one answer to a list */
     int64_t stall_ms;                /* nothing comes on a watch for so long: it is taken for dead */
+    int64_t relist_ms;               /* a whole list, whatever was heard, at the latest behind so long; 0: never */
     int64_t stale_ms;                /* without a working watch for so long: what is known is stale */
 };
 

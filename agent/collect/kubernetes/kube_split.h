@@ -21,7 +21,8 @@ struct kube_split_calls {
     void (*object)(void *context, slice type, slice bytes, size_t wire_bytes);
     /* Of a list, at most once: a KubeListMeta. */
     void (*metadata)(void *context, slice bytes);
-    void (*skipped)(void *context, size_t wire_bytes);
+    /* head: its beginning, 4 KiB of protobuf or all that had room of JSON, for kube_split_identity. */
+    void (*skipped)(void *context, slice type, slice head, size_t wire_bytes);
     void *context;
 };
 
@@ -41,6 +42,14 @@ fault_code kube_split_end(const struct kube_split *split, struct fault *reterr) 
 /* Whether a whole body is in Kubernetes' protobuf; and the object in it, a part of the body (false: it is broken). */
 bool kube_split_is_protobuf(slice body);
 bool kube_split_whole(slice body, slice *ret_object) MUST_CHECK;
+
+/* Of an object of which only the head came; each empty where it is not in that. Slices of the head, of printing characters
+ * without quotes. */
+struct kube_identity {
+    slice name, namespace, uid, resource_version;
+};
+/* false: not even its name is in it. */
+bool kube_split_identity(bool protobuf, slice head, struct kube_identity *ret_identity) MUST_CHECK;
 
 /* Reserved at the moment. */
 size_t kube_split_buffer_bytes(const struct kube_split *split);

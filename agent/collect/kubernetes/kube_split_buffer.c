@@ -13,12 +13,7 @@ void split_object_begins(struct kube_split *split) {
     split->too_large = false;
 }
 
-void split_put(struct kube_split *split, const void *bytes, size_t size) {
-    if (split->too_large) return;
-    if (size > split->object_bytes_max + SPLIT_MORE_BYTES - split->size) {
-        split->too_large = true;
-        return;
-    }
+static void buffer_add(struct kube_split *split, const void *bytes, size_t size) {
     if (size > split->room - split->size) {
         size_t room = split->room ? split->room : BUFFER_FIRST_BYTES;
         while (room < split->size + size) room *= 2;
@@ -35,6 +30,20 @@ void split_put(struct kube_split *split, const void *bytes, size_t size) {
     split->size += size;
 }
 
+void split_put(struct kube_split *split, const void *bytes, size_t size) {
+    if (split->too_large) return;
+    if (size > split->object_bytes_max + SPLIT_MORE_BYTES - split->size)
+        split->too_large = true;
+    else
+        buffer_add(split, bytes, size);
+}
+
+void split_head_put(struct kube_split *split, slice piece) {
+    const size_t room = split->object_bytes_max + SPLIT_MORE_BYTES;
+    const slice taken = slice_first(piece, (room < SPLIT_HEAD_BYTES ? room : SPLIT_HEAD_BYTES) - split->size);
+    if (taken.size && !split->starved) buffer_add(split, taken.data, taken.size);
+}
+
 static void buffer_give_back(struct kube_split *split) {
     if (split->room > BUFFER_KEPT_BYTES) {
         free(split->buffer);
@@ -45,11 +54,11 @@ static void buffer_give_back(struct kube_split *split) {
 }
 
 void split_object_ends(struct kube_split *split, slice type, slice whole) {
+    const slice bytes = whole.data ? whole : slice_of(split->buffer, split->size);
     if (split->too_large)
-        split->calls.skipped(split->calls.context, split->wire_bytes);
+        split->calls.skipped(split->calls.context, type, bytes, split->wire_bytes);
     else
-        split->calls.object(split->calls.context, type, whole.data ? whole : slice_of(split->buffer, split->size),
-                            split->wire_bytes);
+        split->calls.object(split->calls.context, type, bytes, split->wire_bytes);
     buffer_give_back(split);
 }
 

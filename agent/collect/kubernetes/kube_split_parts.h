@@ -10,6 +10,8 @@ enum { SPLIT_LEVELS_MAX = 24, SPLIT_KEY_BYTES = 64, SPLIT_TYPE_BYTES = 16 };
 enum { SPLIT_TEXT_BYTES = 16 * 1024 };
 /* What surrounds an object in its event. */
 enum { SPLIT_MORE_BYTES = 512 };
+/* What is kept of an object that is too large. */
+enum { SPLIT_HEAD_BYTES = 4096 };
 
 /* Where in the JSON text we are. A level is an object or a list that is looked into; what is taken or passed over as a
  * whole is no level and only its depth is counted. */
@@ -51,6 +53,10 @@ struct kube_split {
 };
 
 void split_put(struct kube_split *split, const void *bytes, size_t size);
+/* Of an object that is too large: kept as far as its head goes. */
+void split_head_put(struct kube_split *split, slice piece);
+/* The field of this number that holds bytes, as far as it came; empty when there is none. */
+slice split_field_begin(slice message, uint32_t number);
 /* An object begins; and ends, in the buffer or (whole.data) outside of it. */
 void split_object_begins(struct kube_split *split);
 void split_object_ends(struct kube_split *split, slice type, slice whole);

@@ -103,34 +103,57 @@ static void run_ends(struct kube_split *split, slice whole) {
         split_object_ends(split, (slice){0}, whole);
 }
 
+/* One field, whose value may be cut off; false: this is none. value.data is NULL where it holds no bytes. */
+static bool field_next(const uint8_t **at, const uint8_t *end, uint32_t *ret_number, bool *ret_cut, slice *ret_value) {
+    uint64_t numbers[2] = {0};
+    const uint8_t *p = *at;
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned shift = 0;
+        do {
+            if (p == end || shift > 63) return false;
+            numbers[i] |= (uint64_t)(*p & 0x7F) << shift;
+            shift += 7;
+        } while (*p++ & 0x80);
+        const unsigned wire = numbers[0] & 7;
+        if (i == 0 && (wire == WIRE_FIXED64 || wire == WIRE_FIXED32)) {
+            numbers[1] = wire == WIRE_FIXED64 ? 8 : 4;
+            break;
+        }
+    }
+    const unsigned wire = numbers[0] & 7;
+    if (wire != WIRE_VARINT && wire != WIRE_BYTES && wire != WIRE_FIXED64 && wire != WIRE_FIXED32) return false;
+    const uint64_t left = (uint64_t)(end - p), size = wire == WIRE_VARINT ? 0 : numbers[1];
+    *ret_number = (uint32_t)(numbers[0] >> 3);
+    *ret_cut = size > left;
+    *ret_value = wire == WIRE_BYTES ? slice_of(p, (size_t)(size < left ? size : left)) : (slice){0};
+    *at = p + (size < left ? size : left);
+    return true;
+}
+
 /* The field of this number that holds bytes; empty when there is none. False: not protobuf. */
 static bool field_find(slice message, uint32_t number, slice *ret_value) {
     *ret_value = (slice){0};
     if (message.size == 0) return true;
     const uint8_t *p = message.data, *const end = p + message.size;
     while (p < end) {
-        uint64_t numbers[2] = {0};
-        for (unsigned i = 0; i < 2; i++) {
-            unsigned shift = 0;
-            do {
-                if (p == end || shift > 63) return false;
-                numbers[i] |= (uint64_t)(*p & 0x7F) << shift;
-                shift += 7;
-            } while (*p++ & 0x80);
-            const unsigned wire = numbers[0] & 7;
-            if (i == 0 && (wire == WIRE_FIXED64 || wire == WIRE_FIXED32)) {
-                numbers[1] = wire == WIRE_FIXED64 ? 8 : 4;
-                break;
-            }
-        }
-        const unsigned wire = numbers[0] & 7;
-        if (wire == WIRE_VARINT) continue;
-        if (wire != WIRE_BYTES && wire != WIRE_FIXED64 && wire != WIRE_FIXED32) return false;
-        if (numbers[1] > (uint64_t)(end - p)) return false;
-        if (wire == WIRE_BYTES && numbers[0] >> 3 == number) *ret_value = slice_of(p, (size_t)numbers[1]);
-        p += numbers[1];
+        uint32_t seen;
+        bool cut;
+        slice value;
+        if (!field_next(&p, end, &seen, &cut, &value) || cut) return false;
+        if (value.data && seen == number) *ret_value = value;
     }
     return true;
+}
+
+slice split_field_begin(slice message, uint32_t number) {
+    if (message.size == 0) return (slice){0};
+    const uint8_t *p = message.data, *const end = p + message.size;
+    uint32_t seen;
+    bool cut;
+    slice value;
+    while (p < end && field_next(&p, end, &seen, &cut, &value))
+        if (value.data && seen == number) return value;
+    return (slice){0};
 }
 
 bool kube_split_is_protobuf(slice body) {
@@ -144,7 +167,10 @@ bool kube_split_whole(slice body, slice *ret_object) {
 static void event_ends(struct kube_split *split, slice frame) {
     slice type = {0}, object = {0}, raw = {0}, body = {0};
     if (split->too_large) {
-        split_object_ends(split, type, frame);
+        type = split_field_begin(frame, 1);
+        raw = split_field_begin(split_field_begin(frame, 2), 1);
+        if (kube_split_is_protobuf(raw)) body = split_field_begin(slice_from(raw, sizeof magic), UNKNOWN_RAW);
+        split_object_ends(split, type, body.data ? body : slice_of("", 0));
         return;
     }
     if (frame.size == 0) return;
@@ -176,6 +202,7 @@ static void run_feed(struct kube_split *split, slice piece, size_t *ret_used) {
     const size_t size = at->left < piece.size ? (size_t)at->left : piece.size;
     const bool whole = at->state == STATE_TAKE && split->size == 0 && size == at->left;
     if (at->state == STATE_TAKE && !whole) split_put(split, piece.data, size);
+    if (at->state == STATE_SKIP && split->too_large) split_head_put(split, slice_first(piece, size));
     at->left -= size;
     if (at->in_list) at->list_left -= size;
     *ret_used = size;

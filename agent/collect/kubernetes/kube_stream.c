@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A stream is always about to do one of three things (the first page of a list, a further page, a watch), at a moment
- * that may be now; or doing it. What is next, and when, is for how the last one ended to say (kube_stream_end.c).
+ * A stream is always about to do one of four things (the first page of a list, a further page, a check, a watch), at a
+ * moment that may be now; or doing it. What is next, and when, is for how the last one ended to say (kube_stream_end.c,
+ * kube_stream_next.c).
  * (https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes)
  *
- * A resourceVersion is never looked into: it is kept as it came, and sent back. */
+ * A watch is held for a time that we ask for. Where bookmarks come, silence is a sign: some minutes, which `stall` cuts
+ * short. Where none do, silence is normal and proves nothing, so the watch is asked to end before `stall`: that it ends in
+ * order shows that the server was there, and a check, that nothing is missing. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -14,8 +17,8 @@
 #include "common/base/uuid.h"
 
 enum {
-    WATCH_S_MIN = 240, /* and up to 40 s more, so that the streams of an agent do not end together */
-    WATCH_S_MORE = 40,
+    WATCH_S_MIN = 240, /* and up to a sixth more, so that the streams of an agent do not end together */
+    WATCH_S_PARTS = 6,
     LIST_SLOT_WAIT_MS = 50
 };
 
@@ -35,7 +38,7 @@ struct kube_stream *kube_stream_new(struct kube_cluster *cluster, const struct k
 }
 
 static void call_drop(struct kube_stream *stream) {
-    if (stream->call && stream->next != NEXT_WATCH) stream->cluster->lists_running--;
+    if (stream->call && stream_is_listing(stream)) stream->cluster->lists_running--;
     http_call_cancel(stream->call);
     stream->call = NULL;
     stream->open = false;
@@ -66,9 +69,14 @@ size_t kube_stream_buffer_bytes(const struct kube_stream *stream) {
 }
 
 void kube_stream_relist(struct kube_stream *stream) {
+    const int64_t now_ms = clock_monotonic_ms();
+    if (stream->open) {
+        stream->heard_ms = stream->byte_ms;
+        stream->grace_ms = now_ms + stream->cluster->settings.stale_ms;
+    }
     call_drop(stream);
     stream->next = NEXT_LIST;
-    stream->due_ms = clock_monotonic_ms();
+    stream->due_ms = now_ms;
     cluster_due(stream->cluster, stream->due_ms);
 }
 
@@ -82,7 +90,8 @@ int64_t kube_stream_act(struct kube_stream *stream, int64_t now_ms) {
     if (stream->call) stall_check(stream, now_ms);
     if (!stream->call && now_ms >= stream->due_ms) {
         struct fault fault = {0};
-        if (stream->next != NEXT_WATCH && stream->cluster->lists_running >= CLUSTER_LISTS_MAX) {
+        stream_next_settle(stream, now_ms);
+        if (stream_is_listing(stream) && stream->cluster->lists_running >= CLUSTER_LISTS_MAX) {
             stream->due_ms = now_ms + LIST_SLOT_WAIT_MS;
         } else {
             const fault_code code = call_begin(stream, &fault);
@@ -101,7 +110,8 @@ int64_t kube_stream_act(struct kube_stream *stream, int64_t now_ms) {
     /* Also what never was fresh, once something has gone wrong: it is said, and why. */
     const bool listing = stream->state == KUBE_WATCH_LISTING && stream->fault.code != FAULT_NONE;
     if ((stream->state == KUBE_WATCH_FRESH && !stream->open) || listing) {
-        const int64_t stale_ms = (listing ? stream->made_ms : stream->heard_ms) + settings->stale_ms;
+        int64_t stale_ms = (listing ? stream->made_ms : stream->heard_ms) + settings->stale_ms;
+        if (stale_ms < stream->grace_ms) stale_ms = stream->grace_ms;
         if (now_ms >= stale_ms) {
             if (!stream->fault.code) fault_set(&stream->fault, FAULT_TIMEOUT, "no watch could be begun");
             stream_state_set(stream, KUBE_WATCH_STALE, &stream->fault);
@@ -115,14 +125,23 @@ int64_t kube_stream_act(struct kube_stream *stream, int64_t now_ms) {
 static void stall_check(struct kube_stream *stream, int64_t now_ms) {
     const int64_t stall_ms = stream->cluster->settings.stall_ms;
     if (now_ms - stream->byte_ms < stall_ms) return;
+    const bool was_open = stream->open;
     struct fault fault;
     fault_set(&fault, FAULT_TIMEOUT, "%s %s: nothing came for %" PRId64 " s",
               stream->next == NEXT_WATCH ? "watch" : "list", stream->scope.resource->plural, stall_ms / 1000);
-    if (stream->open) stream->heard_ms = stream->byte_ms;
     stream->cluster->stats.stalls++;
     call_drop(stream);
-    stream_page_lost(stream);
-    stream_failed(stream, &fault, 0);
+    if (!was_open) {
+        stream_page_lost(stream);
+        stream_failed(stream, &fault, 0);
+        return;
+    }
+    stream->heard_ms = stream->byte_ms;
+    stream->bookmarks = false;
+    stream->failures = 0;
+    stream->silent = stream->told ? 0 : stream->silent + 1;
+    stream_check_next(stream);
+    stream_watch_broke(stream, &fault);
 }
 
 static void query_add(struct text *text, const char *name, slice value) {
@@ -137,6 +156,15 @@ static void query_add(struct text *text, const char *name, slice value) {
     }
 }
 
+static int64_t watch_s(const struct kube_stream *stream) {
+    const int64_t stall_s = stream->cluster->settings.stall_ms / 1000;
+    const int64_t least_s = stream->bookmarks ? WATCH_S_MIN : stall_s * 3 / 4;
+    uint8_t part;
+    random_bytes(&part, sizeof part);
+    const int64_t asked_s = least_s + least_s / WATCH_S_PARTS * part / UINT8_MAX;
+    return asked_s > 0 ? asked_s : 1;
+}
+
 /* In the cluster's arena. */
 static fault_code url_write(struct kube_stream *stream, slice *ret_url, struct fault *reterr) {
     const struct kube_cluster_settings *settings = &stream->cluster->settings;
@@ -147,12 +175,12 @@ static fault_code url_write(struct kube_stream *stream, slice *ret_url, struct f
     struct text text = text_begin(stream->cluster->arena);
     text_add_text(&text, path);
     if (stream->next == NEXT_WATCH) {
-        uint8_t more;
-        random_bytes(&more, sizeof more);
-        text_format(&text, "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%d", WATCH_S_MIN + more % WATCH_S_MORE);
+        stream->asked_s = watch_s(stream);
+        text_format(&text, "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%" PRId64, stream->asked_s);
         query_add(&text, "&resourceVersion=", slice_of(stream->version, stream->version_size));
     } else {
-        text_format(&text, "?limit=%d", stream->unpaged ? 0 : (int)settings->page_size);
+        const int whole = stream->unpaged ? 0 : (int)settings->page_size;
+        text_format(&text, "?limit=%d", stream->next == NEXT_CHECK ? 1 : whole);
         if (stream->next == NEXT_PAGE) query_add(&text, "&continue=", slice_from_text(stream->continue_token));
     }
     if (stream->scope.resource->id == KUBE_PODS && settings->node.size) {
@@ -178,15 +206,16 @@ static fault_code call_begin(struct kube_stream *stream, struct fault *reterr) {
         .on_done = stream_call_done,
         .context = stream};
     stream->body_ok = stream->open = stream->broken = stream->metadata_seen = false;
+    stream->told = stream->gone_back = false;
     stream->status_size = 0;
     stream->error_code = stream->error_after_s = 0;
     stream->begun_ms = stream->byte_ms = clock_monotonic_ms();
     code = cluster_call(stream->cluster, &request, &stream->call, reterr);
     arena_reset(stream->cluster->arena);
     if (code) return code;
-    if (stream->next == NEXT_WATCH)
-        stream->cluster->stats.watches++;
-    else
-        stream->cluster->lists_running++;
+    if (stream->next == NEXT_WATCH) stream->cluster->stats.watches++;
+    if (stream->next == NEXT_CHECK) stream->cluster->stats.checks++;
+    if (stream->next == NEXT_LIST) stream->listed_ms = stream->begun_ms;
+    stream->cluster->lists_running += stream_is_listing(stream);
     return FAULT_NONE;
 }

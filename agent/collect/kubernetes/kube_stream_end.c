@@ -2,15 +2,15 @@
  * Each way in which a request can end has a row in `outcomes`, which says what is next; the rest is the same for all.
  * (https://kubernetes.io/docs/reference/using-api/api-concepts/) */
 #include "agent/collect/kubernetes/kube_stream_parts.h"
+#include "agent/collect/kubernetes/kube_version.h"
 #include "common/base/clock.h"
-#include "common/base/limits.h"
 #include "common/base/uuid.h"
 
 enum {
-    BACK_OFF_FIRST_MS = 500,
-    BACK_OFF_LAST_MS = 60 * 1000,
-    DENIED_AGAIN_MS = 3 * 60 * 1000, /* a right may be given, a resource installed */
-    SETTLED_MS = 10 * 1000,          /* a watch that held so long was no failure */
+    DENIED_AGAIN_MS = 60 * 1000, /* a right may be given, a resource installed */
+    SETTLED_MS = 5 * 1000,       /* a watch that held so long was no failure, */
+    TOLD_MS = 1000,              /* nor one that said something and held so long */
+    EARLY_MS = 2 * 1000,         /* before its time */
     PAGES_MAX = 10000
 };
 
@@ -30,30 +30,6 @@ static enum ending ending_of(int code) {
     for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
         if (outcomes[i].code == code) return outcomes[i].ending;
     return code >= 400 && code < 500 ? END_LIST : END_RETRY;
-}
-
-static int64_t back_off_ms(unsigned failures) {
-    uint16_t part;
-    random_bytes(&part, sizeof part);
-    int64_t most_ms = BACK_OFF_FIRST_MS;
-    for (unsigned i = 1; i < failures && most_ms < BACK_OFF_LAST_MS; i++) most_ms *= 2;
-    if (most_ms > BACK_OFF_LAST_MS) most_ms = BACK_OFF_LAST_MS;
-    return most_ms / 2 + most_ms / 2 * part / UINT16_MAX;
-}
-
-static void pause_take(struct kube_stream *stream, const struct fault *fault, int64_t after_ms) {
-    struct kube_cluster_stats *stats = &stream->cluster->stats;
-    const int64_t pause_ms = back_off_ms(++stream->failures);
-    if (after_ms > LIMIT_OUTSIDE_CALL_MS) after_ms = LIMIT_OUTSIDE_CALL_MS;
-    stats->requests_failed++;
-    stats->last_fault = *fault;
-    stream->fault = *fault;
-    stream->due_ms = clock_monotonic_ms() + (after_ms > pause_ms ? after_ms : pause_ms);
-}
-
-void stream_failed(struct kube_stream *stream, const struct fault *fault, int64_t after_ms) {
-    pause_take(stream, fault, after_ms);
-    if (stream->state == KUBE_WATCH_LISTING) stream_state_set(stream, KUBE_WATCH_LISTING, fault);
 }
 
 /* Nothing is there, so whoever keeps objects sweeps all of them. */
@@ -81,7 +57,7 @@ static void refused(struct kube_stream *stream, int status, struct fault *fault,
         stream_failed(stream, fault, after_ms);
         return;
     }
-    pause_take(stream, fault, after_ms);
+    stream_pause(stream, fault, after_ms);
     switch (ending) {
     case END_RETRY:
     case END_TOKEN: break;
@@ -91,9 +67,7 @@ static void refused(struct kube_stream *stream, int status, struct fault *fault,
         return;
     case END_LIST:
         if (stream->next == NEXT_PAGE) stream->unpaged = true;
-        stream->cluster->stats.lists_restarted++;
-        stream->next = NEXT_LIST;
-        if (stream->failures <= 1) stream->due_ms = clock_monotonic_ms();
+        stream_list_anew(stream);
         if (stream->state == KUBE_WATCH_LISTING) stream_state_set(stream, KUBE_WATCH_LISTING, fault);
         return;
     case END_DENIED:
@@ -104,7 +78,7 @@ static void refused(struct kube_stream *stream, int status, struct fault *fault,
     case END_ABSENT: break;
     }
     stream->next = NEXT_LIST;
-    if (ending != END_TOKEN) stream->due_ms = clock_monotonic_ms() + DENIED_AGAIN_MS - back_off_ms(8) / 2;
+    if (ending != END_TOKEN) stream->due_ms = clock_monotonic_ms() + DENIED_AGAIN_MS - stream_back_off_ms(8) / 2;
     if (ending == END_ABSENT)
         absent(stream, fault);
     else
@@ -117,7 +91,11 @@ static void page_done(struct kube_stream *stream) {
         stream->next = NEXT_PAGE;
         return;
     }
-    stream->failures = 0;
+    const int64_t relist_ms = stream->cluster->settings.relist_ms;
+    uint16_t part;
+    random_bytes(&part, sizeof part); /* so that neither streams nor agents ask together */
+    stream->relist_ms = relist_ms ? stream->due_ms + relist_ms - relist_ms / 4 * part / UINT16_MAX : 0;
+    stream->failures = stream->silent = 0;
     stream->unpaged = false;
     stream->fault = (struct fault){0};
     stream->heard_ms = stream->due_ms;
@@ -126,29 +104,71 @@ static void page_done(struct kube_stream *stream) {
     if (stream->calls.list_ends) stream->calls.list_ends(stream->calls.context, &stream->scope, stream->round);
 }
 
-/* A watch that ends as it was asked to, or because the server goes away, is begun again from where it was. */
+static void check_done(struct kube_stream *stream) {
+    if (stream->gone_back) {
+        stream_pause(stream, &stream->fault, 0);
+        stream_list_anew(stream);
+        return;
+    }
+    stream->next = NEXT_WATCH;
+    stream->due_ms = clock_monotonic_ms();
+}
+
+/* A watch that ends as it was asked to, or because the server goes away, is begun again from where it was. That it ended
+ * in order shows that all had come that was to be told: heard now; else when its last byte came. */
 static void watch_done(struct kube_stream *stream, struct fault *fault) {
     const int64_t now_ms = clock_monotonic_ms(), lasted_ms = now_ms - stream->begun_ms;
-    stream->heard_ms = stream->byte_ms;
-    if (lasted_ms >= SETTLED_MS) stream->failures = 0;
+    const bool lived = stream->told || lasted_ms >= TOLD_MS; /* else it shows nothing */
+    if (lived) stream->heard_ms = fault->code ? stream->byte_ms : now_ms;
+    if (lasted_ms >= SETTLED_MS || (stream->told && lasted_ms >= TOLD_MS)) stream->failures = 0;
+    if (stream->gone_back) {
+        stream_pause(stream, fault, 0);
+        stream_list_anew(stream);
+        return;
+    }
     if (stream->error_code) {
         refused(stream, stream->error_code, fault, (int64_t)stream->error_after_s * 1000);
         return;
     }
-    if (fault->code || lasted_ms < 1000) {
+    const bool number = kube_version_is_number(slice_of(stream->version, stream->version_size));
+    if (stream->told)
+        stream->silent = 0;
+    else if (!fault->code && !number)
+        stream->silent++; /* and no check can say why */
+    if (fault->code || !stream->told || lasted_ms + EARLY_MS < stream->asked_s * 1000) stream_check_next(stream);
+    if (fault->code || lasted_ms < TOLD_MS) {
         if (stream->broken) stream->next = NEXT_LIST; /* the same would come again */
         if (!fault->code) fault_set(fault, FAULT_SYSTEM, "the watch ended at once");
-        stream_failed(stream, fault, 0);
+        if (lived)
+            stream_watch_broke(stream, fault);
+        else
+            stream_failed(stream, fault, 0);
         return;
     }
     stream->due_ms = now_ms;
+}
+
+/* "A resource version larger than the current one": by whichever of these a release says it. */
+static bool is_too_new(const KubeStatus *status) {
+    for (size_t i = 0; i < status->details.causes.count; i++)
+        if (slice_equal(status->details.causes.items[i].reason, SLICE_LIT("ResourceVersionTooLarge"))) return true;
+    const slice words = SLICE_LIT("Too large resource version");
+    return status->message.size >= words.size &&
+           memmem(status->message.data, status->message.size, words.data, words.size) != NULL;
+}
+
+/* The code that says what is to be done: that of a version which is gone, whatever the server calls it. */
+int stream_status_code(const KubeStatus *status, int code) {
+    const bool gone =
+        slice_equal(status->reason, SLICE_LIT("Expired")) || slice_equal(status->reason, SLICE_LIT("Gone"));
+    return gone || is_too_new(status) ? 410 : code;
 }
 
 void stream_call_done(void *context, const struct http_result *result) {
     struct kube_stream *stream = context;
     struct fault fault = result->fault;
     stream->call = NULL;
-    if (stream->next != NEXT_WATCH) stream->cluster->lists_running--;
+    if (stream_is_listing(stream)) stream->cluster->lists_running--;
     if (stream->broken) fault = stream->fault;
     if (stream->body_ok)
         cluster_date_came(stream->cluster, result->date_ms, stream->head_wall_ms, stream->head_ms - stream->begun_ms);
@@ -160,8 +180,9 @@ void stream_call_done(void *context, const struct http_result *result) {
         (void)cluster_status_fault(stream->cluster, result->status, slice_of(stream->status, stream->status_size),
                                    &status, &fault);
         if (after_ms == 0) after_ms = (int64_t)status.details.retry_after_seconds * 1000;
+        const int code = stream->next == NEXT_WATCH ? stream_status_code(&status, result->status) : result->status;
         arena_reset(stream->cluster->arena);
-        refused(stream, result->status, &fault, after_ms);
+        refused(stream, code, &fault, after_ms);
     } else if (was_open) {
         watch_done(stream, &fault);
     } else {
@@ -176,7 +197,10 @@ void stream_call_done(void *context, const struct http_result *result) {
             (void)fault_wrap(&fault, "%s %s", stream->next == NEXT_WATCH ? "watch" : "list",
                              stream->scope.resource->plural);
             stream_page_lost(stream);
+            if (stream->next == NEXT_WATCH) stream_check_next(stream);
             stream_failed(stream, &fault, 0);
+        } else if (stream->next == NEXT_CHECK) {
+            check_done(stream);
         } else {
             page_done(stream);
         }

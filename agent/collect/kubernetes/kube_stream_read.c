@@ -7,6 +7,8 @@
 
 #include "agent/collect/kubernetes/kube_stream_parts.h"
 #include "common/base/clock.h"
+#include "common/base/checksum.h"
+#include "common/logging/log.h"
 
 static bool starts_with(const char *text, const char *prefix) {
     return strncmp(text, prefix, strlen(prefix)) == 0;
@@ -65,6 +67,17 @@ static void version_keep(struct kube_stream *stream, slice version) {
     stream->version_size = version.size;
 }
 
+/* Of an event or a bookmark, whose versions only grow; else the watch is over. */
+static bool event_version_keep(struct kube_stream *stream, slice version) {
+    if (stream_goes_back(stream, version, &stream->fault)) {
+        stream->gone_back = stream->broken = true;
+        return false;
+    }
+    stream->told = true;
+    version_keep(stream, version);
+    return true;
+}
+
 static void unreadable(struct kube_stream *stream, const struct fault *fault) {
     stream->cluster->stats.objects_unreadable++;
     stream->cluster->stats.last_skip = *fault;
@@ -80,9 +93,7 @@ static void error_came(struct kube_stream *stream, slice bytes) {
         return;
     }
     const KubeStatus *status = message;
-    const bool expired =
-        slice_equal(status->reason, SLICE_LIT("Expired")) || slice_equal(status->reason, SLICE_LIT("Gone"));
-    stream->error_code = expired ? 410 : status->code;
+    stream->error_code = stream_status_code(status, status->code);
     stream->error_after_s = status->details.retry_after_seconds;
     fault_set(&stream->fault, FAULT_AGAIN, "the watch ended with %d: %.*s", status->code,
               SLICE_ARG(slice_first(status->message.size ? status->message : status->reason, 300)));
@@ -101,12 +112,30 @@ static bool metadata_read(struct kube_stream *stream, slice bytes, void **ret_me
     return code == FAULT_NONE;
 }
 
+static void hand_on(struct kube_stream *stream, const void *message, bool deleted, bool listed, bool partial,
+                    size_t wire_bytes) {
+    struct kube_cluster_stats *stats = &stream->cluster->stats;
+    const struct kube_object object = {.scope = &stream->scope,
+                                       .message = message,
+                                       .meta = &((const KubeObject *)message)->metadata,
+                                       .bytes = wire_bytes,
+                                       .round = stream->round,
+                                       .listed = listed,
+                                       .partial = partial};
+    if (deleted)
+        stats->deletions++;
+    else
+        stats->objects++;
+    void (*const call)(void *, const struct kube_object *) = deleted ? stream->calls.deleted : stream->calls.object;
+    if (call) call(stream->calls.context, &object);
+}
+
 void stream_object_came(void *context, slice type, slice bytes, size_t wire_bytes) {
     struct kube_stream *stream = context;
     struct kube_cluster_stats *stats = &stream->cluster->stats;
     struct fault fault = {0};
     void *message = NULL;
-    if (stream->broken) return;
+    if (stream->broken || stream->next == NEXT_CHECK) return;
     if (slice_equal(type, SLICE_LIT("ERROR"))) {
         error_came(stream, bytes);
         return;
@@ -135,24 +164,13 @@ void stream_object_came(void *context, slice type, slice bytes, size_t wire_byte
         unreadable(stream, &fault);
         return;
     }
-    if (!listed) version_keep(stream, meta->resource_version);
+    if (!listed && !event_version_keep(stream, meta->resource_version)) return;
     if (bookmark) {
+        stream->bookmarks = true;
         stats->bookmarks++;
         return;
     }
-    const struct kube_object object = {.scope = &stream->scope,
-                                       .message = message,
-                                       .meta = meta,
-                                       .bytes = wire_bytes,
-                                       .round = stream->round,
-                                       .listed = listed,
-                                       .partial = partial};
-    if (deleted)
-        stats->deletions++;
-    else
-        stats->objects++;
-    void (*const call)(void *, const struct kube_object *) = deleted ? stream->calls.deleted : stream->calls.object;
-    if (call) call(stream->calls.context, &object);
+    hand_on(stream, message, deleted, listed, partial, wire_bytes);
 }
 
 void stream_metadata_came(void *context, slice bytes) {
@@ -164,6 +182,14 @@ void stream_metadata_came(void *context, slice bytes) {
     }
     const KubeListMeta *meta = message;
     stream->metadata_seen = true;
+    if (stream->next == NEXT_CHECK) {
+        stream->gone_back = stream_goes_back(stream, meta->resource_version, &stream->fault);
+        return;
+    }
+    if (stream->version_size && stream_goes_back(stream, meta->resource_version, &stream->fault)) {
+        stream->broken = true; /* between two pages */
+        return;
+    }
     if (stream->version_size == 0) version_keep(stream, meta->resource_version); /* of the first page: of all */
     free(stream->continue_token);
     stream->continue_token = NULL;
@@ -175,11 +201,44 @@ void stream_metadata_came(void *context, slice bytes) {
     stream->broken = true;
 }
 
-void stream_object_skipped(void *context, size_t wire_bytes) {
+/* Once for each, up to a bound. */
+static void skip_say(struct kube_stream *stream, const struct kube_identity *identity, size_t wire_bytes) {
+    const uint32_t hash = (uint32_t)hash_bytes(identity->name, hash_bytes(identity->namespace, 0));
+    for (unsigned i = 0; i < stream->skips_said; i++)
+        if (stream->skipped[i] == hash) return;
+    if (stream->skips_said == SKIPS_SAID_MAX) return;
+    stream->skipped[stream->skips_said++] = hash;
+    LOG_WARN("collect", "object_skipped", LOG_SLICE("cluster", stream->scope.cluster_id),
+             LOG_TEXT("resource", stream->scope.resource->plural), LOG_SLICE("namespace", identity->namespace),
+             LOG_SLICE("name", identity->name), LOG_UINT("bytes", wire_bytes),
+             LOG_FAULT(&stream->cluster->stats.last_skip),
+             LOG_TEXT("instead", stream->skips_said < SKIPS_SAID_MAX
+                                     ? "what it says is unknown"
+                                     : "what it says is unknown; further ones of this resource are only counted"));
+}
+
+void stream_object_skipped(void *context, slice type, slice head, size_t wire_bytes) {
     struct kube_stream *stream = context;
     struct kube_cluster_stats *stats = &stream->cluster->stats;
+    struct kube_identity identity;
+    if (stream->broken || stream->next == NEXT_CHECK) return;
+    const bool named = kube_split_identity(stream->protobuf, head, &identity);
     stats->objects_too_large++;
     fault_set(&stats->last_skip, FAULT_LIMIT,
               "one of %s is passed over: it has %zu bytes, %" PRId64 " are allowed (raise object_bytes_max)",
               stream->scope.resource->plural, wire_bytes, stream->cluster->settings.object_bytes_max);
+    skip_say(stream, &identity, wire_bytes);
+    const bool listed = stream->next != NEXT_WATCH, deleted = slice_equal(type, SLICE_LIT("DELETED"));
+    if (!named || slice_equal(type, SLICE_LIT("ERROR")) || slice_equal(type, SLICE_LIT("BOOKMARK"))) return;
+    if (!listed && !event_version_keep(stream, identity.resource_version)) return;
+    struct arena *arena = stream->cluster->arena;
+    arena_reset(arena);
+    KubeObject *message = arena_alloc(arena, message_size(stream->scope.resource->message));
+    if (!message) return;
+    message->has_metadata = true;
+    message->metadata.name = identity.name;
+    message->metadata.namespace = identity.namespace;
+    message->metadata.uid = identity.uid;
+    message->metadata.resource_version = identity.resource_version;
+    hand_on(stream, message, deleted, listed, true, wire_bytes);
 }

@@ -11,8 +11,10 @@
  * The order of calls, for each scope (one namespace of the settings, or all: an empty scope):
  *     list_begins(round) object* list_ends(round) (object | deleted)* ...
  * A list that fails half-way begins again with a new round and no list_ends between: what was known stays known, and gets
- * stale. An object over object_bytes_max,
- * or one whose very metadata cannot be read, does not come at all (kube_cluster_stats counts them). An object may come twice and unchanged, and a deletion for something never seen: take both as normal.
+ * stale. A list may come at any time: when the server has forgotten where we were, when it has gone back (restored from a
+ * backup), and every few hours. Of an object over object_bytes_max comes its name alone (`partial`); one whose very name
+ * cannot be read does not come at all (kube_cluster_stats counts both). An object may come twice and unchanged, and a
+ * deletion for something never seen: take both as normal.
  * Owner: the loop's thread. Callbacks may start and cancel kube_gets, and may not listen, unlisten or close. */
 #ifndef PICKET_COLLECT_KUBE_WATCH_H
 #define PICKET_COLLECT_KUBE_WATCH_H
@@ -23,9 +25,11 @@
 enum kube_watch_state {
     KUBE_WATCH_LISTING, /* nothing is known yet, or nothing whole */
     KUBE_WATCH_FRESH,   /* a whole list was taken and the watch behind it runs */
-    KUBE_WATCH_STALE,   /* there was no working watch for stale_ms: what is known, if anything is, may be wrong */
-    KUBE_WATCH_DENIED,  /* 401 or 403: nothing will come until rights are given; looked at again every few minutes */
-    KUBE_WATCH_ABSENT,  /* 404: the server has no such resource (a custom resource that is not installed); as above */
+    /* There was no working watch for stale_ms, and trying again has failed as well: what is known, if anything is, may be
+     * wrong. At the latest stall_ms and ten seconds (stale_ms, if that is less) after the last byte that came. */
+    KUBE_WATCH_STALE,
+    KUBE_WATCH_DENIED, /* 401 or 403: nothing will come until rights are given; looked at again every minute */
+    KUBE_WATCH_ABSENT, /* 404: the server has no such resource (a custom resource that is not installed); as above */
     KUBE_WATCH_STATES_
 };
 /* "listing", "fresh", "stale", "denied", "absent" */
@@ -46,7 +50,8 @@ struct kube_object {
     size_t bytes;         /* as it came on the wire */
     uint8_t round;
     bool listed; /* from a list, not from a change */
-    /* Only its metadata could be read; the rest of the message is as if it were not there: what it says is unknown. */
+    /* Only its metadata could be read, or of that only name, namespace, uid and resourceVersion; the rest of the message is
+     * as if it were not there: what it says is unknown. */
     bool partial;
 };
 

@@ -41,6 +41,8 @@ class Options:
         self.metrics = True                # metrics-server is installed
         self.zip_from = 1 << 17            # bodies from this size on are compressed for those who ask
         self.zip_watches = False
+        self.too_new = "refuse"            # a watch from a version that is yet to come: "refuse" (504), "wait" (nothing comes until then, no bookmark
+                                           # either), "clamp" (taken for one from now on)
         self.clock = 0.0                   # its clock is so many seconds ahead of this machine's; the Date of every answer
         self.version = "1.34.1"
         for name, value in given.items():
@@ -53,7 +55,7 @@ class Options:
 
 
 # What the control port offers to other processes.
-CONTROLS = ("apply", "delete", "get", "load", "load_recorded", "populate", "churn", "compact", "bump", "drop", "end_watches", "fault", "release",
+CONTROLS = ("apply", "delete", "get", "load", "load_recorded", "populate", "churn", "compact", "bump", "roll_back", "drop", "end_watches", "fault", "release",
             "heal", "forbid", "allow", "absent", "present", "option", "set_log", "set_usage", "token", "rotate_token", "requests", "counts", "version",
             "watch_count", "state")
 
@@ -213,6 +215,13 @@ class KubeApi:
 
     def bump(self, by=1):
         self._run(self.store.bump, by)
+
+    def roll_back(self, version):
+        def back():
+            self.store.roll_back(version)
+            for one in self.server.watches:
+                one.after = 0
+        self._run(back)
 
     def version(self):
         return str(self._run(lambda: self.store.version))

@@ -246,6 +246,8 @@ class Server:
             version = int(text)
         except ValueError:
             raise Refused(400, f'Invalid value: "{text}": invalid resource version') from None
+        if version > self.store.version and request.flag("watch") and self.options.too_new != "refuse":
+            return version if self.options.too_new == "wait" else self.store.version
         if version > self.store.version:
             raise Refused(504, f"Timeout: Too large resource version: {version}, current: {self.store.version}", "Timeout", 1,
                           causes=[{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}])

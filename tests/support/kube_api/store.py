@@ -134,6 +134,19 @@ class Store:
     def get(self, resource, name, namespace=""):
         return self.objects[resource_of(resource)].get((namespace, name))
 
+    def roll_back(self, version):
+        """As after a restore from a backup: the same objects, at versions that begin anew behind this one."""
+        self.version = version
+        for row, objects in self.objects.items():
+            self.history[row].clear()
+            self.sorted.pop(row, None)
+            for key, stored in objects.items():
+                self.version += 1
+                value = dict(stored.value, metadata=dict(stored.value["metadata"], resourceVersion=str(self.version)))
+                objects[key] = Stored(row, key, value, self.version)
+        self.snapshots.clear()
+        self.compacted = self.version
+
     def bump(self, by=1):
         """Changes of things that nobody here watches."""
         self.version += by

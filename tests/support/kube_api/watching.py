@@ -16,6 +16,7 @@ class Watch:
         self.queue = collections.deque()
         self.wake = asyncio.Event()
         self.ended = False
+        self.after = 0  # nothing up to this version is told
 
     def put(self, change):
         self.queue.append(change)
@@ -32,6 +33,8 @@ class Watch:
 
     def frame(self, change):
         """The event of a change for this watch: an object that enters or leaves what is selected is added or deleted."""
+        if change.version <= self.after:
+            return b""
         now = change.kind != "DELETED" and self.selected(change.stored)
         was = self.selected(change.before)
         if now:
@@ -50,6 +53,8 @@ class Watch:
     def bookmark(self, initial_events_end=False):
         # Like a real server's: the kind, and metadata with nothing in it but the version.
         resource = self.wants.resource
+        if self.store.version < self.after:
+            return b""
         meta = {"resourceVersion": str(self.store.version), "creationTimestamp": None}
         if initial_events_end:
             meta["annotations"] = {"k8s.io/initial-events-end": "true"}
@@ -74,6 +79,7 @@ async def watch(server, request, wants, answer, selects):
                           "setting resourceVersionMatch to NotOlderThan", "Invalid")
     version = server.version_asked(request)
     one = Watch(server, wants, answer, selects)
+    one.after = version or 0
     first, gone = [], None
     if initial or version is None:
         first = [row.frame("ADDED", one.messages) for row in store.ordered(wants.resource) if one.selected(row)]

@@ -167,7 +167,8 @@ static void print_state(struct follow *follow) {
            clock_monotonic_ms(), resident_kib(), (long)(clock() * 1000 / CLOCKS_PER_SEC),
            kube_cluster_warning(follow->cluster));
 #define NUMBER(name) printf("\"" #name "\":%" PRIu64 ",", (uint64_t)stats.name)
-    NUMBER(requests), NUMBER(requests_failed), NUMBER(lists), NUMBER(lists_restarted), NUMBER(watches), NUMBER(stalls);
+    NUMBER(requests), NUMBER(requests_failed), NUMBER(lists), NUMBER(lists_restarted), NUMBER(relists), NUMBER(checks),
+        NUMBER(watches), NUMBER(stalls);
     NUMBER(objects), NUMBER(deletions), NUMBER(bookmarks), NUMBER(objects_too_large), NUMBER(objects_unreadable);
     printf("\"skew_ms\":%" PRId64 ",", kube_cluster_skew_ms(follow->cluster));
     NUMBER(bytes), NUMBER(streams), NUMBER(streams_fresh), NUMBER(buffer_bytes);
@@ -252,6 +253,7 @@ static void option_take(struct kube_cluster_settings *settings, slice *namespace
     if (strcmp(word, "node") == 0) settings->node = slice_from_text(value);
     if (strcmp(word, "context") == 0) settings->context = slice_from_text(value);
     if (strcmp(word, "stall_ms") == 0) settings->stall_ms = atoll(value);
+    if (strcmp(word, "relist_ms") == 0) settings->relist_ms = atoll(value);
     if (strcmp(word, "stale_ms") == 0) settings->stale_ms = atoll(value);
     if (strcmp(word, "page_size") == 0) settings->page_size = atoll(value);
     if (strcmp(word, "object_bytes_max") == 0) settings->object_bytes_max = atoll(value);

@@ -64,8 +64,12 @@ static void on_metadata(void *context, slice bytes) {
     note(seen, "list %.*s %zu\n", SLICE_ARG(metadata.resource_version), metadata.continue_token.size);
 }
 
-static void on_skipped(void *context, size_t wire_bytes) {
+static void on_skipped(void *context, slice type, slice head, size_t wire_bytes) {
     struct seen *seen = context;
+    struct kube_identity identity;
+    if (kube_split_identity(seen->protobuf, head, &identity))
+        note(seen, "(%.*s %.*s %.*s)\n", SLICE_ARG(type), SLICE_ARG(identity.name),
+             SLICE_ARG(identity.resource_version));
     seen->skipped++;
     seen->skipped_bytes += wire_bytes;
 }
@@ -196,6 +200,41 @@ static size_t pod_write(bool event, char *ret_bytes, size_t name_bytes) {
     return (size_t)(at - ret_bytes);
 }
 
+static void check_identity(bool protobuf, slice head, const char *expected) {
+    struct kube_identity seen;
+    char text[600] = "none";
+    if (kube_split_identity(protobuf, head, &seen))
+        snprintf(text, sizeof text, "%.*s/%.*s %.*s %.*s", SLICE_ARG(seen.namespace), SLICE_ARG(seen.name),
+                 SLICE_ARG(seen.uid), SLICE_ARG(seen.resource_version));
+    assert_string_equal(text, expected);
+}
+
+TEST(of_an_object_that_is_cut_off_its_name_is_read) {
+    check_identity(
+        false,
+        SLICE_LIT(
+            "{\"spec\":{\"metadata\":{\"name\":\"no\"},\"name\":\"no\"},\"metadata\":{\"annotations\":{\"name\":"
+            "\"no\",\"a\":\"\\\"name\\\":\"},\"name\":\"p\",\"namespace\":\"n\",\"uid\":\"u\",\"resourceVersion\":"
+            "\"7\",\"labels\":{\"x\":\"y"),
+        "n/p u 7");
+    check_identity(false, SLICE_LIT("{\"metadata\":{\"name\":\"p\"},\"name\":\"no\",\"spec\":["), "/p  ");
+    check_identity(false, SLICE_LIT("{\"metadata\":{\"namespace\":\"n\",\"name\":\"cut"), "none");
+    check_identity(false, SLICE_LIT("{\"metadata\":{\"name\":\"a b\"}"), "none");
+    check_identity(false, SLICE_LIT("{\"metadata\":{\"name\":{\"name\":\"no\"}}"), "none");
+    check_identity(false, (slice){0}, "none");
+    check_identity(true, (slice){0}, "none");
+    check_identity(true,
+                   SLICE_LIT("\x0a\xff\x01\x0a\x01p\x1a\x01n\x2a\x01u\x32\x01"
+                             "7\x5a\x70"),
+                   "n/p u 7");
+    check_identity(true,
+                   SLICE_LIT("\x0a\xff\x01\x0a\x08"
+                             "cut"),
+                   "none");
+    check_identity(true, SLICE_LIT("\x0a\xff\x01\x08\x01\x0a\x01p\x1a\x05n"), "/p  ");
+    check_identity(true, SLICE_LIT("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), "none");
+}
+
 TEST(objects_over_the_bound_are_skipped_and_the_rest_goes_on) {
     static char text[64 * 1024];
     static struct seen seen;
@@ -223,10 +262,12 @@ TEST(objects_over_the_bound_are_skipped_and_the_rest_goes_on) {
     SKIP_WITHOUT(list, arena)
     for (size_t pieces = 1; pieces < 5000; pieces *= 3) {
         CHECK_OK(run(&seen, &KubeNode_desc, KUBE_SPLIT_LIST, true, list, pieces, 600, &fault));
-        assert_string_equal(seen.text, "list 880160 0\n");
+        assert_true(slice_starts_with(slice_from_text(seen.text), SLICE_LIT("list 880160 0\n( edge-1 ")));
+        assert_null(strstr(seen.text, "\n edge-1")); /* by its name, and no more */
         assert_true(seen.skipped >= 3);
         CHECK_OK(run(&seen, &KubeNode_desc, KUBE_SPLIT_WATCH, true, watch, pieces, 10, &fault));
-        assert_null(strstr(seen.text, "ADDED"));
+        assert_null(strstr(seen.text, "\nADDED"));
+        assert_true(slice_starts_with(slice_from_text(seen.text), SLICE_LIT("(ADDED edge-")));
         assert_non_null(strstr(seen.text, "ERROR 410"));
         assert_int_equal(seen.skipped, 2);
     }
@@ -332,6 +373,7 @@ int main(void) {
         cmocka_unit_test(json_events_need_no_line_ends_and_no_order),
         cmocka_unit_test(json_lists_take_their_members_in_any_order),
         cmocka_unit_test(members_that_nobody_reads_are_not_kept),
+        cmocka_unit_test(of_an_object_that_is_cut_off_its_name_is_read),
         cmocka_unit_test(objects_over_the_bound_are_skipped_and_the_rest_goes_on),
         cmocka_unit_test(what_is_neither_list_nor_watch_is_refused),
         cmocka_unit_test(very_long_text_is_cut_at_a_whole_character),
