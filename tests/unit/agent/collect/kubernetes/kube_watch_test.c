@@ -200,6 +200,73 @@ TEST(a_list_is_followed_and_taken_anew_when_its_version_is_gone) {
                         "listing; begins 1; a/1; b/1; c/1; ends 1; fresh; +a/1; -b; begins 2; a/2; ends 2; +d/2; ");
 }
 
+#define LIST(version, ...) JSON("{\"metadata\":{\"resourceVersion\":\"" version "\"},\"items\":[" __VA_ARGS__ "]}")
+#define BOOKMARK(version) "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":\"" version "\"}}}"
+
+TEST(a_server_is_asked_where_it_is_before_a_watch_that_broke_off_goes_on) {
+    static const struct step steps[] = {
+        {"GET /api/v1/pods?limit=2 ", LIST("100", POD("a", "90"))},
+        {"&resourceVersion=100 ", JSON(BOOKMARK("110"))}, /* and at once its end, long before its time */
+        {"GET /api/v1/pods?limit=1 ", LIST("110", POD("x", "9"))},
+        {"&resourceVersion=110 ", JSON(BOOKMARK("120"))},
+        {"GET /api/v1/pods?limit=1 ", LIST("99", POD("x", "9"))}, /* restored from a backup */
+        {"GET /api/v1/pods?limit=2 ", LIST("99", POD("b", "9"))},
+        {"&resourceVersion=99 ", JSON("{\"type\":\"ADDED\",\"object\":" POD("c", "100") "}")},
+    };
+    static struct heard heard;
+    follow(&heard, steps, sizeof steps / sizeof *steps, "+c/2; ");
+    assert_string_equal(heard.text, "listing; begins 1; a/1; ends 1; fresh; begins 2; b/2; ends 2; +c/2; ");
+}
+
+TEST(a_watch_whose_versions_go_back_is_over) {
+    static const struct step steps[] = {
+        {"GET /api/v1/pods?limit=2 ", LIST("100", POD("a", "90"))},
+        {"&resourceVersion=100 ", JSON("{\"type\":\"ADDED\",\"object\":" POD("b", "101") "}" BOOKMARK("9"))},
+        {"GET /api/v1/pods?limit=2 ", LIST("9", POD("a", "9"))},
+        {"&resourceVersion=9 ", JSON("{\"type\":\"MODIFIED\",\"object\":" POD("a", "8") "}")},
+        {"GET /api/v1/pods?limit=2 ", LIST("8", POD("a", "8"))},
+        {"&resourceVersion=8 ", JSON("{\"type\":\"ADDED\",\"object\":" POD("c", "10") "}")},
+    };
+    static struct heard heard;
+    follow(&heard, steps, sizeof steps / sizeof *steps, "+c/3; ");
+    assert_string_equal(
+        heard.text,
+        "listing; begins 1; a/1; ends 1; fresh; +b/1; begins 2; a/2; ends 2; begins 3; a/3; ends 3; +c/3; ");
+}
+
+/* One that numbers otherwise is not listed for ever. */
+TEST(versions_that_go_back_again_and_again_have_another_order) {
+    struct step steps[10];
+    for (size_t i = 0; i < 10; i += 2) {
+        steps[i] = (struct step){"GET /api/v1/pods?limit=2 ", LIST("100")};
+        steps[i + 1] = (struct step){"&resourceVersion=100 ", JSON(BOOKMARK("9"))};
+    }
+    steps[9].answer = JSON("{\"type\":\"ADDED\",\"object\":" POD("c", "10") "}");
+    static struct heard heard;
+    follow(&heard, steps, 10, "+c/5; ");
+}
+
+TEST(a_version_that_is_newer_than_the_server_is_listed_anew_at_once) {
+    static const struct step steps[] = {
+        {"GET /api/v1/pods?limit=2 ", LIST("100", POD("a", "90"))},
+        {"&resourceVersion=100 ",
+         "HTTP/1.1 504 Gateway Timeout\r\nContent-Type: application/json\r\nRetry-After: 60\r\n"
+         "Connection: close\r\n\r\n{\"kind\":\"Status\",\"code\":504,\"reason\":\"Timeout\","
+         "\"details\":{\"causes\":[{\"reason\":\"ResourceVersionTooLarge\"}]}}"},
+        {"GET /api/v1/pods?limit=2 ", LIST("9", POD("a", "9"))},
+        {"&resourceVersion=9 ", JSON("{\"type\":\"ERROR\",\"object\":{\"code\":500,\"message\":\"Timeout: Too large "
+                                     "resource version: 9, current: 8\"}}")},
+        {"GET /api/v1/pods?limit=2 ", LIST("8", POD("a", "8"))},
+        {"&resourceVersion=8 ", NULL},
+    };
+    static struct heard heard;
+    const int64_t begun_ms = clock_monotonic_ms();
+    follow(&heard, steps, sizeof steps / sizeof *steps, "ends 3; ");
+    assert_string_equal(
+        heard.text, "listing; begins 1; a/1; ends 1; listing; begins 2; a/2; ends 2; fresh; begins 3; a/3; ends 3; ");
+    assert_true(clock_monotonic_ms() - begun_ms < 20000);
+}
+
 TEST(a_page_that_breaks_off_begins_the_list_again) {
     static const struct step steps[] = {
         {"GET /api/v1/pods?limit=2 ", JSON("{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[" POD("a", "1"))},
@@ -307,6 +374,10 @@ TEST(single_requests_are_bounded) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_is_followed_and_taken_anew_when_its_version_is_gone),
+        cmocka_unit_test(a_server_is_asked_where_it_is_before_a_watch_that_broke_off_goes_on),
+        cmocka_unit_test(a_watch_whose_versions_go_back_is_over),
+        cmocka_unit_test(versions_that_go_back_again_and_again_have_another_order),
+        cmocka_unit_test(a_version_that_is_newer_than_the_server_is_listed_anew_at_once),
         cmocka_unit_test(a_page_that_breaks_off_begins_the_list_again),
         cmocka_unit_test(what_is_missing_is_said_by_name),
         cmocka_unit_test(a_server_that_is_not_there_is_said),
