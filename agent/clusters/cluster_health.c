@@ -360,6 +360,7 @@ static void on_timer(void *context) {
         const size_t max = (size_t)health->settings->cluster_health.reports_max;
         size_t stored = 0;
         listen_to_all(cluster);
+        if (cluster->kube) cluster_state_skew(cluster->state, kube_cluster_skew_ms(cluster->kube));
         cluster_state_tick(cluster->state, clock_wall_ms());
         while (stored < max && store_batch(cluster, max - stored, &stored)) {
         }

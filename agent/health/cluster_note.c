@@ -206,7 +206,7 @@ static void restore(struct cluster_state *state, const struct entry *entry, int6
     const bool well = cluster_rule_row((enum cluster_rule)object->own)->status == HEALTH_HEALTHY;
     object->looked = (uint8_t)(well ? RULE_SEEN_NOTHING : object->own);
     object->progress = entry->progress;
-    object->rules_count = 0;
+    object->rules_count = object->theirs = 0;
     for (size_t i = 0; i < entry->rules_count; i++) {
         const enum cluster_rule held = cluster_rule_find(entry->rules[i]);
         if (held == CLUSTER_RULES_) continue;

@@ -59,8 +59,24 @@ fault_code cluster_state_expect(struct cluster_state *state, enum kube_kind kind
     return FAULT_NONE;
 }
 
+static uint32_t shifted(uint32_t at_s, int64_t by_ms) {
+    return at_s ? cluster_seconds((int64_t)at_s * 1000 - by_ms) : 0;
+}
+
 void cluster_state_skew(struct cluster_state *state, int64_t skew_ms) {
+    const int64_t by_ms = skew_ms - state->skew_ms;
+    if (!by_ms) return;
     state->skew_ms = skew_ms;
+    state->watch_changed = true; /* the next tick settles all */
+    for (uint32_t number = 0; (number = object_next(state->objects, number));) {
+        struct object *const object = object_at(state->objects, number);
+        for (size_t i = 0; i < object->rules_count; i++)
+            if (object->theirs >> i & 1) object->since_s[i] = shifted(object->since_s[i], by_ms);
+        object->success_s = shifted(object->success_s, by_ms);
+        if (object->words) object->words->event_s = shifted(object->words->event_s, by_ms);
+        if (!state->settled && !object->sent_s)
+            object->judged = false; /* that was a mistake, and is nothing to recover from */
+    }
 }
 
 /* A time of an object by our clock; 0 stays 0. */
@@ -84,17 +100,25 @@ uint16_t cluster_watch_find(const struct cluster_state *state, enum kube_kind ki
 }
 
 /* Findings without a time of their own count from when they were first seen, as long as they are seen; first_s: from when
- * those that are first seen now. */
-static void keep_findings(struct object *object, const struct judgement *judgement, uint32_t first_s) {
+ * those that are first seen now; created: because the object says when it was created. */
+static void keep_findings(struct object *object, const struct judgement *judgement, uint32_t first_s, bool created) {
     uint32_t since_s[JUDGEMENT_FINDINGS_MAX];
+    unsigned theirs = 0;
     for (size_t i = 0; i < judgement->count; i++) {
         since_s[i] = cluster_seconds(judgement->findings[i].since_ms);
-        if (since_s[i]) continue;
-        since_s[i] = first_s;
-        for (size_t o = 0; o < object->rules_count; o++)
-            if (object->rules[o] == judgement->findings[i].rule && object->progress == judgement->progress)
-                since_s[i] = object->since_s[o];
+        bool own = since_s[i] > 0;
+        for (size_t o = 0; o < object->rules_count && !since_s[i]; o++) {
+            if (object->rules[o] != judgement->findings[i].rule || object->progress != judgement->progress) continue;
+            since_s[i] = object->since_s[o];
+            own = object->theirs >> o & 1;
+        }
+        if (!since_s[i]) {
+            since_s[i] = first_s;
+            own = created;
+        }
+        theirs |= (unsigned)own << i;
     }
+    object->theirs = (uint8_t)theirs;
     for (size_t i = 0; i < judgement->count; i++) {
         object->rules[i] = (uint8_t)judgement->findings[i].rule;
         object->since_s[i] = since_s[i];
@@ -171,8 +195,8 @@ static void take_object(struct cluster_state *state, enum cluster_kind kind, uin
     struct object *const object = object_at(state->objects, number);
     /* Only what a list brings was there before; what comes as a change was made just now. */
     const bool known = object->seen || object->restored || state->watches[watch].state == KUBE_WATCH_FRESH;
-    uint32_t first_s = cluster_seconds(now_ms);
-    if (!known && judgement.first_ms && judgement.first_ms < now_ms) first_s = cluster_seconds(judgement.first_ms);
+    const bool created = !known && judgement.first_ms && judgement.first_ms < now_ms;
+    const uint32_t first_s = cluster_seconds(created ? judgement.first_ms : now_ms);
     const uint64_t uid = hash_bytes(seen->meta->uid, 0);
     if (kind == CLUSTER_CRONJOB && object->uid && object->uid != uid) object->success_s = 0; /* made anew */
     object->uid = uid;
@@ -180,7 +204,7 @@ static void take_object(struct cluster_state *state, enum cluster_kind kind, uin
     object->round = seen->round;
     object->seen = true;
     object->gone = object->restored = object->left_out = false;
-    keep_findings(object, &judgement, first_s);
+    keep_findings(object, &judgement, first_s, created);
     keep_words(state, number, &judgement);
     const uint32_t parent = cluster_parent(state, object, seen->meta);
     if (parent) cluster_attach(state, number, parent, now_ms);

@@ -48,7 +48,7 @@ struct cluster_state *cluster_state_free(struct cluster_state *state); /* NULL i
 fault_code cluster_state_expect(struct cluster_state *state, enum kube_kind kind, slice namespace,
                                 struct fault *reterr) MUST_CHECK;
 
-/* The API server's clock minus ours: taken from the times of the objects that come from now on. */
+/* The API server's clock minus ours, by which times of objects are reckoned; also of those that came before it was known. */
 void cluster_state_skew(struct cluster_state *state, int64_t skew_ms);
 
 /* As kube_watch calls. Kinds that were not expected, and objects beyond objects_max, are counted and left out. */

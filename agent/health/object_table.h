@@ -40,6 +40,7 @@ struct object {
     struct tally below[OBJECT_TALLIES];
     uint16_t watch; /* of which it hears; the state's */
     uint8_t rules[JUDGEMENT_FINDINGS_MAX], rules_count;
+    uint8_t theirs; /* a bit for each of since_s: it was reckoned from a time of the object */
     uint8_t kind, round;
     uint8_t looked, own;         /* enum cluster_rule: as judged last, and as believed */
     uint8_t status, sent_status; /* enum health_status; 0: none yet */

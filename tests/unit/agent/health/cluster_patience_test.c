@@ -135,6 +135,26 @@ TEST(ages_are_reckoned_by_the_clock_of_the_server) {
     }
 }
 
+/* The first list may be over before the first answer has told the time. */
+TEST(a_clock_that_becomes_known_late_mends_what_was_reckoned_before) {
+    struct world *const world = world_new();
+    HAS(world, "deployments", "%s", DEPLOYMENT_SHORT);
+    HAS(world, "persistentvolumeclaims",
+        "{\"metadata\":{\"name\":\"v\",\"namespace\":\"shop\",\"creationTimestamp\":\"2026-03-02T07:59:50Z\"},"
+        "\"status\":{\"phase\":\"Pending\"}}");
+    HAS(world, "daemonsets", "%s", DAEMONSET("\"creationTimestamp\":\"2026-03-02T07:59:50Z\",", "0"));
+    cluster_state_skew(world->state, -3600 * 1000);
+    began(world);
+    flush(world);
+    CHECK_SAID(world, "k8s.prod.persistentvolumeclaim.shop.v HEALTHY Pending");
+    CHECK_SAID(world, "k8s.prod.daemonset.shop.ds UNKNOWN Starting"); /* ten seconds old */
+    CHECK_SAID(world, "k8s.prod.deployment.shop.web DEGRADED PartlyAvailable");
+    pass(world, 60);
+    flush(world);
+    CHECK_SAID(world, "k8s.prod.daemonset.shop.ds UNHEALTHY NoneAvailable");
+    world_free(world);
+}
+
 /* A note as the version before this one wrote it: one time, of the rule in force. */
 TEST(a_note_of_the_first_form_is_read) {
     static const uint8_t note[] = "PCN1\1\0\0\0\0\0\0\0\1\0\0\0"
@@ -181,6 +201,7 @@ int main(void) {
         cmocka_unit_test(patience_ends_though_the_process_is_killed_again_and_again),
         cmocka_unit_test(a_refused_list_is_not_waited_for),
         cmocka_unit_test(ages_are_reckoned_by_the_clock_of_the_server),
+        cmocka_unit_test(a_clock_that_becomes_known_late_mends_what_was_reckoned_before),
         cmocka_unit_test(a_note_of_the_first_form_is_read),
         cmocka_unit_test(a_later_run_that_succeeded_is_enough_for_a_cron_job),
     };
