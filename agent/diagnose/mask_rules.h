@@ -9,12 +9,11 @@
 /* marks[i] is set for byte i of the text; the caller has cleared them. */
 typedef void mask_rule_fn(slice text, uint8_t *marks);
 
-/* Of the whole text: blocks of private keys, which are several lines. */
-mask_rule_fn mask_rule_key_blocks;
-/* Of one line, without its end. */
-mask_rule_fn mask_rule_tokens, mask_rule_schemes, mask_rule_urls, mask_rule_named_values, mask_rule_options,
-    mask_rule_random_runs;
-
-bool mask_rule_secret_name(slice name);
+/* By the secret's own shape (mask_rules.c). */
+mask_rule_fn mask_rule_key_blocks, mask_rule_tokens, mask_rule_schemes, mask_rule_random_runs;
+/* By the names beside it (mask_named.c). */
+mask_rule_fn mask_rule_named_values, mask_rule_options, mask_rule_elements, mask_rule_phrases;
+mask_rule_fn mask_rule_urls, mask_rule_userinfo; /* mask_urls.c */
+mask_rule_fn mask_rule_commands;                 /* mask_command.c */
 
 #endif

@@ -27,9 +27,15 @@ static const char *const secrets[] = {
     "-----BEGIN "
     "PRIVATE KEY-----\nMIIEvQIBADANBgkq\n-----END PRIVATE KEY-----",
     "https://user:hunter2hunter2@",
+    "\"tokens\": [\"hunter2hunter2\"]",
+    "\x1b[36mpassword\x1b[0m=\x1b[1mhunter2hunter2",
+    "password%3Dhunter2hunter2",
+    "<password>hunter2hunter2</password>",
+    "YXBpX2tleTogaHVudGVyMg==",
 };
 /* Where what must not be left begins in each. */
-static const char *const kept[] = {"", "", "", "", "", "hunter2", "hunter2", "hunter2", "", "user:"};
+static const char *const kept[] = {"", "",      "",        "",        "",        "hunter2", "hunter2", "hunter2",
+                                   "", "user:", "hunter2", "hunter2", "hunter2", "hunter2", ""};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2) return 0;
