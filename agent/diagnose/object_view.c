@@ -4,6 +4,7 @@
 #include "agent/diagnose/object_view.h"
 
 #include "agent/diagnose/json_walk.h"
+#include "agent/diagnose/mask_command.h"
 
 enum place {
     PLACE_ANY,
@@ -12,7 +13,9 @@ enum place {
     PLACE_METADATA,
     PLACE_ANNOTATIONS,
     PLACE_HELM,
-    PLACE_SECRET, /* no value below is shown; names are */
+    PLACE_FLEX_VOLUME,
+    PLACE_GUARDED, /* below the name of a secret: only what refers to one is shown */
+    PLACE_SECRET,  /* no value below is shown; names are */
 };
 
 static fault_code add_value(struct object_view *view, slice value, enum place place, unsigned depth, struct text *out,
@@ -57,7 +60,7 @@ static fault_code add_scalar(struct object_view *view, slice value, enum place p
         return FAULT_NONE;
     }
     if (!json_walk_text(value, view->arena, &text)) return fault_set(reterr, FAULT_LIMIT, "the object is too large");
-    if (place == PLACE_SECRET && text.size)
+    if ((place == PLACE_SECRET || place == PLACE_GUARDED) && text.size)
         add_masked(view, out);
     else
         object_view_add_text(view, text, out);
@@ -66,24 +69,47 @@ static fault_code add_scalar(struct object_view *view, slice value, enum place p
 
 /* ---- lists ---- */
 
-/* "--password", with nothing of a value in it. */
-static bool is_secret_option(slice value) {
-    if (value.size < 4 || value.data[0] != '"' || value.data[1] != '-' || memchr(value.data, '=', value.size))
-        return false;
-    return mask_is_secret_name(slice_of(value.data + 1, value.size - 2));
+static void add_masked_from(struct object_view *view, slice text, size_t from, struct text *out) {
+    struct text shown = text_begin(view->arena);
+    slice whole;
+    mask_add(view->mask, slice_first(text, from), &shown, &view->masked_count);
+    text_add_text(&shown, MASK_TEXT);
+    view->masked_count++;
+    if (text_end(&shown, "a text", &whole, NULL))
+        out->full = true;
+    else
+        text_add_json_string(out, whole);
+}
+
+/* A text of a list may be a word of a command. */
+static fault_code add_word(struct object_view *view, slice item, struct mask_command *command, enum place place,
+                           struct text *out, struct fault *reterr) {
+    slice word;
+    if (!json_walk_text(item, view->arena, &word)) return fault_set(reterr, FAULT_LIMIT, "the object is too large");
+    const size_t from = mask_command_word(command, word);
+    if (place != PLACE_ANY || from == 0)
+        return add_scalar(view, item, place != PLACE_ANY || word.size ? PLACE_SECRET : PLACE_ANY, out, reterr);
+    if (from < word.size)
+        add_masked_from(view, word, from, out);
+    else
+        object_view_add_text(view, word, out);
+    return FAULT_NONE;
 }
 
 static fault_code add_list(struct object_view *view, slice list, enum place place, unsigned depth, struct text *out,
                            struct fault *reterr) {
     struct json_walk walk = json_walk_into(list);
-    slice name, item, before = {0};
+    struct mask_command command = {.rows = view->commands};
+    slice name, item;
+    bool first = true;
+    if (place != PLACE_SECRET && place != PLACE_GUARDED) place = PLACE_ANY;
     text_add_text(out, "[");
     while (json_walk_next(&walk, &name, &item)) {
-        if (before.size) text_add_text(out, ",");
-        const bool secret = place == PLACE_SECRET || (json_walk_is(item, '"') && is_secret_option(before));
-        const fault_code code = add_value(view, item, secret ? PLACE_SECRET : PLACE_ANY, depth + 1, out, reterr);
+        if (!first) text_add_text(out, ",");
+        first = false;
+        const fault_code code = json_walk_is(item, '"') ? add_word(view, item, &command, place, out, reterr)
+                                                        : add_value(view, item, place, depth + 1, out, reterr);
         if (code) return code;
-        before = item;
     }
     text_add_text(out, "]");
     return json_walk_ended(&walk) ? FAULT_NONE : not_json(reterr);
@@ -102,6 +128,16 @@ static bool is_left_out(enum place place, slice name) {
            (place == PLACE_ANNOTATIONS && slice_equal_text(name, "kubectl.kubernetes.io/last-applied-configuration"));
 }
 
+/* What says which secret is meant and how it is mounted (Kubernetes: SecretVolumeSource, LocalObjectReference,
+ * ServiceAccountTokenProjection), below "secret" or "imagePullSecrets". */
+static bool is_reference(slice name) {
+    static const char *const names[] = {"name", "namespace",  "secretName", "key",     "path",
+                                        "kind", "apiVersion", "apiGroup",   "audience"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (slice_equal_text(name, names[i])) return true;
+    return false;
+}
+
 /* Where the member is; pair: the object is of the shape {name, value}, and its name is not one that is shown. */
 static enum place place_of(enum place place, bool pair, slice name, slice value) {
     static const struct {
@@ -113,13 +149,17 @@ static enum place place_of(enum place place, bool pair, slice name, slice value)
         {"data", PLACE_ROOT_DATA, PLACE_SECRET},       {"binaryData", PLACE_ROOT_DATA, PLACE_SECRET},
         {"stringData", PLACE_ROOT_DATA, PLACE_SECRET}, {"helm", PLACE_ANY, PLACE_HELM},
         {"values", PLACE_HELM, PLACE_SECRET},          {"valuesObject", PLACE_HELM, PLACE_SECRET},
+        {"flexVolume", PLACE_ANY, PLACE_FLEX_VOLUME},  {"options", PLACE_FLEX_VOLUME, PLACE_SECRET},
+        {"volumeAttributes", PLACE_ANY, PLACE_SECRET},
     };
     if (place == PLACE_SECRET) return PLACE_SECRET;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].in == place && slice_equal_text(name, rows[i].name)) return rows[i].to;
     if (pair && slice_equal_text(name, "value")) return PLACE_SECRET;
-    if (json_walk_is(value, '"') && mask_is_secret_name(name)) return PLACE_SECRET;
-    return PLACE_ANY;
+    if (place == PLACE_GUARDED) return is_reference(name) ? PLACE_ANY : PLACE_GUARDED;
+    if (!mask_is_secret_name(name)) return PLACE_ANY;
+    if (json_walk_is(value, '"')) return PLACE_SECRET;
+    return json_walk_is(value, '{') || json_walk_is(value, '[') ? PLACE_GUARDED : PLACE_ANY;
 }
 
 /* Escapes undone: one in a name would hide it from the rules. */
@@ -142,8 +182,8 @@ static bool is_hidden_pair(struct object_view *view, slice object) {
     return false;
 }
 
-static fault_code add_object(struct object_view *view, slice object, enum place place, unsigned depth, struct text *out,
-                             struct fault *reterr) {
+static fault_code add_members(struct object_view *view, slice object, enum place place, unsigned depth,
+                              struct text *out, struct fault *reterr) {
     struct json_walk walk = json_walk_into(object);
     slice raw, value, name;
     const bool pair = is_hidden_pair(view, object);
@@ -162,6 +202,19 @@ static fault_code add_object(struct object_view *view, slice object, enum place 
     }
     text_add_text(out, "}");
     return json_walk_ended(&walk) ? FAULT_NONE : not_json(reterr);
+}
+
+/* In one that is run, as a container, the command is named in its image, its command or their arguments. */
+static fault_code add_object(struct object_view *view, slice object, enum place place, unsigned depth, struct text *out,
+                             struct fault *reterr) {
+    static const char *const members[] = {"image", "command", "args"};
+    const uint32_t before = view->commands;
+    view->commands = 0;
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        view->commands |= mask_command_find(json_walk_find(object, members[i]));
+    const fault_code code = add_members(view, object, place, depth, out, reterr);
+    view->commands = before;
+    return code;
 }
 
 static fault_code add_value(struct object_view *view, slice value, enum place place, unsigned depth, struct text *out,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * An object of a cluster as it may be shown: without what nobody reads (managedFields, the copy of itself that kubectl
  * keeps in an annotation) and without secrets. Masked are: values of environment variables and of all that is written as
- * {name, value}, with their names kept; the data of a ConfigMap; Helm values; what stands beside the name of a secret; and
- * in every other text what mask.h knows. Any thread. */
+ * {name, value}, with their names kept; the data of a ConfigMap; Helm values; what drivers of volumes are told; all below the
+ * name of a secret but references to one; in commands what mask_command.h knows; and in every other text what mask.h does. Any thread. */
 #ifndef PICKET_DIAGNOSE_OBJECT_VIEW_H
 #define PICKET_DIAGNOSE_OBJECT_VIEW_H
 
@@ -17,6 +17,7 @@ struct object_view {
     bool config_maps_shown; /* their data, masked as any text */
     struct arena *arena;    /* for texts with escapes; given back by whoever owns it */
     uint32_t masked_count;  /* added to */
+    uint32_t commands;      /* the view's own: what mask_command.h knows of the object that is walked */
 };
 
 /* Appends it as JSON without blanks. FAULT_INPUT: it is not JSON, or deeper than OBJECT_VIEW_DEPTH_MAX: nothing of what

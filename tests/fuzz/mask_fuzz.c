@@ -30,7 +30,7 @@ static const char *const secrets[] = {
     "\"tokens\": [\"hunter2hunter2\"]",
     "\x1b[36mpassword\x1b[0m=\x1b[1mhunter2hunter2",
     "password%3Dhunter2hunter2",
-    "<password>hunter2hunter2</password>",
+    "<password>hunter2hunter2",
     "YXBpX2tleTogaHVudGVyMg==",
 };
 /* Where what must not be left begins in each. */

@@ -83,6 +83,40 @@ TEST(secrets_in_any_text_are_masked) {
     check("{\"message\":\"p\\u0061ssword=hunter2 for \\\"x\\\"\"}", "{\"message\":\"password=*** for \\\"x\\\"\"}", 1);
 }
 
+TEST(passwords_in_commands_are_masked) {
+    check("{\"args\":[\"-p\",\"hunter2\"]}", "{\"args\":[\"-p\",\"***\"]}", 1);
+    check("{\"args\":[\"-p\",\"8080\",\"-p\",\"/etc/x\",\"-u\",\"anna\"]}",
+          "{\"args\":[\"-p\",\"8080\",\"-p\",\"/etc/x\",\"-u\",\"anna\"]}", 0);
+    check("{\"preStop\":{\"exec\":{\"command\":[\"curl\",\"-u\",\"u:hunter2\",\"http://x\"]}}}",
+          "{\"preStop\":{\"exec\":{\"command\":[\"curl\",\"-u\",\"***\",\"http://x\"]}}}", 1);
+    check("{\"args\":[\"-uroot\",\"-phunter2\",\"x\"],\"image\":\"mysql:8\"}",
+          "{\"args\":[\"-uroot\",\"-p***\",\"x\"],\"image\":\"mysql:8\"}", 1);
+    check("{\"command\":[\"sh\",\"-c\",\"redis-cli -a hunter2 ping\"]}",
+          "{\"command\":[\"sh\",\"-c\",\"redis-cli -a *** ping\"]}", 1);
+    check("{\"image\":\"user:hunter2@reg.example.org/a:1\"}", "{\"image\":\"user:***@reg.example.org/a:1\"}", 1);
+    check("{\"imageID\":\"nginx:1@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}",
+          "{\"imageID\":\"nginx:1@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"}", 0);
+}
+
+TEST(what_is_below_the_name_of_a_secret_is_masked_but_for_references) {
+    check(
+        "{\"volumes\":[{\"name\":\"v\",\"secret\":{\"secretName\":\"db\",\"defaultMode\":420,\"items\":[{\"key\":\"k\","
+        "\"path\":\"p\"}]}}],\"imagePullSecrets\":[{\"name\":\"reg\"}],\"serviceAccountToken\":{\"path\":\"token\"}}",
+        "{\"volumes\":[{\"name\":\"v\",\"secret\":{\"secretName\":\"db\",\"defaultMode\":420,\"items\":[{\"key\":\"k\","
+        "\"path\":\"p\"}]}}],\"imagePullSecrets\":[{\"name\":\"reg\"}],\"serviceAccountToken\":{\"path\":\"token\"}}",
+        0);
+    check("{\"credentials\":{\"user\":\"u\",\"deep\":[{\"x\":\"v\"},\"w\"]},\"tokens\":[\"a\",\"b\"]}",
+          "{\"credentials\":{\"user\":\"***\",\"deep\":[{\"x\":\"***\"},\"***\"]},\"tokens\":[\"***\",\"***\"]}", 5);
+    check("{\"secret\":{\"items\":[{\"value\":\"v\"}]}}", "{\"secret\":{\"items\":[{\"value\":\"***\"}]}}", 1);
+    check("{\"v\":{\"csi\":{\"driver\":\"x\",\"volumeAttributes\":{\"a\":\"b\"}},\"flexVolume\":{\"driver\":\"y\","
+          "\"options\":{"
+          "\"c\":\"d\"}},\"options\":[{\"name\":\"ndots\"}]}}",
+          "{\"v\":{\"csi\":{\"driver\":\"x\",\"volumeAttributes\":{\"a\":\"***\"}},\"flexVolume\":{\"driver\":\"y\","
+          "\"options\":{"
+          "\"c\":\"***\"}},\"options\":[{\"name\":\"ndots\"}]}}",
+          2);
+}
+
 TEST(what_is_no_json_is_not_shown) {
     static const char *const texts[] = {"",
                                         "[1]",
@@ -134,6 +168,8 @@ int main(void) {
         cmocka_unit_test(what_nobody_reads_is_left_out),
         cmocka_unit_test(the_data_of_config_maps_is_masked_unless_it_may_be_shown),
         cmocka_unit_test(secrets_in_any_text_are_masked),
+        cmocka_unit_test(passwords_in_commands_are_masked),
+        cmocka_unit_test(what_is_below_the_name_of_a_secret_is_masked_but_for_references),
         cmocka_unit_test(what_is_no_json_is_not_shown),
         cmocka_unit_test(texts_numbers_and_members_are_read_by_path),
     };
