@@ -18,7 +18,6 @@ enum {
     FILE_ARENA_BYTES = 128 * 1024 * 1024,
     REPORT_ARENA_BYTES = 4 * 1024 * 1024,
     TICK_MS = 1000,
-    RELEASE_TICKS = 2,
     DRAIN_MS = 1000,
     ACK_WAIT_MS = 500,
     ACK_STORE_MS = 50,
@@ -405,6 +404,6 @@ static void on_tick(void *context) {
     clusters_tick(pipeline->clusters);
     discoveries_tick(pipeline->discoveries);
     pipeline_show(pipeline);
-    if (++pipeline->ticks % RELEASE_TICKS == 0) stores_release_pages(pipeline->stores);
+    stores_release_pages(pipeline->stores);
     loop_timer_set(pipeline->tick_timer, TICK_MS);
 }

@@ -23,7 +23,7 @@ struct queue *stores_queue(const struct stores *stores);
 struct state *stores_state(const struct stores *stores);
 
 /* Gives the files' pages back to the kernel's cache: what was written and read once is not looked at again, and would
- * otherwise stay in the process's memory whole. To be called every few seconds. */
+ * otherwise stay in the process's memory whole. To be called every second or so. */
 void stores_release_pages(const struct stores *stores);
 
 #endif
