@@ -141,10 +141,11 @@ static int run(const char *config_path) {
         return 1;
     }
     loop_run(program.loop);
+    const bool broken = pipeline_broken(program.pipeline);
     pipeline_close(program.pipeline);
     loop_free(program.loop);
     LOG_INFO("agent", "stopped");
-    return 0;
+    return broken;
 }
 
 int main(int argc, char **argv) {

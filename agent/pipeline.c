@@ -246,6 +246,10 @@ fault_code pipeline_open(struct loop *loop, const char *config_path, char *const
     return FAULT_NONE;
 }
 
+bool pipeline_broken(const struct pipeline *pipeline) {
+    return pipeline->broken;
+}
+
 struct pipeline *pipeline_close(struct pipeline *pipeline) {
     if (!pipeline) return NULL;
     pipeline->measure = measure_free(pipeline->measure);
@@ -404,6 +408,11 @@ static void on_tick(void *context) {
     clusters_tick(pipeline->clusters);
     discoveries_tick(pipeline->discoveries);
     pipeline_show(pipeline);
+    pipeline->ticks++;
     stores_release_pages(pipeline->stores);
+    if (stores_damaged(pipeline->stores)) {
+        pipeline->broken = true;
+        loop_stop(pipeline->loop);
+    }
     loop_timer_set(pipeline->tick_timer, TICK_MS);
 }

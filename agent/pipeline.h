@@ -14,6 +14,8 @@ fault_code pipeline_open(struct loop *loop, const char *config_path, char *const
                          struct pipeline **ret_pipeline, struct fault *reterr) MUST_CHECK;
 /* Reads the file again. With mistakes in it, the old configuration stays in force and the centre is told. */
 void pipeline_reload(struct pipeline *pipeline);
+/* It has stopped the loop because only another process can go on; the log says why. */
+bool pipeline_broken(const struct pipeline *pipeline);
 /* Says good-bye to the broker and leaves what is open in its checkpoints. NULL is fine; returns NULL. */
 struct pipeline *pipeline_close(struct pipeline *pipeline);
 

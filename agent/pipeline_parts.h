@@ -53,7 +53,8 @@ struct pipeline {
     int64_t started_ms, started_monotonic_ms; /* the second monotonic */
     struct certificate_view certificate;      /* of mqtt.certificate, where it was read */
     char certificate_fault[sizeof((struct fault *)0)->text];
-    uint64_t reloads, reloads_refused;
+    uint64_t reloads, reloads_refused, ticks;
+    bool broken; /* only another process can go on */
 };
 
 /* The agent's status, or its will, in the pipeline's report arena: valid until the next call. See link_callbacks. */

@@ -27,7 +27,8 @@ fault_code pipeline_encode_status(void *context, bool online, bool will, slice *
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) lost[class] = stats.shed[class] - stats.arrived[class];
     config_trial_report(pipeline->remote, &config);
     const char *const failed = config.state == CONFIG_TRIAL_ROLLED_BACK ? config.failed_reason : "";
-    const char *const errors[] = {pipeline->file_error, failed, remote->refusals, pipeline->notes};
+    const char *const errors[] = {pipeline->file_error, failed, remote->refusals, pipeline->notes,
+                                  stores_note(pipeline->stores)};
     agent_status_join(errors, sizeof errors / sizeof *errors, error, sizeof error);
     slice clusters[KUBE_CLUSTERS_MAX];
     for (size_t i = 0; i < settings->kubernetes.count; i++) clusters[i] = settings->kubernetes.items[i].cluster_id;

@@ -13,13 +13,23 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/logging/log.h"
 #include "common/store/kv_pages.h"
 
-enum { FOLDER_BYTES = 480, PATH_BYTES = 512, DISK_FULL_BYTES = 256 * 1024 };
+enum {
+    FOLDER_BYTES = 480,
+    PATH_BYTES = 512,
+    DISK_FULL_BYTES = 256 * 1024,
+    CHECK_AFTER_MS = 5000,
+    CHECK_AGAIN_MS = 60 * 1000,
+};
 
 struct stores {
     int lock_fd;
+    bool lived;       /* there was an agent in the folder before */
+    int64_t check_ms; /* monotonic: when the file is to be checked, storing fails; 0: it does not */
+    struct fault note;
     struct queue *queue;
     struct state *state;
     char folder[FOLDER_BYTES];
@@ -34,6 +44,7 @@ static fault_code lock_folder(struct stores *stores, struct fault *reterr) {
     if (mkdir(stores->folder, 0700) && errno != EEXIST)
         return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make buffer.path '%s'", stores->folder);
     path_in(stores, "lock", path);
+    stores->lived = access(path, F_OK) == 0;
     stores->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (stores->lock_fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open '%s'", path);
     if (flock(stores->lock_fd, LOCK_EX | LOCK_NB))
@@ -57,8 +68,16 @@ static fault_code open_queue(struct stores *stores, const struct agent_settings 
         .commit_bytes = (uint64_t)settings->buffer.commit_bytes,
     };
     const fault_code code = queue_open(&queue, &stores->queue, &moved, reterr);
-    if (!code && moved.code) LOG_ERROR("agent", "queue_damaged", LOG_FAULT(&moved));
-    return code;
+    if (code) return code;
+    if (moved.code) LOG_ERROR("agent", "queue_damaged", LOG_FAULT(&moved));
+    stores->note = moved;
+    if (moved.code || !queue_is_new(stores->queue) || !stores->lived) return FAULT_NONE;
+    fault_set(&stores->note, FAULT_CORRUPT,
+              "the queue in '%s' was gone or empty when the agent started, and begins anew: what waited in it is lost, "
+              "and nobody knows how much",
+              stores->folder);
+    LOG_ERROR("agent", "queue_gone", LOG_FAULT(&stores->note));
+    return FAULT_NONE;
 }
 
 static fault_code open_state(struct stores *stores, struct fault *reterr) {
@@ -116,6 +135,28 @@ struct queue *stores_queue(const struct stores *stores) {
 
 struct state *stores_state(const struct stores *stores) {
     return stores->state;
+}
+
+const char *stores_note(const struct stores *stores) {
+    return stores->note.code ? stores->note.text : "";
+}
+
+bool stores_damaged(struct stores *stores) {
+    struct queue_stats stats;
+    struct fault fault;
+    const int64_t now_ms = clock_monotonic_ms();
+    queue_stats(stores->queue, &stats);
+    if (stats.fault.code == FAULT_NONE || stats.fault.code == FAULT_LIMIT) {
+        stores->check_ms = 0;
+        return false;
+    }
+    if (stores->check_ms == 0) stores->check_ms = now_ms + CHECK_AFTER_MS;
+    if (now_ms < stores->check_ms) return false;
+    stores->check_ms = now_ms + CHECK_AGAIN_MS;
+    if (queue_check(stores->queue, &fault) != FAULT_CORRUPT) return false;
+    LOG_ERROR("agent", "queue_damaged", LOG_FAULT(&fault),
+              LOG_TEXT("instead", "the agent ends; the next start saves what can be read and says what is lost"));
+    return true;
 }
 
 void stores_release_pages(const struct stores *stores) {

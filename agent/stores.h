@@ -22,6 +22,14 @@ struct stores *stores_close(struct stores *stores);
 struct queue *stores_queue(const struct stores *stores);
 struct state *stores_state(const struct stores *stores);
 
+/* What is to be said of the queue in the agent's status: damaged and salvaged, or gone, when it was opened; "" for nothing. */
+const char *stores_note(const struct stores *stores);
+
+/* To be called every second or so. True: the queue's file was damaged while it was in use, as the log says; the process is to
+ * end, and the next one saves what is left. The file is read and checked when storing has failed for some seconds for another
+ * reason than a full disk, and then once a minute. */
+bool stores_damaged(struct stores *stores);
+
 /* Gives the files' pages back to the kernel's cache: what was written and read once is not looked at again, and would
  * otherwise stay in the process's memory whole. To be called every second or so. */
 void stores_release_pages(const struct stores *stores);

@@ -108,6 +108,14 @@ fault_code queue_use_loop(struct queue *queue, struct loop *loop, queue_committe
     return FAULT_NONE;
 }
 
+bool queue_is_new(const struct queue *queue) {
+    return queue->store.made;
+}
+
+fault_code queue_check(const struct queue *queue, struct fault *reterr) {
+    return queue_salvage_check(queue->store.path, reterr);
+}
+
 struct uuid queue_epoch(const struct queue *queue) {
     return queue->store.book.epoch;
 }

@@ -25,6 +25,12 @@ fault_code queue_open(const struct queue_settings *settings, struct queue **ret_
                       struct fault *reterr) MUST_CHECK;
 struct queue *queue_close(struct queue *queue); /* NULL is fine; returns NULL */
 
+/* Whether queue_open found none, and made it. */
+bool queue_is_new(const struct queue *queue);
+/* Reads and checks the file as queue_open does, with the queue open: for when storing fails and nobody knows why.
+ * FAULT_CORRUPT: only a process that opens it again can save what is left. Takes as long as reading the file does. */
+fault_code queue_check(const struct queue *queue, struct fault *reterr) MUST_CHECK;
+
 struct uuid queue_epoch(const struct queue *queue);
 /* Gives the queue a new epoch; every record left keeps its stream and sequence, and will be sent under the new one.
  * For a queue that came back from a backup (queue_ack said FAULT_CONFLICT): its numbers have been used before. */

@@ -134,6 +134,7 @@ fault_code queue_store_open(struct queue_store *store, struct fault *reterr) {
         kv_abort(txn);
         return code;
     }
+    store->made = true;
     store->draft = (struct queue_book){.epoch = uuid_v7_new(), .next_stream = 1};
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++)
         (void)queue_book_add_stream(&store->draft, (enum queue_class) class);

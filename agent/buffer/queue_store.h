@@ -11,6 +11,7 @@ struct queue_store {
     struct kv *kv; /* NULL: the disk failed, and it could not be opened again yet */
     kv_table book_table, notes_table, quarantine_table, ballast_table, records_tables[QUEUE_CLASSES_MAX_];
     bool ballast; /* is in the store */
+    bool made;    /* by queue_store_open: there was none */
     uint64_t map_bytes;
     uint64_t bytes_max, reserve_bytes[QUEUE_CLASSES_MAX_];
     uint64_t commits;

@@ -47,6 +47,25 @@ TEST(a_folder_belongs_to_one_agent_and_is_free_again_after_it) {
     stores_close(second);
 }
 
+TEST(a_queue_that_is_gone_is_said) {
+    struct place *place = *state;
+    struct stores *stores = NULL;
+    struct fault fault;
+    char command[96];
+    CHECK_OK(stores_open(&place->settings, &stores, &fault));
+    assert_string_equal(stores_note(stores), "");
+    assert_false(stores_damaged(stores));
+    stores_close(stores);
+    CHECK_OK(stores_open(&place->settings, &stores, &fault));
+    assert_string_equal(stores_note(stores), "");
+    stores_close(stores);
+    snprintf(command, sizeof command, "truncate -s 0 %s/queue/data.mdb", place->folder);
+    assert_int_equal(system(command), 0);
+    CHECK_OK(stores_open(&place->settings, &stores, &fault));
+    assert_non_null(strstr(stores_note(stores), "what waited in it is lost"));
+    stores_close(stores);
+}
+
 TEST(a_folder_that_cannot_be_made_is_named) {
     struct place *place = *state;
     struct stores *stores = NULL;
@@ -67,6 +86,7 @@ TEST(a_folder_that_cannot_be_made_is_named) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_folder_belongs_to_one_agent_and_is_free_again_after_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_queue_that_is_gone_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_made_is_named, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
