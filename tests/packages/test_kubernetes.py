@@ -29,6 +29,9 @@ VARIANTS = {
                                 "queue": {"storageClass": "fast"}},
                     "networkPolicy": {"egress": [{"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}]}},
     "no policy": {"networkPolicy": {"enabled": False}},
+    "own certificates": {**EVERYTHING, "enrolment": {"url": ""}},
+    "an authority of its own": {**EVERYTHING, "enrolment": {"ca": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"}},
+    "no ports": {"networkPolicy": {"hostPorts": [], "apiServerPorts": []}},
 }
 
 
@@ -176,7 +179,7 @@ def test_names_are_unique_and_whatever_is_referred_to_is_there(chart, variant):
             if "persistentVolumeClaim" in volume:
                 assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
         for container in pod["containers"]:
-            assert {mount["name"] for mount in container["volumeMounts"]} <= set(volumes)
+            assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
             ports = {port["name"] for port in container["ports"]}
             assert {container[probe]["httpGet"]["port"] for probe in ("livenessProbe", "readinessProbe")} <= ports
     for one in objects:
@@ -191,6 +194,53 @@ def test_names_are_unique_and_whatever_is_referred_to_is_there(chart, variant):
         if one["kind"] == "ClusterRoleBinding":
             assert (one["roleRef"]["kind"], one["roleRef"]["name"]) in names
             assert all((subject["kind"], subject["name"]) in names for subject in one["subjects"])
+
+
+def environment_of(pod, node="node-1.example"):
+    """What the container is given, with $(NAME) as the kubelet writes it out: of variables that stand before."""
+    made = {}
+    for variable in pod["containers"][0]["env"]:
+        made[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda found: made[found.group(1)], variable.get("value", node))
+    return made
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_agent_enrols_or_has_a_certificate_and_never_both(chart, variant):
+    enrols, objects = variant != "own certificates", rendered(chart, VARIANTS[variant])
+    for name, pod in pods(objects):
+        environment = environment_of(pod)
+        mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+        volumes = {one["name"]: one for one in pod["volumes"]}
+        assert ("PICKET_ENROLMENT_URL" in environment) == enrols, name
+        assert ("PICKET_MQTT_KEY" in environment or "PICKET_MQTT_CERTIFICATE" in environment or "tls" in volumes) != enrols, name
+        if not enrols:
+            continue
+        folder, key = environment["PICKET_ENROLMENT_TOKEN_FILE"].rsplit("/", 1)
+        assert key == ("token" if name == "picket-cluster" else "node-1.example")
+        # With subPath a token that comes later would never be seen, and a Secret that is not there would hold up the pod.
+        assert "subPath" not in mounts[folder] and "subPathExpr" not in mounts[folder]
+        assert volumes[mounts[folder]["name"]]["secret"]["optional"] is True
+        # Its key is kept in buffer.path, which has to be a volume and one that it may write.
+        assert not mounts["/var/lib/picket-agent"].get("readOnly") and environment["PICKET_BUFFER_PATH"].startswith("/var/lib/picket-agent/")
+        if "PICKET_ENROLMENT_CA" in environment:
+            mount = mounts[environment["PICKET_ENROLMENT_CA"]]
+            config = next(one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name)
+            assert volumes[mount["name"]]["configMap"]["name"] == name
+            assert config["data"][mount["subPath"]] == VARIANTS[variant]["enrolment"]["ca"]
+    assert ("PICKET_ENROLMENT_CA" in str(objects)) == (variant == "an authority of its own")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_network_policy_lets_the_agent_reach_what_it_is_told_to(chart, variant):
+    data = chart.data_of(values=VARIANTS[variant])["Values"]
+    policies = [one for one in rendered(chart, VARIANTS[variant]) if one["kind"] == "NetworkPolicy"]
+    assert len(policies) == (variant != "no policy")
+    for policy in policies:
+        rules = policy["spec"]["egress"]
+        assert all(rule.get("to") or rule.get("ports") for rule in rules), "a rule with neither opens everything"
+        anywhere = {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]}
+        wanted = {data["broker"]["port"]} | {port["port"] for key in ("hostPorts", "apiServerPorts") for port in data["networkPolicy"][key]}
+        assert anywhere == wanted | ({8420} if data["enrolment"]["url"] else set())
 
 
 # ------------------------------------------------------------------ rights
@@ -276,9 +326,11 @@ def test_the_agent_of_a_node_has_no_account_to_speak_for(chart):
 # ------------------------------------------------------------------ what the agent says to it
 
 
+@pytest.mark.parametrize("enrolment", [{}, {"url": ""}, {"ca": "-----BEGIN CERTIFICATE-----\n"}], ids=["enrols", "own certificate", "enrols by its authority"])
 @pytest.mark.parametrize("where", ["cluster", "node", "node with its pods", "sidecar"])
-def test_the_agent_takes_the_configuration(chart, where, tmp_path):
-    objects = shipped()["sidecar.yaml"] if where == "sidecar" else rendered(chart, VARIANTS.get(where, EVERYTHING))
+def test_the_agent_takes_the_configuration(chart, where, enrolment, tmp_path):
+    values = {**VARIANTS.get(where, EVERYTHING), "enrolment": enrolment}
+    objects = shipped()["sidecar.yaml"] if where == "sidecar" else rendered(chart, values)
     name = {"cluster": "picket-cluster", "sidecar": "checkout-picket"}.get(where, "picket-node")
     text = next(one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name)["data"]["agent.yaml"]
     run = command("x86_64")
@@ -291,8 +343,7 @@ def test_the_agent_takes_the_configuration(chart, where, tmp_path):
     environment = {}
     for pod_name, pod in pods(objects):
         if pod_name == name:
-            for variable in pod["containers"][0]["env"]:
-                environment[variable["name"]] = variable.get("value", "node-1.example")
+            environment = environment_of(pod)
     said = subprocess.run([*run, "--config", path, "--check-config"], capture_output=True, text=True, check=False, env=environment)
     assert said.returncode == 0, said.stdout + said.stderr
     if "${" in text:
