@@ -156,6 +156,9 @@ static fault_code file_open(const char *folder, bool both, struct file *file, st
     if (both && (!sound[0] || !sound[1]))
         return fault_set(reterr, FAULT_CORRUPT, "'%s': its first pages are damaged", path);
     const bool second = sound[1] && (!sound[0] || metas[1].transaction > metas[0].transaction);
+    /* LMDB takes the number from the newer one, and the page by the number: an odd one is on the second. */
+    if (both && (metas[second].transaction & 1) != second)
+        return fault_set(reterr, FAULT_CORRUPT, "'%s': its first pages are damaged", path);
     file->meta = metas[second];
     file->page_bytes = file->meta.tables[0].pad;
     return FAULT_NONE;
@@ -309,6 +312,28 @@ static bool check_value(struct walk *walk, const struct node *node) {
     return walk_table(file, &table, false, false);
 }
 
+/* Its nodes fill a page from `upper` to its end without a gap and without lying on each other: LMDB moves them as one block
+ * when it deletes, so a pointer that leads to a sound node in a wrong place would make it overwrite another. */
+static bool page_is_packed(const struct file *file, const uint8_t *page, size_t count, bool leaf) {
+    uint8_t taken[PAGE_BYTES_MAX / 2 / 8] = {0};
+    size_t free_bytes = file->page_bytes - u16(page + WORD + 6);
+    for (size_t i = 0; i < count; i++) {
+        struct node node;
+        const size_t at = u16(page + PAGE_HEAD + 2 * i);
+        if (at % 2 || !page_node(file, page, i, leaf, &node)) return false;
+        const bool overflows = leaf && node.flags & NODE_OVERFLOWS;
+        size_t bytes = NODE_HEAD + node.key.size + (overflows ? WORD : leaf ? (size_t)node.value_bytes : 0);
+        bytes += bytes % 2;
+        if (bytes > free_bytes || at + bytes > file->page_bytes) return false;
+        free_bytes -= bytes;
+        for (size_t cell = at / 2; cell < (at + bytes) / 2; cell++) {
+            if (taken[cell / 8] & 1u << cell % 8) return false;
+            taken[cell / 8] |= (uint8_t)(1u << cell % 8);
+        }
+    }
+    return free_bytes == 0;
+}
+
 static bool walk_page(struct walk *walk, page_number number, unsigned level) {
     struct file *const file = walk->file;
     /* Tables are walked from a leaf of the names, whose page is needed no more but for its next nodes: another half. */
@@ -316,7 +341,8 @@ static bool walk_page(struct walk *walk, page_number number, unsigned level) {
     const bool leaf = level + 1 == walk->table->depth;
     size_t count;
     if (!use_page(file, number) || !read_page(file, number, page)) return false;
-    if (!page_nodes(file, page, number, leaf ? PAGE_LEAF : PAGE_BRANCH, &count) || (!leaf && count < 2))
+    if (!page_nodes(file, page, number, leaf ? PAGE_LEAF : PAGE_BRANCH, &count) || (!leaf && count < 2) ||
+        !page_is_packed(file, page, count, leaf))
         return damaged(file, "page %zu is damaged", number);
     *(leaf ? &walk->found.leaf_pages : &walk->found.branch_pages) += 1;
     for (size_t i = 0; i < count; i++) {
