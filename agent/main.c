@@ -82,8 +82,9 @@ static int check_config(const char *path) {
     if (!code && found) fprintf(stderr, "%s: mqtt.certificate: %s\n", path, fault.text);
     if (code && mistakes.count == 0) fprintf(stderr, "%s\n", fault.text);
     if (!found)
-        printf("%s: good: %zu targets, %zu probes, %zu SLIs, %zu health checks\n", path, settings.targets.count,
-               settings.probes.count, settings.slis.count, settings.health.count);
+        printf("%s: good: agent %.*s/%.*s, %zu targets, %zu probes, %zu SLIs, %zu health checks\n", path,
+               SLICE_ARG(settings.tenant), SLICE_ARG(settings.name), settings.targets.count, settings.probes.count,
+               settings.slis.count, settings.health.count);
     arena_free(arena);
     return found ? 1 : 0;
 }

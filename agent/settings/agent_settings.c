@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "agent/settings/node_agent_name.h"
 #include "common/base/limits.h"
 #include "common/base/text.h"
 #include "common/logging/log.h"
@@ -109,14 +110,14 @@ static const struct setting_table health_table = SETTING_TABLE("health", struct 
 #define SETTING(...) SETTING_ROW(struct agent_settings, __VA_ARGS__)
 static const struct setting_row agent_rows[] = {
     SETTING("agent.tenant", TEXT, tenant, NULL, "1", "62", "tenant that everything measured belongs to, [a-z0-9.-]"),
-    SETTING("agent.name", TEXT, name, NULL, "1", "62",
-            "this agent, unique in its tenant, [a-z0-9.-]; with the tenant and a slash it is the certificate's common "
-            "name"),
+    SETTING(
+        "agent.name", TEXT, name, NULL, "1", "253",
+        "this agent, unique in its tenant, [a-z0-9.-]; with the tenant and a slash it is the certificate's common "
+        "name, of 64 bytes; where it is agent.node_name and longer, its beginning and a hash (--check-config tells)"),
     SETTING("agent.cluster_id", TEXT, cluster_id, "", NULL, "128", "cluster that is measured, [A-Za-z0-9._-]"),
     SETTING("agent.environment_id", TEXT, environment_id, "", NULL, "128",
             "environment that it belongs to, [A-Za-z0-9._-]"),
-    SETTING("agent.node_name", TEXT, node_name, "", NULL, "253",
-            "the machine's full name, where the agent's is shortened"),
+    SETTING("agent.node_name", TEXT, node_name, "", NULL, "253", "the machine's full name, which the status tells"),
     SETTING_ENUM(struct agent_settings, "log.level", log_level, log_level_names, "info",
                  "least important lines that are written"),
     SETTING_ENUM(struct agent_settings, "log.format", log_format, log_format_names, "logfmt", "shape of a line"),
@@ -267,7 +268,8 @@ static void check_identity(struct settings *read, const struct agent_settings *s
     if (settings->tenant.size + 1 + settings->name.size > LIMIT_TENANT_AND_PRODUCER_BYTES)
         settings_mistake(
             read, &settings->name,
-            "tenant and name with a slash between have %zu characters, a certificate's common name holds %d",
+            "tenant and name with a slash between have %zu characters, a certificate's common name holds %d (a node's "
+            "name, given as agent.node_name too, is shortened where the tenant leaves 14)",
             settings->tenant.size + 1 + settings->name.size, LIMIT_TENANT_AND_PRODUCER_BYTES);
     if (!is_id(settings->cluster_id))
         settings_mistake(read, &settings->cluster_id, "may have A-Z, a-z, 0-9, '.', '_' and '-' only");
@@ -459,11 +461,17 @@ static void check_health(struct settings *read, const struct agent_settings *set
     }
 }
 
+/* An agent called as its node, as a DaemonSet does: the node's full name stays in node_name. */
+static void name_after_node(struct arena *arena, struct agent_settings *settings) {
+    if (settings->name.size && slice_equal(settings->name, settings->node_name))
+        node_agent_name(settings->tenant, settings->node_name, arena, &settings->name); /* else: refused as too long */
+}
+
 /* After the rows: what they cannot say, and all mistakes as text. */
-static fault_code finish(struct settings *read, fault_code code, struct arena *arena,
-                         const struct agent_settings *settings, struct setting_texts *ret_mistakes,
-                         struct fault *reterr) {
+static fault_code finish(struct settings *read, fault_code code, struct arena *arena, struct agent_settings *settings,
+                         struct setting_texts *ret_mistakes, struct fault *reterr) {
     if (code == FAULT_NONE || code == FAULT_INPUT) {
+        name_after_node(arena, settings);
         check_identity(read, settings);
         check_ways_out(read, settings);
         check_targets(read, settings);

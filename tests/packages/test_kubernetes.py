@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The manifests are the chart, rendered; they have the form that Kubernetes asks for, no more rights than the agent uses, and
 run under the restricted pod security standard; the configuration in them is one that the agent takes."""
+import hashlib
 import importlib.machinery
 import importlib.util
 import json
@@ -350,6 +351,18 @@ def test_the_agent_takes_the_configuration(chart, where, enrolment, tmp_path):
         del environment["PICKET_AGENT_NODE_NAME"]
         said = subprocess.run([*run, "--config", path, "--check-config"], capture_output=True, text=True, check=False, env=environment)
         assert said.returncode and "PICKET_AGENT_NODE_NAME is not set" in said.stderr, said.stdout + said.stderr
+
+
+def test_a_node_with_a_long_name_has_an_agent_with_a_shorter_one(chart, tmp_path):
+    node = "ip-10-0-123-231." + "a-very-long-subdomain." * 8 + "example"
+    name = node[:64 - len("demo/") - 13] + "-" + hashlib.sha256(node.encode()).hexdigest()[:12]
+    objects = rendered(chart, EVERYTHING)
+    path = tmp_path / "agent.yaml"
+    path.write_text(next(one for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "picket-node")["data"]["agent.yaml"], encoding="utf-8")
+    environment = environment_of(dict(pods(objects))["picket-node"], node)
+    assert environment["PICKET_ENROLMENT_TOKEN_FILE"].endswith("/" + node)
+    said = subprocess.run([*command("x86_64"), "--config", path, "--check-config"], capture_output=True, text=True, check=False, env=environment)
+    assert said.returncode == 0 and f"good: agent demo/{name}," in said.stdout, said.stdout + said.stderr
 
 
 def test_the_schema_of_the_values_knows_each_of_them():

@@ -145,6 +145,63 @@ TEST(environment_overrides_the_file) {
     arena_free(arena);
 }
 
+#define NODE "ip-10-0-123-231.a-very-long-subdomain-of-a-cluster.eu-central-1.compute.internal.example" /* 88 bytes */
+
+static void read_named(struct arena *arena, const char *tenant, const char *name, const char *node,
+                       struct agent_settings *ret_settings, fault_code *ret_code) {
+    char yaml[600];
+    snprintf(yaml, sizeof yaml,
+             "agent: {tenant: '%s', name: '%s', node_name: '%s'}\nmqtt: {host: b, plain_text: true}\n", tenant, name,
+             node);
+    const struct setting_texts mistakes = read_text(arena, yaml, ret_settings, ret_code);
+    bool told = false;
+    for (size_t i = 0; i < mistakes.count; i++)
+        told |= strstr((const char *)mistakes.items[i].data, "agent.yaml:1: agent.name: tenant and name") != NULL;
+    assert_int_equal(told, *ret_code != FAULT_NONE);
+}
+
+/* The hash: printf %s NODE | sha256sum | cut -c-12. */
+TEST(an_agent_called_as_a_node_with_a_long_name_is_shortened) {
+    struct arena *arena = arena_new(4096, 1 << 24);
+    struct agent_settings settings;
+    fault_code code;
+    read_named(arena, "acme", NODE, NODE, &settings, &code);
+    assert_int_equal(code, FAULT_NONE);
+    CHECK_SLICE(settings.name, "ip-10-0-123-231.a-very-long-subdomain-of-a-clu-236fd5b7410c");
+    assert_int_equal(settings.tenant.size + 1 + settings.name.size, 64);
+    assert_int_equal(settings.name.data[settings.name.size], '\0');
+    CHECK_SLICE(settings.node_name, NODE);
+    const slice first = settings.name;
+    read_named(arena, "acme", NODE "2", NODE "2", &settings, &code);
+    assert_false(slice_equal(first, settings.name));
+    read_named(arena, "acmes", NODE, NODE, &settings, &code); /* also where the cut is elsewhere */
+    assert_int_equal(settings.tenant.size + 1 + settings.name.size, 64);
+    read_named(arena, "acme", "ip-10-0-123-231.a-very-long-subdomain-of-a-cl.----------------------x",
+               "ip-10-0-123-231.a-very-long-subdomain-of-a-cl.----------------------x", &settings, &code);
+    assert_true(slice_starts_with(settings.name, SLICE_LIT("ip-10-0-123-231.a-very-long-subdomain-of-a-cl-")));
+    assert_int_equal(settings.name.size, 45 + 13);
+    arena_free(arena);
+}
+
+TEST(other_names_are_left_or_refused) {
+    static const char short_one[] =
+        "node-1234567890.1234567890.1234567890.1234567890.1234567890"; /* 59 bytes: all of 64 */
+    struct arena *arena = arena_new(4096, 1 << 24);
+    struct agent_settings settings;
+    fault_code code;
+    read_named(arena, "acme", short_one, short_one, &settings, &code);
+    assert_int_equal(code, FAULT_NONE);
+    CHECK_SLICE(settings.name, short_one);
+    read_named(arena, "acme", NODE, "", &settings, &code); /* not a node's: whoever wrote it is told */
+    assert_int_equal(code, FAULT_INPUT);
+    read_named(arena, "a123456789b123456789c123456789d123456789e123456789", NODE, NODE, &settings, &code); /* 50 */
+    assert_int_equal(code, FAULT_INPUT);
+    read_named(arena, "a123456789b123456789c123456789d123456789e12345678", NODE, NODE, &settings, &code); /* 49 */
+    assert_int_equal(code, FAULT_NONE);
+    assert_int_equal(settings.name.size, 14);
+    arena_free(arena);
+}
+
 TEST(sample_with_its_required_keys_is_read) {
     struct fault fault;
     struct arena *arena = arena_new(4096, 1 << 24);
@@ -180,6 +237,8 @@ int main(void) {
         cmocka_unit_test(good_file_is_read),
         cmocka_unit_test(every_mistake_is_said_with_line_and_key),
         cmocka_unit_test(environment_overrides_the_file),
+        cmocka_unit_test(an_agent_called_as_a_node_with_a_long_name_is_shortened),
+        cmocka_unit_test(other_names_are_left_or_refused),
         cmocka_unit_test(sample_with_its_required_keys_is_read),
         cmocka_unit_test(reference_page_is_what_the_rows_say),
     };
