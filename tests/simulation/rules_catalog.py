@@ -208,7 +208,7 @@ def complete_diagnostics(tenant, f, who):
         return ABSENT
     if state["outcome"]:
         return [] if f["outcome"] == UNKNOWN or said == (state["outcome"], state["reason"]) else CONFLICT
-    if f["outcome"] == UNKNOWN:
+    if f["outcome"] == UNKNOWN and not said[1]:  # with a reason it is said by a start, to whom nobody waits
         return question_due(tenant, f["diagnostics_id"], state, who.now_ms) or CONFLICT
     return [("diagnostics", f["diagnostics_id"], {"outcome": f["outcome"], "reason": said[1]})]
 
