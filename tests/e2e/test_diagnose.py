@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions to an agent about its cluster: a real broker, aggregator and agent, and a stand-in for the API server."""
 import json
+import pathlib
 import threading
 import time
 
@@ -90,6 +91,18 @@ def test_who_asked_what_is_a_fact_before_and_after(world):
     assert started["requestedBy"] == completed["requestedBy"] == "anna" and "outcome" not in started
     assert started["question"] == {"verb": "DIAGNOSTICS_VERB_DESCRIBE", "kind": "pod", "namespace": "shop", "name": "api-0"}
     assert completed["outcome"] == "DIAGNOSTICS_OUTCOME_ANSWERED" and int(completed["contentBytes"]) > 0 and completed["maskedCount"] >= 3
+
+
+def test_the_guides_command_shows_who_looked_at_what(world):
+    guide = (pathlib.Path(__file__).parents[2] / "agent/diagnose/DIAGNOSE.md").read_text(encoding="utf-8")
+    command = "get facts --where aggregateType=diagnostics -o yaml"
+    assert f"picketctl {command}\n" in guide
+    asked = ask(world, {"describe": pod()})["requestId"]
+    shown = world.ctl(*command.split(), token=world.anna).stdout
+    shown = shown[shown.index(f'diagnosticsId: "{asked}"'):]
+    for line in ("agent: " + AGENT, "verb: DIAGNOSTICS_VERB_DESCRIBE", "kind: pod", "namespace: shop", "name: api-0", "requestedBy: anna",
+                 "outcome: DIAGNOSTICS_OUTCOME_ANSWERED"):
+        assert line in shown, shown
 
 
 def test_roles_tenants_and_ids(world):
