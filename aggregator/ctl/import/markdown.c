@@ -207,7 +207,10 @@ static int on_text(MD_TEXTTYPE type, const MD_CHAR *piece, MD_SIZE size, void *c
 fault_code markdown_read(slice text, struct arena *arena, struct markdown_block **ret_first, struct fault *reterr) {
     if (text.size > MARKDOWN_BYTES_MAX)
         return fault_set(reterr, FAULT_LIMIT, "more than %d bytes of Markdown", MARKDOWN_BYTES_MAX);
-    struct reader reader = {.source = text, .arena = arena, .counted_line = 1};
+    /* MD4C looks for the end of a line by strcspn(3), also in the last line: a NUL has to be there. */
+    const slice whole = arena_copy(arena, text);
+    if (!whole.data && text.data) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    struct reader reader = {.source = whole, .arena = arena, .counted_line = 1};
     reader.last = &reader.first;
     const MD_PARSER parser = {.flags = MD_FLAG_NOHTML | MD_FLAG_TABLES | MD_FLAG_STRIKETHROUGH |
                                        MD_FLAG_PERMISSIVEURLAUTOLINKS,
@@ -216,7 +219,8 @@ fault_code markdown_read(slice text, struct arena *arena, struct markdown_block 
                               .enter_span = enter_span,
                               .leave_span = leave_span,
                               .text = on_text};
-    if (md_parse(text.data ? (const char *)text.data : "", (MD_SIZE)text.size, &parser, &reader) != 0 || reader.failed)
+    if (md_parse(whole.data ? (const char *)whole.data : "", (MD_SIZE)whole.size, &parser, &reader) != 0 ||
+        reader.failed)
         return fault_set(reterr, FAULT_LIMIT, "more than %d blocks, nested deeper than %d lists, or larger than memory",
                          MARKDOWN_BLOCKS_MAX, MARKDOWN_DEPTH_MAX);
     *ret_first = reader.first;

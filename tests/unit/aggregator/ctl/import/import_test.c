@@ -409,6 +409,19 @@ TEST(raw_html_is_text_and_two_steps_of_one_name_have_two_ids) {
     arena_free(arena);
 }
 
+/* Nothing may be read behind it; the address sanitizer sees whether. */
+TEST(a_page_ends_where_its_last_line_ends) {
+    static const char page[] = "# Look\n\n1. first\n\n   ```sh\n   ls";
+    struct arena *arena = arena_new(4096, 1 << 20);
+    struct import import = {.arena = arena};
+    char *const exact = malloc(sizeof page - 1);
+    memcpy(exact, page, sizeof page - 1);
+    import_read(&import, import_format_find("runbooks"), "a.md", slice_of(exact, sizeof page - 1));
+    free(exact);
+    assert_int_equal(import.objects_count, 1);
+    arena_free(arena);
+}
+
 TEST(a_page_that_is_no_runbook_says_why) {
     static const struct {
         const char *text, *said;
@@ -480,6 +493,7 @@ int main(void) {
         cmocka_unit_test(alerts_that_name_one_page_share_one_runbook),
         cmocka_unit_test(a_page_of_markdown_becomes_a_runbook),
         cmocka_unit_test(raw_html_is_text_and_two_steps_of_one_name_have_two_ids),
+        cmocka_unit_test(a_page_ends_where_its_last_line_ends),
         cmocka_unit_test(a_page_that_is_no_runbook_says_why),
         cmocka_unit_test(what_is_too_much_is_said),
         cmocka_unit_test(lines_and_slugs_fit),
