@@ -104,7 +104,7 @@ def fill(edge, kills, numbers, most_seconds):
     begun = time.monotonic()
     for _ in range(kills):
         edge.start("fill")
-        time.sleep(0.3 + numbers.random() * most_seconds)
+        time.sleep(0.1 + numbers.random() * most_seconds)
         if edge.process.poll() is not None:
             break
         edge.kill()
