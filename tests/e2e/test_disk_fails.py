@@ -2,6 +2,7 @@
 """The queue's file is cut short under the running agent, which is what a disk that fails looks like to it (SIGBUS): it ends and
 says why; the one that is started next saves what can be read, once, and goes on."""
 import os
+import random
 import re
 import signal
 import time
@@ -51,6 +52,42 @@ def test_a_file_that_cannot_be_read_ends_the_agent_once(place):
         now = time.time()
         eventually("new windows arrive", lambda: newest() > now, 40)
         assert len(re.findall("event=queue_damaged", place.agent.log())) == 2, place.agent.tail()
+    except BaseException:
+        print(place.story())
+        raise
+
+
+def test_a_file_that_is_overwritten_in_use_ends_the_agent_and_the_next_one_goes_on(place):
+    """It can be read, and what is read is nonsense: no signal comes, storing fails."""
+    numbers = random.Random(seed())
+    generator = Generator(numbers.randrange(1 << 30))
+    place.closers.append(generator)
+    place.start()
+    name = list(SLIS)[0]
+    place.create_slo(name, SLIS[name][0], 1)
+    place.configure_agent({"gen": generator.url}, buffer__commit_interval="0s")
+    place.start_agent()
+    try:
+        def newest():
+            return max(place.windows(name, time.time() - 120, time.time() + 5), default=0)
+        eventually("windows arrive", newest, 40)
+        place.agent_proxy.cut()
+        eventually("something waits", lambda: place.metric("picket_buffer_records", "agent", **{"class": "windows"}) > 3, 30)
+        queue = next(place.folder.glob("**/queue/data.mdb"))
+        with open(queue, "r+b") as file:
+            file.seek(2 * 4096)  # behind the pages by which LMDB finds all others
+            file.write(numbers.randbytes(queue.stat().st_size - 2 * 4096))
+        place.agent.process.wait(40)
+        assert place.agent.process.returncode != 0, place.agent.tail()
+        said = place.agent.log()
+        print(place.agent.process.returncode, [line for line in said.splitlines() if "queue_damaged" in line])
+        if place.agent.process.returncode > 0:  # else LMDB was led astray before
+            assert "event=queue_damaged" in said and "the next start saves" in said, place.agent.tail()
+        place.agent.start()
+        eventually("it says what it saved", lambda: place.agent.log().count("were saved") == 1, 20)
+        place.agent_proxy.heal()
+        now = time.time()
+        eventually("new windows arrive", lambda: newest() > now, 40)
     except BaseException:
         print(place.story())
         raise
