@@ -20,18 +20,25 @@ def place(tmp_path):
     made.close()
 
 
-def test_a_file_that_cannot_be_read_ends_the_agent_once(place):
-    generator = Generator(seed())
+def measure(place, number):
+    """Everything runs and windows arrive; the answer tells the newest of them."""
+    generator = Generator(number)
     place.closers.append(generator)
     place.start()
     name = list(SLIS)[0]
     place.create_slo(name, SLIS[name][0], 1)
     place.configure_agent({"gen": generator.url}, buffer__commit_interval="0s")
     place.start_agent()
+
+    def newest():
+        return max(place.windows(name, time.time() - 120, time.time() + 5), default=0)
+    eventually("windows arrive", newest, 40)
+    return newest
+
+
+def test_a_file_that_cannot_be_read_ends_the_agent_once(place):
     try:
-        def newest():
-            return max(place.windows(name, time.time() - 120, time.time() + 5), default=0)
-        eventually("windows arrive", newest, 40)
+        newest = measure(place, seed())
         for life in range(2):
             place.agent_proxy.cut()
             eventually("something waits", lambda: place.metric("picket_buffer_records", "agent", **{"class": "windows"}) > 3, 30)
@@ -59,24 +66,15 @@ def test_a_file_that_cannot_be_read_ends_the_agent_once(place):
 
 def test_a_file_that_is_overwritten_in_use_ends_the_agent_and_the_next_one_goes_on(place):
     """It can be read, and what is read is nonsense: no signal comes, storing fails."""
-    numbers = random.Random(seed())
-    generator = Generator(numbers.randrange(1 << 30))
-    place.closers.append(generator)
-    place.start()
-    name = list(SLIS)[0]
-    place.create_slo(name, SLIS[name][0], 1)
-    place.configure_agent({"gen": generator.url}, buffer__commit_interval="0s")
-    place.start_agent()
+    number = seed()
     try:
-        def newest():
-            return max(place.windows(name, time.time() - 120, time.time() + 5), default=0)
-        eventually("windows arrive", newest, 40)
+        newest = measure(place, number)
         place.agent_proxy.cut()
         eventually("something waits", lambda: place.metric("picket_buffer_records", "agent", **{"class": "windows"}) > 3, 30)
         queue = next(place.folder.glob("**/queue/data.mdb"))
         with open(queue, "r+b") as file:
             file.seek(2 * 4096)  # behind the pages by which LMDB finds all others
-            file.write(numbers.randbytes(queue.stat().st_size - 2 * 4096))
+            file.write(random.Random(number).randbytes(queue.stat().st_size - 2 * 4096))
         place.agent.process.wait(40)
         assert place.agent.process.returncode != 0, place.agent.tail()
         said = place.agent.log()
