@@ -73,6 +73,20 @@ class Edge:
             assert found, f"outage_load said nothing of '{what}' in {seconds} s: {self.last}; {self.story()}"
             return self.last
 
+    def finish(self, most_seconds=60):
+        """Ends it with nothing left in its queue: the minute that begins between the last look and the signal is stored and
+        waits for the next start, as it should, so there is one."""
+        end = time.monotonic() + most_seconds
+        while True:
+            self.process.terminate()
+            left = self.says("drained", 60)["records"]
+            self.process.wait(60)
+            if not left:
+                return
+            assert time.monotonic() < end, f"{left} records still wait after {most_seconds} s: {self.story()}"
+            self.start("drain")
+            eventually("what came in last is drained", lambda: self.last.get("records") == 0, most_seconds, 0.05)
+
     def kill(self):
         assert self.process.poll() is None, self.story()
         self.process.kill()
@@ -209,8 +223,7 @@ def short(here, program, minutes, dark_seconds):
     took, after = time.monotonic() - connected, spent(here, edge)
     eventually("the read tables have caught up", lambda: caught_up(here), 120, 0.1)
     caught_up_seconds = time.monotonic() - connected - took
-    edge.process.terminate()
-    edge.process.wait(60)
+    edge.finish()
     judge(edge, False)
     return {"waited": waited, "rate": waited / took, "first_alert": alerts[0], "later_alerts": alerts[1:],
             "p50": statistics.median(alerts[1:] or alerts), "caught_up": caught_up_seconds,
@@ -258,8 +271,7 @@ def whole(here, program, minutes, bytes_max, kills_out, kills_back, dark_seconds
     waited, first, later, rate = drain(edge, dark_seconds, kills_back, numbers, drain_seconds)
     after = thread_seconds(here.aggregator.process.pid)
     cost = {name: round((after[name] - before.get(name, 0)) / waited * 1e6, 2) for name in after if after[name] - before.get(name, 0) > 0.01 * waited / 1e6}
-    edge.process.terminate()
-    edge.process.wait(60)
+    edge.finish()
     committed, lost = judge(edge, shed_expected)
     return {"minutes": edge.last["minutes"], "filled": filled, "fill_seconds": fill_took, "queue_bytes": queue_bytes, "waited": waited,
             "first_alert": first, "later_alerts": later, "rate": rate, "committed": committed, "lost": lost, "kills": edge.kills,

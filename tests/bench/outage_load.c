@@ -295,6 +295,7 @@ int main(int argc, char **argv) {
         print_queue(&load, "filled");
     } else {
         drain(&load, argv);
+        if (queue_commit(load.queue, &fault)) die(&fault); /* what came in last is in the print */
         print_queue(&load, "drained");
     }
     queue_close(load.queue);
