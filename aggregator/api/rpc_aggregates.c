@@ -2,7 +2,7 @@
  * Aggregates as they stand, straight from the journal: what a command has just answered is there. */
 #include "aggregator/api/rpc.h"
 #include "aggregator/domain/fleet_state.h"
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "sre.pb.h"

@@ -2,7 +2,7 @@
  * Questions to the read tables. Each takes a reader for as long as its statements run and gives it back before the
  * answer is written. */
 #include "aggregator/api/rpc.h"
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
 #include "aggregator/projections/burndown.h"
 #include "aggregator/projections/fleet_health.h"
 #include "aggregator/projections/sli_series.h"

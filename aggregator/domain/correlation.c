@@ -4,7 +4,7 @@
  * facts and not a thousand lists. */
 #include "aggregator/domain/correlation.h"
 
-#include "aggregator/domain/incident.h"
+#include "aggregator/domain/incident_status.h"
 #include "aggregator/domain/incident_timeline.h"
 
 #include <stdio.h>

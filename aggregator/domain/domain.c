@@ -16,6 +16,8 @@
 #include "aggregator/domain/runbook_execution.h"
 #include "aggregator/domain/service.h"
 #include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
+#include "aggregator/domain/slo_window.h"
 
 #include <assert.h>
 

@@ -1,83 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * All changes of status pass one function and one table. The way is the specification's chain, and each step forward may
- * skip some: who is paged may begin to work, or to mitigate, without acknowledging first, and a false alarm is resolved
- * from anywhere. Closing alone skips nothing: what is closed was resolved by somebody who said how. Back there are three
- * ways: a mitigation that does not hold needs more investigation, a resolved incident that comes back is investigated
- * again, and so is a closed one, when somebody says why.
- * Each move gives the fact of its own name, whichever intent asked for it, and apply writes it in the timeline. */
+ * All changes of status pass one function here and one table (incident_status.c). Each move gives the fact of its own
+ * name, whichever intent asked for it, and apply writes it in the timeline. */
 #include "aggregator/domain/incident.h"
 
 #include "aggregator/domain/content.h"
 #include "aggregator/domain/correlation.h"
 #include "aggregator/domain/domain_list.h"
+#include "aggregator/domain/incident_status.h"
 #include "aggregator/domain/incident_timeline.h"
 
-#include <stdio.h>
-
-enum { STATUSES = INCIDENT_STATUS_CLOSED + 1 };
-
-/* Every move there is. Each may be asked for by transition_incident_status; besides, acknowledge_incident moves to
- * acknowledged, resolve_incident to resolved and close_incident to closed. */
-enum reason_rule { REASON_FREE = 1, REASON_NEEDED };
-#define FROM(status) [INCIDENT_STATUS_##status]
-#define TO(status, rule) [INCIDENT_STATUS_##status] = REASON_##rule
-static const uint8_t moves[STATUSES][STATUSES] = {
-    /* clang-format off */
-    FROM(OPEN) = {
-        TO(ACKNOWLEDGED,  FREE),   /* somebody has seen it */
-        TO(INVESTIGATING, FREE),
-        TO(MITIGATING,    FREE),   /* what helps is known at once */
-        TO(RESOLVED,      NEEDED), /* the resolution */
-    },
-    FROM(ACKNOWLEDGED) = {
-        TO(INVESTIGATING, FREE),
-        TO(MITIGATING,    FREE),
-        TO(RESOLVED,      NEEDED),
-    },
-    FROM(INVESTIGATING) = {
-        TO(MITIGATING,    FREE),
-        TO(RESOLVED,      NEEDED),
-    },
-    FROM(MITIGATING) = {
-        TO(INVESTIGATING, FREE),   /* it does not help */
-        TO(RESOLVED,      NEEDED),
-    },
-    FROM(RESOLVED) = {
-        TO(INVESTIGATING, FREE),   /* it came back */
-        TO(CLOSED,        FREE),
-    },
-    FROM(CLOSED) = {
-        TO(INVESTIGATING, NEEDED), /* it was closed too early, or came back much later */
-    },
-    /* clang-format on */
-};
-#undef FROM
-#undef TO
-static const char *const status_names[STATUSES] = {
-    [INCIDENT_STATUS_UNSPECIFIED] = "unspecified",
-    [INCIDENT_STATUS_OPEN] = "open",
-    [INCIDENT_STATUS_ACKNOWLEDGED] = "acknowledged",
-    [INCIDENT_STATUS_INVESTIGATING] = "investigating",
-    [INCIDENT_STATUS_MITIGATING] = "mitigating",
-    [INCIDENT_STATUS_RESOLVED] = "resolved",
-    [INCIDENT_STATUS_CLOSED] = "closed",
-};
 static const char *const severity_names[] = {
     [SEVERITY_UNSPECIFIED] = "unspecified", [SEVERITY_CRITICAL] = "critical", [SEVERITY_HIGH] = "high",
     [SEVERITY_MEDIUM] = "medium",           [SEVERITY_LOW] = "low",
 };
 static const char *severity_name(Severity severity) {
     return (size_t)severity < sizeof severity_names / sizeof *severity_names ? severity_names[severity] : "unknown";
-}
-
-bool incident_may_move(IncidentStatus from, IncidentStatus to, bool *ret_reason) {
-    const unsigned rule = (unsigned)from < STATUSES && (unsigned)to < STATUSES ? moves[from][to] : 0;
-    if (ret_reason) *ret_reason = rule == REASON_NEEDED;
-    return rule;
-}
-
-const char *incident_status_name(IncidentStatus status) {
-    return (unsigned)status < STATUSES ? status_names[status] : "unknown";
 }
 
 void incident_index(const struct aggregate *aggregate, struct arena *arena, struct aggregate_index *ret_index) {
@@ -101,7 +38,7 @@ fault_code incident_decide_create(const struct aggregate *aggregate, const SreDo
     const CreateIncidentRequested *request = &intent->intent.create_incident;
     if (aggregate->version)
         return fault_set(reterr, FAULT_EXISTS, "incident '%.*s' exists already, and is %s", SLICE_ARG(aggregate->id),
-                         status_names[aggregate->state.incident.status]);
+                         incident_status_name(aggregate->state.incident.status));
     struct correlation ties;
     const fault_code code =
         correlation_find(aggregate, request->alert_ids.items, request->alert_ids.count, call, &ties, reterr);
@@ -222,15 +159,6 @@ static fault_code acknowledged_again(const struct aggregate *aggregate, const st
                      SLICE_ARG(aggregate->id), SLICE_ARG(by.size ? by : SLICE_LIT("somebody")));
 }
 
-static fault_code refuse_move(slice id, IncidentStatus from, IncidentStatus to, struct fault *reterr) {
-    char ways[80] = "";
-    for (int way = 0; way < STATUSES; way++)
-        if (incident_may_move(from, (IncidentStatus)way, NULL))
-            snprintf(ways + strlen(ways), sizeof ways - strlen(ways), "%s%s", ways[0] ? ", " : "", status_names[way]);
-    return fault_set(reterr, FAULT_CONFLICT, "incident '%.*s' cannot go from %s to %s, only to %s", SLICE_ARG(id),
-                     incident_status_name(from), incident_status_name(to), ways);
-}
-
 /* The one way to another status. note: reason, resolution or note of the intent. */
 static fault_code move(const struct aggregate *aggregate, IncidentStatus to, slice note, slice root_cause,
                        struct domain_call *call, struct fact_list *facts, struct fault *reterr) {
@@ -238,10 +166,10 @@ static fault_code move(const struct aggregate *aggregate, IncidentStatus to, sli
     const IncidentStatus from = aggregate->state.incident.status;
     if (from == INCIDENT_STATUS_ACKNOWLEDGED && to == from) return acknowledged_again(aggregate, call, reterr);
     bool reason;
-    if (!incident_may_move(from, to, &reason)) return refuse_move(aggregate->id, from, to, reterr);
+    if (!incident_may_move(from, to, &reason)) return incident_move_refused(aggregate->id, from, to, reterr);
     if (reason && note.size == 0)
         return fault_set(reterr, FAULT_INPUT, "incident '%.*s' goes from %s to %s only with a reason",
-                         SLICE_ARG(aggregate->id), status_names[from], status_names[to]);
+                         SLICE_ARG(aggregate->id), incident_status_name(from), incident_status_name(to));
     const Timestamp now = domain_time(call->now_ms);
     switch (to) {
     case INCIDENT_STATUS_ACKNOWLEDGED:

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Incidents: open -> acknowledged -> investigating -> mitigating -> resolved -> closed, and who has them. Its timeline:
- * incident_timeline.h; its alerts: correlation.h. */
+ * Incidents: how they go on, and who has them. Their states: incident_status.h; their timeline: incident_timeline.h; their
+ * alerts: correlation.h. */
 #ifndef PICKET_DOMAIN_INCIDENT_H
 #define PICKET_DOMAIN_INCIDENT_H
 
 #include "aggregator/domain/domain.h"
-
-/* Whether an incident may go from one status to another. ret_reason (may be NULL): only with a reason. */
-bool incident_may_move(IncidentStatus from, IncidentStatus to, bool *ret_reason);
-const char *incident_status_name(IncidentStatus status); /* "open"; "unknown" for what the contract does not have */
 
 index_fn incident_index; /* open: neither resolved nor closed */
 

@@ -2,7 +2,7 @@
  * What an SLO may say. An agent refuses a definition that it cannot measure too, but tells only the log of its machine;
  * here it is said to whoever asks, before anything is stored. Field by field the contract's constraints were checked;
  * here is what concerns more than one field, or the inside of a text. */
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_definition.h"
 
 #include "aggregator/domain/content.h"
 #include "common/base/selector_syntax.h"

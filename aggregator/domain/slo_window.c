@@ -6,34 +6,11 @@
  * of another length, of the same agent and cluster, is refused. Agents change their length where both lengths end, so
  * this meets only those that do not keep to it. Agents that the list does not name may still bring what began before the
  * list was changed (by clocks that may be SLO_AHEAD_MS ahead). */
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_window.h"
+
+#include "aggregator/domain/slo_state.h"
 
 static const int64_t DAY_MS = INT64_C(24) * SLO_HOUR_MS;
-
-static bool length_kept(const struct slo_length *length, int64_t now_ms) {
-    return length->seconds && now_ms - length->until_ms <= SLO_LENGTH_KEPT_DAYS * DAY_MS;
-}
-
-static bool length_known(const struct slo_state *slo, int32_t seconds, int64_t now_ms) {
-    if (seconds == slo->definition.sli_spec.window_seconds) return true;
-    for (size_t i = 0; i < SLO_LENGTHS_MAX; i++)
-        if (slo->lengths[i].seconds == seconds && length_kept(&slo->lengths[i], now_ms)) return true;
-    return false;
-}
-
-size_t slo_other_lengths(const struct slo_state *slo, int32_t seconds, int64_t now_ms,
-                         int32_t ret_seconds[SLO_LENGTHS_MAX + 1]) {
-    size_t count = 0;
-    if (slo->definition.sli_spec.window_seconds != seconds)
-        ret_seconds[count++] = slo->definition.sli_spec.window_seconds;
-    for (size_t i = 0; i < SLO_LENGTHS_MAX; i++) {
-        const struct slo_length *length = &slo->lengths[i];
-        if (length->seconds != seconds && length->seconds != slo->definition.sli_spec.window_seconds &&
-            length_kept(length, now_ms))
-            ret_seconds[count++] = length->seconds;
-    }
-    return count;
-}
 
 static bool agent_named(const SLO *slo, slice agent) {
     for (size_t i = 0; i < slo->agents.count; i++)
@@ -75,7 +52,7 @@ static fault_code window_fits(const struct slo_state *slo, const RecordSLIWindow
         return fault_set(reterr, FAULT_CONFLICT, "the window is stored with %d seconds, this revision says %d",
                          before->window_seconds, w->window_seconds);
     if (before->revision) return FAULT_NONE; /* it fitted when it came first */
-    if (!length_known(slo, w->window_seconds, call->now_ms))
+    if (!slo_length_known(slo, w->window_seconds, call->now_ms))
         return fault_set(
             reterr, FAULT_INPUT,
             "window_seconds is %d; SLO '%.*s' is measured in windows of %d s, and was not in others in the "

@@ -4,7 +4,7 @@
 #ifndef PICKET_JOURNAL_HOT_SLOS_H
 #define PICKET_JOURNAL_HOT_SLOS_H
 
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
 #include "aggregator/journal/journal_tables.h"
 #include "aggregator/journal/names.h"
 

@@ -3,7 +3,7 @@
 #ifndef PICKET_JOURNAL_HOUR_TABLE_H
 #define PICKET_JOURNAL_HOUR_TABLE_H
 
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
 #include "common/store/kv.h"
 
 struct hour_key {

@@ -4,7 +4,7 @@
 #ifndef PICKET_JOURNAL_SLO_REST_H
 #define PICKET_JOURNAL_SLO_REST_H
 
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
 #include "common/store/kv.h"
 
 /* Into a state made by slo_state_init, which stays as it is when there is no record. tenant, slo: numbers of names.h. */

@@ -3,7 +3,7 @@
  * have kept them, facts and aggregates, in large transactions without a sync.
  *
  *   fact_journal FOLDER FACTS     FOLDER becomes the environment (an aggregator's data.path/journal) */
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
 #include "aggregator/journal/aggregate_table.h"
 #include "aggregator/journal/fact_log.h"
 #include "aggregator/journal/journal_tables.h"

@@ -11,7 +11,7 @@
  *
  * Then all of it but the newest facts is old, and is compacted while nobody asks: facts a second of the writer's time, and
  * the longest pause that it made. */
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
 #include "aggregator/journal/journal.h"
 #include "common/base/clock.h"
 #include "common/codec/codec.h"

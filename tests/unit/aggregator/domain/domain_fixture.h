@@ -3,7 +3,7 @@
 #ifndef PICKET_TESTS_DOMAIN_FIXTURE_H
 #define PICKET_TESTS_DOMAIN_FIXTURE_H
 
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
 #include "tests/support/check.h"
 
 #define DOMAIN_NOW_MS (INT64_C(500000) * 3600 * 1000) /* the beginning of an hour, in the year 2027 */

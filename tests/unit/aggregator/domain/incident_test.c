@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Incidents: each move that is allowed and each that is not, and what every intent leaves behind. */
 #include "aggregator/domain/incident.h"
+#include "aggregator/domain/incident_status.h"
 #include "tests/unit/aggregator/domain/domain_fixture.h"
 
 enum { LAST = INCIDENT_STATUS_CLOSED };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Calendar windows, time slices, and what a definition may change into. DOMAIN_NOW_MS is 2027-01-15 08:00 UTC. */
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
 
 #include <math.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Budgets: counts by hour, what rolls off after 7, 28 and 30 days, revisions, and exhaustion said once. */
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
+#include "aggregator/domain/slo_window.h"
 
 #include <math.h>
 

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "aggregator/domain/slo.h"
+#include "aggregator/domain/slo_state.h"
 #include "aggregator/journal/fact_log.h"
 #include "aggregator/journal/journal.h"
 #include "aggregator/journal/journal_tables.h"
