@@ -88,10 +88,12 @@ class Edge:
             eventually("what came in last is drained", lambda: self.last.get("records") == 0, most_seconds, 0.05)
 
     def kill(self):
-        assert self.process.poll() is None, self.story()
+        """Whether it was killed: it may end by itself at any moment, when it only fills."""
         self.process.kill()
-        self.process.wait()
-        self.kills += 1
+        killed = self.process.wait() == -signal.SIGKILL
+        assert killed or self.process.returncode == 0, self.story()
+        self.kills += killed
+        return killed
 
     def close(self):
         if self.process and self.process.poll() is None:
@@ -119,9 +121,8 @@ def fill(edge, kills, numbers, most_seconds):
     for _ in range(kills):
         edge.start("fill")
         time.sleep(0.1 + numbers.random() * most_seconds)
-        if edge.process.poll() is not None:
+        if not edge.kill():
             break
-        edge.kill()
     edge.start("fill")
     filled = edge.says("filled", 7200)
     edge.process.wait()
@@ -129,9 +130,23 @@ def fill(edge, kills, numbers, most_seconds):
     return filled, time.monotonic() - begun
 
 
+def newest_fact(here):
+    return int(here.call(CORE + "FactService/ListFacts", {"limit": 1}).get("newestSequence", 0))
+
+
+def first_fact(here, alert_id):
+    """The sequence of an alert's first fact."""
+    return int(here.facts(aggregateType="alert", aggregateId=alert_id)[0]["sequence"])
+
+
+def fresh_alert(edge):
+    """The id that the next alert of this life will have."""
+    return f"picket.fresh-{edge.process.pid}-{edge.alerts}"
+
+
 def alert_seconds(edge, begun=None, most_seconds=60, look_every=0.01):
     """How long until the centre has committed an alert that the edge is told to raise now."""
-    name = f"picket.fresh-{edge.process.pid}-{edge.alerts}"
+    name = fresh_alert(edge)
     edge.alerts += 1
     begun = begun or time.monotonic()
     edge.process.send_signal(signal.SIGUSR1)
@@ -148,33 +163,35 @@ def alert_seconds(edge, begun=None, most_seconds=60, look_every=0.01):
 
 
 def drain(edge, dark_seconds, kills, numbers, most_seconds):
-    """Starts cut off, heals, raises alerts, is killed. Seconds to the first alert, of later alerts, and the rate."""
+    """Starts cut off, heals, raises alerts, is killed. What it said last before it was healed (the minutes of the real clock go
+    on: more may wait than was filled in), the first alert, seconds of later alerts, and the rate."""
     here = edge.here
     here.agent_proxy.cut()
     edge.start("drain")
     edge.says("drains", 600)
     time.sleep(dark_seconds)  # the back-off grows
-    waited = edge.last["records"]
+    dark, before = edge.last, newest_fact(here)
     begun = time.monotonic()
     here.agent_proxy.heal()
-    first = alert_seconds(edge, begun)
+    name = fresh_alert(edge)
+    first = {"seconds": alert_seconds(edge, begun), "facts_before": first_fact(here, name) - before}
     later, drained, busy = [], 0, 0.0
     for life in range(kills + 1):
         end = time.monotonic() + (2 + numbers.random() * 8 if life < kills else most_seconds)
         eventually("connected", lambda: edge.last.get("connected"), 60, 0.05)
         since, left_then = time.monotonic(), edge.last["records"]
-        while time.monotonic() < end and edge.last["records"] > 0:
-            if edge.last["records"] > 20_000:
+        while (left := edge.last["records"]) > 0 and time.monotonic() < end:
+            if left > 20_000:
                 later.append(alert_seconds(edge))
             time.sleep(0.5)
         busy += time.monotonic() - since
-        drained += left_then - edge.last["records"]
+        drained += left_then - left
         if life < kills:
-            edge.kill()
+            assert edge.kill(), f"it ended while it drained: {edge.story()}"
             edge.start("drain")
             edge.says("drains", 600)
-    assert edge.last["records"] == 0, f"{edge.last} after {most_seconds} s: {edge.story()}"
-    return waited, first, later, drained / busy
+    assert left == 0, f"{edge.last} after {most_seconds} s: {edge.story()}"
+    return dark, first, later, drained / busy
 
 
 def thread_seconds(pid):
@@ -268,11 +285,11 @@ def whole(here, program, minutes, bytes_max, kills_out, kills_back, dark_seconds
     filled, fill_took = fill(edge, kills_out, numbers, fill_seconds)
     queue_bytes = sum(file.stat().st_size for file in edge.queue.iterdir())
     before = thread_seconds(here.aggregator.process.pid)
-    waited, first, later, rate = drain(edge, dark_seconds, kills_back, numbers, drain_seconds)
-    after = thread_seconds(here.aggregator.process.pid)
+    dark, first, later, rate = drain(edge, dark_seconds, kills_back, numbers, drain_seconds)
+    waited, after = dark["records"], thread_seconds(here.aggregator.process.pid)
     cost = {name: round((after[name] - before.get(name, 0)) / waited * 1e6, 2) for name in after if after[name] - before.get(name, 0) > 0.01 * waited / 1e6}
     edge.finish()
     committed, lost = judge(edge, shed_expected)
     return {"minutes": edge.last["minutes"], "filled": filled, "fill_seconds": fill_took, "queue_bytes": queue_bytes, "waited": waited,
-            "first_alert": first, "later_alerts": later, "rate": rate, "committed": committed, "lost": lost, "kills": edge.kills,
+            "dark": dark, "first_alert": first["seconds"], "facts_before_alert": first["facts_before"], "later_alerts": later, "rate": rate, "committed": committed, "lost": lost, "kills": edge.kills,
             "aggregator_us": cost}

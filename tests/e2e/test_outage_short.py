@@ -32,18 +32,21 @@ def test_hours_without_a_connection_cost_nothing_or_what_is_said(here, quota):
     bytes_max = 1 << 30 if quota == "wide" else MINUTES * each_minute * EACH_BYTES
     try:
         found = outage.whole(here, PROGRAM, MINUTES, bytes_max, 4, 2, 1, harness.seed(), quota == "narrow", fill_seconds=0.2,
-                             drain_seconds=60)
+                             drain_seconds=300)
     except BaseException:
         print(here.story())
         raise
     print(found)
     assert found["kills"] >= 2, found  # those of the drain; a fast machine may have filled the queue before the first of the others
-    assert found["first_alert"] < 5, found
+    # What is fresh goes first: it is at the centre before half of what had waited.
+    assert found["facts_before_alert"] < found["waited"] / 2, found
+    # Minutes of the real clock come in beside those that were filled in; each comes whole, and none before it is stored.
+    minutes, part = divmod(found["waited"] + sum(found["dark"]["shed"].values()), each_minute)
+    assert part == 0 and MINUTES <= minutes <= found["dark"]["minutes"] <= found["minutes"], found
     if quota == "wide":
-        assert found["waited"] == MINUTES * each_minute and not any(found["lost"].values()), found
+        assert not any(found["lost"].values()), found
     else:
         # What has no reserve goes first and goes whole; of the others what is above their reserves.
         all_of = {name: MINUTES * count for name, count in outage.per_minute().items()}
-        assert found["lost"]["rest"] == all_of["rest"], found
+        assert all_of["rest"] <= found["lost"]["rest"] <= found["minutes"] * outage.RESTS, found
         assert all(0 < found["lost"][name] < all_of[name] for name in ("health", "windows")), found
-        assert found["waited"] == sum(all_of.values()) - sum(found["filled"]["shed"].values()), found
