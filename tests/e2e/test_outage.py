@@ -139,6 +139,8 @@ def test_the_edge_alerts_while_cut_off_and_the_centre_has_one_alert(place, shop)
         if SCHEMA.exists():
             conforms(body, json.loads(SCHEMA.read_text(encoding="utf-8")))
         assert body["status"] == "firing" and body["commonLabels"]["slo_id"] == "shop" and key.endswith("-firing"), (body, key)
+        # It has the answer, and has stored that it has: killed before that, it would rightly call again, under the same key.
+        eventually("that it was told is stored", lambda: place.metric("picket_alert_webhook_calls_total", "agent", result="done") == 1)
         place.agent.kill()  # it was told: not again
         place.agent.start()
         time.sleep(6)
