@@ -47,7 +47,7 @@ struct config_trial {
     struct held doubted; /* rolled back because nothing was measured; until it is seen whether that helped */
     struct loop_timer *timer, *pace;
     int64_t ends_ms;       /* monotonic: when the timer is due */
-    int64_t looked_ms;     /* likewise: when one was last looked at; 0: none yet */
+    int64_t looked_ms;     /* likewise: when looking at one last ended; 0: none yet */
     struct arena *waiting; /* what came since, whole; NULL: nothing did */
     slice waiting_payload;
 };
@@ -341,11 +341,10 @@ static void on_pace(void *context) {
     trial->parts.changed(trial->parts.context);
 }
 
-static void look_at(struct config_trial *trial, slice payload) {
+static void try_it(struct config_trial *trial, slice payload) {
     struct fault fault;
     struct held held;
     const uint64_t hash = payload_hash(payload);
-    trial->looked_ms = clock_monotonic_ms();
     if (trial->record.failed_ms && hash == trial->record.failed_hash) { /* once is enough */
         trial->wanted_hash = hash;
         trial->wanted_revision = trial->record.failed_revision;
@@ -382,6 +381,13 @@ static void look_at(struct config_trial *trial, slice payload) {
              LOG_UINT("slis", held.definitions.slis_count), LOG_UINT("refused", held.definitions.refused),
              LOG_TEXT("refusals", held.definitions.refusals), LOG_INT("trial_ms", trial->parts.probation_ms));
     trial->parts.changed(trial->parts.context);
+}
+
+/* The pace runs from the end: on a slow machine one may take longer than the pace, and between two there must be time for
+ * everything else whatever one takes. */
+static void look_at(struct config_trial *trial, slice payload) {
+    try_it(trial, payload);
+    trial->looked_ms = clock_monotonic_ms();
 }
 
 void config_trial_forgive(struct config_trial *trial) {

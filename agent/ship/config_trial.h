@@ -27,7 +27,8 @@ struct config_trial_parts {
     enum config_trial_finding (*find)(void *context);
     void (*changed)(void *context); /* a status is wanted */
     void *context;
-    int64_t pace_ms; /* between two that are looked at; of those that come meanwhile the last one is; 0: each is */
+    int64_t
+        pace_ms; /* from the end of looking at one to the next; of those that come meanwhile it is the last; 0: each */
 };
 
 enum config_trial_state { CONFIG_TRIAL_NONE, CONFIG_TRIAL_GOOD, CONFIG_TRIAL_RUNS, CONFIG_TRIAL_ROLLED_BACK };
