@@ -11,7 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { INSTANCES = 3, INTERVAL_MS = 200 };
+/* The time for a round is long enough for any machine, but where a test is about its end. */
+enum { INSTANCES = 3, INTERVAL_MS = 200, PATIENCE_MS = 60 * 1000 };
 enum up { UP_ABSENT, UP_NOT, UP_YES };
 enum mode { MODE_GOOD, MODE_ERROR, MODE_REDIRECT, MODE_ENDLESS, MODE_SILENT, MODE_GARBAGE };
 
@@ -179,7 +180,7 @@ struct bench {
     struct loop_timer *timer;
 };
 
-static void bench_begin(struct bench *b, size_t room) {
+static void bench_begin_in(struct bench *b, size_t room, int64_t timeout_ms) {
     struct fault fault;
     static char url[64];
     memset(b, 0, sizeof *b);
@@ -212,7 +213,7 @@ static void bench_begin(struct bench *b, size_t room) {
     const struct prometheus_api_config config = {.name = SLICE_LIT("main"),
                                                  .url = slice_from_text(url),
                                                  .interval_ms = INTERVAL_MS,
-                                                 .timeout_ms = INTERVAL_MS,
+                                                 .timeout_ms = timeout_ms,
                                                  .fresh_ms = 60000,
                                                  .body_bytes_max = 8 << 10,
                                                  .instances_max = 4,
@@ -222,12 +223,16 @@ static void bench_begin(struct bench *b, size_t room) {
     prometheus_api_start(b->api);
 }
 
+static void bench_begin(struct bench *b, size_t room) {
+    bench_begin_in(b, room, PATIENCE_MS);
+}
+
 /* So many rounds from now on, of which the first may have begun already. */
 static struct prometheus_api_stats rounds(struct bench *b, uint64_t count) {
     struct prometheus_api_stats stats;
     prometheus_api_stats(b->api, &stats);
     const uint64_t wanted = stats.rounds + count + 1;
-    for (int i = 0; stats.rounds < wanted && i < 1000; i++) {
+    for (int i = 0; stats.rounds < wanted && i < 2 * PATIENCE_MS / 10; i++) {
         loop_timer_set(b->timer, 10);
         loop_run(b->watch.loop);
         prometheus_api_stats(b->api, &stats);
@@ -328,21 +333,22 @@ TEST(a_server_that_goes_wrong_is_not_seen_and_says_why) {
                  {MODE_ENDLESS, "larger than"},
                  {MODE_SILENT, "not done in"},
                  {MODE_GARBAGE, "JSON"}};
-    struct bench b;
-    bench_begin(&b, 8);
-    set(&b, 0, UP_YES, true);
-    rounds(&b, 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        atomic_store(&b.server.mode, MODE_GOOD);
-        rounds(&b, 1);
-        assert_true(b.watch.fresh && b.watch.all[0].ok);
-        atomic_store(&b.server.mode, (int)cases[i].mode);
-        const struct prometheus_api_stats stats = rounds(&b, 1);
-        if (!strstr(stats.fault.text, cases[i].words))
-            fail_msg("'%s' does not say '%s'", stats.fault.text, cases[i].words);
-        assert_true(!b.watch.fresh && !b.watch.all[0].ok && b.watch.all[0].there && !b.watch.all[0].ending);
+        struct bench b;
+        bench_begin_in(&b, 8, cases[i].mode == MODE_SILENT ? INTERVAL_MS : PATIENCE_MS);
+        set(&b, 0, UP_YES, true);
+        for (int turn = 0; turn < 2; turn++) {
+            atomic_store(&b.server.mode, MODE_GOOD);
+            for (int tries = 0; tries < 100 && !(b.watch.fresh && b.watch.all[0].ok); tries++) rounds(&b, 1);
+            assert_true(b.watch.fresh && b.watch.all[0].ok);
+            atomic_store(&b.server.mode, (int)cases[i].mode);
+            const struct prometheus_api_stats stats = rounds(&b, 1);
+            if (!strstr(stats.fault.text, cases[i].words))
+                fail_msg("'%s' does not say '%s'", stats.fault.text, cases[i].words);
+            assert_true(!b.watch.fresh && !b.watch.all[0].ok && b.watch.all[0].there && !b.watch.all[0].ending);
+        }
+        bench_end(&b);
     }
-    bench_end(&b);
 }
 
 TEST(who_finds_no_room_leaves_the_group_unknown) {
