@@ -194,7 +194,7 @@ static bool says(const struct agent *agent, const char *word) {
 
 /* Runs the loop until the report has the word. */
 static void waits_until_it_says(struct agent *agent, const char *word) {
-    for (int i = 0; i < 100 && !says(agent, word); i++) net_loop_for(agent->loop, 50);
+    for (int i = 0; i < 1200 && !says(agent, word); i++) net_loop_for(agent->loop, 50);
     if (!says(agent, word)) fail_msg("expected '%s', got '%s'", word, report(agent).error);
 }
 
@@ -340,7 +340,7 @@ static void what_is_refused_or_no_answer_leaves_the_agent_without_and_says_why(v
     waits_until_it_says(agent, "HTTP status 412: the request's key is weak");
     agent->centre.answer = SENDS_RUBBISH;
     enrol_use(agent->enrol, &agent->settings);
-    for (int i = 0; i < 100 && (says(agent, "412") || !report(agent).error[0]); i++) net_loop_for(agent->loop, 50);
+    for (int i = 0; i < 1200 && (says(agent, "412") || !report(agent).error[0]); i++) net_loop_for(agent->loop, 50);
     assert_non_null(strstr(report(agent).error, "enrolment: "));
     agent->centre.answer = SIGNS;
     agent->centre.name = "demo/edge-2"; /* a centre that is wrong about who asks */

@@ -57,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "1")
             self.end_headers()
             self.wfile.flush()
-            time.sleep(1)
+            time.sleep(2)
             self.wfile.write(b"x")
         elif path == "/close":
             self.close_connection = True

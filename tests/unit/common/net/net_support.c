@@ -6,14 +6,18 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+
+enum { PATIENCE = 12, PORT_FIRST = 22000, PORTS = 10000 };
 
 static void must(bool good, const char *what) {
     if (good) return;
@@ -110,15 +114,29 @@ void net_child_kill(struct net_child *child) {
     *child = (struct net_child){0};
 }
 
+/* Below those that the kernel gives to outgoing connections, and held by a name that every other run of these tests looks
+ * at (unix(7), abstract; the same as in tests/e2e/harness.py), so that it is free still when its owner listens on it, and
+ * when it does so again. */
 int net_free_port(void) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    must(fd >= 0 && bind(fd, (struct sockaddr *)&address, size) == 0 &&
-             getsockname(fd, (struct sockaddr *)&address, &size) == 0,
-         "finding a free port");
-    close(fd);
-    return ntohs(address.sin_port);
+    static unsigned turn;
+    for (unsigned tries = 0; tries < PORTS; tries++) {
+        const int port = PORT_FIRST + (int)(((unsigned)getpid() * 97U + turn++) % PORTS);
+        struct sockaddr_un name = {.sun_family = AF_UNIX};
+        const int size = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "picket-tests-port-%d", port);
+        const struct sockaddr_in address = {
+            .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        const int held = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); /* until this process ends */
+        const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        must(held >= 0 && fd >= 0, "finding a free port");
+        const bool is_free = bind(held, (struct sockaddr *)&name,
+                                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)size)) == 0 &&
+                             bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+        close(fd);
+        if (is_free) return port;
+        close(held);
+    }
+    must(false, "finding a free port");
+    return 0;
 }
 
 bool net_program_exists(const char *path) {
@@ -140,7 +158,7 @@ static void wait_tick(void *context) {
         loop_timer_set(wait->timer, 2);
 }
 
-bool net_loop_until(struct loop *loop, const bool *flag, int64_t deadline_ms) {
+static bool loop_until(struct loop *loop, const bool *flag, int64_t deadline_ms) {
     struct wait wait = {.loop = loop, .flag = flag, .end_ms = clock_monotonic_ms() + deadline_ms};
     wait.timer = loop_timer_new(loop, wait_tick, &wait);
     must(wait.timer != NULL, "timer");
@@ -150,7 +168,11 @@ bool net_loop_until(struct loop *loop, const bool *flag, int64_t deadline_ms) {
     return *flag;
 }
 
+bool net_loop_until(struct loop *loop, const bool *flag, int64_t deadline_ms) {
+    return loop_until(loop, flag, PATIENCE * deadline_ms);
+}
+
 void net_loop_for(struct loop *loop, int64_t time_ms) {
     const bool never = false;
-    (void)net_loop_until(loop, &never, time_ms);
+    (void)loop_until(loop, &never, time_ms);
 }

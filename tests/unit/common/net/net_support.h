@@ -33,7 +33,7 @@ void net_child_kill(struct net_child *child);  /* SIGKILL and wait */
 
 int net_free_port(void);
 bool net_program_exists(const char *path);
-/* Runs the loop until *flag is true or deadline_ms passed; gives back *flag. */
+/* Runs the loop until *flag is true, or for a dozen times deadline_ms, which is what a quiet machine needs at most; gives back *flag. */
 bool net_loop_until(struct loop *loop, const bool *flag, int64_t deadline_ms);
 void net_loop_for(struct loop *loop, int64_t time_ms);
 
