@@ -19,7 +19,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PICKET_BIN", TOP / "build/dev/bin"))
 TENANT, AGENT, AGGREGATOR, READER = "demo", "edge-1", "picket-aggregator", "demo/reader"
 INTEGRATION = f"{TENANT}/integration"
-_ports_given = set()
+_ports_given = {}
 # PICKET_BIN may name programs with sanitizers, which hold on to memory and time: figures are not asked of these.
 SANITIZED = any(b"__asan_init" in program.read_bytes() for program in [BIN / "picket-agent"] if program.exists())
 SANITIZER = re.compile(r"\w+Sanitizer: .*|.*: runtime error: .*")
@@ -35,19 +35,23 @@ def seed():
 
 
 def free_port():
-    """Below those that the kernel gives to outgoing connections, and each of the test runner's processes has its own: what is
-    free now is free still when its owner listens on it."""
+    """Below those that the kernel gives to outgoing connections, and given once: until this process ends it holds a name in the
+    kernel (unix(7), abstract) that every other run of these tests looks at, too. What is free now is free still when its owner
+    listens on it."""
     first = 10000 + 2000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
     for _ in range(2000):
         port = first + random.SystemRandom().randrange(2000)
         if port in _ports_given:
             continue
-        with socket.socket() as listener:
-            try:
+        held = socket.socket(socket.AF_UNIX)
+        try:
+            held.bind(f"\0picket-tests-port-{port}")
+            with socket.socket() as listener:
                 listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        _ports_given.add(port)
+        except OSError:
+            held.close()
+            continue
+        _ports_given[port] = held
         return port
     raise AssertionError(f"no port is free from {first} on")
 
@@ -357,7 +361,7 @@ class Place:
     def start_aggregator(self, ready=True):
         self.aggregator.start()
         if ready:
-            eventually("the aggregator is ready", lambda: self.get("/readyz")[0] == 200, 30)
+            eventually("the aggregator is ready", lambda: self.get("/readyz")[0] == 200, 60)
 
     def start_agent(self):
         self.agent.start()
@@ -478,7 +482,7 @@ class Place:
                               "-q", "1", "-t", topic, "-s", *more], input=payload, capture_output=True, timeout=30, check=False)
         return ran.returncode, (ran.stdout + ran.stderr).decode(errors="replace")
 
-    def request(self, who, topic, response_topic, payload, seconds=5):
+    def request(self, who, topic, response_topic, payload, seconds=30):
         """Publishes bytes as a request of MQTT 5; the answer's bytes, or None when there is none in time."""
         with self._replies_lock:
             if who not in self._replies:
