@@ -19,11 +19,11 @@ class World:
     def __init__(self, folder, mode, **more):
         self.mode, self.place = mode, Place(folder)
         self.server = KubeApi(bookmark_seconds=1).start() if mode == "watch" else ArgoCd().start()
-        item = {"environment_label": "environment", "debounce": "100ms", "stale": "3s", "heartbeat": "1h", **more}
+        item = {"environment_label": "environment", "debounce": "100ms", "stale": "30s", "heartbeat": "1h", **more}
         settings = {"argocd": [item]}
         if mode == "watch":
             self.server.service_account(folder / "sa")
-            settings["kubernetes"] = [{"cluster_id": "c1", "kubeconfig": str(self.server.kubeconfig(folder / "kubeconfig")), "stale": "1s"}]
+            settings["kubernetes"] = [{"cluster_id": "c1", "kubeconfig": str(self.server.kubeconfig(folder / "kubeconfig")), "stale": item["stale"]}]
             item["kubernetes"] = "c1"
         else:
             item.update({"url": self.server.url, "auth": {"username": "admin", "password": "secret"}, "stream": mode == "stream",
@@ -68,7 +68,7 @@ class World:
         return {"total": state.get("totalApplications", 0), "out_of_sync": state.get("outOfSyncCount", 0),
                 **{name: count for name, count in counts.items() if count}}
 
-    def expect(self, what, environment="prod", cluster="c1", seconds=15, **counts):
+    def expect(self, what, environment="prod", cluster="c1", seconds=60, **counts):
         want = {"out_of_sync": 0, **{name: count for name, count in counts.items() if count or name == "total"}}
         return eventually(f"{what}: {want}", lambda: self.fleet(environment, cluster) == want or self._say(environment, cluster), seconds)
 
@@ -95,6 +95,14 @@ class World:
 @pytest.fixture(name="world", params=MODES)
 def a_world(request, tmp_path):
     made = World(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture(name="stale_soon", params=MODES)
+def a_world_of_little_patience(request, tmp_path):
+    """Where nothing is heard for three seconds nothing is known: for tests in which that is so."""
+    made = World(tmp_path, request.param, stale="3s")
     yield made
     made.close()
 
@@ -136,13 +144,14 @@ def test_there_and_back_is_two_changes(world):
     eventually("all changes", lambda: world.statuses("cart") == ["HEALTHY"] + ["UNHEALTHY", "HEALTHY"] * 3)
 
 
-def test_a_source_that_is_away_makes_all_unknown_and_coming_back_heals(world):
+def test_a_source_that_is_away_makes_all_unknown_and_coming_back_heals(stale_soon):
+    world = stale_soon
     for i in range(3):
         world.put(f"app-{i}")
     world.place.start_agent()
     world.expect("all", total=3, healthy=3)
     world.away()
-    world.expect("unknown, with the total", total=3, unknown=3, seconds=25)
+    world.expect("unknown, with the total", total=3, unknown=3)
     eventually("the checks say why", lambda: all(world.statuses(f"app-{i}") == ["HEALTHY", "UNKNOWN"] for i in range(3)))
     assert "Argo CD is not heard: " in world.checks()["app-0"][1][1]
     # Killed and started while it is away: nothing is said twice.
@@ -153,7 +162,7 @@ def test_a_source_that_is_away_makes_all_unknown_and_coming_back_heals(world):
     time.sleep(5)
     assert world.statuses("app-0") == ["HEALTHY", "UNKNOWN"]
     world.back()
-    world.expect("as it is now", total=2, healthy=1, degraded=1, seconds=40)
+    world.expect("as it is now", total=2, healthy=1, degraded=1)
     eventually("each said once", lambda: [world.statuses(f"app-{i}") for i in range(3)] == [
         ["HEALTHY", "UNKNOWN", "UNHEALTHY"], ["HEALTHY", "UNKNOWN", "UNKNOWN"], ["HEALTHY", "UNKNOWN", "HEALTHY"]])
 
@@ -172,7 +181,7 @@ def test_killed_at_any_time_no_change_is_said_twice_and_none_is_missed(world):
         world.place.agent.kill()
         world.place.start_agent()
         degraded = sum(1 for healths in truth.values() if healths[-1] == "Degraded")
-        world.expect(f"turn {turn}", total=20, healthy=20 - degraded, degraded=degraded, seconds=25)
+        world.expect(f"turn {turn}", total=20, healthy=20 - degraded, degraded=degraded)
     words = {"Healthy": "HEALTHY", "Degraded": "UNHEALTHY"}
     eventually("every change once", lambda: all(world.statuses(name) == [words[one] for one in healths] for name, healths in truth.items()))
 
@@ -199,6 +208,13 @@ def test_a_broken_connection_misses_nothing(world):
     world.expect("after an end", total=5, healthy=3, degraded=1, missing=1)
 
 
+@pytest.fixture(name="impatient")
+def an_impatient_argo(tmp_path):
+    made = World(tmp_path, "stream", stale="3s")
+    yield made
+    made.close()
+
+
 @pytest.fixture(name="argo")
 def an_argo(tmp_path):
     made = World(tmp_path, "stream")
@@ -213,7 +229,7 @@ def test_a_session_that_ends_is_begun_anew_and_a_wrong_password_is_said(argo):
     eventually("refused", lambda: "Invalid username or password" in argo.place.agent.log())
     assert "secret" not in argo.place.agent.log()
     argo.server.accounts["admin"] = "secret"
-    argo.expect("with a session", total=1, healthy=1, seconds=30)
+    argo.expect("with a session", total=1, healthy=1)
     logins = len(argo.server.asked("/api/v1/session"))
     argo.server.expire_tokens()
     argo.server.end_streams()
@@ -228,7 +244,7 @@ def test_without_a_stream_it_is_polled(argo):
     argo.put("cart")
     argo.server.fault("stream", status=404)
     argo.place.start_agent()
-    argo.expect("by lists", total=1, healthy=1, seconds=30)
+    argo.expect("by lists", total=1, healthy=1)
     argo.put("cart", health="Degraded")
     argo.expect("by lists", total=1, degraded=1)
     argo.server.heal()
@@ -249,22 +265,23 @@ def test_a_stream_that_breaks_its_rules_harms_nothing(argo, fault):
     argo.put("cart")
     argo.server.fault("stream", count=1, **fault)
     argo.place.start_agent()
-    argo.expect("whatever is said", total=1, healthy=1, seconds=30)
+    argo.expect("whatever is said", total=1, healthy=1)
     argo.put("cart", health="Degraded")
-    argo.expect("and goes on", total=1, degraded=1, seconds=30)
+    argo.expect("and goes on", total=1, degraded=1)
     assert argo.place.agent.runs()
 
 
 @pytest.mark.parametrize("fault", [{"body": b'{"items":[{"metadata":{"name":"cart"'}, {"body": b"null"}, {"body": b"[" * 100000}, {"stall": True},
                                    {"status": 307, "location": "http://127.0.0.1:1/"}])
-def test_a_list_that_is_none_is_no_list(argo, fault):
+def test_a_list_that_is_none_is_no_list(impatient, fault):
+    argo = impatient
     argo.put("cart")
     argo.place.start_agent()
     argo.expect("at first", total=1, healthy=1)
     argo.server.fault("list", **fault)
     argo.server.fault("stream", status=503)
     argo.server.drop()
-    argo.expect("not green, not empty", total=1, unknown=1, seconds=25)
+    argo.expect("not green, not empty", total=1, unknown=1)
     argo.server.heal()
     argo.expect("at last", total=1, healthy=1, seconds=60)
 

@@ -9,18 +9,14 @@ import time
 
 import pytest
 
+from harness import eventually, free_port
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 AGGREGATOR = "picket-aggregator"
 
 
 def run(*words, **options):
     return subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=30, check=False, **options)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 class Broker:
@@ -48,13 +44,12 @@ class Broker:
         self.log = open(folder / "log", "w", encoding="utf-8")
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         self.process = subprocess.Popen([program, "-c", folder / "mosquitto.conf"], stdout=self.log, stderr=self.log)
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert self.process.poll() is None, (folder / "log").read_text()
-            time.sleep(0.05)
-        raise AssertionError("Mosquitto does not listen")
+        eventually("Mosquitto listens", self.listens)
+
+    def listens(self):
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     @staticmethod
     def certify(pki, *words):
@@ -75,10 +70,10 @@ class Broker:
         """The reason code's name is in the output when the broker refuses: Paho and we see the same code."""
         return run("mosquitto_pub", *self.arguments(who, pki), "-q", 1, "-t", topic, "-m", text)
 
-    def receives(self, reader, reader_topic, writer, topic):
-        """True when what the writer publishes reaches the reader, whose subscription is waited for first; after that, two
-        seconds are long."""
-        with subprocess.Popen(["stdbuf", "-oL", "mosquitto_sub", *map(str, self.arguments(reader)), "-q", "1", "-W", "2", "-d", "-t", reader_topic],
+    def receives(self, reader, reader_topic, writer, topic, seconds=60):
+        """True when what the writer publishes reaches the reader, whose subscription is waited for first. The seconds are those
+        after which it is said that nothing came."""
+        with subprocess.Popen(["stdbuf", "-oL", "mosquitto_sub", *map(str, self.arguments(reader)), "-q", "1", "-C", "1", "-W", str(seconds), "-d", "-t", reader_topic],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as subscriber:
             said = ""
             while "SUBACK" not in said:
@@ -125,7 +120,7 @@ def test_an_agent_cannot_command_as_an_integration(broker):
 @pytest.mark.parametrize("topic", ITS_ANSWERS)
 def test_an_agent_hears_its_own_answers_only(broker, topic):
     assert broker.receives("edge-1", topic.format("demo/edge-1"), "aggregator", topic.format("demo/edge-1"))
-    assert not broker.receives("edge-2", topic.format("#"), "aggregator", topic.format("demo/edge-1"))
+    assert not broker.receives("edge-2", topic.format("#"), "aggregator", topic.format("demo/edge-1"), seconds=3)
 
 
 @pytest.mark.parametrize("topic", ITS_ANSWERS + ["sre.domain.facts.v1/demo/slo/{}", "sre.process.facts.v1/demo/triage/{}"])
@@ -137,7 +132,7 @@ def test_only_the_aggregator_speaks_for_the_centre(broker, topic):
 
 def test_a_reader_sees_the_facts_of_its_tenant_only(broker):
     assert broker.receives("reader", "sre.domain.facts.v1/demo/#", "aggregator", "sre.domain.facts.v1/demo/slo/checkout")
-    assert not broker.receives("reader", "sre.domain.facts.v1/#", "aggregator", "sre.domain.facts.v1/other/slo/checkout")
+    assert not broker.receives("reader", "sre.domain.facts.v1/#", "aggregator", "sre.domain.facts.v1/other/slo/checkout", seconds=3)
 
 
 # Every topic of the contract, as one of demo's own; who publishes there, who reads there.
@@ -171,22 +166,34 @@ def test_nobody_publishes_but_where_it_is_theirs(broker, who):
 def test_who_listens_to_everything_hears_nothing_of_others(broker):
     """All that is published while they have subscribed to #, which each of them may ask for."""
     listeners = {}
-    for who in ["edge-1", "edge-2", "integration", "reader", *STRANGERS]:
-        words = ["stdbuf", "-oL", "mosquitto_sub", *map(str, broker.arguments(who)), "-q", "1", "-W", "3", "-d", "-t", "#", "-t", "$SYS/#"]
-        listeners[who] = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    said = dict.fromkeys(listeners, "")
-    for who, listener in listeners.items():
-        while "SUBACK" not in said[who]:
-            line = listener.stdout.readline()
-            assert line, said[who]
-            said[who] += line
-    for topic, (writer, _) in EVERY_TOPIC.items():
-        assert broker.publish(writer, topic, f"the message to {topic}").returncode == 0
-    for who, listener in listeners.items():
-        said[who] += listener.communicate()[0]
-        heard = {topic for topic in EVERY_TOPIC if f"the message to {topic}" in said[who]}
-        assert heard == {topic for topic, (_, reader) in EVERY_TOPIC.items() if reader == who}, (who, said[who])
-        assert "$SYS/broker" not in said[who], who
+    expected = {who: {topic for topic, (_, reader) in EVERY_TOPIC.items() if reader == who}
+                for who in ["edge-1", "edge-2", "integration", "reader", *STRANGERS]}
+    said = {who: broker.folder / f"all-of-{who}.txt" for who in expected}
+
+    def text_of(who):
+        return said[who].read_text(encoding="utf-8", errors="replace")
+
+    def heard(who):
+        return {topic for topic in EVERY_TOPIC if f"the message to {topic}" in text_of(who)}
+    try:
+        for who in expected:
+            words = ["stdbuf", "-oL", "mosquitto_sub", *map(str, broker.arguments(who)), "-q", "1", "-d", "-t", "#", "-t", "$SYS/#"]
+            with open(said[who], "wb") as out:
+                listeners[who] = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT)
+        for who in expected:
+            eventually(f"{who} has subscribed", lambda who=who: "SUBACK" in text_of(who))
+        for topic, (writer, _) in EVERY_TOPIC.items():
+            assert broker.publish(writer, topic, f"the message to {topic}").returncode == 0
+        for who in expected:
+            eventually(f"{who} hears what is its own", lambda who=who: heard(who) >= expected[who])
+        time.sleep(2)  # what is others' would have come by now
+    finally:
+        for listener in listeners.values():
+            listener.terminate()
+            listener.wait()
+    for who in expected:
+        assert heard(who) == expected[who], (who, text_of(who))
+        assert "$SYS/broker" not in text_of(who), who
 
 
 def test_without_a_certificate_nobody_comes_in(broker):

@@ -153,7 +153,27 @@ def short(tmp_path):
     made.close()
 
 
-def test_a_certificate_is_renewed_by_its_key_and_not_when_it_is_over(short, tmp_path):
+def test_a_certificate_is_renewed_by_its_key_and_not_when_it_is_over(tmp_path):
+    short = Place(tmp_path)
+    settings = aggregator_settings(short)
+    try:
+        short.start()
+        what_renews_a_certificate(short, tmp_path)
+        # It comes back with a new token, and its time is over by itself.
+        settings["enrolment"]["validity"] = "10s"
+        short.write_yaml("aggregator.yaml", settings)
+        short.aggregator.terminate()
+        short.start_aggregator()
+        fresh, other = Key(tmp_path, "k6"), Key(tmp_path, "k7").csr()
+        pem = enrol(short, offer(short, "edge-9"), fresh.csr())["certificate"]
+        assert short.call(SERVICE + "GetAgent", {"agent": "edge-9"})["agent"]["state"] == "AGENT_STATE_AWAITED"
+        time.sleep(11)
+        assert "expired" in refused("permission_denied", renew, short, pem, fresh, other)
+    finally:
+        short.close()
+
+
+def what_renews_a_certificate(short, tmp_path):
     first, second, third = (Key(tmp_path, name) for name in ("k1", "k2", "k3"))
     pem = enrol(short, offer(short, "edge-9"), first.csr())["certificate"]
     renewed = renew(short, pem, first, second.csr())["certificate"]
@@ -173,12 +193,6 @@ def test_a_certificate_is_renewed_by_its_key_and_not_when_it_is_over(short, tmp_
     assert "was revoked" in refused("failed_precondition", renew, short, again, third, Key(tmp_path, "k5").csr())
     agent = short.call(SERVICE + "GetAgent", {"agent": "edge-9"})["agent"]
     assert agent["state"] == "AGENT_STATE_REVOKED" and agent["right"]["revoked"] and "stolen" in agent["stateReason"]
-    # It comes back with a new token, and its time is over by itself.
-    fresh = Key(tmp_path, "k6")
-    pem = enrol(short, offer(short, "edge-9"), fresh.csr())["certificate"]
-    assert short.call(SERVICE + "GetAgent", {"agent": "edge-9"})["agent"]["state"] == "AGENT_STATE_AWAITED"
-    time.sleep(16)
-    assert "expired" in refused("permission_denied", renew, short, pem, fresh, third.csr())
 
 
 def test_without_an_authority_or_with_one_that_is_over_nothing_is_signed(tmp_path):
@@ -287,8 +301,9 @@ def test_an_agent_enrols_by_itself_and_starts_again_without_the_token(place, tmp
     assert "enrolment" in agent["status"]["capabilities"]
     (folder / "token").unlink()
     program.kill()
+    connected = program.log().count("event=connected")
     program.start()
-    eventually("it connects with what it has", lambda: program.log().count("event=connected") == 2)
+    eventually("it connects with what it has", lambda: program.log().count("event=connected") > connected)
     assert len(serials(place, "edge-7")) == 1
     program.end()
 
@@ -385,8 +400,9 @@ def test_a_revoked_agent_says_so_and_comes_back_with_a_new_token(place, tmp_path
     assert again["certificate"]["serial"] != first["certificate"]["serial"]
     assert len(set(re.findall(r"event=started .*?epoch=(\S+)", program.log()))) == 1
     program.kill()
+    connected = program.log().count("event=connected")
     program.start()
-    eventually("it starts with what it has", lambda: program.log().count("event=connected") >= 4)
+    eventually("it starts with what it has", lambda: program.log().count("event=connected") > connected)
     assert len(serials(place, "edge-12")) == 2
     program.end()
 
@@ -411,8 +427,8 @@ def test_an_agent_renews_in_time_and_loses_nothing(short, tmp_path):
     program.start()
     eventually("it is online", lambda: online(short, "edge-7"))
     eventually("it has the next one, and connects with it", lambda: len(serials(short, "edge-7")) >= 2
-               and known(short, "edge-7")["status"]["certificate"]["serial"] == serials(short, "edge-7")[1], 40)
-    assert "certificate_in_use" in program.log()
+               and known(short, "edge-7")["status"]["certificate"]["serial"] in serials(short, "edge-7")[1:], 40)
+    eventually("it says so", lambda: "certificate_in_use" in program.log())
     assert int(known(short, "edge-7").get("intentsLost", 0)) == 0
     # Revoked, it is passed over, whatever the broker still lets in, and gets no other.
     short.call(SERVICE + "RevokeAgent", {"agent": "edge-7", "reason": "test"})

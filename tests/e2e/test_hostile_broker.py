@@ -124,7 +124,7 @@ def under_attack(place, deed, seconds=4.0, loses=False, cpu_most=CPU_MOST, rss_m
     place.hostile.play(deed)
     place.agent_proxy.target_port = place.hostile.port
     place.agent_proxy.cut(refuse=False)
-    eventually("it is met", lambda: place.hostile.connections, 10, 0.02)
+    eventually("it is met", lambda: place.hostile.connections, every=0.02)
     figures.cpu_began, figures.began = figures.cpu(), time.monotonic()
     cpu = figures.watch(seconds)
     attempts = len(place.hostile.connections)
@@ -133,8 +133,8 @@ def under_attack(place, deed, seconds=4.0, loses=False, cpu_most=CPU_MOST, rss_m
     place.agent_proxy.cut(refuse=False)
     ends = int(time.time())
     if not loses:
-        eventually("all windows are at the centre", lambda: each_once(place, begins, ends), 20, 0.3)
-    eventually("the line goes on", lambda: [at for at in seen(place, ends, ends + 60)], 20, 0.2)
+        eventually("all windows are at the centre", lambda: each_once(place, begins, ends), 60, 0.3)
+    eventually("the line goes on", lambda: [at for at in seen(place, ends, ends + 60)], 60, 0.2)
     after, grown = figures.rss(), figures.disk() - disk
     print(f"{getattr(deed, '__name__', deed)}: {attempts} connections, {figures.before} KiB before, {figures.most} at most, {after} after, "
           f"cpu {cpu:.2f}, disk {grown:+} KiB, hostile's own: {place.hostile.sent_to_end} ended, {place.hostile.errors[:2]}")
@@ -495,7 +495,10 @@ def test_what_was_never_sent_survives_a_broker_that_acknowledges_everything(plac
     taken = sum(batch["count"] for batch in map(fields, place.hostile.heard.get("sre.edge.intents.v1", [])))
     ends = int(time.time())
     assert taken and before is not None
-    points = place.windows("requests", begins - 2, ends - 2)
-    missing = [at for at in range(begins - 2, ends - 2) if not points.get(at, {}).get("windows")]
-    print(f"{taken} intents went to the broker and nowhere else, {len(missing)} windows are missing")
-    assert len(missing) <= taken
+
+    def missing():
+        points = place.windows("requests", begins - 2, ends - 2)
+        return [at for at in range(begins - 2, ends - 2) if not points.get(at, {}).get("windows")]
+    # What is fresh overtakes what had waited: that it goes on does not say that all is there.
+    eventually("no more is missing than went to the broker", lambda: len(missing()) <= taken)
+    print(f"{taken} intents went to the broker and nowhere else, {len(missing())} windows are missing")

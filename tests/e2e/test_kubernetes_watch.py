@@ -148,7 +148,7 @@ def test_a_version_that_goes_back_in_a_watch_is_listed_anew(place):
 
 
 def test_a_quiet_cluster_without_bookmarks_stays_fresh(place):
-    api, follow = place("pods", "stall_ms=4000", "stale_ms=1000", api=cluster(20, 2, 1, 0, bookmarks=False))
+    api, follow = place("pods", "stall_ms=4000", "stale_ms=3000", api=cluster(20, 2, 1, 0, bookmarks=False))
     eventually("fresh", lambda: believed(api, follow) and fresh(follow))
     ends = time.monotonic() + 12
     while time.monotonic() < ends:
@@ -161,23 +161,24 @@ def test_a_quiet_cluster_without_bookmarks_stays_fresh(place):
 
 
 def test_a_server_with_bookmarks_is_asked_for_nothing_more(place):
-    api, follow = place("pods", "stall_ms=2000", api=cluster(20, 2, 1, 0, watch_seconds_max=1e9))
+    api, follow = place("pods", "stall_ms=5000", api=cluster(20, 2, 1, 0, watch_seconds_max=1e9))
     eventually("a bookmark", lambda: believed(api, follow) and fresh(follow) and follow.state()["stats"]["bookmarks"])
     api.end_watches()  # the first was a short one
-    time.sleep(6)
+    time.sleep(8)
     said = follow.state()["stats"]
     assert said["watches"] == 2 and said["checks"] <= 1 and said["lists"] == 1 and said["stalls"] == 0, said
     assert int(api.requests(verb="watch")[-1]["query"]["timeoutSeconds"]) >= 240
 
 
 def test_a_list_is_taken_now_and_then_whatever_was_heard(place):
-    api, follow = place("pods", "relist_ms=3000", "stale_ms=1000", api=cluster(20, 2, 1, 0, watch_seconds_max=1))
-    ends = time.monotonic() + 9
+    api, follow = place("pods", "relist_ms=3000", "stale_ms=3000", api=cluster(20, 2, 1, 0, watch_seconds_max=1))
     eventually("fresh", lambda: believed(api, follow) and fresh(follow))
-    while time.monotonic() < ends:
+    began = time.monotonic()
+    while follow.state()["stats"]["relists"] < 2:
+        assert time.monotonic() - began < 60
         assert follow.stream("pods")["state"] == "fresh"
         time.sleep(0.05)
-    assert 2 <= follow.state()["stats"]["relists"] <= 4
+    assert follow.state()["stats"]["relists"] <= (time.monotonic() - began) / 3 + 2
 
 
 def test_a_watch_that_worked_is_begun_again_soon(place):
@@ -187,7 +188,7 @@ def test_a_watch_that_worked_is_begun_again_soon(place):
         time.sleep(1.3)
         api.drop()
         time.sleep(0.1)
-        eventually("watched again", lambda: api.watch_count("pods") == 1, seconds=1.2)
+        eventually("watched again", lambda: api.watch_count("pods") == 1, seconds=5)  # a delay that doubles is 30 s long by the end
 
 
 @pytest.mark.parametrize("protobuf", [True, False])

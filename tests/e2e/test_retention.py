@@ -104,13 +104,13 @@ def test_old_windows_become_ranges_that_everybody_is_told_of(place):
     # The stream of events says it too, from inside a range as well.
     for after in (0, int(ranges[0]["firstSequence"]), int(ranges[0]["lastSequence"]) - 1):
         stream = Stream(place, after=after)
-        eventually("an event of the range", lambda: any(event[1] == "compacted" for event in stream.events), 10)
+        eventually("an event of the range", lambda: any(event[1] == "compacted" for event in stream.events))
         said = next(event for event in stream.events if event[1] == "compacted")
         assert said[0] == int(ranges[0]["lastSequence"]) and said[2] == ranges[0]
-        eventually("the facts behind it", lambda: stream.events[-1][0] == newest, 10)
+        eventually("the facts behind it", lambda: stream.events[-1][0] == newest)
         stream.close()
     behind = Stream(place, after=int(ranges[-1]["lastSequence"]))
-    eventually("what is behind the last", lambda: behind.events and behind.events[-1][0] == newest, 10)
+    eventually("what is behind the last", lambda: behind.events and behind.events[-1][0] == newest)
     assert not any(event[1] == "compacted" for event in behind.events)
     behind.close()
     assert "compacted" in place.ctl("get", "facts").stderr
@@ -166,7 +166,7 @@ class Acks:
                  "-i", f"acks-{name}", "-t", f"sre.edge.acks.v1/{TENANT}/{AGENT}", "-F", "ack\t%x"], stdout=out,
                 stderr=subprocess.STDOUT)
         place.closers.append(self)
-        eventually("subscribed", lambda: "SUBACK" in self.path.read_text(encoding="utf-8"), 10)
+        eventually("subscribed", lambda: "SUBACK" in self.path.read_text(encoding="utf-8"))
 
     def close(self):
         if self.process.poll() is None:
@@ -224,17 +224,22 @@ def test_over_its_budget_it_refuses_what_is_new_and_recovers(place):
 
     # An agent keeps what it measures; the budget is raised without a restart, and all of it comes.
     place.start_agent()
+    eventually("it measures", lambda: place.metric("picket_buffer_records", "agent", **{"class": "windows"}))
     begin = math.ceil(time.time()) + 1
     time.sleep(4)
     assert not [point for point in place.windows("requests", begin, begin + 3).values() if point["windows"]]
     settings_change(place, data={"budget_bytes": "64MiB"})
     place.aggregator.signal(signal.SIGHUP)
     eventually("ready again", lambda: place.get("/readyz")[0] == 200, 20)
-    eventually("what was measured meanwhile", lambda: all(
-        point["windows"] == 1 and not point["unknown"] for point in place.windows("requests", begin, begin + 3).values()), 30, 0.5)
+
+    def measured():  # on a busy machine a scrape may be missed, which is said
+        came = place.windows("requests", begin, begin + 3)
+        assert sorted(came) == [begin, begin + 1, begin + 2] and all(point["windows"] == 1 for point in came.values()), came
+        return any(not point["unknown"] for point in came.values())
+    eventually("what was measured meanwhile", measured, 60, 0.5)
     incident(place)
     log = place.aggregator.log().rpartition("--- started")[2]
-    eventually("it is said", lambda: "takes_commands_again" in place.aggregator.log(), 5)
+    eventually("it is said", lambda: "takes_commands_again" in place.aggregator.log())
     assert log.count("event=space_full") == log.count("event=refusing") == 1, place.aggregator.tail(60)
 
 
@@ -258,8 +263,9 @@ def test_compaction_gets_a_full_journal_out_of_it(place):
     settings_change(place, retention={"sli_windows": "1s"})
     place.start_aggregator(ready=False)
     eventually("ready again", lambda: place.get("/readyz")[0] == 200, 60)
-    assert place.metric("picket_journal_compacted_facts_total") > 100
+    eventually("most went", lambda: place.metric("picket_journal_compacted_facts_total") > 100)
     incident(place)
-    assert stated(*pages(place)) == before + 1
+    # Two pages of one reading are of two moments: what is compacted between them may be seen twice.
+    eventually("all is stated, once", lambda: stated(*pages(place)) == before + 1)
     place.aggregator.terminate()
     verified(place)
