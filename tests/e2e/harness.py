@@ -66,7 +66,7 @@ def eventually(what, check, seconds=30.0, every=0.1):
             if value:
                 return value
             last = value
-        except (OSError, ApiError, AssertionError, KeyError, ValueError) as reason:
+        except (OSError, ApiError, AssertionError, LookupError, TypeError, ValueError) as reason:
             last = reason
         time.sleep(every)
     raise AssertionError(f"not within {seconds:.0f} s: {what} (last: {last!r})")
