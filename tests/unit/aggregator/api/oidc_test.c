@@ -75,7 +75,7 @@ static struct oidc *open_one(void) {
 /* As a client does: again after FAULT_AGAIN, for some seconds. */
 static fault_code ask(struct oidc *oidc, slice token, struct token_owner *ret_owner, struct fault *reterr) {
     fault_code code = FAULT_AGAIN;
-    for (int i = 0; i < 1000 && code == FAULT_AGAIN; i++) {
+    for (int i = 0; i < 12000 && code == FAULT_AGAIN; i++) {
         code = oidc_find(oidc, token, NOW_MS, arena, ret_owner, reterr);
         if (code == FAULT_AGAIN) usleep(5000);
     }
@@ -221,7 +221,7 @@ TEST(a_new_key_is_fetched_when_a_token_names_it_and_a_withdrawn_one_holds_no_lon
     unknown.kid = "e3"; /* makes it look again */
     const slice unknown_token = signer_token(&unknown, NULL, GOOD, arena);
     fault_code code = FAULT_NONE;
-    for (int i = 0; i < 1000 && code == FAULT_NONE; i++) {
+    for (int i = 0; i < 12000 && code == FAULT_NONE; i++) {
         usleep(5000);
         assert_int_not_equal(oidc_find(oidc, unknown_token, NOW_MS, arena, &owner, &fault), FAULT_NONE);
         code = oidc_recall(oidc, old_token, NOW_MS, arena, &owner) ? FAULT_NONE : FAULT_ABSENT;
@@ -242,7 +242,7 @@ TEST(invented_keys_make_no_flood_and_are_told_so) {
         CHECK_FAULT(oidc_find(oidc, signer_token(&fresh, NULL, GOOD, arena), NOW_MS, arena, &owner, &fault),
                     FAULT_ABSENT);
         assert_non_null(
-            strstr(fault.text, "the issuer 'corp' has no key 'e2' for this algorithm (its keys were fetched 0 s"));
+            strstr(fault.text, "the issuer 'corp' has no key 'e2' for this algorithm (its keys were fetched "));
     }
     oidc_close(oidc);
 }
@@ -251,7 +251,7 @@ TEST(broken_keys_leave_the_old_in_use_until_they_are_too_old) {
     struct fault fault;
     struct token_owner owner;
     issuer.jwks_refresh_ms = 10;
-    issuer.jwks_age_max_ms = 400;
+    issuer.jwks_age_max_ms = 4000;
     struct oidc *oidc = open_one();
     const slice token = signer_token(&ec, NULL, GOOD, arena);
     CHECK_OK(ask(oidc, token, &owner, &fault));
@@ -260,8 +260,12 @@ TEST(broken_keys_leave_the_old_in_use_until_they_are_too_old) {
     fclose(file);
     usleep(100000);
     CHECK_OK(oidc_find(oidc, token, NOW_MS, arena, &owner, &fault));
-    usleep(500000);
-    CHECK_FAULT(oidc_find(oidc, token, NOW_MS, arena, &owner, &fault), FAULT_AGAIN);
+    fault_code code = FAULT_NONE;
+    for (int i = 0; i < 6000 && code == FAULT_NONE; i++) {
+        usleep(10000);
+        code = oidc_find(oidc, token, NOW_MS, arena, &owner, &fault);
+    }
+    CHECK_FAULT(code, FAULT_AGAIN);
     assert_non_null(strstr(fault.text, "longer than jwks_age_max allows"));
     assert_false(oidc_recall(oidc, token, NOW_MS, arena, &owner));
     keys_write(signer_jwk(&ec, "", arena), (slice){0});

@@ -231,7 +231,7 @@ TEST(a_journal_that_could_not_store_one_thing_recovers_by_itself) {
     assert_int_equal(place_payload(place, slice_of(garbage, 1 << 20))->result, JOURNAL_FAILED);
     free(garbage);
     assert_true(place_stats(place).refusing);
-    for (int i = 0; i < 50 && place_stats(place).refusing; i++) usleep(100 * 1000);
+    for (int i = 0; i < 600 && place_stats(place).refusing; i++) usleep(100 * 1000);
     assert_false(place_stats(place).refusing);
     const SreDomainIntent intent = place_incident_intent("inc-1");
     assert_int_equal(place_give(place, place_intent(place, &intent))->result, JOURNAL_COMMITTED);

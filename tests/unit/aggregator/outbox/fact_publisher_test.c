@@ -279,7 +279,7 @@ TEST(compacted_facts_are_passed_over) {
     assert_int_equal(place_batch(w->place, 0, 1, intents, WINDOWS)->applied, WINDOWS);
     commit(w, 3);
     w->place->now_ms += 2000;
-    for (int i = 0; i < 4000 && place_stats(w->place).compacted < WINDOWS; i++) usleep(2000);
+    for (int i = 0; i < 30000 && place_stats(w->place).compacted < WINDOWS; i++) usleep(2000);
     assert_int_equal(place_stats(w->place).compacted, WINDOWS);
     struct fault fault;
     CHECK_OK(fact_publisher_new(w->loop, w->place->journal, &w->publisher, &fault));

@@ -27,12 +27,12 @@ static int connect_to(uint16_t port) {
 
 static int accept_soon(int listener) {
     struct pollfd wait = {.fd = listener, .events = POLLIN};
-    return poll(&wait, 1, 3000) == 1 ? accept(listener, NULL, NULL) : -1;
+    return poll(&wait, 1, 60000) == 1 ? accept(listener, NULL, NULL) : -1;
 }
 
 static ssize_t receive_soon(int fd, void *buffer, size_t size) {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
-    return poll(&wait, 1, 3000) == 1 ? recv(fd, buffer, size, 0) : -1;
+    return poll(&wait, 1, 60000) == 1 ? recv(fd, buffer, size, 0) : -1;
 }
 
 /* True when another process that connects to the port is sent away at once. */
@@ -143,7 +143,7 @@ static void hands_on_the_last_words_of_a_broker_that_left(void **state) {
     tls_relay_pause(bench->relay, true);
     assert_int_equal(send(local, "unread", 6, 0), 6);
     struct pollfd wait = {.fd = remote, .events = POLLIN};
-    assert_int_equal(poll(&wait, 1, 3000), 1);
+    assert_int_equal(poll(&wait, 1, 60000), 1);
     assert_int_equal(send(remote, "why", 3, 0), 3);
     close(remote); /* with bytes unread: the next write to it fails */
     assert_int_equal(send(local, "more", 4, MSG_NOSIGNAL), 4);
