@@ -145,14 +145,21 @@ static void cut_power(const struct bench *bench, uint64_t *seed) {
     close(fd);
 }
 
+static bool something_was_done(const struct journal *journal, int64_t commit_ms) {
+    return journal->append_done[QUEUE_WINDOWS] > 0 && journal->ack_done[QUEUE_WINDOWS] > 0 &&
+           (!commit_ms || journal->later > 0);
+}
+
+/* On a busy machine a child may be killed before it has begun: then there are more of them. */
 static void kill_again_and_again(int64_t commit_ms, bool power_cut) {
+    enum { ROUNDS = 25, ROUNDS_MAX = 2000 };
     struct bench bench;
     begin(&bench, 16 << 20);
     bench.queue = queue_close(bench.queue);
     uint64_t seed = check_seed();
     struct journal *journal = mmap(NULL, sizeof *journal, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(journal != MAP_FAILED);
-    for (int round = 0; round < 25; round++) {
+    for (int round = 0; round < ROUNDS || (round < ROUNDS_MAX && !something_was_done(journal, commit_ms)); round++) {
         const uint64_t child_seed = check_random(&seed);
         const useconds_t life_us = (useconds_t)(check_random(&seed) % 80000);
         bench.settings.commit_ms = commit_ms;
@@ -165,8 +172,8 @@ static void kill_again_and_again(int64_t commit_ms, bool power_cut) {
         if (power_cut && journal->append_asked[0]) cut_power(&bench, &seed);
         check_after_crash(&bench, journal, power_cut);
     }
-    assert_true(journal->append_done[QUEUE_WINDOWS] > 0 && journal->ack_done[QUEUE_WINDOWS] > 0);
-    assert_true(commit_ms ? journal->later > 0 : journal->later == 0);
+    assert_true(something_was_done(journal, commit_ms));
+    assert_true(commit_ms || journal->later == 0);
     munmap(journal, sizeof *journal);
     end(&bench);
 }
