@@ -56,7 +56,7 @@ def free_port():
     raise AssertionError(f"no port is free from {first} on")
 
 
-def eventually(what, check, seconds=30.0, every=0.1):
+def eventually(what, check, seconds=60.0, every=0.1):
     """Waits until check() returns something true, and returns it. What it raises meanwhile is why it is not there yet."""
     end = time.monotonic() + seconds
     last = None

@@ -206,7 +206,7 @@ def test_roles(place):
 
 def test_token_made_and_revoked_while_running(place):
     token = place.make_token("passing", "viewer")
-    eventually("the token is known", lambda: place.call(CORE + "SLOService/ListSLOs", {}, token=token) is not None, 5)
+    eventually("the token is known", lambda: place.call(CORE + "SLOService/ListSLOs", {}, token=token) is not None)
     gone = subprocess.run([BIN / "picket-aggregator", "token", "revoke", "--config", place.folder / "aggregator.yaml", "--tenant", "demo",
                            "--name", "passing"], capture_output=True, text=True, check=False)
     assert gone.returncode == 0, gone.stderr
@@ -217,7 +217,7 @@ def test_token_made_and_revoked_while_running(place):
         except ApiError as reason:
             return reason.status == 401
         return False
-    eventually("the token is refused", is_refused, 5)
+    eventually("the token is refused", is_refused)
     assert token not in (place.folder / "aggregator/tokens").read_text()
 
 
@@ -391,7 +391,7 @@ def test_open_incidents_in_pages(place):
             token = page.get("nextPageToken", "")
             if not token:
                 return found
-    found = eventually("all are listed", lambda: (lambda ids: ids if made <= set(ids) else None)(all_pages()), 10)
+    found = eventually("all are listed", lambda: (lambda ids: ids if made <= set(ids) else None)(all_pages()))
     assert len(found) == len(set(found))
 
 
@@ -445,7 +445,7 @@ def test_a_silence_ends_by_itself_and_is_taken_back(place):
     alert = ingest(place, unique("quiet"), expiresAt=rfc3339(time.time() + 3600))["aggregateId"]
     command(place, "AlertService/SilenceAlert", {"alertId": alert, "until": rfc3339(time.time() + 2), "reason": "maintenance"})
     assert get_alert(place, alert)["status"] == "ALERT_STATUS_SILENCED"
-    eventually("it sounds", lambda: get_alert(place, alert)["status"] == "ALERT_STATUS_FIRING", 20)
+    eventually("it sounds", lambda: get_alert(place, alert)["status"] == "ALERT_STATUS_FIRING")
     last = place.facts(aggregateType="alert", aggregateId=alert)[-1]["alertUnsilenced"]
     assert (last["endReason"], last["unsilencedBy"]) == ("ALERT_SILENCE_END_REASON_OVER", "picket-aggregator")
     command(place, "AlertService/SilenceAlert", {"alertId": alert, "until": rfc3339(time.time() + 600), "reason": "maintenance"})
@@ -457,7 +457,7 @@ def test_alerts_expire_by_themselves(place):
     soon, late = unique("soon"), unique("late")
     ends = ingest(place, soon, expiresAt=rfc3339(time.time() + 2))["aggregateId"]
     stays = ingest(place, late, expiresAt=rfc3339(time.time() + 3600))["aggregateId"]
-    eventually("the alert has expired", lambda: get_alert(place, ends)["status"] == "ALERT_STATUS_RESOLVED", 20)
+    eventually("the alert has expired", lambda: get_alert(place, ends)["status"] == "ALERT_STATUS_RESOLVED")
     facts = place.facts(aggregateType="alert", aggregateId=ends)
     assert facts[-1]["alertExpired"]["reason"] == "ALERT_END_REASON_EXPIRED" and facts[-1]["alertExpired"]["from"] == "ALERT_STATUS_FIRING"
     assert get_alert(place, stays)["status"] == "ALERT_STATUS_FIRING"
@@ -470,7 +470,7 @@ def test_an_alert_that_expired_while_the_aggregator_was_away(place):
     place.aggregator.terminate()
     time.sleep(3.5)
     place.start_aggregator()
-    eventually("the alert has expired", lambda: get_alert(place, ends)["status"] == "ALERT_STATUS_RESOLVED", 20)
+    eventually("the alert has expired", lambda: get_alert(place, ends)["status"] == "ALERT_STATUS_RESOLVED")
 
 
 # -- lists
@@ -552,7 +552,7 @@ def test_published_facts_carry_the_trace(place):
     time.sleep(1)
     create_slo(place, plain)
     create_slo(place, slo_id, headers={"traceparent": trace})
-    eventually("both were published", lambda: len([line for line in lines if slo_id in line or plain in line]) == 2, 15)
+    eventually("both were published", lambda: len([line for line in lines if slo_id in line or plain in line]) == 2)
     listener.terminate()
     listener.wait()
     traced = next(line for line in lines if slo_id in line)
@@ -724,7 +724,7 @@ def test_events_come_and_resume(place):
 
     def seen(one, wanted):
         return [event for event in one.events if event[2]["subject"]["aggregateId"] in wanted]
-    eventually("three events came", lambda: len(seen(stream, ids)) == 3, 10)
+    eventually("three events came", lambda: len(seen(stream, ids)) == 3)
     first = seen(stream, ids)
     assert [event[2]["subject"]["aggregateId"] for event in first] == ids[:3]
     assert all(name == "slo_created" and int(data["sequence"]) == number for number, name, data in first)
@@ -732,12 +732,12 @@ def test_events_come_and_resume(place):
     for slo_id in ids[3:]:
         create_slo(place, slo_id)
     resumed = Stream(place, after=first[0][0])
-    eventually("the rest came", lambda: len(seen(resumed, ids)) == 5, 10)
+    eventually("the rest came", lambda: len(seen(resumed, ids)) == 5)
     assert [event[2]["subject"]["aggregateId"] for event in seen(resumed, ids)] == ids[1:]
     assert {event[2]["meta"]["tenantId"] for event in resumed.events} == {"demo"}, "another tenant's facts came along"
     resumed.close()
     theirs = Stream(place, after=first[0][0], token=place.other)
-    eventually("theirs came", lambda: len(theirs.events) >= 1, 10)
+    eventually("theirs came", lambda: len(theirs.events) >= 1)
     assert {event[2]["meta"]["tenantId"] for event in theirs.events} == {"other"}
     theirs.close()
 
@@ -748,7 +748,7 @@ def test_events_by_type_and_bad_positions(place):
     create_slo(place, slo_id)
     command(place, "SLOService/UpdateSLO", slo_body(slo_id, target=91))
     command(place, "IncidentService/CreateIncident", {"title": "typed", "severity": "SEVERITY_LOW"})
-    eventually("both came", lambda: len(only.events) >= 2, 10)
+    eventually("both came", lambda: len(only.events) >= 2)
     assert [event[1] for event in only.events] == ["slo_updated", "incident_created"]
     only.close()
     for position in ("x", "-1", "1.5", "9" * 25):
@@ -760,21 +760,21 @@ def test_events_by_type_and_bad_positions(place):
 def test_events_over_a_restart_miss_nothing(place):
     stream = Stream(place)
     first = create_slo(place, unique("before"))
-    eventually("it came", lambda: stream.events and stream.events[-1][0] >= int(first["sequence"]), 10)
+    eventually("it came", lambda: stream.events and stream.events[-1][0] >= int(first["sequence"]))
     position = stream.events[-1][0]
     place.aggregator.kill()
-    eventually("the stream ended", lambda: stream.ended, 10)
+    eventually("the stream ended", lambda: stream.ended)
     place.start_aggregator()
     made = [create_slo(place, unique("after"))["sequence"] for _ in range(3)]
     resumed = Stream(place, after=position)
-    eventually("they came", lambda: [str(event[0]) for event in resumed.events] == made, 10)
+    eventually("they came", lambda: [str(event[0]) for event in resumed.events] == made)
     resumed.close()
 
 
 def test_heartbeats_carry_the_position(place):
     made = create_slo(place, unique("beat"))
     stream = Stream(place)
-    beat = eventually("a heartbeat came", lambda: [one for one in stream.comments if "heartbeat" in one[0]], 25)
+    beat = eventually("a heartbeat came", lambda: [one for one in stream.comments if "heartbeat" in one[0]])
     assert int(beat[0][1]) >= int(made["sequence"])
     stream.close()
 
@@ -784,7 +784,7 @@ def test_many_subscribers_come_and_go(place):
         streams = [Stream(place) for _ in range(20)]
         made = create_slo(place, unique("many"))
         for stream in streams:
-            eventually("it came", lambda one=stream: one.events and one.events[-1][0] == int(made["sequence"]), 10)
+            eventually("it came", lambda one=stream: one.events and one.events[-1][0] == int(made["sequence"]))
             stream.close()
     assert raw(place, "GET", "/healthz")[0] == 200
 
@@ -844,12 +844,12 @@ def test_not_ready_while_the_broker_is_away(place):
     def says_why():
         status, body = place.get("/readyz")
         return status == 503 and "broker" in body
-    eventually("not ready, and says why", says_why, 20)
+    eventually("not ready, and says why", says_why)
     assert raw(place, "GET", "/healthz")[0] == 200
     made = create_slo(place, unique("away"))  # commands go on without it
     assert made["aggregateVersion"] == "1"
     place.start_broker()
-    eventually("ready again", lambda: place.get("/readyz")[0] == 200, 20)
+    eventually("ready again", lambda: place.get("/readyz")[0] == 200)
 
 
 def test_head_and_kept_connections(place):
@@ -870,7 +870,7 @@ def test_ends_within_seconds_with_streams_open(place):
     assert place.aggregator.terminate() == 0
     assert time.monotonic() - begun < 10
     for stream in streams:
-        eventually("the stream ended", lambda one=stream: one.ended, 5)
+        eventually("the stream ended", lambda one=stream: one.ended)
     place.start_aggregator()
 
 
@@ -895,6 +895,7 @@ def test_stopping_answers_what_it_has_taken(place):
         for thread in threads:
             thread.start()
         time.sleep(0.5)
+        eventually("some were answered", lambda: len(done) > 10)
         assert place.aggregator.terminate() == 0
         stop.set()
         for thread in threads:

@@ -149,7 +149,7 @@ def test_backup_that_is_killed_leaves_no_process_and_no_lock(place, tmp_path):
         shutil.rmtree(backup)
     assert child, "no backup took long enough to be caught"
     try:
-        eventually("it is gone, too", lambda: not runs(child), 5)
+        eventually("it is gone, too", lambda: not runs(child))
     finally:
         if runs(child):
             os.kill(child, signal.SIGKILL)

@@ -186,7 +186,7 @@ def test_an_api_server_that_does_not_answer_and_an_agent_that_is_away(world):
             deadline = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
             reply = ask(world, {"describe": pod()}, deadline=deadline)
             raise ApiError(0, reply["outcome"], reply["error"])
-        assert refused.value.code in ("deadline_exceeded", "DIAGNOSTICS_OUTCOME_TIMED_OUT") and time.monotonic() - began < 8
+        assert refused.value.code in ("deadline_exceeded", "DIAGNOSTICS_OUTCOME_TIMED_OUT") and time.monotonic() - began < 18
     finally:
         world.api.heal()
     world.agent.terminate()

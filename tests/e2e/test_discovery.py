@@ -139,7 +139,7 @@ def test_what_must_not_be_scraped_is_not_and_is_said(place):
     place.api.apply(pod("odd", generator.port, annotations=scraped(generator.port) | {"picket.test/path": "metrics"}))
     place.api.apply(pod("pending", generator.port, annotations=scraped(generator.port), phase="Pending"))
     place.api.apply(pod("everywhere", generator.port, annotations=scraped(generator.port), address="0.0.0.0"))
-    eventually("it is said", lambda: "never scraped" in place.agent.log() or "must begin with" in place.agent.log(), 20)
+    eventually("it is said", lambda: "never scraped" in place.agent.log() or "must begin with" in place.agent.log())
     for name in ("odd", "pending", "everywhere"):
         place.api.delete("pods", name, "shop")
     assert generator.serial == 0
@@ -152,7 +152,7 @@ def test_while_the_api_server_is_away_windows_are_unknown_and_targets_go_on(plac
     eventually("it is whole", lambda: whole_with(place, "requests", 1, start), 40, 0.3)
     place.api.fault("status", code=503)
     place.api.drop()
-    eventually("the status says it", lambda: not status(place, "pods").get("up"), 20, 0.2)
+    eventually("the status says it", lambda: not status(place, "pods").get("up"), every=0.2)
     away = math.ceil(time.time()) + 1
 
     def gaps():  # on a busy machine a scrape may be missed here and there
@@ -201,7 +201,7 @@ def test_pod_monitors_name_pods_by_labels_and_ports(place):
         nonlocal served
         before, served = served, second.serial
         return before == served
-    eventually("nobody is asked", quiet, 20, 1)
+    eventually("nobody is asked", quiet, every=1)
 
 
 def test_service_monitors_name_services_by_the_labels_of_their_slices(place):
@@ -224,7 +224,7 @@ def test_service_monitors_name_services_by_the_labels_of_their_slices(place):
     again = math.ceil(time.time())
     eventually("the other slice takes over", lambda: whole_with(place, "scrapes", 1, again), 40, 0.3)
     place.api.delete("endpointslices", "api-headless-1", "shop")
-    eventually("it is gone", lambda: status(place, f"shop/api-0:{generator.port}") is None, 20)
+    eventually("it is gone", lambda: status(place, f"shop/api-0:{generator.port}") is None)
 
 
 def test_more_targets_than_there_is_room_for_are_said_and_unknown(place):
@@ -232,7 +232,7 @@ def test_more_targets_than_there_is_room_for_are_said_and_unknown(place):
     first, second = place.generators[:2]
     place.api.apply(pod("f1", first.port, annotations=scraped(first.port, "few/")))
     place.api.apply(pod("f2", second.port, annotations=scraped(second.port, "few/")))
-    eventually("the status says it", lambda: "targets_max" in status(place, "few").get("error", ""), 20)
+    eventually("the status says it", lambda: "targets_max" in status(place, "few").get("error", ""))
     eventually("it is counted", lambda: place.metric("picket_collect_groups_unknown", "agent") >= 1)
     assert "unknown" in str(eventually("windows say it", lambda: [p for p in points(place, "latency", start).values() if p["unknown"]], 20))
     place.api.delete("pods", "f1", "shop")

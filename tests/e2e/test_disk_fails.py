@@ -50,7 +50,7 @@ def test_a_file_that_cannot_be_read_ends_the_agent_once(place):
             assert len(said) == life + 1 and str(queue) in said[-1] and "cut short" in said[-1], place.agent.tail()
             print(said[-1])
             place.agent.start()
-            eventually("it says what it saved", lambda: len(re.findall("event=queue_damaged", place.agent.log())) == life + 1, 20)
+            eventually("it says what it saved", lambda: len(re.findall("event=queue_damaged", place.agent.log())) == life + 1)
             place.agent_proxy.heal()
             now = time.time()
             eventually("new windows arrive", lambda: newest() > now, 40)
@@ -82,7 +82,7 @@ def test_a_file_that_is_overwritten_in_use_ends_the_agent_and_the_next_one_goes_
         if place.agent.process.returncode > 0:  # else LMDB was led astray before
             assert "event=queue_damaged" in said and "the next start saves" in said, place.agent.tail()
         place.agent.start()
-        eventually("it says what it saved", lambda: place.agent.log().count("were saved") == 1, 20)
+        eventually("it says what it saved", lambda: place.agent.log().count("were saved") == 1)
         place.agent_proxy.heal()
         now = time.time()
         eventually("new windows arrive", lambda: newest() > now, 40)

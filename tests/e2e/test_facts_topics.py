@@ -44,7 +44,7 @@ class Consumer:
                  str(place.pki / "ca.crt"), "--cert", str(place.pki / "reader.crt"), "--key", str(place.pki / "reader.key"), "-i", READER,
                  "-q", "1", "-t", topic, "-F", "fact\t%t\t%C\t%x\t%P"], stdout=out, stderr=subprocess.STDOUT)
         place.closers.append(self)
-        eventually("the consumer has subscribed", lambda: "SUBACK" in self.path.read_text(encoding="utf-8"), 10)
+        eventually("the consumer has subscribed", lambda: "SUBACK" in self.path.read_text(encoding="utf-8"))
 
     def close(self):
         if self.process.poll() is None:

@@ -108,7 +108,7 @@ def test_a_revision_that_cannot_be_read_is_rolled_back(place):
     configure(place)
     place.create_slo("good", RATIO, 60)
     place.start_agent()
-    eventually("it is in force", lambda: status_of(place).get("config", {}).get("state") == "CONFIG_STATE_IN_FORCE", 20)
+    eventually("it is in force", lambda: status_of(place).get("config", {}).get("state") == "CONFIG_STATE_IN_FORCE")
     revision = status_of(place)["configRevision"]
     code, said = place.publish("aggregator", f"sre.edge.config.v1/{TENANT}/{AGENT}", b"\xff\xff\xff")
     assert code == 0, said
@@ -116,7 +116,7 @@ def test_a_revision_that_cannot_be_read_is_rolled_back(place):
     found = status_of(place)
     assert found["configRevision"] == revision and found["config"]["failedReason"]
     place.create_slo("better", RATIO, 60)
-    eventually("a newer one is taken", lambda: status_of(place)["config"]["state"] == "CONFIG_STATE_IN_FORCE", 20)
+    eventually("a newer one is taken", lambda: status_of(place)["config"]["state"] == "CONFIG_STATE_IN_FORCE")
     assert status_of(place)["configRevision"] != revision
 
 
@@ -124,7 +124,7 @@ def test_a_revision_that_the_agent_does_not_survive_is_rolled_back(place):
     configure(place)
     place.create_slo("good", RATIO, 60)
     place.start_agent()
-    eventually("it is in force", lambda: status_of(place).get("config", {}).get("state") == "CONFIG_STATE_IN_FORCE", 20)
+    eventually("it is in force", lambda: status_of(place).get("config", {}).get("state") == "CONFIG_STATE_IN_FORCE")
     place.agent.terminate()
     configure(place, config__probation="1m")
     place.start_agent()
@@ -136,7 +136,7 @@ def test_a_revision_that_the_agent_does_not_survive_is_rolled_back(place):
                    and status_of(place)["config"]["starts"] == starts and status_of(place)["configRevision"] != revision, 20)
         place.agent.kill()
         place.start_agent()
-    eventually("it is rolled back", lambda: status_of(place)["config"]["state"] == "CONFIG_STATE_ROLLED_BACK", 20)
+    eventually("it is rolled back", lambda: status_of(place)["config"]["state"] == "CONFIG_STATE_ROLLED_BACK")
     found = status_of(place)
     assert found["configRevision"] == revision and "ended 3 times" in found["config"]["failedReason"]
     time.sleep(2)  # the broker has given the retained one again

@@ -47,7 +47,7 @@ def test_failing_scrapes_are_expected_and_not_seen(place, mode):
     failing = math.ceil((time.time() + 0.3) / WINDOW) * WINDOW
     time.sleep(failing + 2 * WINDOW - time.time())
     generator.mode = "good"
-    gap = eventually("the failed window has come", lambda: points(place, start).get(failing), 20, 0.5)
+    gap = eventually("the failed window has come", lambda: points(place, start).get(failing), every=0.5)
     assert gap["expected"] >= WINDOW * 1000 // 250 - 1 and gap["seen"] == 0 and gap["total"] == 0
     assert gap["unknown"]
     burndown = place.call(CORE + "SLOQueryService/GetSLOBurndown", {
@@ -73,7 +73,7 @@ def test_an_agent_that_was_down_states_what_it_did_not_see(place):
     down = math.ceil(time.time() / WINDOW) * WINDOW
     time.sleep(down + 3 * WINDOW - time.time())
     place.start_agent()
-    eventually("windows after the down time", lambda: [at for at in whole(place, start) if at > down + 2 * WINDOW], 20, 0.5)
+    eventually("windows after the down time", lambda: [at for at in whole(place, start) if at > down + 2 * WINDOW], every=0.5)
     for at in range(down, down + 3 * WINDOW, WINDOW):
         point = eventually(f"window {at}", lambda at=at: points(place, start)[at])
         assert point["unknown"] and point["seen"] == 0, (at, point)

@@ -21,6 +21,9 @@ from hostile_broker import (AUTH, CONNACK, DISCONNECT, PINGRESP, PUBACK, PUBCOMP
 # Over what it was before: while it lasts, and afterwards; of a core, of which a loop that spins takes all; of the queue's folder and the
 # log. What a flood costs is what decrypting it costs, as fast as the attacker is: it is printed, and not judged.
 RSS_KIB_MOST, RSS_KIB_AFTER, CPU_MOST, CPU_MOST_OF_FLOOD, DISK_KIB_MOST = 6 * 1024, 2 * 1024, 0.6, float("inf"), 256
+# Of messages of a megabyte there are several on the way when the agent is not given the processor: two wait for its loop, which
+# has up to three copies of one in hand, and before them come those that the relay and the library have, whole or in part.
+RSS_KIB_MOST_OF_LARGE, LARGE = 20 * 1024, ("configuration_of_half_a_million_empty_slis", "questions_of_a_megabyte", "acks_that_cannot_be_read")
 ACKS, CONFIG, REQUESTS = (f"sre.edge.{family}.v1/{TENANT}/{AGENT}" for family in ("acks", "config", "requests"))
 
 
@@ -116,8 +119,10 @@ def each_once(place, start, end):
     return True
 
 
-def under_attack(place, deed, seconds=4.0, loses=False, cpu_most=CPU_MOST, rss_most=RSS_KIB_MOST, disk_most=DISK_KIB_MOST):
+def under_attack(place, deed, seconds=4.0, loses=False, cpu_most=CPU_MOST, rss_most=RSS_KIB_MOST, disk_most=DISK_KIB_MOST,
+                 rss_after=RSS_KIB_AFTER):
     """The deed for some seconds, then the true broker again; the figures."""
+    eventually("what the attack before this one left behind has gone", lambda: place.metric("picket_buffer_records", "agent") < 100, 180)
     figures = Figures(place)
     disk = figures.disk()
     begins = int(time.time())
@@ -139,7 +144,7 @@ def under_attack(place, deed, seconds=4.0, loses=False, cpu_most=CPU_MOST, rss_m
     print(f"{getattr(deed, '__name__', deed)}: {attempts} connections, {figures.before} KiB before, {figures.most} at most, {after} after, "
           f"cpu {cpu:.2f}, disk {grown:+} KiB, hostile's own: {place.hostile.sent_to_end} ended, {place.hostile.errors[:2]}")
     if not SANITIZED:
-        assert figures.most < figures.before + rss_most and after < figures.before + max(RSS_KIB_AFTER, rss_most * (rss_most > RSS_KIB_MOST))
+        assert figures.most < figures.before + rss_most and after < figures.before + rss_after
         assert cpu < cpu_most
     assert grown < disk_most
     return figures
@@ -467,7 +472,7 @@ MESSAGES = [acks_from_the_future, acks_of_another_agent, acks_that_go_backwards,
 
 @pytest.mark.parametrize("deed", MESSAGES, ids=lambda deed: deed.__name__)
 def test_no_message_makes_it_grow_or_spin_or_lose(place, deed):
-    under_attack(place, deed, cpu_most=CPU_MOST_OF_FLOOD)
+    under_attack(place, deed, cpu_most=CPU_MOST_OF_FLOOD, rss_most=RSS_KIB_MOST_OF_LARGE if deed.__name__ in LARGE else RSS_KIB_MOST)
 
 
 @pytest.mark.parametrize("deed", [thousands_of_revisions], ids=lambda deed: deed.__name__)
@@ -477,7 +482,8 @@ def test_no_configuration_makes_it_grow_or_spin(place, deed):
 
 def test_a_forged_configuration_is_bounded_by_the_settings(place):
     """Who speaks for the centre says what is measured: as much as fold.series_max and a message allow."""
-    under_attack(place, configuration_of_many_slis, loses=True, cpu_most=CPU_MOST_OF_FLOOD, rss_most=48 * 1024, disk_most=16 * 1024)
+    under_attack(place, configuration_of_many_slis, loses=True, cpu_most=CPU_MOST_OF_FLOOD, rss_most=48 * 1024, disk_most=16 * 1024,
+                 rss_after=48 * 1024)
 
 
 def test_what_was_never_sent_survives_a_broker_that_acknowledges_everything(place):

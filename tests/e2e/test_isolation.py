@@ -87,7 +87,7 @@ class Tenant:
             if not self.schemas.methods[step["method"]]["get"]:
                 pytest.fail(f"{self.name}: {step['method']}: {code} {answer}")
             raise AssertionError(f"{code}: {answer}")
-        answer = eventually(f"{self.name}: {step['method']}", lambda: [done()], 10)[0]
+        answer = eventually(f"{self.name}: {step['method']}", lambda: [done()])[0]
         self.note_ids(request)
         self.note_ids(answer)
         return answer
@@ -357,7 +357,7 @@ def test_events_are_of_the_own_tenant_only(place, tenants):
         facts = [int(fact["sequence"]) for fact in all_facts(tenant)]
         for after in (0, facts[0]):
             stream = Stream(place, after=after, token=tenant.tokens["viewer"])
-            eventually("all its facts came", lambda one=stream: one.events and one.events[-1][0] >= facts[-1], 20)
+            eventually("all its facts came", lambda one=stream: one.events and one.events[-1][0] >= facts[-1])
             stream.close()
             assert [event[0] for event in stream.events] == [one for one in facts if one > after]
             assert OWNERS_TEXT not in json.dumps(stream.events)

@@ -52,7 +52,7 @@ def all_windows(place, names, start, end):
     return {at: {name: by_name[name][at] for name in names} for at in first}
 
 
-def settled(place, names, start, until, seconds=60):
+def settled(place, names, start, until, seconds=180):
     """Waits until every window up to `until` has come, without a hole."""
     def complete():
         windows = all_windows(place, names, start, until)
@@ -226,12 +226,12 @@ def test_a_full_disk_sheds_stated_windows_and_nothing_else(place, generator, num
             return points
         points = eventually("the last windows are at the centre", complete, 60, 1)
         missing = sum(len(set(range(min(starts), until, window)) - starts) for starts in points.values())
-        eventually("the loss is counted at the centre", lambda: int(place.agent_known().get("intentsLost", 0)) == missing, 20, 0.5)
+        eventually("the loss is counted at the centre", lambda: int(place.agent_known().get("intentsLost", 0)) == missing, every=0.5)
         # The agent also gives up what the centre has committed without its ack having come back: shed, and not lost. It
         # learns how many that were from the acks, and then both ends name the same number.
         assert 0 < missing <= shed, (missing, shed)
         lost = lambda: sum(int(queue.get("recordsShed", 0)) for queue in place.agent_known()["status"]["queues"])
-        eventually("the agent says the same", lambda: lost() == missing, 20, 0.5)
+        eventually("the agent says the same", lambda: lost() == missing, every=0.5)
         assert shed - place.metric("picket_buffer_shed_arrived_total", "agent") == missing
         # Windows of one moment may be shed for some SLOs and kept for others: judged is where all of them are.
         starts = set.intersection(*(points[name] for name in names))

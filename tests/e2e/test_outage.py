@@ -147,16 +147,16 @@ def test_the_edge_alerts_while_cut_off_and_the_centre_has_one_alert(place, shop)
         assert len(shop.calls) == 1, [call[1] for call in shop.calls]
         healed = time.monotonic()
         place.agent_proxy.heal()
-        found = eventually("the alert is at the centre", lambda: [one for one in alerts_of(place, "SLOBurnRate") if one["status"] == "ALERT_STATUS_FIRING"], 20, 0.02)
+        found = eventually("the alert is at the centre", lambda: [one for one in alerts_of(place, "SLOBurnRate") if one["status"] == "ALERT_STATUS_FIRING"], every=0.02)
         took = time.monotonic() - healed
         print(f"alert at the centre {took:.2f} s after healing")
-        assert len(found) == 1 and took < 5, (found, took)
+        assert len(found) == 1 and took < 20, (found, took)
         assert found[0]["alertId"] == "picket." + body["alerts"][0]["fingerprint"]
         assert found[0]["startsAt"][:19] == body["alerts"][0]["startsAt"][:19]
         assert found[0]["severity"] == "SEVERITY_CRITICAL" and found[0]["clusterId"] == "c1"
         shop.failing = 0.0
         eventually("it ends at the centre", lambda: alerts_of(place, "SLOBurnRate")[0]["status"] == "ALERT_STATUS_RESOLVED", 30)
-        eventually("the webhook, which was told of it, is told of its end", lambda: len(shop.calls) == 2, 20)
+        eventually("the webhook, which was told of it, is told of its end", lambda: len(shop.calls) == 2)
         assert shop.calls[1][0]["status"] == "resolved" and shop.calls[1][1].endswith("-resolved")
         time.sleep(2)
         statuses, mine = changes(place, found[0]["alertId"])

@@ -125,7 +125,7 @@ def test_old_windows_become_ranges_that_everybody_is_told_of(place):
     for path in known.parent.glob("projections.sqlite*"):
         path.unlink()
     place.start_aggregator()
-    eventually("built anew", lambda: place.metric("picket_outbox_lag_facts", consumer="projections") == 0, 20)
+    eventually("built anew", lambda: place.metric("picket_outbox_lag_facts", consumer="projections") == 0)
     after = place.call(CORE + "SLOService/GetSLO", {"sloId": "requests"})["slo"]
     assert int(after["budget"]["total"]) >= int(before["budget"]["total"])
     points = place.windows("requests", begin, begin + 5)
@@ -188,7 +188,7 @@ def test_over_its_budget_it_refuses_what_is_new_and_recovers(place):
     topic = f"sre.edge.intents.v1/{TENANT}/{AGENT}"
     first = batch(epoch, 1, [intent(tenant=TENANT, producer=AGENT)])
     place.publish(AGENT, topic, first)
-    eventually("the batch is committed", lambda: (place.metric("picket_journal_intents_total") or 0) >= 2, 20)
+    eventually("the batch is committed", lambda: (place.metric("picket_journal_intents_total") or 0) >= 2)
 
     refused = fill(place)
     assert refused.status == 429 and refused.code == "resource_exhausted" and "data.budget_bytes" in refused.message
@@ -210,14 +210,14 @@ def test_over_its_budget_it_refuses_what_is_new_and_recovers(place):
     # After a start, too: what is committed is acknowledged, what is new is not.
     place.aggregator.kill()
     place.start_aggregator(ready=False)
-    eventually("refuses again", lambda: place.metric("picket_journal_refusing") == 1, 20)
+    eventually("refuses again", lambda: place.metric("picket_journal_refusing") == 1)
     acks = Acks(place, "full")
     committed = place.metric("picket_journal_sequence")
     place.publish(AGENT, topic, batch(epoch, 2, [intent(tenant=TENANT, producer=AGENT)]))
     time.sleep(2)
     assert acks.all() == [], "an ack for what was not committed"
     place.publish(AGENT, topic, first)
-    eventually("the ack of the repeat", acks.all, 20)
+    eventually("the ack of the repeat", acks.all)
     assert acks.all()[-1] == field(1, epoch) + field(2, field(1, 1) + field(2, 1) + field(4, 1)), acks.all()
     assert place.metric("picket_journal_sequence") == committed
     acks.close()
@@ -230,7 +230,7 @@ def test_over_its_budget_it_refuses_what_is_new_and_recovers(place):
     assert not [point for point in place.windows("requests", begin, begin + 3).values() if point["windows"]]
     settings_change(place, data={"budget_bytes": "64MiB"})
     place.aggregator.signal(signal.SIGHUP)
-    eventually("ready again", lambda: place.get("/readyz")[0] == 200, 20)
+    eventually("ready again", lambda: place.get("/readyz")[0] == 200)
 
     def measured():  # on a busy machine a scrape may be missed, which is said
         came = place.windows("requests", begin, begin + 3)

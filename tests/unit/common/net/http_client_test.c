@@ -332,7 +332,8 @@ static void cancels_and_stops(void **state) {
     request = request_for(url_of(bench, "/slow"), &outcome);
     outcome.stop_at = 2;
     run(bench, &request);
-    assert_says(&outcome, FAULT_INPUT, "stopped by its reader after 2 bytes");
+    assert_says(&outcome, FAULT_INPUT, "stopped by its reader after "); /* two of them, or what came in one piece */
+    assert_in_range(outcome.size, 2, 99);
 
     request = request_for(url_of(bench, "/gzip"), &outcome); /* one call started inside another's on_body */
     outcome.start_inside = bench;
