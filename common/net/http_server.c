@@ -10,6 +10,8 @@
  * suspended connections aborts the process, so http_server_close first answers and ends all of them. */
 #include "common/net/http_server.h"
 
+#include "common/net/http_framing.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +66,7 @@ struct http_exchange {
     size_t body_size, body_room, body_size_said, body_discarded;
     struct MHD_Response *response; /* set before state becomes ANSWERED */
     int status;
-    bool too_large;
+    bool too_large, in_doubt;
     bool suspended; /* by http_exchange_keep; the connection's thread only */
     char peer[INET6_ADDRSTRLEN];
 };
@@ -220,6 +222,9 @@ fault_code http_server_open(const struct http_server_settings *settings, http_ha
         options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, server->certificate};
         options[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, server->key};
     }
+#if MHD_VERSION >= 0x00097701
+    options[count++] = (struct MHD_OptionItem){MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, NULL}; /* beside http_framing */
+#endif
     options[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     const int64_t idle_s = (settings->idle_timeout_ms + 999) / 1000;
     server->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO |
@@ -383,6 +388,33 @@ static enum MHD_Result answer_too_large(struct http_exchange *exchange) {
     return queue_response(exchange);
 }
 
+/* The two lie beside each other as they came. libmicrohttpd 0.9 appends a folded line to the field's name, which then lies
+ * elsewhere: "Content-Length: 5" and " x" in the next line would be a field ContentLengthx, and no body. */
+static enum MHD_Result add_to_framing(void *context, enum MHD_ValueKind kind, const char *name, size_t name_size,
+                                      const char *value, size_t value_size) {
+    const uintptr_t apart = (uintptr_t)value - (uintptr_t)(name + name_size); /* a value before its name is far away */
+    if (value && apart > CONNECTION_BYTES) http_framing_fold(context);
+    http_framing_add(context, slice_of(name, name_size), slice_of(value, value_size));
+    return MHD_YES;
+}
+
+/* An answer before the body also ends the connection: what else came on it is not read. It is not queued where
+ * libmicrohttpd has answered 400 by itself, and calls us nevertheless (0.9, for a bad Content-Length). */
+static enum MHD_Result answer_in_doubt(struct http_exchange *exchange, const char *wrong) {
+    char text[256];
+    const int size = snprintf(
+        text, sizeof text, "{\"code\":\"invalid_argument\",\"message\":\"the request has %s\",\"details\":[]}", wrong);
+    const char *const headers[] = {"Connection: close", NULL};
+    exchange->in_doubt = true;
+    atomic_store(&exchange->state, EXCHANGE_HANDLING);
+    http_exchange_answer(exchange, &(struct http_answer){.status = 400,
+                                                         .content_type = "application/json",
+                                                         .body = slice_of(text, (size_t)size),
+                                                         .headers = headers});
+    (void)queue_response(exchange);
+    return MHD_YES;
+}
+
 static bool add_to_body(struct http_exchange *exchange, const char *bytes, size_t size) {
     const size_t needed = exchange->body_size + size;
     if (needed > exchange->server->body_bytes_max) return false;
@@ -401,7 +433,7 @@ static bool add_to_body(struct http_exchange *exchange, const char *bytes, size_
 }
 
 static enum MHD_Result begin_request(struct http_server *server, struct MHD_Connection *connection, const char *url,
-                                     const char *method, void **request) {
+                                     const char *method, const char *version, void **request) {
     struct http_exchange *exchange = pool_take(server->pool);
     if (!exchange) return MHD_NO;
     exchange->server = server;
@@ -409,6 +441,10 @@ static enum MHD_Result begin_request(struct http_server *server, struct MHD_Conn
     exchange->method = slice_from_text(method);
     exchange->path = slice_from_text(url);
     *request = exchange;
+    struct http_framing framing = {0};
+    (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, add_to_framing, &framing);
+    const char *wrong = http_framing_wrong(&framing, strcmp(version, "HTTP/1.0") == 0);
+    if (wrong) return answer_in_doubt(exchange, wrong);
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     const unsigned long long said = length ? strtoull(length, NULL, 10) : 0;
     exchange->body_size_said = said < BODY_SAID_MAX ? (size_t)said : BODY_SAID_MAX; /* room for what is not sent yet */
@@ -423,7 +459,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   const char *version, const char *upload, size_t *upload_size, void **request) {
     struct http_server *server = context;
     struct http_exchange *exchange = *request;
-    if (!exchange) return begin_request(server, connection, url, method, request);
+    if (!exchange) return begin_request(server, connection, url, method, version, request);
+    if (exchange->in_doubt) {
+        *upload_size = 0;
+        return MHD_YES;
+    }
     if (*upload_size) {
         if (exchange->too_large || !add_to_body(exchange, upload, *upload_size)) {
             exchange->too_large = true;

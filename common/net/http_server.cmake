@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The same door over two libraries: Debian's libmicrohttpd with TLS for the aggregator, one without for the static agent.
 function(picket_http_server_target name)
-  add_library(${name} STATIC http_server.c)
+  add_library(${name} STATIC http_server.c http_framing.c)
   target_link_libraries(${name} PUBLIC picket_flags picket_base Threads::Threads)
   foreach(library ${ARGN})
     if(TARGET ${library})
