@@ -129,12 +129,29 @@ static fault_code incident_of_new_firing(const Alert *state, const struct domain
     return FAULT_NONE;
 }
 
+/* For Alertmanager an alert whose end is yet to come fires. A source whose clock is ahead observes in our future as well. */
+static fault_code end_check(const IngestAlertRequested *request, int64_t now_ms, struct fault *reterr) {
+    if (request->status != ALERT_STATUS_RESOLVED || !request->has_ends_at) return FAULT_NONE;
+    if (domain_ms(request->ends_at) < domain_ms(request->starts_at))
+        return fault_set(reterr, FAULT_INPUT, "ends_at is before starts_at");
+    int64_t by_ms = request->has_observed_at ? domain_ms(request->observed_at) : now_ms;
+    if (by_ms > now_ms + ALERT_AHEAD_MS_MAX) by_ms = now_ms + ALERT_AHEAD_MS_MAX;
+    if (by_ms < now_ms) by_ms = now_ms;
+    const int64_t ahead_ms = domain_ms(request->ends_at) - by_ms;
+    if (ahead_ms <= ALERT_END_AHEAD_MS_MAX) return FAULT_NONE;
+    return fault_set(
+        reterr, FAULT_INPUT,
+        "ends_at is %lld s ahead: an alert that is yet to end fires; send it as firing, then ends_at is when it "
+        "expires, or as resolved when it has ended",
+        (long long)ahead_ms / 1000);
+}
+
 static fault_code ingest_check(const IngestAlertRequested *request, int64_t now_ms, struct fault *reterr) {
     const int64_t starts_ms = domain_ms(request->starts_at);
     if (request->status != ALERT_STATUS_FIRING && request->status != ALERT_STATUS_RESOLVED)
         return fault_set(reterr, FAULT_INPUT, "status: an alert is ingested as firing or resolved");
-    if (request->status == ALERT_STATUS_RESOLVED && request->has_ends_at && domain_ms(request->ends_at) < starts_ms)
-        return fault_set(reterr, FAULT_INPUT, "ends_at is before starts_at");
+    const fault_code code = end_check(request, now_ms, reterr);
+    if (code) return code;
     if (starts_ms - now_ms > ALERT_AHEAD_MS_MAX)
         return fault_set(reterr, FAULT_INPUT, "starts_at is %lld s ahead of the aggregator's clock, the most is %d",
                          (long long)(starts_ms - now_ms) / 1000, ALERT_AHEAD_MS_MAX / 1000);

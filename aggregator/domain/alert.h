@@ -14,6 +14,8 @@ enum {
     ALERT_SILENCE_DAYS_MAX = 30,
     /* A start that is further ahead of our clock than this is refused: no firing would be newer until then. */
     ALERT_AHEAD_MS_MAX = 60 * 60 * 1000,
+    /* So far may an end be ahead of our clock, or of the source's own where that is ahead. What ends later still fires. */
+    ALERT_END_AHEAD_MS_MAX = 5 * 60 * 1000,
 };
 
 /* "prometheus.<fingerprint>"; a fingerprint that makes it longer than an id may be is shortened with its SHA-256.

@@ -44,6 +44,23 @@ static fault_code window_check(const RecordSLIWindowRequested *w, int64_t now_ms
     return FAULT_NONE;
 }
 
+/* A revision that is stored says the same again; or that nothing was seen, which takes back nothing (an agent that goes
+ * on from an older copy of its queue says so of the time in between). Other counts need a revision of their own: their
+ * sender would take it that they are committed. */
+static fault_code revision_fits(const struct sli_window_stored *before, const RecordSLIWindowRequested *w,
+                                struct fault *reterr) {
+    const bool same = w->good == before->good && w->total == before->total &&
+                      w->scrapes_expected == before->scrapes_expected && w->scrapes_seen == before->scrapes_seen;
+    if (w->revision != before->revision || same || (w->total == 0 && w->scrapes_seen == 0)) return FAULT_NONE;
+    return fault_set(
+        reterr, FAULT_CONFLICT,
+        "revision %lld of this window is stored with %lld good of %lld (%lld of %lld scrapes seen), this says "
+        "%lld of %lld (%lld of %lld): to replace it send revision %lld",
+        (long long)w->revision, (long long)before->good, (long long)before->total, (long long)before->scrapes_seen,
+        (long long)before->scrapes_expected, (long long)w->good, (long long)w->total, (long long)w->scrapes_seen,
+        (long long)w->scrapes_expected, (long long)w->revision + 1);
+}
+
 /* Right for this SLO, beside what is stored. */
 static fault_code window_fits(const struct slo_state *slo, const RecordSLIWindowRequested *w,
                               const struct domain_call *call, struct fault *reterr) {
@@ -51,7 +68,7 @@ static fault_code window_fits(const struct slo_state *slo, const RecordSLIWindow
     if (before->revision && before->window_seconds != w->window_seconds)
         return fault_set(reterr, FAULT_CONFLICT, "the window is stored with %d seconds, this revision says %d",
                          before->window_seconds, w->window_seconds);
-    if (before->revision) return FAULT_NONE; /* it fitted when it came first */
+    if (before->revision) return revision_fits(before, w, reterr); /* the rest fitted when it came first */
     if (!slo_length_known(slo, w->window_seconds, call->now_ms))
         return fault_set(
             reterr, FAULT_INPUT,

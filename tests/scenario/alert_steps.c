@@ -7,7 +7,7 @@
 static const char *const alert_words[] = {"-", "firing", "resolved", "silenced", "acknowledged", NULL};
 
 /* who, tenant, alert, "since" minute, "seen at" minute */
-static bool alert_send(struct scenario *s, AlertStatus status) {
+static bool alert_send_until(struct scenario *s, AlertStatus status, slice ends, slice seen) {
     SreDomainIntent intent = {.which_intent = SreDomainIntent_ingest_alert_tag};
     IngestAlertRequested *r = &intent.intent.ingest_alert;
     r->fingerprint = s->words[2];
@@ -16,10 +16,14 @@ static bool alert_send(struct scenario *s, AlertStatus status) {
     r->status = status;
     r->has_starts_at = r->has_observed_at = true;
     r->starts_at = domain_time(step_minute_ms(s->words[3]));
-    r->observed_at = domain_time(step_minute_ms(s->words[4]));
+    r->observed_at = domain_time(step_minute_ms(seen));
     r->has_ends_at = status == ALERT_STATUS_RESOLVED;
-    if (r->has_ends_at) r->ends_at = r->observed_at;
+    if (r->has_ends_at) r->ends_at = domain_time(step_minute_ms(ends));
     return step_send_as(s, &intent, s->words[0], s->words[1], ROLE_INTEGRATION);
+}
+
+static bool alert_send(struct scenario *s, AlertStatus status) {
+    return alert_send_until(s, status, s->words[4], s->words[4]);
 }
 
 slice alert_steps_id(struct scenario *s, slice fingerprint) {
@@ -43,6 +47,11 @@ static bool alerts_fire(struct scenario *s) {
 
 static bool alert_resolves(struct scenario *s) {
     return alert_send(s, ALERT_STATUS_RESOLVED);
+}
+
+/* the same, with "ends in" minute before "seen at" minute */
+static bool alert_ends(struct scenario *s) {
+    return alert_send_until(s, ALERT_STATUS_RESOLVED, s->words[4], s->words[5]);
 }
 
 static bool alert_acknowledge(struct scenario *s) {
@@ -118,6 +127,7 @@ const struct step_row alert_steps[] = {
     {"{who} of {tenant} says alert {alert} fires since minute {m} , seen at minute {m}", alert_fires},
     {"{who} of {tenant} says alerts {first} to {last} fire since minute {m}", alerts_fire},
     {"{who} of {tenant} says alert {alert} of minute {m} is over , seen at minute {m}", alert_resolves},
+    {"{who} of {tenant} says alert {alert} of minute {m} ends in minute {m} , seen at minute {m}", alert_ends},
     {"{who} of {tenant} acknowledges alert {alert}", alert_acknowledge},
     {"{who} of {tenant} says alert {alert} expired at minute {m}", alert_expire},
     {"{who} of {tenant} silences alert {alert} until minute {m} because {reason}", alert_silence},

@@ -181,6 +181,19 @@ static bool window_report_long(struct scenario *s) {
     return window_send(s, 300);
 }
 
+/* agent, tenant, slo, minute, revision */
+static bool window_unseen(struct scenario *s) {
+    SreDomainIntent intent = {.which_intent = SreDomainIntent_record_sli_window_tag};
+    intent.intent.record_sli_window =
+        (RecordSLIWindowRequested){.slo_id = s->words[2],
+                                   .has_window_start = true,
+                                   .window_start = domain_time(step_minute_ms(s->words[3])),
+                                   .window_seconds = 60,
+                                   .scrapes_expected = 4,
+                                   .revision = (int64_t)step_number(s->words[4])};
+    return step_send_as(s, &intent, s->words[0], s->words[1], ROLE_AGENT);
+}
+
 static bool slo_counts(struct scenario *s) {
     SLO slo;
     if (!slo_read(s, &slo)) return false;
@@ -237,6 +250,7 @@ const struct step_row slo_steps[] = {
     {"agent {agent} of {tenant} reports for {slo} minute {m} : {good} good of {total} , revision {n}", window_report},
     {"agent {agent} of {tenant} reports for {slo} five minutes from {m} on : {good} good of {total} , revision {n}",
      window_report_long},
+    {"agent {agent} of {tenant} saw nothing for {slo} in minute {m} , revision {n}", window_unseen},
     {"SLO {id} counts {good} good of {total}", slo_counts},
     {"SLO {id} has {percent} percent of its budget left", slo_remaining},
     {"SLO {id} has an unknown budget", slo_unknown},

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Incidents and alerts, and what ties them."""
-from model import (ABSENT, ADMIN, AGENT, CONFLICT, DUE, EXISTS, HOUR_MS, DAY_MS, INPUT, INTEGRATION, PERSONS, SELF, ms, rule)
+from model import (ABSENT, ADMIN, AGENT, AHEAD_MS, CONFLICT, DUE, EXISTS, HOUR_MS, DAY_MS, INPUT, INTEGRATION, PERSONS, SELF, ms, rule)
 
 OPEN, ACKNOWLEDGED, INVESTIGATING, MITIGATING, RESOLVED, CLOSED = range(1, 7)
 FIRING, ENDED, SILENCED, SEEN = range(1, 5)  # of alerts; seen: acknowledged
@@ -146,6 +146,11 @@ def ingest_alert(tenant, f, who):
         return INPUT
     if f["status"] == ENDED and "ends_at" in f and ms(f["ends_at"]) < starts:
         return INPUT
+    if f["status"] == ENDED and "ends_at" in f:
+        seen = ms(f["observed_at"]) if "observed_at" in f else who.now_ms
+        by = max(who.now_ms, min(seen, who.now_ms + HOUR_MS))
+        if ms(f["ends_at"]) - by > AHEAD_MS:
+            return INPUT
     if starts - who.now_ms > HOUR_MS:
         return INPUT
     observed = min(ms(f["observed_at"]) if "observed_at" in f else who.now_ms, who.now_ms)

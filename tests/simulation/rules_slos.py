@@ -127,9 +127,11 @@ def record_sli_window(tenant, f, who):
         if state["agents"] and who.actor not in state["agents"]:
             if state["agents_changed"] is None or start * 1000 >= state["agents_changed"] + AHEAD_MS:
                 return CONFLICT
+    measured = (f["good"], f["total"], f["scrapes_expected"], f["scrapes_seen"])
+    if revision and f["revision"] == revision and measured != before and (f["total"] or f["scrapes_seen"]):
+        return CONFLICT
     if f["revision"] <= revision:
         return []
-    measured = (f["good"], f["total"], f["scrapes_expected"], f["scrapes_seen"])
     counted, counted_before = counted_as(state, measured), counted_as(state, before) if before else (0, 0, 0, 0)
     more = (start * 1000 // HOUR_MS, tuple(c - b for c, b in zip(counted, counted_before)))
     is_ = spent(state, counts(tenant, id_, state["window"], who.now_ms, more))

@@ -69,7 +69,7 @@ def ingest(w):
     fields["starts_at"] = at(begun)
     fields.update(w.maybe(0.7, {"observed_at": w.ago(0, 0, 1, 30, 200, 900, -60)}))
     if fields["status"] == 2:
-        fields.update(w.maybe(0.5, {"ends_at": at(begun + w.of(0, 1000, 60000, 60000, -1000))}))
+        fields.update(w.maybe(0.5, {"ends_at": at(begun + w.of(0, 1000, 60000, 60000, -1000, 20 * 60000))}))
     else:
         fields.update(w.maybe(0.2, {"expires_at": w.ago(-600, -3600, 50)}))
         fields.update(w.maybe(0.1, {"ends_at": w.ago(-900, 50)}))

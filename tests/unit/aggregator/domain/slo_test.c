@@ -204,11 +204,17 @@ TEST(a_higher_revision_moves_the_counts_by_the_difference) {
 TEST(an_equal_or_lower_revision_is_a_repeat) {
     struct world *w = slo(50, SLO_WINDOW_7D);
     assert_int_equal(record(w, NOW_S - 60, 90, 100, 2), FAULT_NONE);
-    w->window = (struct sli_window_stored){.good = 90, .total = 100, .revision = 2, .window_seconds = 60};
-    for (int revision = 1; revision <= 2; revision++) {
-        assert_int_equal(record(w, NOW_S - 60, 1, 7, revision), FAULT_NONE);
-        assert_int_equal(w->facts.count, 0);
-    }
+    w->window = (struct sli_window_stored){
+        .good = 90, .total = 100, .scrapes_expected = 4, .scrapes_seen = 4, .revision = 2, .window_seconds = 60};
+    assert_int_equal(record(w, NOW_S - 60, 1, 7, 1), FAULT_NONE);
+    assert_int_equal(w->facts.count, 0);
+    assert_int_equal(record(w, NOW_S - 60, 90, 100, 2), FAULT_NONE);
+    assert_int_equal(w->facts.count, 0);
+    CHECK_FAULT(record(w, NOW_S - 60, 1, 7, 2), FAULT_CONFLICT); /* its sender would take it as committed */
+    assert_non_null(strstr(w->fault.text, "90 good of 100"));
+    assert_non_null(strstr(w->fault.text, "1 of 7"));
+    assert_non_null(strstr(w->fault.text, "send revision 3"));
+    assert_int_equal(w->facts.count, 0);
     assert_int_equal(w->slo.budget.sums[0].total, 100);
     world_free(w);
 }
