@@ -46,6 +46,7 @@ struct exporter {
     struct journal_tables tables;
     slice tenant;
     uint32_t tenant_number;
+    uint8_t tenant_key[4]; /* its number, with which keys begin */
     struct export_writer writer;
     struct arena *arena, *names_arena; /* arena: of one line */
     ExportLine *line;
@@ -216,7 +217,9 @@ static fault_code budget_add(struct exporter *e, ExportAggregate *aggregate) {
     const fault_code code =
         names_find(e->tables.names, e->txn, NAMES_SLO, e->tenant_number, aggregate->aggregate_id, &number, e->reterr);
     if (code) return code == FAULT_ABSENT ? FAULT_NONE : code;
-    return slo_rest_bytes_get(e->tables.budgets, e->txn, e->tenant_number, number, &aggregate->budget, e->reterr);
+    struct slo_recent recent[SLO_RECENT_HOURS];
+    return slo_rest_bytes_get(e->tables.budgets, e->txn, e->tenant_number, number, &aggregate->budget, recent,
+                              e->reterr);
 }
 
 static fault_code aggregate_write(struct exporter *e, slice key, slice record) {
@@ -273,21 +276,50 @@ static fault_code window_write(struct exporter *e, slice key, slice record) {
     return line_write(e);
 }
 
-static fault_code hour_write(struct exporter *e, slice key, slice record) {
-    struct hour_key name;
-    struct slo_counts counts;
-    if (hour_table_open(key, record, &name, &counts, e->reterr)) return FAULT_CORRUPT;
+struct hour_of {
+    struct exporter *exporter;
+    uint32_t name; /* of the file's names */
+};
+
+static fault_code hour_write(void *context, int64_t number, const struct slo_counts *counts, struct fault *reterr) {
+    (void)reterr; /* the exporter's */
+    const struct hour_of *of = context;
+    struct exporter *e = of->exporter;
     ExportHour *hour = &line_begin(e, ExportLine_hour_tag)->line.hour;
-    *hour = (ExportHour){.slo = name_find(e, name.slo),
+    *hour = (ExportHour){.slo = of->name,
                          .has_hour = true,
-                         .hour = {.seconds = name.hour * HOUR_S},
-                         .good = counts.good,
-                         .total = counts.total,
-                         .scrapes_expected = counts.scrapes_expected,
-                         .scrapes_seen = counts.scrapes_seen};
-    if (!hour->slo) return fault_set(e->reterr, FAULT_CORRUPT, "an hour is of an SLO without a name");
+                         .hour = {.seconds = number * HOUR_S},
+                         .good = counts->good,
+                         .total = counts->total,
+                         .scrapes_expected = counts->scrapes_expected,
+                         .scrapes_seen = counts->scrapes_seen};
     e->counts.hours++;
     return line_write(e);
+}
+
+static fault_code hour_named(struct exporter *e, slice key, slice record) {
+    struct hour_key hour;
+    struct slo_counts counts;
+    if (hour_table_open(key, record, &hour, &counts, e->reterr)) return FAULT_CORRUPT;
+    if (name_find(e, hour.slo)) return FAULT_NONE;
+    return fault_set(e->reterr, FAULT_CORRUPT, "an hour is of an SLO without a name");
+}
+
+/* SLO by SLO, for some of each one's hours lie beside its budget. */
+static fault_code hours_write(struct exporter *e) {
+    fault_code code = rows_walk(e, e->tables.hours, slice_of(e->tenant_key, sizeof e->tenant_key), hour_named);
+    for (size_t i = 0; i < e->names_count && !code; i++) {
+        if (e->names[i].kind != NAMES_SLO) continue;
+        struct slo_recent recent[SLO_RECENT_HOURS];
+        slice budget;
+        code = slo_rest_bytes_get(e->tables.budgets, e->txn, e->tenant_number, e->names[i].number, &budget, recent,
+                                  e->reterr);
+        struct hour_of of = {e, (uint32_t)i + 1};
+        if (!code)
+            code = slo_hours_walk(e->tables.hours, e->txn, e->tenant_number, e->names[i].number, 0, recent, hour_write,
+                                  &of, e->reterr);
+    }
+    return code;
 }
 
 /* ---- what is done ---- */
@@ -389,20 +421,21 @@ static fault_code header_write(struct exporter *e) {
 }
 
 static fault_code tables_write(struct exporter *e) {
-    uint8_t prefix[4], by_name[256 + 1];
+    uint8_t by_name[256 + 1];
     if (e->tenant.size > 255) return fault_set(e->reterr, FAULT_INPUT, "a tenant's name has at most 64 characters");
     memcpy(by_name, e->tenant.data, e->tenant.size);
     by_name[e->tenant.size] = 0;
     fault_code code = names_find(e->tables.names, e->txn, NAMES_TENANT, 0, e->tenant, &e->tenant_number, e->reterr);
     if (code == FAULT_ABSENT)
         return fault_set(e->reterr, FAULT_ABSENT, "the journal knows no tenant '%.*s'", SLICE_ARG(e->tenant));
-    kv_store_u32(prefix, e->tenant_number);
+    kv_store_u32(e->tenant_key, e->tenant_number);
     if (!code) code = header_write(e);
     if (!code) code = names_write(e);
     if (!code) code = rows_walk(e, e->tables.facts, (slice){0}, fact_write);
-    if (!code) code = rows_walk(e, e->tables.aggregates, slice_of(prefix, 4), aggregate_write);
-    if (!code) code = rows_walk(e, e->tables.windows, slice_of(prefix, 4), window_write);
-    if (!code) code = rows_walk(e, e->tables.hours, slice_of(prefix, 4), hour_write);
+    if (!code)
+        code = rows_walk(e, e->tables.aggregates, slice_of(e->tenant_key, sizeof e->tenant_key), aggregate_write);
+    if (!code) code = rows_walk(e, e->tables.windows, slice_of(e->tenant_key, sizeof e->tenant_key), window_write);
+    if (!code) code = hours_write(e);
     if (!code) code = marks_write(e);
     if (!code)
         code = rows_walk(e, e->tables.rejections_by_tenant, slice_of(by_name, e->tenant.size + 1), rejection_write);

@@ -6,21 +6,20 @@
 #include "aggregator/journal/hot_slos.h"
 
 #include "aggregator/journal/aggregate_table.h"
-#include "aggregator/journal/hour_table.h"
 #include "aggregator/journal/slo_rest.h"
 #include "common/base/checksum.h"
 #include "common/codec/codec.h"
 
 #include <stdlib.h>
 
-enum { BUCKETS = 8192, DROPPED = 4 };
+enum { BUCKETS = 8192 };
 
 struct entry {
     struct hot_slo hot; /* first: the two are one object */
     struct slo_state state;
     struct entry *next_in_bucket, *next_touched;
     uint64_t hash, used_at;
-    int64_t dropped[DROPPED]; /* hours, by their number, of which what stood in the place before is gone; 0: none */
+    struct slo_recent recent[SLO_RECENT_HOURS]; /* an abort forgets them with the entry */
     bool touched;
     struct arena *arena;
 };
@@ -73,30 +72,31 @@ struct hot_slos *hot_slos_free(struct hot_slos *slos) {
     return NULL;
 }
 
+struct hours_load {
+    struct slo_budget *budget;
+    bool periods_too;
+};
+
+static fault_code hour_load(void *context, int64_t hour, const struct slo_counts *counts, struct fault *reterr) {
+    (void)reterr;
+    const struct hours_load *load = context;
+    slo_budget_add(load->budget, hour, counts);
+    if (load->periods_too) slo_periods_add(load->budget, hour, counts);
+    return FAULT_NONE;
+}
+
 static fault_code hours_load(struct hot_slos *slos, struct kv_txn *txn, struct entry *entry, int64_t now_ms,
                              struct fault *reterr) {
-    uint8_t bytes[HOUR_KEY_BYTES];
     const int64_t now_hour = now_ms / SLO_HOUR_MS, oldest = now_hour > SLO_HOURS ? now_hour - SLO_HOURS + 1 : 0;
-    const slice first = hour_key_make(&(struct hour_key){entry->hot.tenant, entry->hot.number, oldest}, bytes);
+    struct slo_budget *budget = &entry->state.budget;
     /* Missing only in a journal from before there were calendar windows: its periods begin with what its hours hold. */
-    const bool rest_known = entry->state.budget.periods[0].span.ends_hour != 0;
-    if (!rest_known) slo_periods_advance(&entry->state.budget, now_hour);
-    struct kv_cursor *cursor;
-    if (kv_cursor_open(txn, slos->tables.hours, &cursor, reterr)) return fault_wrap(reterr, "read an SLO's hours");
-    slice key, record;
-    fault_code code = kv_cursor_seek(cursor, first, &key, &record, reterr);
-    for (; code == FAULT_NONE; code = kv_cursor_next(cursor, &key, &record, reterr)) {
-        struct hour_key hour;
-        struct slo_counts counts;
-        if (!slice_starts_with(key, slice_first(first, 8))) break;
-        code = hour_table_open(key, record, &hour, &counts, reterr);
-        if (code) break;
-        slo_budget_add(&entry->state.budget, hour.hour, &counts);
-        if (!rest_known) slo_periods_add(&entry->state.budget, hour.hour, &counts);
-    }
-    kv_cursor_close(cursor);
-    memset(entry->state.budget.touched, 0, sizeof entry->state.budget.touched);
-    return code == FAULT_ABSENT ? FAULT_NONE : code;
+    const bool rest_known = budget->periods[0].span.ends_hour != 0;
+    if (!rest_known) slo_periods_advance(budget, now_hour);
+    struct hours_load load = {budget, !rest_known};
+    const fault_code code = slo_hours_walk(slos->tables.hours, txn, entry->hot.tenant, entry->hot.number, oldest,
+                                           entry->recent, hour_load, &load, reterr);
+    memset(budget->touched, 0, sizeof budget->touched);
+    return code;
 }
 
 static fault_code entry_load(struct hot_slos *slos, struct kv_txn *txn, struct entry *entry, slice id, slice stored,
@@ -119,7 +119,8 @@ static fault_code entry_load(struct hot_slos *slos, struct kv_txn *txn, struct e
     slo_state_init(&entry->state, slo);
     if (names_number(slos->names, txn, NAMES_SLO, entry->hot.tenant, id, &entry->hot.number, reterr))
         return fault_wrap(reterr, "load SLO '%.*s'", SLICE_ARG(id));
-    if (slo_rest_get(slos->tables.budgets, txn, entry->hot.tenant, entry->hot.number, &entry->state, reterr))
+    if (slo_rest_get(slos->tables.budgets, txn, entry->hot.tenant, entry->hot.number, &entry->state, entry->recent,
+                     reterr))
         return fault_wrap(reterr, "load SLO '%.*s'", SLICE_ARG(id));
     return hours_load(slos, txn, entry, now_ms, reterr);
 }
@@ -165,28 +166,6 @@ void hot_slos_touch(struct hot_slos *slos, struct hot_slo *slo) {
     slos->touched = entry;
 }
 
-static fault_code hours_write(struct hot_slos *slos, struct kv_txn *txn, struct entry *entry, struct fault *reterr) {
-    struct slo_budget *budget = &entry->state.budget;
-    for (size_t slot = 0; slot < SLO_HOURS; slot++) {
-        if (!(budget->touched[slot / 64] >> slot % 64 & 1)) {
-            if (budget->touched[slot / 64] == 0) slot |= 63; /* none in this word */
-            continue;
-        }
-        const int64_t newest_slot = budget->hour % SLO_HOURS;
-        const int64_t hour = budget->hour - (newest_slot - (int64_t)slot + SLO_HOURS) % SLO_HOURS;
-        struct hour_key key = {entry->hot.tenant, entry->hot.number, hour};
-        if (hour_table_put(slos->tables.hours, txn, &key, &budget->hours[slot], reterr))
-            return fault_wrap(reterr, "store the hours of SLO '%.*s'", SLICE_ARG(entry->hot.aggregate.id));
-        key.hour = hour - SLO_HOURS; /* the hour whose place this one took */
-        if (hour <= SLO_HOURS || entry->dropped[hour % DROPPED] == hour) continue;
-        entry->dropped[hour % DROPPED] = hour; /* an abort forgets it with the entry */
-        if (hour_table_delete(slos->tables.hours, txn, &key, reterr))
-            return fault_wrap(reterr, "drop an old hour of SLO '%.*s'", SLICE_ARG(entry->hot.aggregate.id));
-    }
-    memset(budget->touched, 0, sizeof budget->touched);
-    return FAULT_NONE;
-}
-
 fault_code hot_slos_flush(struct hot_slos *slos, struct kv_txn *txn, int64_t now_ms, struct fault *reterr) {
     for (struct entry *entry = slos->touched; entry; entry = entry->next_touched) {
         const struct aggregate *aggregate = &entry->hot.aggregate;
@@ -199,10 +178,13 @@ fault_code hot_slos_flush(struct hot_slos *slos, struct kv_txn *txn, int64_t now
         slo_whole(&entry->state, aggregate->version, now_ms, windows, &whole);
         fault_code code = aggregate_put(slos->tables.aggregates, txn, entry->hot.tenant, AGGREGATE_SLO, aggregate->id,
                                         aggregate->version, &whole, slos->buffer, NULL, reterr);
-        if (!code) code = hours_write(slos, txn, entry, reterr);
         if (!code)
-            code = slo_rest_put(slos->tables.budgets, txn, entry->hot.tenant, entry->hot.number, &entry->state, reterr);
-        if (code) return code;
+            code = slo_hours_store(slos->tables.hours, txn, entry->hot.tenant, entry->hot.number, &entry->state.budget,
+                                   entry->recent, reterr);
+        if (!code)
+            code = slo_rest_put(slos->tables.budgets, txn, entry->hot.tenant, entry->hot.number, &entry->state,
+                                entry->recent, reterr);
+        if (code) return fault_wrap(reterr, "store SLO '%.*s'", SLICE_ARG(aggregate->id));
     }
     return FAULT_NONE;
 }

@@ -3,8 +3,11 @@
  * of as many as fit 1 MiB (4,096 at most) in several streams of one agent, 1,000 SLOs, decoded, validated, decided and
  * chained by the writer.
  *
- *   journal_bench [FOLDER] [BATCHES]     prints a line with "N intents/s"; without a folder it makes one and takes it
- *                                        away again, under TMPDIR
+ *   journal_bench [FOLDER] [BATCHES]     prints a line with "N intents/s"; without a folder (or "") it makes one and takes
+ *                                        it away again, under TMPDIR
+ *
+ * JOURNAL_BENCH_SLOS: so many SLOs. JOURNAL_BENCH_HOURS: before the clock starts each SLO gets a window of each of so many
+ * hours, as when an outage of so many is nearly drained; the measured windows follow on those.
  *
  * The batches are encoded before the clock starts; at most one a stream is on its way at a time. "a core" divides by
  * the process's CPU time (all threads), so that it says the same on a busy machine.
@@ -22,12 +25,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { SLOS = 1000, BATCH = LIMIT_BATCH_INTENTS, STREAMS = 4, BATCHES = 100 };
+enum { SLOS = 1000, HOUR_S = 3600, WINDOW_S = 60, BATCH = LIMIT_BATCH_INTENTS, STREAMS = 4, BATCHES = 100 };
 
 struct bench {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    unsigned waiting;
+    unsigned waiting, slos;
     uint64_t applied, refused, failed;
     char why[480];
 };
@@ -76,7 +79,7 @@ static slice slo_name(struct arena *arena, unsigned i) {
 }
 
 static void slos_make(struct journal *journal, struct bench *bench, struct arena *arena) {
-    for (unsigned i = 0; i < SLOS; i++) {
+    for (unsigned i = 0; i < bench->slos; i++) {
         SreDomainIntent intent = {.which_intent = SreDomainIntent_create_slo_tag};
         CreateSLORequested *create = &intent.intent.create_slo;
         create->slo_id = slo_name(arena, i);
@@ -104,8 +107,14 @@ static void slos_make(struct journal *journal, struct bench *bench, struct arena
     answered(bench);
 }
 
+/* Where the windows of batch after batch lie: slos of them, then step_s on. */
+struct course {
+    unsigned slos, index_before; /* the batch before its first, in all */
+    int64_t start_s, step_s;
+};
+
 /* The windows of a batch follow those of the batch before it, whatever its stream; `first` counts in the stream. */
-static slice batch_make(struct arena *arena, unsigned index, int64_t start_s) {
+static slice batch_make(struct arena *arena, unsigned index, const struct course *course) {
     const uint64_t first = 1 + (uint64_t)(index / STREAMS) * BATCH;
     IntentBatch batch = {.epoch = SLICE_LIT("0190a5c0-7e1f-7000-8000-000000000001"),
                          .stream = 1 + index % STREAMS,
@@ -115,7 +124,7 @@ static slice batch_make(struct arena *arena, unsigned index, int64_t start_s) {
     if (!batch.intents.items) die("no memory", NULL);
     batch.intents.count = BATCH;
     for (unsigned i = 0; i < BATCH; i++) {
-        const uint64_t number = (uint64_t)index * BATCH + i;
+        const uint64_t number = (uint64_t)(index - course->index_before) * BATCH + i;
         SreDomainIntent *intent = &batch.intents.items[i];
         char id[UUID_TEXT_SIZE + 1];
         uuid_format(uuid_v7_new(), id);
@@ -125,18 +134,18 @@ static slice batch_make(struct arena *arena, unsigned index, int64_t start_s) {
         intent->meta.producer = SLICE_LIT("edge-0001");
         intent->meta.schema_version = 1;
         intent->meta.has_occurred_at = true;
-        intent->meta.occurred_at.seconds = start_s;
+        intent->meta.occurred_at.seconds = course->start_s;
         intent->meta.cluster_id = SLICE_LIT("cluster-north-1");
         intent->which_intent = SreDomainIntent_record_sli_window_tag;
         RecordSLIWindowRequested *window = &intent->intent.record_sli_window;
-        window->slo_id = slo_name(arena, (unsigned)(number % SLOS));
+        window->slo_id = slo_name(arena, (unsigned)(number % course->slos));
         intent->has_subject = true;
         intent->subject.aggregate_type = SLICE_LIT("slo");
         intent->subject.aggregate_id = window->slo_id;
         window->cluster_id = SLICE_LIT("cluster-north-1");
         window->has_window_start = true;
-        window->window_start.seconds = start_s + (int64_t)(number / SLOS) * 60;
-        window->window_seconds = 60;
+        window->window_start.seconds = course->start_s + (int64_t)(number / course->slos) * course->step_s;
+        window->window_seconds = WINDOW_S;
         window->total = 1000 + (int64_t)(number % 977);
         window->good = window->total - (number % 500 == 0);
         window->scrapes_expected = window->scrapes_seen = 4;
@@ -156,17 +165,27 @@ static int64_t cpu_us(void) {
            usage.ru_stime.tv_usec;
 }
 
+/* What the process had written to the disk until now; 0 where the kernel does not say. */
+static double written_bytes(void) {
+    char line[128];
+    double bytes = 0;
+    FILE *file = fopen("/proc/self/io", "re");
+    while (file && fgets(line, sizeof line, file)) (void)sscanf(line, "write_bytes: %lf", &bytes);
+    if (file) (void)fclose(file);
+    return bytes;
+}
+
 static void print(const struct journal_stats *before, const struct journal_stats *after, uint64_t intents,
-                  double seconds, int64_t cpu, double bytes) {
+                  double seconds, int64_t cpu, double bytes, double written) {
     const double count = (double)intents;
     const double commits = (double)(after->commits - before->commits);
     const double commit_s = (double)(after->commit_ns - before->commit_ns) / 1e9;
     const double decide_s = (double)(after->decide_ns - before->decide_ns) / 1e9;
     printf("%.0f intents/s\n", count / seconds);
     printf("%.0f a core-second (%.2f us of CPU each), %.2f us to decide, %.0f a commit of %.1f ms, %.0f %% of the time "
-           "in commits, %.0f bytes each\n",
+           "in commits, %.0f bytes each, %.0f written for each\n",
            count * 1e6 / (double)cpu, (double)cpu / count, decide_s * 1e6 / count, count / commits,
-           commit_s * 1e3 / commits, commit_s / seconds * 100, bytes / BATCH);
+           commit_s * 1e3 / commits, commit_s / seconds * 100, bytes / BATCH, written / count);
 }
 
 static void folder_make(char *path, size_t size) {
@@ -207,13 +226,47 @@ static void compact(const struct journal_settings *before) {
     journal_close(journal);
 }
 
+static unsigned number_of(const char *name, unsigned otherwise) {
+    const char *text = getenv(name);
+    return text && *text ? (unsigned)strtoul(text, NULL, 10) : otherwise;
+}
+
+static void send(struct journal *journal, struct bench *bench, slice payload) {
+    struct fault fault = {0};
+    wait_below(bench, STREAMS);
+    if (journal_submit_batch(journal, SLICE_LIT("acme"), SLICE_LIT("edge-0001"), payload, on_batch, bench, &fault))
+        die("submit a batch", &fault);
+}
+
+static void check_applied(const struct bench *bench, uint64_t intents) {
+    if (bench->failed || bench->refused || bench->applied != intents)
+        die(bench->why[0] ? bench->why : "not every intent was applied", NULL);
+}
+
+/* A window of each hour for each SLO; how many batches that took. */
+static unsigned hours_fill(struct journal *journal, struct bench *bench, const struct course *course, unsigned hours,
+                           struct arena *scratch) {
+    const unsigned batches = (hours * course->slos + BATCH - 1) / BATCH;
+    for (unsigned i = 0; i < batches; i++) {
+        send(journal, bench, batch_make(scratch, i, course));
+        arena_reset(scratch); /* the journal has a copy */
+    }
+    wait_below(bench, 1);
+    answered(bench);
+    check_applied(bench, (uint64_t)batches * BATCH);
+    return batches;
+}
+
 int main(int argc, char **argv) {
     char folder[256];
-    if (argc < 2) folder_make(folder, sizeof folder);
+    const bool own_folder = argc < 2 || !*argv[1];
+    if (own_folder) folder_make(folder, sizeof folder);
     const unsigned batches = argc > 2 ? (unsigned)atoi(argv[2]) : BATCHES;
-    struct bench bench = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct bench bench = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER,
+                          .slos = number_of("JOURNAL_BENCH_SLOS", SLOS)};
     const struct journal_settings settings = {
-        .path = argc > 1 ? argv[1] : folder, .map_bytes = UINT64_C(32) << 30, .sync = KV_SYNC_FULL};
+        .path = own_folder ? folder : argv[1], .map_bytes = UINT64_C(32) << 30, .sync = KV_SYNC_FULL};
     struct journal *journal;
     struct fault fault = {0};
     if (journal_open(&settings, &journal, &fault)) die("open", &fault);
@@ -222,31 +275,33 @@ int main(int argc, char **argv) {
     if (!arena || !scratch || !payloads) die("no memory", NULL);
     slos_make(journal, &bench, arena);
     if (bench.failed) die(bench.why, NULL);
-    const int64_t start_s = clock_wall_ms() / 1000 / 60 * 60 - 29 * 24 * 3600;
+    struct course course = {.slos = bench.slos,
+                            .start_s = clock_wall_ms() / 1000 / HOUR_S * HOUR_S - INT64_C(29) * 24 * HOUR_S,
+                            .step_s = HOUR_S};
+    const unsigned hours = number_of("JOURNAL_BENCH_HOURS", 0);
+    course.index_before = hours_fill(journal, &bench, &course, hours, scratch);
+    course.start_s += (int64_t)(hours + 1) * HOUR_S; /* the fill's last batch may reach into the hour behind */
+    course.step_s = WINDOW_S;
+    const uint64_t filled = bench.applied;
     for (unsigned i = 0; i < batches; i++) {
-        payloads[i] = arena_copy(arena, batch_make(scratch, i, start_s));
+        payloads[i] = arena_copy(arena, batch_make(scratch, course.index_before + i, &course));
         arena_reset(scratch);
     }
     struct journal_stats before, after;
     journal_stats(journal, &before);
+    const double written_before = written_bytes();
     const int64_t cpu_before = cpu_us(), started_ns = clock_monotonic_ns();
-    for (unsigned i = 0; i < batches; i++) {
-        wait_below(&bench, STREAMS);
-        if (journal_submit_batch(journal, SLICE_LIT("acme"), SLICE_LIT("edge-0001"), payloads[i], on_batch, &bench,
-                                 &fault))
-            die("submit a batch", &fault);
-    }
+    for (unsigned i = 0; i < batches; i++) send(journal, &bench, payloads[i]);
     wait_below(&bench, 1);
     const double seconds = (double)(clock_monotonic_ns() - started_ns) / 1e9;
     const int64_t cpu = cpu_us() - cpu_before;
     journal_stats(journal, &after);
     const uint64_t intents = (uint64_t)batches * BATCH;
-    if (bench.failed || bench.refused || bench.applied != intents)
-        die(bench.why[0] ? bench.why : "not every intent was applied", NULL);
-    print(&before, &after, intents, seconds, cpu, (double)payloads[0].size);
+    check_applied(&bench, filled + intents);
+    print(&before, &after, intents, seconds, cpu, (double)payloads[0].size, written_bytes() - written_before);
     journal_close(journal);
     compact(&settings);
-    if (argc < 2) folder_drop(folder);
+    if (own_folder) folder_drop(folder);
     arena_free(arena);
     arena_free(scratch);
     free(payloads);

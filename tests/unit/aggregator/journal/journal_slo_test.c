@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Budgets in a real journal: random windows, corrections, lengths and restarts against the plain list of what was
  * measured, and against a journal that is never restarted. */
+#include "aggregator/journal/hour_table.h"
+#include "aggregator/journal/names.h"
+#include "aggregator/journal/record.h"
+#include "aggregator/journal/slo_rest.h"
 #include "tests/unit/aggregator/journal/journal_fixture.h"
 
 #define DAY_MS (INT64_C(24) * SLO_HOUR_MS)
@@ -199,6 +203,34 @@ TEST(windows_that_were_taken_never_overlap_whatever_lengths_they_have) {
     place_free(place);
 }
 
+struct opened {
+    struct kv *kv;
+    struct kv_txn *txn;
+    struct journal_tables tables;
+};
+
+/* The store of a journal that is closed meanwhile, in a write transaction. */
+static struct opened store_open(struct place *place) {
+    struct fault fault;
+    struct opened store;
+    place->journal = journal_close(place->journal);
+    const struct kv_settings settings = {.path = place->folder,
+                                         .map_bytes = place->settings.map_bytes,
+                                         .tables_max = JOURNAL_TABLES_COUNT,
+                                         .readers_max = 8};
+    CHECK_OK(kv_open(&settings, &store.kv, &fault));
+    CHECK_OK(journal_tables_open(store.kv, &store.tables, &fault));
+    CHECK_OK(kv_begin_write(store.kv, &store.txn, &fault));
+    return store;
+}
+
+static void store_close(struct place *place, struct opened *store) {
+    struct fault fault;
+    CHECK_OK(kv_commit(store->txn, &fault));
+    kv_close(store->kv);
+    place_open(place);
+}
+
 /* A journal from before there were calendar windows has no record of periods: they begin with what its hours hold. */
 TEST(periods_that_are_not_stored_begin_with_the_hours_that_are) {
     struct fault fault;
@@ -213,17 +245,9 @@ TEST(periods_that_are_not_stored_begin_with_the_hours_that_are) {
             JOURNAL_COMMITTED);
     assert_int_equal(place_slo(place, "checkout").budget.total, 150);
 
-    place->journal = journal_close(place->journal);
-    struct kv *kv;
-    struct kv_txn *txn;
-    struct journal_tables tables;
-    const struct kv_settings settings = {.path = place->folder,
-                                         .map_bytes = place->settings.map_bytes,
-                                         .tables_max = JOURNAL_TABLES_COUNT,
-                                         .readers_max = 8};
-    CHECK_OK(kv_open(&settings, &kv, &fault));
-    CHECK_OK(journal_tables_open(kv, &tables, &fault));
-    CHECK_OK(kv_begin_write(kv, &txn, &fault));
+    struct opened store = store_open(place);
+    struct kv_txn *txn = store.txn;
+    const struct journal_tables tables = store.tables;
     struct kv_cursor *cursor;
     slice key, value;
     CHECK_OK(kv_cursor_open(txn, tables.budgets, &cursor, &fault));
@@ -231,13 +255,84 @@ TEST(periods_that_are_not_stored_begin_with_the_hours_that_are) {
     assert_int_equal(key.size, 8);
     CHECK_OK(kv_cursor_delete(cursor, &fault));
     kv_cursor_close(cursor);
-    CHECK_OK(kv_commit(txn, &fault));
-    kv_close(kv);
-    place_open(place);
+    store_close(place, &store);
 
     assert_int_equal(give_as(place, "edge-1", window_bytes(place, "checkout", now_s - 60, 60, 7, 7, 1))->result,
                      JOURNAL_COMMITTED);
     assert_int_equal(place_slo(place, "checkout").budget.total, 157);
+    place_free(place);
+}
+
+static uint64_t hour_records(struct place *place) {
+    struct fault fault;
+    uint64_t count;
+    struct opened store = store_open(place);
+    CHECK_OK(kv_table_count(store.txn, store.tables.hours, &count, &fault));
+    store_close(place, &store);
+    return count;
+}
+
+/* What many windows change lies beside the budget; an hour goes into its own table when four others were changed since. */
+TEST(an_hour_is_stored_by_itself_when_others_are_counted) {
+    struct place *place = place_opened();
+    slos_create(place);
+    const int64_t now_s = JOURNAL_NOW_MS / 1000;
+    for (int window = 0; window < 4 * 60; window++) /* four hours at most, when the first begins with its hour */
+        give_as(place, "edge-1", window_bytes(place, "rolling", now_s / 3600 * 3600 - window * 60 - 60, 60, 1, 1, 1));
+    assert_int_equal(hour_records(place), 0);
+    for (int hour = 5; hour < 15; hour++)
+        give_as(place, "edge-1", window_bytes(place, "rolling", now_s / 3600 * 3600 - hour * 3600, 60, 1, 1, 1));
+    assert_int_equal(hour_records(place), 10);
+    assert_int_equal(place_slo(place, "rolling").budget.total, 250);
+    give_as(place, "edge-1", window_bytes(place, "rolling", now_s / 3600 * 3600 - 60, 60, 1, 2, 2)); /* a correction */
+    assert_int_equal(place_slo(place, "rolling").budget.total, 251);
+    place_reopen(place);
+    give_as(place, "edge-1", window_bytes(place, "rolling", now_s / 3600 * 3600 - 120, 60, 1, 2, 2));
+    assert_int_equal(place_slo(place, "rolling").budget.total, 252);
+    place_free(place);
+}
+
+/* Before there were recent hours a budget's record ended where they begin now, and all hours were in their table. */
+TEST(a_budget_of_schema_1_is_read_and_counted_on) {
+    enum { HEAD = 5, BYTES_1 = 8 + 8 + 4 * 12 + 4 * 72 };
+    struct fault fault;
+    struct place *place = place_opened();
+    slos_create(place);
+    const int64_t now_s = JOURNAL_NOW_MS / 1000;
+    for (int hour = 0; hour < 6; hour++)
+        give_as(place, "edge-1", window_bytes(place, "rolling", now_s - hour * 3600, 60, 10, 10, 1));
+
+    struct opened store = store_open(place);
+    struct names *names = names_new(store.tables.names);
+    uint32_t tenant, slo;
+    assert_non_null(names);
+    CHECK_OK(names_number(names, store.txn, NAMES_TENANT, 0, SLICE_LIT("acme"), &tenant, &fault));
+    CHECK_OK(names_number(names, store.txn, NAMES_SLO, tenant, SLICE_LIT("rolling"), &slo, &fault));
+    names_free(names);
+    struct slo_recent recent[SLO_RECENT_HOURS];
+    slice body;
+    CHECK_OK(slo_rest_bytes_get(store.tables.budgets, store.txn, tenant, slo, &body, recent, &fault));
+    assert_int_equal(body.size, BYTES_1);
+    uint8_t key[8], record[HEAD + BYTES_1];
+    kv_store_u32(key, tenant);
+    kv_store_u32(key + 4, slo);
+    memcpy(record + HEAD, body.data, body.size);
+    record_seal(record, sizeof record, 1);
+    CHECK_OK(
+        kv_put(store.txn, store.tables.budgets, slice_of(key, sizeof key), slice_of(record, sizeof record), &fault));
+    for (int i = 0; i < SLO_RECENT_HOURS; i++) {
+        assert_true(recent[i].used);
+        const struct hour_key hour = {tenant, slo, recent[i].hour};
+        CHECK_OK(hour_table_put(store.tables.hours, store.txn, &hour, &recent[i].counts, &fault));
+    }
+    store_close(place, &store);
+
+    for (int again = 0; again < 2; again++) {
+        give_as(place, "edge-1", window_bytes(place, "rolling", now_s - 120 - again * 60, 60, 7, 7, 1));
+        assert_int_equal(place_slo(place, "rolling").budget.total, 67 + 7 * again);
+        place_reopen(place);
+    }
+    assert_int_equal(hour_records(place), 6);
     place_free(place);
 }
 
@@ -246,6 +341,8 @@ int main(void) {
         cmocka_unit_test(budgets_are_what_was_measured_whatever_is_corrected_and_restarted),
         cmocka_unit_test(windows_that_were_taken_never_overlap_whatever_lengths_they_have),
         cmocka_unit_test(periods_that_are_not_stored_begin_with_the_hours_that_are),
+        cmocka_unit_test(an_hour_is_stored_by_itself_when_others_are_counted),
+        cmocka_unit_test(a_budget_of_schema_1_is_read_and_counted_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
