@@ -48,6 +48,10 @@ const struct ctl_command ctl_commands[] = {
      "picketctl apply -f slo.yaml                                     # refused if somebody changed it meanwhile\n"
      "picketctl apply -f catalog.yaml --dry-run\n",
      ctl_apply},
+    {"edit", "RESOURCE ID", "change one in your editor (VISUAL, EDITOR, or vi), and apply it when you leave",
+     "picketctl edit slo checkout-availability\nEDITOR=\"code --wait\" picketctl edit runbook restart-checkout\n"
+     "picketctl edit service/checkout --dry-run\n",
+     ctl_edit},
     {"import", "FORMAT FILE...",
      "read what other programs keep (openslo, backstage, prometheus-rules, runbooks) and apply it",
      "picketctl import openslo slos.yaml --dry-run\npicketctl import backstage catalog-info.yaml\n"

@@ -49,6 +49,7 @@ enum ctl_exit ctl_get(struct ctl *ctl);
 enum ctl_exit ctl_describe(struct ctl *ctl);
 enum ctl_exit ctl_create(struct ctl *ctl);
 enum ctl_exit ctl_apply(struct ctl *ctl);
+enum ctl_exit ctl_edit(struct ctl *ctl);
 enum ctl_exit ctl_import(struct ctl *ctl);
 enum ctl_exit ctl_act(struct ctl *ctl); /* every verb of ctl_actions */
 enum ctl_exit ctl_watch(struct ctl *ctl);
@@ -70,6 +71,8 @@ enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, con
  * NULL and no error. */
 enum ctl_exit ctl_get_one(struct ctl *ctl, const struct ctl_resource *resource, const char *id, bool absent_is_fine,
                           const struct yaml_node **ret_object);
+/* As YAML, with its kind in front where it has one, so that it can be edited and applied. */
+void ctl_object_add_yaml(struct text *text, const struct ctl_resource *resource, const struct yaml_node *object);
 /* One object for people. */
 enum ctl_exit ctl_describe_print(struct ctl *ctl, const struct ctl_resource *resource, const struct yaml_node *object);
 /* What came of a command: one line, or the answer itself where JSON or YAML is asked for. kind: "SLO", or NULL

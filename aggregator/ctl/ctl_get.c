@@ -95,20 +95,31 @@ static const struct yaml_node *as_list(struct ctl *ctl, const struct ctl_resourc
     return &nodes[0];
 }
 
-/* With its kind in front, so that what is printed can be edited and applied. */
+/* An object as it is printed: its kind in front, so that it can be edited and applied. nodes: where that is made. */
+static const struct yaml_node *with_kind(const struct ctl_resource *resource, const struct yaml_node *object,
+                                         struct yaml_node nodes[2]) {
+    const struct ctl_kind *kind = ctl_kind_of(resource);
+    if (!kind || object->kind != YAML_KIND_MAPPING) return object;
+    nodes[0] = *object;
+    nodes[1] = (struct yaml_node){.kind = YAML_KIND_SCALAR,
+                                  .quoted = true,
+                                  .key = SLICE_LIT("kind"),
+                                  .text = slice_from_text(kind->kind),
+                                  .next = object->first};
+    nodes[0].first = &nodes[1];
+    nodes[0].count++;
+    return &nodes[0];
+}
+
+void ctl_object_add_yaml(struct text *text, const struct ctl_resource *resource, const struct yaml_node *object) {
+    struct yaml_node nodes[2];
+    ctl_tree_add_yaml(text, with_kind(resource, object, nodes), 0);
+}
+
 static enum ctl_exit print_object(struct ctl *ctl, const struct ctl_resource *resource,
                                   const struct yaml_node *object) {
-    const struct ctl_kind *kind = ctl_kind_of(resource);
-    struct yaml_node named = *object;
-    struct yaml_node first = {.kind = YAML_KIND_SCALAR,
-                              .quoted = true,
-                              .key = SLICE_LIT("kind"),
-                              .text = slice_from_text(kind ? kind->kind : ""),
-                              .next = object->first};
-    if (!kind || object->kind != YAML_KIND_MAPPING) return print_tree(ctl, object);
-    named.first = &first;
-    named.count++;
-    return print_tree(ctl, &named);
+    struct yaml_node nodes[2];
+    return print_tree(ctl, with_kind(resource, object, nodes));
 }
 
 enum ctl_exit ctl_get(struct ctl *ctl) {

@@ -65,7 +65,7 @@ extern const size_t ctl_option_rows_count;
 /* In `commands`: whatever changes something. */
 #define CTL_WRITES "create apply import (and each verb)"
 /* Likewise, and whatever costs something or is on record: what --dry-run is for. */
-#define CTL_SENDS "create apply import agents diagnose (and each verb)"
+#define CTL_SENDS "create apply edit import agents diagnose (and each verb)"
 
 /* What is not given comes from the environment or is a default. FAULT_INPUT says which argument is wrong and
  * why. Strings are those of argv and the environment. */

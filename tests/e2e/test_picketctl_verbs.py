@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import uuid
 
 import pytest
@@ -326,3 +327,51 @@ def test_bash_completes_verbs_and_ids(place):
     assert completed("picketctl", "move", "incident", name[:-1]) == [name]
     assert completed("picketctl", "import", "back") == ["backstage"]
     assert "--root-cause" in completed("picketctl", "resolve", "--ro")
+
+
+def editor(tmp_path, monkeypatch, *commands):
+    """An editor that runs a line of Python on the text."""
+    program = tmp_path / "editor.py"
+    program.write_text("import pathlib, sys\npath = pathlib.Path(sys.argv[1])\ntext = path.read_text()\n" +
+                       "\n".join(commands) + "\npath.write_text(text)\n", encoding="utf-8")
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", f"{sys.executable} {program}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+def left(tmp_path):
+    return list(tmp_path.glob("picketctl-*.yaml"))
+
+
+def test_an_object_is_changed_in_an_editor(place, tmp_path, monkeypatch):
+    name = unique("svc")
+    said(place, "create", "service", name, "--name", "Checkout", "--owner", "team-shop")
+    editor(tmp_path, monkeypatch, "assert 'kind: \"Service\"' in text or 'kind: Service' in text, text",
+           "text = text.replace('team-shop', 'team-pay')")
+    assert said(place, "edit", "service", name) == f"Service {name} configured (version 2)\n"
+    assert object_of(place, "get", "service", name)["owner"] == "team-pay"
+    assert said(place, "edit", f"service/{name}") == f"Service {name} unchanged: nothing was edited\n"
+    assert left(tmp_path) == []
+
+
+def test_what_was_written_in_the_editor_is_kept_when_it_is_not_taken(place, tmp_path, monkeypatch):
+    name = unique("svc")
+    said(place, "create", "service", name, "--name", "Checkout", "--owner", "team-shop")
+    for command, complaint, code in (("text = text.replace('owner:', 'ownr:')", "ownr", 2),
+                                     ("text = text.replace(%r, 'another')" % name, "nothing else", 2),
+                                     ("path.write_text(text + '# mine'); sys.exit(3)", "status 3", 2)):
+        editor(tmp_path, monkeypatch, command)
+        complaints = refused(place, code, "edit", "service", name)
+        kept = left(tmp_path)
+        assert complaint in complaints and len(kept) == 1 and f"picketctl apply -f {kept[0]}" in complaints, complaints
+        kept[0].unlink()
+    # Somebody else changes it while the editor is open: their change stays, ours is kept beside it.
+    editor(tmp_path, monkeypatch, "text = text.replace('team-shop', 'team-pay')",
+           "import subprocess, os",
+           f"subprocess.run([{str(BIN / 'picketctl')!r}, 'apply', '-f', '-'], check=True, text=True, stdout=subprocess.DEVNULL, input={f'kind: Service{chr(10)}service_id: {name}{chr(10)}name: Checkout{chr(10)}owner: team-other{chr(10)}'!r})")
+    assert "version" in refused(place, 1, "edit", "service", name)
+    assert len(left(tmp_path)) == 1 and object_of(place, "get", "service", name)["owner"] == "team-other"
+    left(tmp_path)[0].unlink()
+    assert "by verbs" in refused(place, 2, "edit", "incident", incident(place))
+    refused(place, 5, "edit", "service", unique("absent"))
+    refused(place, 2, "edit", "service")
