@@ -40,5 +40,13 @@ AgentState agent_standing(const struct agent_brief *brief, const AgentIdentity *
         snprintf(ret_reason, SIZE, "it sends, and has not said how it is");
         return AGENT_STATE_UNKNOWN;
     }
+    const struct agent_queue_change *change = &brief->change;
+    if (change->times && now_ms - change->changed_ms < AGENT_CHANGE_SAID_MS)
+        snprintf(
+            ret_reason, SIZE,
+            "its queue is another one since %lld min: the former held %llu records when it spoke of it last, %lld s "
+            "before; what was not delivered is lost",
+            (long long)(now_ms - change->changed_ms) / 60000, (unsigned long long)change->waiting,
+            (long long)(change->changed_ms - change->said_ms) / 1000);
     return AGENT_STATE_ONLINE;
 }

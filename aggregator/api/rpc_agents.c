@@ -82,6 +82,23 @@ static void fill_queues(Agent *to) {
     }
 }
 
+static fault_code fill_change(const struct agent_queue_change *change, struct arena *arena, Agent *to,
+                              struct fault *reterr) {
+    if (!change->times) return FAULT_NONE;
+    const slice epoch = arena_copy(arena, slice_of(change->previous_epoch, AGENT_EPOCH_BYTES));
+    if (!epoch.data) return fault_set(reterr, FAULT_LIMIT, "the agents do not fit the request's memory, ask for fewer");
+    to->has_queue_change = true;
+    to->queue_change = (AgentQueueChange){.has_changed_at = true,
+                                          .changed_at = fold_time(change->changed_ms),
+                                          .previous_epoch = epoch,
+                                          .has_reported_at = true,
+                                          .reported_at = fold_time(change->said_ms),
+                                          .records_waiting = change->waiting,
+                                          .committed_since = change->committed_since,
+                                          .times = change->times};
+    return FAULT_NONE;
+}
+
 static fault_code fill_row(struct rpc_call *call, const struct row *row, int64_t now_ms, Agent *to,
                            struct fault *reterr) {
     char *reason = arena_alloc(call->arena, AGENT_STANDING_REASON_BYTES);
@@ -89,7 +106,8 @@ static fault_code fill_row(struct rpc_call *call, const struct row *row, int64_t
     if (!reason) return fault_set(reterr, FAULT_LIMIT, "the agents do not fit the request's memory, ask for fewer");
     *to = (Agent){.has_status = true, .status = {.tenant_id = call->caller.tenant, .agent = row->name}};
     if (row->brief && agents_find(call->parts->agents, call->caller.tenant, row->name, call->arena, &view)) {
-        const fault_code code = fill_agent(&view, call->arena, to, reterr);
+        fault_code code = fill_agent(&view, call->arena, to, reterr);
+        if (!code) code = fill_change(&view.brief.change, call->arena, to, reterr);
         if (code) return code;
         fill_queues(to);
     }

@@ -9,17 +9,21 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { SLOTS = 65536, KEY_BYTES = 160, EPOCH_BYTES = 36 };
+enum { SLOTS = 65536, KEY_BYTES = 160 };
 
 struct agent {
     char key[KEY_BYTES]; /* tenant/agent */
     size_t tenant_size, key_size;
-    char epoch[EPOCH_BYTES];
+    char epoch[AGENT_EPOCH_BYTES];
     size_t epoch_size;
     uint8_t *status;
     size_t status_size;
     int64_t last_seen_ms, conflict_ms, other_started_ms; /* the last: of the agent that spoke before this one */
     struct agent_word word;
+    char queue_epoch[AGENT_EPOCH_BYTES];     /* as its statuses say */
+    int64_t queue_said_ms;                   /* 0: not said */
+    uint64_t queue_waiting, queue_committed; /* the second: `committed` when it was said */
+    struct agent_queue_change change;
     uint64_t config_revision;
     uint64_t committed, missing, refused;
     struct agent_stream streams[AGENT_STREAMS_MAX];
@@ -127,6 +131,35 @@ fault_code agents_status(struct agents *agents, slice tenant, slice name, slice 
                      SLICE_ARG(name), AGENTS_MAX);
 }
 
+bool agents_queue(struct agents *agents, slice tenant, slice name, const struct agent_queue *queue, int64_t now_ms,
+                  struct agent_queue_change *ret_change) {
+    if (queue->epoch.size != AGENT_EPOCH_BYTES) return false;
+    pthread_mutex_lock(&agents->lock);
+    const uint32_t item = agents->slots[slot_of(agents, tenant, name)];
+    struct agent *agent = item ? agents->items[item - 1] : NULL;
+    const bool other =
+        agent && agent->queue_said_ms && memcmp(agent->queue_epoch, queue->epoch.data, AGENT_EPOCH_BYTES) != 0;
+    const bool came_back =
+        other && agent->change.times && memcmp(agent->change.previous_epoch, queue->epoch.data, AGENT_EPOCH_BYTES) == 0;
+    if (other) memcpy(agent->change.previous_epoch, agent->queue_epoch, AGENT_EPOCH_BYTES);
+    if (other && !came_back) {
+        agent->change.changed_ms = now_ms;
+        agent->change.said_ms = agent->queue_said_ms;
+        agent->change.waiting = agent->queue_waiting;
+        agent->change.committed_since = agent->committed - agent->queue_committed;
+        agent->change.times++;
+        *ret_change = agent->change;
+    }
+    if (agent) {
+        memcpy(agent->queue_epoch, queue->epoch.data, AGENT_EPOCH_BYTES);
+        agent->queue_said_ms = queue->said_ms > 0 ? queue->said_ms : now_ms;
+        agent->queue_waiting = queue->waiting;
+        agent->queue_committed = agent->committed;
+    }
+    pthread_mutex_unlock(&agents->lock);
+    return other && !came_back;
+}
+
 static struct agent_stream *stream_of(struct agent *agent, uint64_t stream) {
     size_t oldest_ended = AGENT_STREAMS_MAX;
     for (size_t i = 0; i < agent->streams_count; i++) {
@@ -147,10 +180,11 @@ void agents_batch(struct agents *agents, const struct journal_batch_outcome *out
     *ret_new = false;
     pthread_mutex_lock(&agents->lock);
     struct agent *agent = find_or_add(agents, outcome->tenant, outcome->agent, ret_new);
-    if (agent && outcome->epoch.size == EPOCH_BYTES) {
-        if (agent->epoch_size != EPOCH_BYTES || memcmp(agent->epoch, outcome->epoch.data, EPOCH_BYTES) != 0) {
-            memcpy(agent->epoch, outcome->epoch.data, EPOCH_BYTES);
-            agent->epoch_size = EPOCH_BYTES;
+    if (agent && outcome->epoch.size == AGENT_EPOCH_BYTES) {
+        if (agent->epoch_size != AGENT_EPOCH_BYTES ||
+            memcmp(agent->epoch, outcome->epoch.data, AGENT_EPOCH_BYTES) != 0) {
+            memcpy(agent->epoch, outcome->epoch.data, AGENT_EPOCH_BYTES);
+            agent->epoch_size = AGENT_EPOCH_BYTES;
             agent->streams_count = 0;
         }
         struct agent_stream *stream = stream_of(agent, outcome->stream);
@@ -176,7 +210,8 @@ static bool brief_of(const struct agent *agent, struct arena *arena, struct agen
                                       .has_status = agent->status != NULL,
                                       .word = agent->word,
                                       .last_seen_ms = agent->last_seen_ms,
-                                      .conflict_ms = agent->conflict_ms};
+                                      .conflict_ms = agent->conflict_ms,
+                                      .change = agent->change};
     return true;
 }
 

@@ -25,9 +25,28 @@ struct agent_word {
 };
 
 enum {
-    AGENT_INTERVAL_MS = 60 * 1000,      /* where an agent does not say how often it speaks */
-    AGENT_SILENCE_MS = 5 * 1000,        /* besides three intervals: what a status may take on its way */
-    AGENT_CONFLICT_MS = 10 * 60 * 1000, /* two agents by one name are said to be in conflict for so long */
+    AGENT_EPOCH_BYTES = 36,
+    AGENT_CHANGE_SAID_MS = 24 * 3600 * 1000, /* another queue is told beside the state for so long */
+    AGENT_INTERVAL_MS = 60 * 1000,           /* where an agent does not say how often it speaks */
+    AGENT_SILENCE_MS = 5 * 1000,             /* besides three intervals: what a status may take on its way */
+    AGENT_CONFLICT_MS = 10 * 60 * 1000,      /* two agents by one name are said to be in conflict for so long */
+};
+
+/* What a status says of the agent's queue. */
+struct agent_queue {
+    slice epoch;
+    uint64_t waiting; /* records */
+    int64_t said_ms;
+};
+
+/* It has another queue than before: what the former one held is lost. */
+struct agent_queue_change {
+    char previous_epoch[AGENT_EPOCH_BYTES];
+    int64_t changed_ms;       /* 0: never */
+    int64_t said_ms;          /* when it spoke of the former one last */
+    uint64_t waiting;         /* records in it then */
+    uint64_t committed_since; /* intents of it that came in after that word */
+    uint32_t times;
 };
 
 /* An agent at a glance. */
@@ -36,6 +55,7 @@ struct agent_brief {
     bool has_status;     /* else only batches came */
     struct agent_word word;
     int64_t last_seen_ms, conflict_ms; /* conflict_ms 0: never */
+    struct agent_queue_change change;
 };
 
 /* A copy, in the caller's arena. */
@@ -56,6 +76,10 @@ struct agents *agents_free(struct agents *agents);
 /* Takes in a status. FAULT_LIMIT: AGENTS_MAX are known. ret_new: not heard of before. */
 fault_code agents_status(struct agents *agents, slice tenant, slice agent, slice status, const struct agent_word *word,
                          int64_t now_ms, bool *ret_new, struct fault *reterr) MUST_CHECK;
+/* Takes in what that status said of the queue; an epoch of another size, as in a will, says nothing. True: it is another
+ * one than before, *ret_change says which. Two agents by one name, which take turns with theirs, change it once. */
+bool agents_queue(struct agents *agents, slice tenant, slice agent, const struct agent_queue *queue, int64_t now_ms,
+                  struct agent_queue_change *ret_change);
 /* A configuration was published for the agent at this place. */
 void agents_config(struct agents *agents, size_t index, uint64_t revision);
 /* Takes in what became of a batch and marks the agent's ack as due; called where the journal answers. */

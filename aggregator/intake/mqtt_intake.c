@@ -278,6 +278,20 @@ static struct agent_word word_of(const AgentStatus *status, bool retained, int64
                                .retained = retained};
 }
 
+/* Of a status; the agents know it by then. */
+static void take_queue(struct mqtt_intake *intake, slice tenant, slice producer, const AgentStatus *status,
+                       int64_t now_ms) {
+    struct agent_queue queue = {.epoch = status->epoch, .said_ms = ms_of(status->reported_at)};
+    struct agent_queue_change change;
+    for (size_t i = 0; i < status->queues.count; i++) queue.waiting += status->queues.items[i].records_waiting;
+    if (!agents_queue(intake->agents, tenant, producer, &queue, now_ms, &change)) return;
+    LOG_WARN("intake", "queue_changed", LOG_SLICE("tenant", tenant), LOG_SLICE("agent", producer),
+             LOG_SLICE("epoch", status->epoch), LOG_SLICE("before", slice_of(change.previous_epoch, AGENT_EPOCH_BYTES)),
+             LOG_UINT("waited", change.waiting), LOG_INT("said_s_ago", (now_ms - change.said_ms) / 1000),
+             LOG_UINT("committed_since", change.committed_since),
+             LOG_TEXT("means", "what its former queue held is lost: its folder was deleted, or is on another disk"));
+}
+
 static void take_status(struct mqtt_intake *intake, slice tenant, slice producer, const struct mqtt_message *message) {
     AgentStatus status;
     struct fault fault;
@@ -302,6 +316,7 @@ static void take_status(struct mqtt_intake *intake, slice tenant, slice producer
         LOG_WARN("intake", "agent_not_kept", LOG_FAULT(&fault));
     else if (is_new)
         loop_timer_set(intake->config_timer, 0);
+    take_queue(intake, tenant, producer, &status, now_ms);
 }
 
 /* What a status of a revoked agent is answered with: else it would wait for acks for ever, and nobody at the edge would know

@@ -4,6 +4,7 @@ says why; the one that is started next saves what can be read, once, and goes on
 import os
 import random
 import re
+import shutil
 import signal
 import time
 
@@ -84,6 +85,27 @@ def test_a_file_that_is_overwritten_in_use_ends_the_agent_and_the_next_one_goes_
         place.agent.start()
         eventually("it says what it saved", lambda: place.agent.log().count("were saved") == 1)
         place.agent_proxy.heal()
+        now = time.time()
+        eventually("new windows arrive", lambda: newest() > now, 40)
+    except BaseException:
+        print(place.story())
+        raise
+
+
+def test_a_folder_that_was_deleted_is_told_by_the_centre(place):
+    """The agent cannot know: it has a new queue. The centre heard of the former one."""
+    try:
+        newest = measure(place, seed())
+        known = eventually("the centre knows the queue", lambda: (place.agent_known() or {}).get("status", {}).get("epoch"), 30)
+        assert "queueChange" not in place.agent_known()
+        place.agent.kill()
+        shutil.rmtree(next(place.folder.glob("**/queue/data.mdb")).parent)
+        place.agent.start()
+        change = eventually("the centre tells of another queue", lambda: place.agent_known().get("queueChange"), 40)
+        assert change["previousEpoch"] == known and change["times"] == 1 and change["reportedAt"] < change["changedAt"], change
+        assert "its queue is another one" in place.agent_known()["stateReason"], place.agent_known()
+        assert len(re.findall(f"event=queue_changed .*before={known}", place.aggregator.log())) == 1, place.aggregator.tail()
+        print(place.ctl("agents", "-o", "wide").stdout)
         now = time.time()
         eventually("new windows arrive", lambda: newest() > now, 40)
     except BaseException:

@@ -46,6 +46,21 @@ TEST(who_speaks_in_time_is_online_with_or_without_a_right_from_here) {
     expect(&(struct word){.has_status = true, .online = true, .silent_ms = -3600 * S}, NULL, AGENT_STATE_ONLINE, "");
 }
 
+TEST(another_queue_is_told_beside_the_state_for_a_day) {
+    char said[AGENT_STANDING_REASON_BYTES];
+    struct agent_brief brief = {
+        .has_status = true,
+        .word = {.online = true},
+        .last_seen_ms = NOW,
+        .change = {.changed_ms = NOW - 120 * S, .said_ms = NOW - 420 * S, .waiting = UINT64_MAX, .times = 1}};
+    assert_int_equal(agent_standing(&brief, NULL, NOW, said), AGENT_STATE_ONLINE);
+    assert_string_equal(said, "its queue is another one since 2 min: the former held 18446744073709551615 records when "
+                              "it spoke of it last, 300 s before; what was not delivered is lost");
+    brief.change.changed_ms = NOW - AGENT_CHANGE_SAID_MS;
+    assert_int_equal(agent_standing(&brief, NULL, NOW, said), AGENT_STATE_ONLINE);
+    assert_string_equal(said, "");
+}
+
 /* Three intervals, and what a message may take; a minute where it did not say how often it speaks. */
 TEST(silence_is_unknown_from_the_first_moment_after_its_time) {
     static const struct {
@@ -102,6 +117,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_was_never_heard_of_is_awaited),
         cmocka_unit_test(who_speaks_in_time_is_online_with_or_without_a_right_from_here),
+        cmocka_unit_test(another_queue_is_told_beside_the_state_for_a_day),
         cmocka_unit_test(silence_is_unknown_from_the_first_moment_after_its_time),
         cmocka_unit_test(who_sends_without_a_word_about_itself_is_unknown),
         cmocka_unit_test(a_good_bye_is_offline_however_long_ago),

@@ -69,6 +69,44 @@ TEST(the_last_status_is_kept) {
     known_free(known);
 }
 
+static bool queue_said(struct known known, const char *epoch, uint64_t waiting, int64_t now_ms,
+                       struct agent_queue_change *ret_change) {
+    struct fault fault;
+    bool is_new;
+    CHECK_OK(agents_status(known.agents, ACME, EDGE, SLICE_LIT("word"), &(struct agent_word){.online = true}, now_ms,
+                           &is_new, &fault));
+    const struct agent_queue queue = {slice_from_text(epoch), waiting, now_ms - 1};
+    return agents_queue(known.agents, ACME, EDGE, &queue, now_ms, ret_change);
+}
+
+TEST(another_queue_says_what_had_waited_in_the_former_one) {
+    const struct known known = known_new();
+    struct agent_queue_change change;
+    assert_false(agents_queue(known.agents, ACME, EDGE, &(struct agent_queue){slice_from_text(epoch_one), 1, 1}, 1,
+                              &change)); /* not known at all */
+    assert_false(queue_said(known, epoch_one, 700, 1000, &change));
+    assert_false(queue_said(known, epoch_one, 812, 2000, &change));
+    assert_false(queue_said(known, "", 0, 2500, &change)); /* a will */
+    batch(known, epoch_one, 1, 5, false);
+    assert_int_equal(find(known).brief.change.times, 0);
+    assert_true(queue_said(known, epoch_two, 0, 9000, &change));
+    assert_int_equal(change.waiting, 812);
+    assert_int_equal(change.said_ms, 1999);
+    assert_int_equal(change.changed_ms, 9000);
+    assert_int_equal(change.committed_since, 5);
+    assert_int_equal(change.times, 1);
+    assert_memory_equal(change.previous_epoch, epoch_one, AGENT_EPOCH_BYTES);
+    assert_int_equal(find(known).brief.change.waiting, 812);
+    /* two that take turns */
+    assert_false(queue_said(known, epoch_one, 3, 9100, &change));
+    assert_false(queue_said(known, epoch_two, 4, 9200, &change));
+    assert_int_equal(find(known).brief.change.times, 1);
+    assert_true(queue_said(known, "0190a5c0-7e1f-7000-8000-000000000003", 0, 9300, &change));
+    assert_int_equal(change.times, 2);
+    assert_int_equal(change.waiting, 4);
+    known_free(known);
+}
+
 /* "ac/me" would be the same key as tenant "ac" with agent "me..": the parts decide, not the text. */
 TEST(tenant_and_agent_are_two_things) {
     const struct known known = known_new();
@@ -185,6 +223,7 @@ TEST(a_name_that_is_empty_or_too_long_is_not_kept) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_status_is_kept),
+        cmocka_unit_test(another_queue_says_what_had_waited_in_the_former_one),
         cmocka_unit_test(tenant_and_agent_are_two_things),
         cmocka_unit_test(streams_are_followed_and_forgotten_with_their_epoch),
         cmocka_unit_test(an_ended_stream_gives_up_its_place_first),
