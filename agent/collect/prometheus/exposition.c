@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Most lines of most targets are selected by nobody, so the way of such a line is all that counts: a line mostly has
- * the name of the line before, which one memcmp tells, and then one memchr finds its end (both are the C library's
- * vector code for the processor at hand, on every architecture). Only a new name costs a look-up, and only a line
- * whose name is selected is parsed (exposition_line.c). Measured: tests/bench/exposition_bench.c.
+ * the name of the line before, which a few words compared tell, and then its end is looked for with the processor's
+ * vectors (common/base/bytes.h: with musl too). Only a new name costs a look-up, and only a line whose name is selected
+ * is parsed (exposition_line.c). Measured: tests/bench/exposition_bench.c.
  *
  * A line that ends in a later piece is carried in one buffer and taken from there. Lines are bounded, so a target
  * that sends no newline at all is told so after LIMIT_EXPOSITION_LINE_BYTES.
  *
  * Comments are passed over unread: nothing depends on HELP, TYPE or UNIT. */
 #include "agent/collect/prometheus/exposition_line.h"
+#include "common/base/bytes.h"
 
 #include <stdlib.h>
 
@@ -96,9 +97,9 @@ static fault_code exposition_line_too_long(const struct exposition *exposition, 
                      (unsigned long long)exposition->stats.lines + 1, LIMIT_EXPOSITION_LINE_BYTES);
 }
 
-static bool begins_with_previous(const struct exposition *exposition, slice text) {
+static inline bool begins_with_previous(const struct exposition *exposition, slice text) {
     const size_t size = exposition->previous_size;
-    if (size == 0 || text.size <= size || memcmp(text.data, exposition->previous, size) != 0) return false;
+    if (size == 0 || text.size <= size || !bytes_equal(text.data, exposition->previous, size)) return false;
     const uint8_t next = text.data[size];
     return next == '{' || next == ' ' || next == '\t';
 }
@@ -162,7 +163,7 @@ static fault_code exposition_take_line(struct exposition *exposition, slice text
 /* Takes the carried line when the piece ends it; ret_rest is what follows it. */
 static fault_code exposition_take_carried(struct exposition *exposition, slice piece, slice *ret_rest,
                                           struct fault *reterr) {
-    const uint8_t *const newline = memchr(piece.data, '\n', piece.size);
+    const uint8_t *const newline = bytes_find(piece.data, piece.data + piece.size, '\n');
     const size_t size = newline ? (size_t)(newline - piece.data) : piece.size;
     if (exposition->carry_size + size > LIMIT_EXPOSITION_LINE_BYTES)
         return exposition_line_too_long(exposition, reterr);
@@ -188,7 +189,7 @@ fault_code exposition_feed(struct exposition *exposition, slice piece, struct fa
         const bool skip = exposition->selected == NULL && !exposition->ended &&
                           begins_with_previous(exposition, slice_of(at, (size_t)(end - at)));
         const uint8_t *const from = skip ? at + exposition->previous_size : at;
-        const uint8_t *const newline = memchr(from, '\n', (size_t)(end - from));
+        const uint8_t *const newline = bytes_find(from, end, '\n');
         const size_t size = (size_t)((newline ? newline : end) - at);
         if (size > LIMIT_EXPOSITION_LINE_BYTES) return exposition_line_too_long(exposition, reterr);
         if (newline == NULL) {
