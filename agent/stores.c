@@ -15,7 +15,6 @@
 
 #include "common/base/clock.h"
 #include "common/logging/log.h"
-#include "common/store/kv_pages.h"
 
 enum {
     FOLDER_BYTES = 480,
@@ -160,10 +159,6 @@ bool stores_damaged(struct stores *stores) {
 }
 
 void stores_release_pages(const struct stores *stores) {
-    static const char *const names[] = {"queue", "state"};
-    char path[PATH_BYTES];
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        path_in(stores, names[i], path);
-        kv_pages_release(path);
-    }
+    queue_release_pages(stores->queue);
+    state_release_pages(stores->state);
 }

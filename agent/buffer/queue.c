@@ -492,3 +492,7 @@ void queue_stats(const struct queue *queue, struct queue_stats *ret_stats) {
     }
     *ret_stats = stats;
 }
+
+void queue_release_pages(struct queue *queue) {
+    if (queue->store.kv) kv_release_pages(queue->store.kv);
+}

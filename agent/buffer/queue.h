@@ -117,5 +117,7 @@ struct queue_stats {
     struct fault fault; /* why nothing can be stored now; FAULT_NONE: it can */
 };
 void queue_stats(const struct queue *queue, struct queue_stats *ret_stats);
+/* Gives the file's resident pages back to the kernel (kv_release_pages). */
+void queue_release_pages(struct queue *queue);
 
 #endif

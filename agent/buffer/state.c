@@ -257,3 +257,7 @@ fault_code state_prune(struct state *state, uint64_t generation, struct fault *r
     }
     return kv_commit(txn, reterr) ? fault_wrap(reterr, "prune checkpoints") : FAULT_NONE;
 }
+
+void state_release_pages(struct state *state) {
+    if (state->kv) kv_release_pages(state->kv);
+}

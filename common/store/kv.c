@@ -3,6 +3,7 @@
  * threads and a read transaction belongs to an object here, not to a thread. Read-ahead is off: our tables are
  * larger than what is looked at. A record in LMDB's own page is lent as it is: no copy on the way out. */
 #include "common/store/kv.h"
+#include "common/store/kv_pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ struct kv {
     pthread_mutex_t lock;
     struct kv_txn *idle; /* read transactions that hold no snapshot, kept for the next reads; through ->next */
     size_t idle_count;
+    struct kv_pages pages; /* found when they are given back the first time; LMDB maps once for an environment's life */
 };
 
 struct kv_txn {
@@ -392,6 +394,11 @@ static uint64_t free_pages(MDB_txn *txn) {
     }
     mdb_cursor_close(cursor);
     return pages;
+}
+
+void kv_release_pages(struct kv *kv) {
+    if (!kv->pages.to) kv->pages = kv_pages_find(kv->path);
+    kv_pages_release(kv->pages);
 }
 
 fault_code kv_stats(struct kv *kv, struct kv_stats *ret_stats, struct fault *reterr) {

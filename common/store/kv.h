@@ -91,6 +91,9 @@ struct kv_stats {
 };
 fault_code kv_stats(struct kv *kv, struct kv_stats *ret_stats, struct fault *reterr) MUST_CHECK;
 
+/* Gives the map's resident pages back to the kernel (kv_pages.h). Owner's thread. */
+void kv_release_pages(struct kv *kv);
+
 /* Big-endian integers, so that byte order is number order. */
 static inline uint64_t kv_swap_u64(uint64_t value) {
     return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(value) : value;

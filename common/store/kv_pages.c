@@ -12,18 +12,25 @@
 
 enum { LINE_BYTES = PATH_MAX + 128 };
 
-void kv_pages_release(const char *folder) {
+struct kv_pages kv_pages_find(const char *folder) {
     char name[PATH_MAX], path[PATH_MAX], line[LINE_BYTES];
-    if ((size_t)snprintf(name, sizeof name, "%s/data.mdb", folder) >= sizeof name || !realpath(name, path)) return;
+    struct kv_pages found = {0};
+    if ((size_t)snprintf(name, sizeof name, "%s/data.mdb", folder) >= sizeof name || !realpath(name, path))
+        return found;
     FILE *const maps = fopen("/proc/self/maps", "re");
-    if (!maps) return;
-    while (fgets(line, sizeof line, maps)) {
-        uintptr_t from, to;
+    if (!maps) return found;
+    while (!found.to && fgets(line, sizeof line, maps)) {
+        struct kv_pages one;
         char *const file = strchr(line, '/');
-        if (!file || sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) != 2) continue;
+        if (!file || sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &one.from, &one.to) != 2) continue;
         file[strcspn(file, "\n")] = '\0';
-        if (strcmp(file, path) == 0)
-            (void)madvise((void *)from, to - from, MADV_DONTNEED); /* an advice: not taken, nothing is worse */
+        if (strcmp(file, path) == 0) found = one;
     }
     fclose(maps);
+    return found;
+}
+
+void kv_pages_release(struct kv_pages pages) {
+    if (pages.to) /* an advice: not taken, nothing is worse */
+        (void)madvise((void *)pages.from, pages.to - pages.from, MADV_DONTNEED);
 }

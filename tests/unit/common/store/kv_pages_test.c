@@ -52,15 +52,24 @@ TEST(pages_that_were_read_are_given_back_and_lent_data_stays) {
     }
     assert_true(sum > 0);
     const long before = file_kib();
-    kv_pages_release(folder);
+    kv_release_pages(kv);
     const long after = file_kib();
     print_message("%ld KiB of files resident, then %ld\n", before, after);
     if (before >= 0) assert_true(before - after >= RECORDS * 4 / 2);
     for (size_t i = 0; i < lent.size; i++) assert_int_equal(lent.data[i], 77);
+    for (uint64_t i = 0; i < RECORDS; i++) { /* and again: where they are is known by now */
+        kv_store_u64(key, i);
+        CHECK_OK(kv_get(txn, table, slice_of(key, 8), &record, &fault));
+        assert_int_equal(record.data[RECORD_BYTES / 2], (uint8_t)i);
+    }
+    const long read_again = file_kib();
+    kv_release_pages(kv);
+    if (before >= 0) assert_true(read_again - file_kib() >= RECORDS * 4 / 2);
     kv_abort(txn);
     kv_close(kv);
-    kv_pages_release(folder); /* not open: nothing happens */
-    kv_pages_release("/no/such/folder");
+    assert_int_equal(kv_pages_find(folder).to, 0); /* no longer open */
+    assert_int_equal(kv_pages_find("/no/such/folder").to, 0);
+    kv_pages_release((struct kv_pages){0});
     char file[64];
     for (int i = 0; i < 2; i++) {
         snprintf(file, sizeof file, "%s/%s", folder, i ? "lock.mdb" : "data.mdb");
