@@ -21,7 +21,11 @@ void envelope_traceparent(char ret_text[TRACEPARENT_TEXT_SIZE + 1]) {
     bytes[0] |= 1; /* neither id may be zero */
     bytes[16] |= 1;
     char hex[2 * sizeof bytes + 1];
-    for (size_t i = 0; i < sizeof bytes; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        hex[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
+        hex[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
+    }
+    hex[sizeof hex - 1] = '\0';
     snprintf(ret_text, TRACEPARENT_TEXT_SIZE + 1, "00-%.32s-%.16s-01", hex, hex + 32);
 }
 

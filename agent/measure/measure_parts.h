@@ -50,9 +50,10 @@ struct measure_member {
 struct measure {
     struct measure_parts parts;
     const struct agent_settings *settings;
-    struct arena *config;                        /* lives as long as the measure */
-    struct arena *intents;                       /* of one storing */
-    char traceparent[TRACEPARENT_TEXT_SIZE + 1]; /* of the answer or the timer that is being handled */
+    struct arena *config;  /* lives as long as the measure */
+    struct arena *intents; /* of one storing */
+    /* Of the answer or the timer that is being handled; empty until something of it is to be stored: few answers have that. */
+    char traceparent[TRACEPARENT_TEXT_SIZE + 1];
     struct measure_source *sources;
     size_t targets_count, probes_count;
     struct measure_group *groups;

@@ -34,6 +34,11 @@ static void store_failed(struct measure *measure, const struct fault *fault, con
                   LOG_UINT("suppressed", suppressed));
 }
 
+static const char *traceparent(struct measure *measure) {
+    if (!measure->traceparent[0]) envelope_traceparent(measure->traceparent);
+    return measure->traceparent;
+}
+
 static struct envelope envelope_of(const struct measure *measure) {
     return (struct envelope){measure->settings->tenant, measure->settings->name, measure->settings->cluster_id,
                              measure->settings->environment_id};
@@ -51,7 +56,7 @@ static bool seal_some(struct measure *measure) {
     fault_code code = FAULT_NONE;
     for (size_t i = 0; i < count && !code; i++) {
         measure->items[i].class = QUEUE_WINDOWS;
-        code = envelope_window(&envelope, &measure->windows[i], measure->traceparent, measure->intents,
+        code = envelope_window(&envelope, &measure->windows[i], traceparent(measure), measure->intents,
                                &measure->items[i].intent, &fault);
     }
     if (!code)
@@ -106,7 +111,7 @@ void measure_flush_health(struct measure *measure) {
         arena_reset(measure->intents);
         struct queue_item item = {.class = QUEUE_HEALTH};
         struct fault fault;
-        fault_code code = envelope_health(&envelope, &observation, &measure->resources[check], measure->traceparent,
+        fault_code code = envelope_health(&envelope, &observation, &measure->resources[check], traceparent(measure),
                                           now_ms, measure->intents, &item.intent, &fault);
         /* What was said last is remembered with the saying; of a heartbeat nothing new is to be remembered. */
         struct queue_note note = {.name = "health"};
