@@ -176,6 +176,21 @@ static fault_code exposition_take_carried(struct exposition *exposition, slice p
     return exposition_take_line(exposition, text, reterr);
 }
 
+/* The shortcut of most lines: whole ones of a name that nobody selected. Where the first other line begins. */
+static const uint8_t *exposition_pass_over(struct exposition *exposition, const uint8_t *at, const uint8_t *end) {
+    if (exposition->selected || exposition->ended) return at;
+    uint64_t lines = 0;
+    while (begins_with_previous(exposition, slice_of(at, (size_t)(end - at)))) {
+        const uint8_t *const newline = bytes_find(at + exposition->previous_size, end, '\n');
+        if (newline == NULL || newline - at > LIMIT_EXPOSITION_LINE_BYTES) break;
+        lines++;
+        at = newline + 1;
+    }
+    exposition->stats.lines += lines;
+    exposition->stats.samples += lines;
+    return at;
+}
+
 fault_code exposition_feed(struct exposition *exposition, slice piece, struct fault *reterr) {
     exposition->stats.bytes += piece.size;
     if (exposition->carry_size && piece.size) {
@@ -184,12 +199,8 @@ fault_code exposition_feed(struct exposition *exposition, slice piece, struct fa
     }
     if (piece.size == 0) return FAULT_NONE;
     const uint8_t *at = piece.data, *const end = piece.data + piece.size;
-    while (at < end) {
-        /* The shortcut first: most lines end here. */
-        const bool skip = exposition->selected == NULL && !exposition->ended &&
-                          begins_with_previous(exposition, slice_of(at, (size_t)(end - at)));
-        const uint8_t *const from = skip ? at + exposition->previous_size : at;
-        const uint8_t *const newline = bytes_find(from, end, '\n');
+    while ((at = exposition_pass_over(exposition, at, end)) < end) {
+        const uint8_t *const newline = bytes_find(at, end, '\n');
         const size_t size = (size_t)((newline ? newline : end) - at);
         if (size > LIMIT_EXPOSITION_LINE_BYTES) return exposition_line_too_long(exposition, reterr);
         if (newline == NULL) {
@@ -197,13 +208,8 @@ fault_code exposition_feed(struct exposition *exposition, slice piece, struct fa
             exposition->carry_size = size;
             return FAULT_NONE;
         }
-        if (skip) {
-            exposition->stats.lines++;
-            exposition->stats.samples++;
-        } else {
-            const fault_code code = exposition_take_line(exposition, slice_of(at, size), reterr);
-            if (code) return code;
-        }
+        const fault_code code = exposition_take_line(exposition, slice_of(at, size), reterr);
+        if (code) return code;
         at = newline + 1;
     }
     return FAULT_NONE;
