@@ -125,7 +125,8 @@ def scrape(seconds: float, targets: int, series: int, slis: int, interval: str, 
         for n in range(slis):
             target, slo = f"t{n % targets}", str(n // targets)
             here.create_slo(f"{target}-{slo}", counter_ratio(target, slo), 60)
-        here.configure_agent({f"t{n}": url for n, url in enumerate(urls)}, scrape__interval=interval, scrape__timeout=interval,
+        # The status as often as an agent sends it by itself: the tests ask for one each second.
+        here.configure_agent({f"t{n}": url for n, url in enumerate(urls)}, scrape__interval=interval, scrape__timeout=interval, ship__status_interval="1m",
                              scrape__bytes_max="256MiB")
         here.start_agent()
         pids = stack.enter_context(peers.all_installed(str(here.folder), urls, interval, f"http://127.0.0.1:{port}",
