@@ -4,6 +4,7 @@
 #include "agent/show/agent_status.h"
 #include "agent/enrol/own_certificate.h"
 #include "agent/show/capabilities.h"
+#include "agent/show/dark_watches.h"
 #include "agent/pipeline_parts.h"
 #include "agent/show/readiness.h"
 #include "common/base/clock.h"
@@ -56,6 +57,7 @@ fault_code pipeline_encode_status(void *context, bool online, bool will, slice *
     if (pipeline->measure && !will) report.targets = measure_targets(pipeline->measure, &report.targets_count);
     report.capabilities_count = capabilities_of(settings, words);
     arena_reset(pipeline->report_arena);
+    if (!will) report.watches = dark_watches(pipeline->clusters, pipeline->report_arena, &report.watches_count);
     struct certificate_report certificate;
     agent_status_certificate(pipeline->enrol, setting_text(settings->mqtt.certificate), pipeline->report_arena,
                              &certificate);

@@ -76,6 +76,10 @@ struct kube_cluster *clusters_at(const struct clusters *clusters, size_t index) 
     return clusters->items[index].cluster;
 }
 
+slice clusters_id(const struct clusters *clusters, size_t index) {
+    return clusters->items[index].settings->cluster_id;
+}
+
 struct kube_cluster *clusters_find(const struct clusters *clusters, slice cluster_id) {
     for (size_t i = 0; i < clusters->count; i++)
         if (slice_equal(clusters->items[i].settings->cluster_id, cluster_id)) return clusters->items[i].cluster;

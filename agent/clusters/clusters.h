@@ -22,6 +22,8 @@ void clusters_tick(struct clusters *clusters);
 /* In the order of the settings; NULL for one that could not be opened yet: ask again later. */
 size_t clusters_count(const struct clusters *clusters);
 struct kube_cluster *clusters_at(const struct clusters *clusters, size_t index);
+/* As set, whether it is open or not. */
+slice clusters_id(const struct clusters *clusters, size_t index);
 /* By its cluster_id; NULL when there is none, or not yet. */
 struct kube_cluster *clusters_find(const struct clusters *clusters, slice cluster_id);
 /* Why one could not be opened; empty when it is open. */

@@ -3,12 +3,20 @@
  * list longer than it takes loses its end. */
 #include "agent/ship/agent_report.h"
 
+#include <stdio.h>
 #include <sys/utsname.h>
 
 #include "common/codec/codec.h"
 #include "sre.pb.h"
 
-enum { TARGETS_MAX = 1000, CLUSTERS_MAX = 64, TARGET_ERROR_BYTES = 500, CONFIG_ERROR_BYTES = 1000 };
+enum {
+    TARGETS_MAX = 1000,
+    CLUSTERS_MAX = 64,
+    WATCHES_MAX = 64,
+    RESOURCE_BYTES = 128,
+    TARGET_ERROR_BYTES = 500,
+    CONFIG_ERROR_BYTES = 1000
+};
 
 static Timestamp timestamp_of(int64_t ms) {
     return (Timestamp){.seconds = ms / 1000, .nanos = (int32_t)(ms % 1000) * 1000000};
@@ -131,6 +139,36 @@ static fault_code fill_targets(const struct agent_report *report, struct arena *
     return FAULT_NONE;
 }
 
+static WatchState watch_state_of(const struct watch_report *watch) {
+    if (!watch->resource[0]) return WATCH_STATE_NO_ACCESS;
+    return watch->denied ? WATCH_STATE_DENIED : WATCH_STATE_STALE;
+}
+
+static fault_code fill_watches(const struct agent_report *report, struct arena *arena, AgentStatus *status,
+                               struct fault *reterr) {
+    const size_t count = report->watches_count < WATCHES_MAX ? report->watches_count : WATCHES_MAX;
+    WatchStatus *const items = arena_alloc_array(arena, count + 1, sizeof *items);
+    char *const names = arena_alloc_array(arena, count + 1, RESOURCE_BYTES);
+    if (!items || !names) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        const struct watch_report *const watch = &report->watches[i];
+        char *const name = names + i * RESOURCE_BYTES;
+        snprintf(name, RESOURCE_BYTES, "%s%s%s", watch->resource, watch->group[0] ? "." : "", watch->group);
+        items[i] = (WatchStatus){
+            .cluster_id = watch->cluster,
+            .resource = slice_from_text(name),
+            .namespace = watch->namespace,
+            .state = watch_state_of(watch),
+            .has_current_at = watch->current_ms > 0,
+            .current_at = timestamp_of(watch->current_ms),
+            .error = cut(watch->error, TARGET_ERROR_BYTES),
+        };
+    }
+    status->dark_watches.items = items;
+    status->dark_watches.count = count;
+    return FAULT_NONE;
+}
+
 fault_code agent_report_encode(const struct agent_report *report, struct arena *arena, slice *ret_payload,
                                struct fault *reterr) {
     struct utsname machine;
@@ -171,6 +209,7 @@ fault_code agent_report_encode(const struct agent_report *report, struct arena *
     if (report->certificate) fill_certificate(report->certificate, &status);
     if (fill_capabilities(report, arena, &status, reterr)) return fault_wrap(reterr, "agent status");
     if (fill_targets(report, arena, &status, reterr)) return fault_wrap(reterr, "agent status");
+    if (fill_watches(report, arena, &status, reterr)) return fault_wrap(reterr, "agent status");
     return codec_encode_protobuf(&AgentStatus_desc, &status, arena, ret_payload, reterr)
                ? fault_wrap(reterr, "agent status")
                : FAULT_NONE;

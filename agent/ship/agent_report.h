@@ -23,6 +23,15 @@ struct certificate_report {
     const char *error; /* "" for none; cut at 1000 bytes */
 };
 
+/* One kind that is to be watched in a Kubernetes cluster and cannot be seen now. */
+struct watch_report {
+    slice cluster, namespace;     /* namespace empty: all */
+    const char *resource, *group; /* "deployments", "apps"; resource "": nothing of the cluster can be watched */
+    bool denied;                  /* else stale, or without resource no access */
+    int64_t current_ms;           /* wall: what is known of it was current then; 0: never */
+    const char *error;            /* cut at 500 bytes */
+};
+
 struct agent_report {
     slice tenant, agent, node_name, cluster_id, environment_id;
     const slice *clusters; /* watched beside cluster_id */
@@ -36,6 +45,8 @@ struct agent_report {
     const uint64_t *shed;      /* and lost, as far as is known, by class; may be NULL */
     const struct target_report *targets;
     size_t targets_count;
+    const struct watch_report *watches; /* those that cannot be seen; all beyond 64 are left out */
+    size_t watches_count;
     uint64_t resident_bytes;
     const char *const *capabilities; /* short words */
     size_t capabilities_count;

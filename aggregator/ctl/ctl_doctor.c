@@ -215,6 +215,15 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
     if (store_error.size)
         say(doctor, FINDING_FAIL, what, "free or replace its disk; what it measures meanwhile is in its memory alone",
             "cannot store what it measures: %.*s", SLICE_ARG(slice_first(store_error, 300)));
+    const struct yaml_node *dark = ctl_tree_at(agent, "status.darkWatches");
+    for (const struct yaml_node *watch = dark ? dark->first : NULL; watch; watch = watch->next) {
+        const slice resource = ctl_tree_text(watch, "resource");
+        say(doctor, FINDING_WARN, what, "what is not seen is unknown, not good",
+            "cannot watch %.*s of cluster %.*s: %.*s",
+            SLICE_ARG(resource.size ? slice_first(resource, 100) : SLICE_LIT("anything")),
+            SLICE_ARG(slice_first(ctl_tree_text(watch, "clusterId"), 100)),
+            SLICE_ARG(slice_first(ctl_tree_text(watch, "error"), 300)));
+    }
     if (number(agent, "intentsLost") > 0)
         say(doctor, FINDING_WARN, what, "give its queue more room (buffer.bytes_max) or look why it was away so long",
             "had to shed %.0f intents", number(agent, "intentsLost"));

@@ -172,3 +172,19 @@ void kube_watches_count(const struct kube_cluster *cluster, struct kube_cluster_
         }
     }
 }
+
+void kube_watch_each_dark(const struct kube_cluster *cluster,
+                          void (*each)(void *context, const struct kube_scope *scope, enum kube_watch_state state,
+                                       int64_t since_ms, const struct fault *why),
+                          void *context) {
+    for (size_t i = 0; i < KUBE_KINDS_; i++) {
+        const struct kube_watch *watch = cluster->watches[i];
+        for (size_t j = 0; watch && j < watch->streams_count; j++) {
+            int64_t since_ms;
+            struct fault why;
+            const enum kube_watch_state state = kube_stream_state(watch->streams[j], &since_ms, &why);
+            if (state == KUBE_WATCH_DENIED || state == KUBE_WATCH_STALE)
+                each(context, kube_stream_scope(watch->streams[j]), state, since_ms, &why);
+        }
+    }
+}

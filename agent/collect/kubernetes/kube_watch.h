@@ -82,4 +82,10 @@ fault_code kube_watch_listen(struct kube_cluster *cluster, enum kube_kind kind, 
 /* With the last listener of a kind its watch ends. NULL is fine; returns NULL. */
 struct kube_listener *kube_watch_unlisten(struct kube_listener *listener);
 
+/* Each stream that shall be watched and cannot be now (DENIED, STALE), with what the state call would say. */
+void kube_watch_each_dark(const struct kube_cluster *cluster,
+                          void (*each)(void *context, const struct kube_scope *scope, enum kube_watch_state state,
+                                       int64_t since_ms, const struct fault *why),
+                          void *context);
+
 #endif

@@ -80,6 +80,12 @@ TEST(report_is_cut_to_what_the_contract_takes) {
     char error[2000] = "";
     for (size_t i = 0; i + 3 < sizeof error; i += 2) memcpy(error + i, "\xc3\xa9", 2);
     const struct target_report target = {SLICE_LIT("node"), false, 1700000000000, 1500, 12, error};
+    struct watch_report watches[70];
+    for (size_t i = 0; i < 70; i++)
+        watches[i] = (struct watch_report){
+            .cluster = SLICE_LIT("k1"), .resource = "deployments", .group = "apps", .denied = true, .error = error};
+    watches[1].resource = watches[1].group = "";
+    watches[2] = (struct watch_report){SLICE_LIT("k1"), SLICE_LIT("shop"), "pods", "", false, 1700000000000, "cut off"};
     const struct agent_report report = {.tenant = envelope.tenant,
                                         .agent = envelope.producer,
                                         .cluster_id = envelope.cluster_id,
@@ -87,7 +93,9 @@ TEST(report_is_cut_to_what_the_contract_takes) {
                                         .config_error = error,
                                         .store_error = error,
                                         .targets = &target,
-                                        .targets_count = 1};
+                                        .targets_count = 1,
+                                        .watches = watches,
+                                        .watches_count = 70};
     slice bytes;
     AgentStatus status;
     CHECK_OK(agent_report_encode(&report, arena, &bytes, &fault));
@@ -96,6 +104,17 @@ TEST(report_is_cut_to_what_the_contract_takes) {
     assert_int_equal(status.targets.count, 1);
     assert_int_equal(status.targets.items[0].last_scrape_took.nanos, 500000000);
     assert_int_equal(status.store_error.size, 1000);
+    assert_int_equal(status.dark_watches.count, 64);
+    const WatchStatus *const dark = status.dark_watches.items;
+    CHECK_SLICE(dark[0].resource, "deployments.apps");
+    assert_int_equal(dark[0].state, WATCH_STATE_DENIED);
+    assert_int_equal(dark[0].error.size, 500);
+    assert_false(dark[0].has_current_at);
+    assert_int_equal(dark[1].state, WATCH_STATE_NO_ACCESS);
+    CHECK_SLICE(dark[1].resource, "");
+    assert_int_equal(dark[2].state, WATCH_STATE_STALE);
+    CHECK_SLICE(dark[2].namespace, "shop");
+    assert_int_equal(dark[2].current_at.seconds, 1700000000);
     assert_false(status.online);
     arena_free(arena);
 }
