@@ -71,7 +71,7 @@ static void refused(struct kube_stream *stream, int status, struct fault *fault,
         if (stream->state == KUBE_WATCH_LISTING) stream_state_set(stream, KUBE_WATCH_LISTING, fault);
         return;
     case END_DENIED:
-        fault_wrap(fault, "give the agent get, list and watch on %s of the API group '%s' (%s)", resource->plural,
+        fault_wrap(fault, "give the agent list and watch on %s of the API group '%s' (%s)", resource->plural,
                    resource->group,
                    spaced ? "by a Role and its binding in the namespace" : "by a ClusterRole and its binding");
         break;
