@@ -36,7 +36,14 @@ static const char usage[] =
     "changes\n" RESTART_KEYS_TEXT ".\n"
     "SIGTERM ends the agent; what is open stays in its checkpoints.\n"
     "\n"
+    "To begin with (ADD-AN-AGENT.md tells the whole way, from the centre's token on):\n"
+    "  picket-agent --sample-config > agent.yaml         then say agent, enrolment, mqtt.host and targets\n"
+    "  picket-agent --config agent.yaml --check-config\n"
+    "  picket-agent --config agent.yaml\n"
+    "  curl localhost:8421/readyz                        says why, while it is not ready\n"
+    "\n"
     "Keys of the configuration. A scalar may be overridden by the environment: PICKET_MQTT_HOST for mqtt.host.\n"
+    "Durations have a unit (250ms, 30s, 1m30s, 7d), sizes too (64KiB, 256MiB, 1GiB).\n"
     "\n";
 
 struct program {

@@ -61,7 +61,15 @@ static const char usage[] =
     "in\n"
     "and ends.\n"
     "\n"
+    "To begin with (./platforms/local/up of the source does all of this, with a broker and an agent):\n"
+    "  picket-aggregator --sample-config > aggregator.yaml     then say mqtt.host and its certificates\n"
+    "  picket-aggregator --config aggregator.yaml --check-config\n"
+    "  picket-aggregator token create --config aggregator.yaml --tenant demo --name anna --role admin\n"
+    "  picket-aggregator --config aggregator.yaml\n"
+    "  PICKET_TOKEN=<that token> picketctl doctor\n"
+    "\n"
     "Keys of the configuration. A scalar may be overridden by the environment: PICKET_HTTP_PORT for http.port.\n"
+    "Durations have a unit (250ms, 30s, 1m30s, 7d), sizes too (64KiB, 256MiB, 1GiB).\n"
     "\n";
 
 struct program {

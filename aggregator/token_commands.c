@@ -40,8 +40,11 @@ static int token_revoke(const char *path, const struct command_line *line) {
         fputs("picket-aggregator: token revoke needs --tenant and --name\n", stderr);
         return 2;
     }
-    return tokens_file_revoke(path, slice_from_text(line->tenant), slice_from_text(line->name), &fault) ? fail(&fault)
-                                                                                                        : 0;
+    if (tokens_file_revoke(path, slice_from_text(line->tenant), slice_from_text(line->name), &fault))
+        return fail(&fault);
+    fprintf(stderr, "token %s of tenant %s revoked; a running aggregator refuses it within a second\n", line->name,
+            line->tenant);
+    return 0;
 }
 
 static int token_list(const char *path, const struct command_line *line) {

@@ -299,8 +299,8 @@ static void check_ways_out(struct settings *read, const struct agent_settings *s
     for (size_t i = 0; !enrols && i < sizeof files / sizeof *files; i++)
         if (!settings->mqtt.plain_text && files[i]->size == 0)
             settings_mistake(read, files[i],
-                             "is required: the broker and the agent prove to one another who they are (or "
-                             "mqtt.plain_text in tests)");
+                             "is required: the broker and the agent prove to one another who they are; or let the "
+                             "agent enrol (enrolment.url), or mqtt.plain_text in tests");
     if (settings->mqtt.backoff_ms_min > settings->mqtt.backoff_ms_max)
         settings_mistake(read, &settings->mqtt.backoff_ms_min, "is longer than mqtt.backoff_max");
     if (settings->ship.batch_bytes > settings->ship.inflight_bytes_max)

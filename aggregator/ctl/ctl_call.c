@@ -74,7 +74,8 @@ static const struct advice advices[] = {
     {"unauthenticated", CTL_EXIT_DENIED,
      "give a token that the aggregator knows, by PICKET_TOKEN or --token-file (a local one: "
      "build/local/env)"},
-    {"permission_denied", CTL_EXIT_DENIED, "the token is good but its role may not do this; use one that may"},
+    {"permission_denied", CTL_EXIT_DENIED,
+     "the token is good but may not do this: it takes another role ('picketctl roles'), or another person"},
     {"not_found", CTL_EXIT_ABSENT, "see what there is with 'picketctl get'"},
     {"already_exists", CTL_EXIT_REFUSED,
      "choose another id, or look at the one that is there with 'picketctl describe'"},
