@@ -95,7 +95,7 @@ def main(folder, *broken):
     for name in skipped:
         print(f"tests: SKIPPED {name}")
     if sum(totals.values()) == 0:
-        failed.append(("no test ran", "./tests/run --help"))
+        failed.append(("no test ran", "./tests/run"))
         totals["failed"] = 1
     for name, command in failed:
         print(f"tests: FAILED {name}\ntests:        again: {command}")
