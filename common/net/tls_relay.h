@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The door to mbedTLS for MQTT: a thread of ours that listens on 127.0.0.1, takes a connection of this very process
+ * TLS beside Paho: a thread of ours that listens on 127.0.0.1, takes a connection of this very process
  * (any other is closed at once), dials the broker, does the TLS handshake and pumps bytes both ways. One connection
  * at a time; a new one replaces the old. Functions: any thread, but open and close from one. */
 #ifndef PICKET_NET_TLS_RELAY_H

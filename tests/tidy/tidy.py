@@ -117,7 +117,7 @@ def rule_layering(tree):
 DOORS = [
     (r"curl/", "libcurl", r"common/net/http_client\.c"),
     (r"MQTT(Async|Client|Properties)\w*\.h", "Paho", r"common/net/(mqtt_client|paho_lean)\.c"),
-    (r"(mbedtls|psa)/", "mbedTLS", r"common/net/(tls_relay\w*|signature|certificate\w*)\.[ch]|common/base/digest\.c"),
+    (r"(mbedtls|psa)/", "mbedTLS", r"common/net/(tls_link|signature|certificate\w*)\.[ch]|common/base/digest\.c"),
     (r"microhttpd\.h", "libmicrohttpd", r"common/net/http_server\.c"),
     (r"lmdb\.h", "LMDB", r"common/store/kv\.c"),
     (r"sqlite3\.h", "SQLite", r"common/store/sql\.c"),
