@@ -29,7 +29,14 @@ static const struct metric_row rows[] = {
 #undef METRIC
 };
 
-enum { TICK_MS = 1000, DUE_MAX = 1000, HEARTBEAT_MS = 15000, DRAIN_MS = 2000 };
+enum {
+    TICK_MS = 1000,
+    DUE_MAX = 1000,
+    HEARTBEAT_MS = 15000,
+    DRAIN_MS = 2000,
+    SHORT_MS = 30000,  /* a connection that ends so soon ... */
+    SHORT_SUSPECT = 3, /* ... so often in a row: two may be taking one client id from each other */
+};
 
 struct aggregator {
     struct loop *loop;
@@ -50,9 +57,11 @@ struct aggregator {
     struct api *api;
     struct mqtt_client *mqtt;
     struct loop_timer *tick_timer;
-    atomic_bool connected; /* for /readyz, which runs on the API's threads */
+    atomic_bool connected, stands_by; /* for /readyz, which runs on the API's threads */
     atomic_uint_fast64_t publisher_lag, published;
     struct journal_watch watch;
+    int64_t connected_ms;
+    unsigned short_connections; /* in a row */
     struct log_limit disconnects, token_faults, expiry_faults;
     char journal_path[AGGREGATOR_PATH_BYTES], projections_path[AGGREGATOR_PATH_BYTES],
         tokens_path[AGGREGATOR_PATH_BYTES];
@@ -81,6 +90,7 @@ static fault_code lock_folder(struct aggregator *a, struct fault *reterr) {
 static void on_connected(void *context, bool session_present) {
     struct aggregator *a = context;
     atomic_store(&a->connected, true);
+    a->connected_ms = clock_monotonic_ms();
     LOG_INFO("mqtt", "connected", LOG_SLICE("broker", a->settings->mqtt.host));
     mqtt_intake_on_connected(a->intake);
     fact_publisher_on_connected(a->publisher);
@@ -89,10 +99,14 @@ static void on_connected(void *context, bool session_present) {
 static void on_disconnected(void *context, const struct fault *reason) {
     struct aggregator *a = context;
     uint64_t held;
-    atomic_store(&a->connected, false);
+    if (atomic_exchange(&a->connected, false))
+        a->short_connections = clock_monotonic_ms() - a->connected_ms < SHORT_MS ? a->short_connections + 1 : 0;
     if (log_limit_pass(&a->disconnects, clock_monotonic_ms(), 10000, &held))
         LOG_WARN("mqtt", "disconnected", LOG_FAULT(reason),
-                 LOG_TEXT("instead", "connecting again with back-off; agents keep their queues"),
+                 LOG_TEXT("instead", a->short_connections < SHORT_SUSPECT
+                                         ? "connecting again with back-off; agents keep their queues"
+                                         : "connecting again with back-off; it ends soon each time: does another "
+                                           "aggregator connect by this mqtt.client_id?"),
                  LOG_UINT("repeats", held));
 }
 
@@ -110,7 +124,7 @@ static void on_published(void *context, uint64_t token, const struct fault *faul
 
 static fault_code connect_broker(struct aggregator *a, struct fault *reterr) {
     const struct aggregator_settings *s = a->settings;
-    if (s->mqtt.disabled) return FAULT_NONE;
+    if (s->mqtt.disabled || atomic_load(&a->stands_by)) return FAULT_NONE;
     const struct mqtt_settings settings = {
         .host = setting_text(s->mqtt.host),
         .port = (uint16_t)s->mqtt.port,
@@ -148,7 +162,11 @@ static void not_ready(void *context, struct text *reasons) {
     struct journal_stats journal;
     journal_stats(a->journal, &journal);
     if (journal.refusing) text_format(reasons, "the journal takes no commands: %s\n", journal.refusing_reason.text);
-    if (!a->settings->mqtt.disabled && !atomic_load(&a->connected))
+    if (atomic_load(&a->stands_by))
+        text_format(reasons,
+                    "it stands by, off the broker: its journal was restored, and nobody has said 'picket-aggregator "
+                    "take-over'\n");
+    else if (!a->settings->mqtt.disabled && !atomic_load(&a->connected))
         text_format(reasons, "not connected to the broker\n");
     const uint64_t newest = journal_last_sequence(a->journal), shown = projections_sequence(a->projections);
     if (newest > shown && newest - shown > (uint64_t)a->settings->ready.lag_max)
@@ -193,8 +211,19 @@ static void set_metrics(void *context) {
     metric_set(a->table, COUNT_INTAKE_AGENTS, (double)agents_count(a->agents));
 }
 
+/* Somebody has said that it is the centre. */
+static void take_over(struct aggregator *a) {
+    struct fault fault;
+    atomic_store(&a->stands_by, false);
+    LOG_INFO("aggregator", "takes_over", LOG_TEXT("reason", "picket-aggregator take-over"));
+    if (!connect_broker(a, &fault)) return;
+    atomic_store(&a->stands_by, true);
+    LOG_ERROR("mqtt", "not_opened", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again in a second"));
+}
+
 static void tick(void *context) {
     struct aggregator *a = context;
+    if (atomic_load(&a->stands_by) && !data_folder_stands_by(setting_text(a->settings->data.path))) take_over(a);
     struct fact_publisher_stats publisher;
     fact_publisher_stats(a->publisher, &publisher);
     atomic_store(&a->publisher_lag, publisher.lag);
@@ -321,6 +350,8 @@ static fault_code open_api(struct aggregator *a, struct fault *reterr) {
 
 static fault_code open_all(struct aggregator *a, struct fault *reterr) {
     if (lock_folder(a, reterr)) return reterr->code;
+    atomic_store(&a->stands_by,
+                 !a->settings->mqtt.disabled && data_folder_stands_by(setting_text(a->settings->data.path)));
     a->agents = agents_new();
     a->metrics = metrics_new("picket-aggregator");
     a->tick_timer = loop_timer_new(a->loop, tick, a);
@@ -357,6 +388,12 @@ fault_code aggregator_open(struct loop *loop, const struct aggregator_settings *
     if (stats.reindexed)
         LOG_INFO("aggregator", "indexes_made", LOG_UINT("aggregates", stats.reindexed),
                  LOG_TEXT("why", "the journal is of a version that kept what is open and due otherwise"));
+    if (atomic_load(&a->stands_by))
+        LOG_WARN("aggregator", "stands_by",
+                 LOG_TEXT("reason",
+                          "its journal was restored: were another aggregator there still, agents would delete what "
+                          "only this one has committed"),
+                 LOG_TEXT("instead", "it answers, and stays off the broker until 'picket-aggregator take-over'"));
     LOG_INFO("aggregator", "started", LOG_TEXT("address", a->http_address), LOG_UINT("port", api_port(a->api)),
              LOG_UINT("sequence", journal_last_sequence(a->journal)));
     *ret_aggregator = a;

@@ -7,7 +7,7 @@
 
 struct command_line {
     const char *config_path;
-    bool check, messages;
+    bool check, messages, take_over;
     const char *words[2]; /* "token", "create"; NULL where there is none */
     const char *data_path, *tenant, *name, *role, *expires, *to, *from, *known;
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,4 +36,41 @@ fault_code data_folder_finished(const char *path, struct fault *reterr) {
     return fault_set(reterr, FAULT_CONFLICT,
                      "a restore into data.path '%s' was not finished: run it again, or remove '%s' to begin without it",
                      path, file);
+}
+
+/* ---- standing by ---- */
+
+static fault_code folder_to_disk(const char *path, struct fault *reterr) {
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool failed = fd < 0 || fsync(fd);
+    const int error = errno;
+    if (fd >= 0) close(fd);
+    return failed ? fault_set_errno(reterr, FAULT_SYSTEM, error, "write '%s' to the disk", path) : FAULT_NONE;
+}
+
+fault_code data_folder_standby_set(const char *path, struct fault *reterr) {
+    static const char text[] = "This journal was restored. It stands by, off the broker, until 'picket-aggregator "
+                               "take-over' removes this file.\n";
+    char file[PATH_BYTES];
+    snprintf(file, sizeof file, "%s/" DATA_STANDBY, path);
+    const int fd = open(file, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
+    const bool failed = fd < 0 || write(fd, text, strlen(text)) < 0 || fsync(fd);
+    const int error = errno;
+    if (fd >= 0) close(fd);
+    if (failed) return fault_set_errno(reterr, FAULT_SYSTEM, error, "write '%s'", file);
+    return folder_to_disk(path, reterr);
+}
+
+bool data_folder_stands_by(const char *path) {
+    char file[PATH_BYTES];
+    snprintf(file, sizeof file, "%s/" DATA_STANDBY, path);
+    return access(file, F_OK) == 0;
+}
+
+fault_code data_folder_take_over(const char *path, struct fault *reterr) {
+    char file[PATH_BYTES];
+    snprintf(file, sizeof file, "%s/" DATA_STANDBY, path);
+    if (!unlink(file)) return folder_to_disk(path, reterr);
+    if (errno == ENOENT) return fault_set(reterr, FAULT_ABSENT, "'%s' does not stand by", path);
+    return fault_set_errno(reterr, FAULT_SYSTEM, errno, "remove '%s'", file);
 }

@@ -11,6 +11,7 @@
 #define DATA_TOKENS "tokens"
 #define DATA_LOCK "lock"
 #define DATA_UNFINISHED "journal.partial" /* of a restore that was not finished */
+#define DATA_STANDBY "standby"            /* a restored copy, which is not the centre before somebody says so */
 
 /* Makes the folder when it is not there and takes its lock, which whoever writes in it holds; it ends with the
  * descriptor (close-on-exec). FAULT_CONFLICT: another process has it. */
@@ -18,5 +19,12 @@ fault_code data_folder_lock(const char *path, int *ret_fd, struct fault *reterr)
 
 /* FAULT_CONFLICT: a restore was begun here and not finished; what is there is not what was backed up. */
 fault_code data_folder_finished(const char *path, struct fault *reterr) MUST_CHECK;
+
+/* A journal that was restored stands by: agents delete what is acknowledged, so what a second aggregator acknowledges is
+ * lost to the first. set is idempotent, on the disk when it returns. Any thread. */
+fault_code data_folder_standby_set(const char *path, struct fault *reterr) MUST_CHECK;
+bool data_folder_stands_by(const char *path);
+/* FAULT_ABSENT: it does not stand by. */
+fault_code data_folder_take_over(const char *path, struct fault *reterr) MUST_CHECK;
 
 #endif

@@ -22,7 +22,8 @@ static const char usage[] =
     "       picket-aggregator token list [--tenant T] [--config FILE]\n"
     "       picket-aggregator verify [--messages] [--known SEQUENCE:HASH] [--config FILE | --data PATH]\n"
     "       picket-aggregator backup --to FOLDER [--config FILE | --data PATH]\n"
-    "       picket-aggregator restore --from FOLDER [--config FILE | --data PATH]\n"
+    "       picket-aggregator restore --from FOLDER [--take-over] [--config FILE | --data PATH]\n"
+    "       picket-aggregator take-over [--config FILE | --data PATH]\n"
     "       picket-aggregator export --tenant T [--to FILE] [--config FILE | --data PATH]\n"
     "       picket-aggregator import --tenant T --from FILE [--config FILE | --data PATH]\n"
     "       picket-aggregator --help | --version | --sample-config | --reference\n"
@@ -52,6 +53,9 @@ static const char usage[] =
     "backup copies the journal and the tokens while the aggregator runs, verifies the copy, and gives it its name when "
     "it\n"
     "is on the disk. restore verifies and puts it into an empty data.path; projections are built again at the start.\n"
+    "What was restored stands by: it answers, and stays off the broker, for what a second aggregator acknowledges, "
+    "the\n"
+    "agents delete. restore --take-over, or take-over later, makes it the centre: be sure that no other one runs.\n"
     "export writes everything of one tenant as lines of JSON (to stdout without --to), while the aggregator runs. "
     "import\n"
     "takes such a file (- is stdin) into a journal that has nothing of that tenant, all or nothing, while none runs.\n"
@@ -182,9 +186,9 @@ struct command_row {
     int (*call)(const struct command_line *line, const struct aggregator_settings *settings);
 };
 static const struct command_row commands[] = {
-    {NULL, 0, false, run_command},       {"token", 1, false, token_command},    {"verify", 0, true, verify_command},
-    {"backup", 0, true, backup_command}, {"restore", 0, true, restore_command}, {"export", 0, true, export_command},
-    {"import", 0, true, import_command},
+    {NULL, 0, false, run_command},       {"token", 1, false, token_command},        {"verify", 0, true, verify_command},
+    {"backup", 0, true, backup_command}, {"restore", 0, true, restore_command},     {"export", 0, true, export_command},
+    {"import", 0, true, import_command}, {"take-over", 0, true, take_over_command},
 };
 
 /* NULL: said on stderr. */
@@ -212,18 +216,20 @@ int main(int argc, char **argv) {
                  {"name", &line.name},          {"role", &line.role},      {"known", &line.known},
                  {"expires", &line.expires},    {"to", &line.to},          {"from", &line.from}};
     enum { TEXTS = sizeof texts / sizeof *texts, FIRST_TEXT = 256 };
-    struct option options[TEXTS + 7] = {
+    struct option options[TEXTS + 8] = {
         {"check-config", no_argument, NULL, 'k'}, {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},      {"sample-config", no_argument, NULL, 's'},
         {"reference", no_argument, NULL, 'r'},    {"messages", no_argument, NULL, 'm'},
+        {"take-over", no_argument, NULL, 't'},
     };
     for (int i = 0; i < TEXTS; i++)
-        options[6 + i] = (struct option){texts[i].name, required_argument, NULL, FIRST_TEXT + i};
+        options[7 + i] = (struct option){texts[i].name, required_argument, NULL, FIRST_TEXT + i};
     for (int option; (option = getopt_long(argc, argv, "c:hv", options, NULL)) != -1;) {
         switch (option) {
         case 'c': line.config_path = optarg; break;
         case 'k': line.check = true; break;
         case 'm': line.messages = true; break;
+        case 't': line.take_over = true; break;
         case 'h': return print(settings_help, usage);
         case 's': return print(settings_sample, "");
         case 'r': return print(settings_reference, "");

@@ -98,13 +98,27 @@ int restore_command(const struct command_line *line, const struct aggregator_set
     struct arena *arena = arena_new(64 * 1024, ARENA_BYTES_MAX);
     if (!arena) return 1;
     const char *data_path = setting_text(settings->data.path);
-    const fault_code code = backup_restore(data_path, line->from, arena, &manifest, &fault);
+    const fault_code code = backup_restore(data_path, line->from, !line->take_over, arena, &manifest, &fault);
     if (!code) {
         manifest_print("verified and restored into", data_path, &manifest);
         puts("start picket-aggregator: it builds its projections again, and /readyz says when they have caught up");
+        if (!line->take_over)
+            puts("it stands by, off the broker; where no other aggregator runs any more, 'picket-aggregator take-over' "
+                 "makes it the centre");
     }
     arena_free(arena);
     return code ? fail(&fault) : 0;
+}
+
+int take_over_command(const struct command_line *line, const struct aggregator_settings *settings) {
+    struct fault fault;
+    const fault_code code = data_folder_take_over(setting_text(settings->data.path), &fault);
+    if (code && code != FAULT_ABSENT) return fail(&fault);
+    if (code)
+        printf("nothing to do: %s\n", fault.text);
+    else
+        puts("it is the centre now: a running picket-aggregator connects within a second, another when it starts");
+    return 0;
 }
 
 /* ---- export, import ---- */

@@ -10,6 +10,7 @@
 int verify_command(const struct command_line *line, const struct aggregator_settings *settings);
 int backup_command(const struct command_line *line, const struct aggregator_settings *settings);
 int restore_command(const struct command_line *line, const struct aggregator_settings *settings);
+int take_over_command(const struct command_line *line, const struct aggregator_settings *settings);
 int export_command(const struct command_line *line, const struct aggregator_settings *settings);
 int import_command(const struct command_line *line, const struct aggregator_settings *settings);
 

@@ -254,11 +254,11 @@ static fault_code data_switch(const char *data_path, bool with_tokens, struct fa
     return code ? code : sync_parent(data_path, reterr);
 }
 
-fault_code backup_restore(const char *data_path, const char *from, struct arena *arena, BackupManifest *ret_manifest,
-                          struct fault *reterr) {
+fault_code backup_restore(const char *data_path, const char *from, bool stands_by, struct arena *arena,
+                          BackupManifest *ret_manifest, struct fault *reterr) {
     const char *const ours[] = {DATA_LOCK, NULL};
     /* Tokens may stand in their place already when the last step was interrupted. */
-    const char *const interrupted[] = {DATA_LOCK, DATA_UNFINISHED, DATA_TOKENS, NULL};
+    const char *const interrupted[] = {DATA_LOCK, DATA_UNFINISHED, DATA_TOKENS, DATA_STANDBY, NULL};
     int lock = -1;
     fault_code code = manifest_read(from, arena, ret_manifest, reterr);
     if (!code) code = data_folder_lock(data_path, &lock, reterr);
@@ -267,6 +267,8 @@ fault_code backup_restore(const char *data_path, const char *from, struct arena 
     if (!code) {
         if (again) code = drop_all(data_path, unfinished, reterr);
         if (!code) code = data_fill(data_path, from, ret_manifest, reterr);
+        if (!code && stands_by) code = data_folder_standby_set(data_path, reterr);
+        if (!code && !stands_by && data_folder_stands_by(data_path)) code = data_folder_take_over(data_path, reterr);
         if (!code) code = data_switch(data_path, file_named(ret_manifest, DATA_TOKENS), reterr);
         if (code) (void)drop_all(data_path, unfinished, NULL);
     }

@@ -15,8 +15,9 @@ fault_code backup_make(const char *data_path, const char *target, struct arena *
                        struct fault *reterr) MUST_CHECK;
 
 /* Digests and the journal are checked before the journal is put in its place. FAULT_CONFLICT: the data folder is in use
- * or not empty. FAULT_CORRUPT: the backup is not what its manifest says. FAULT_INPUT: it is none. */
-fault_code backup_restore(const char *data_path, const char *from, struct arena *arena, BackupManifest *ret_manifest,
-                          struct fault *reterr) MUST_CHECK;
+ * or not empty. FAULT_CORRUPT: the backup is not what its manifest says. FAULT_INPUT: it is none. stands_by: the aggregator
+ * that starts on it stays off the broker (data_folder_stands_by). */
+fault_code backup_restore(const char *data_path, const char *from, bool stands_by, struct arena *arena,
+                          BackupManifest *ret_manifest, struct fault *reterr) MUST_CHECK;
 
 #endif

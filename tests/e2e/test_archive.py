@@ -94,8 +94,16 @@ def test_backup_under_load_restores_verifies_and_starts(place, tmp_path):
     said = run("restore", "--from", backup, "--config", place.folder / "aggregator.yaml").stdout
     assert "verified and restored" in said and "projections" in said
     assert f"last fact {last}:{manifest['lastHash']}" in run("verify", "--data", data).stdout
-    place.start_aggregator()
+    # A second aggregator would take from the first what agents then delete: what was restored answers, and stays off the
+    # broker until somebody says that it is the centre.
+    assert "stands by" in said
+    place.start_aggregator(ready=False)
+    eventually("it says that it stands by", lambda: "stands by" in place.get("/readyz")[1], 30)
     assert place.facts() == [fact for fact in facts if int(fact["sequence"]) <= last]
+    assert place.metric("picket_mqtt_connected") == 0
+    assert "is the centre now" in run("take-over", "--data", data).stdout
+    eventually("it is ready", lambda: place.get("/readyz")[0] == 200, 30)
+    assert "nothing to do" in run("take-over", "--data", data).stdout
     declare(place, "inc-after")
     assert int(place.facts()[-1]["sequence"]) == last + 1
     refused = run("restore", "--from", backup, "--data", data, expect=1).stderr

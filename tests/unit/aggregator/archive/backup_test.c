@@ -67,6 +67,20 @@ static void change_byte(const char *folder, const char *name, off_t at) {
     close(fd);
 }
 
+TEST(what_was_restored_stands_by_until_somebody_says_otherwise) {
+    struct data d = data_new(2);
+    struct fault fault;
+    BackupManifest manifest;
+    CHECK_OK(backup_make(d.path, d.backup, d.arena, &manifest, &fault));
+    assert_false(data_folder_stands_by(d.path));
+    CHECK_OK(backup_restore(d.restored, d.backup, true, d.arena, &manifest, &fault));
+    assert_true(data_folder_stands_by(d.restored));
+    CHECK_OK(data_folder_take_over(d.restored, &fault));
+    assert_false(data_folder_stands_by(d.restored));
+    CHECK_FAULT(data_folder_take_over(d.restored, &fault), FAULT_ABSENT);
+    data_free(&d);
+}
+
 TEST(backup_comes_back_as_it_was) {
     struct data d = data_new(7);
     struct fault fault;
@@ -76,7 +90,7 @@ TEST(backup_comes_back_as_it_was) {
     assert_int_equal(made.aggregates_count, 7);
     assert_int_equal(made.files.count, 2);
     assert_false(there(d.top, "backup.partial"));
-    CHECK_OK(backup_restore(d.restored, d.backup, d.arena, &restored, &fault));
+    CHECK_OK(backup_restore(d.restored, d.backup, false, d.arena, &restored, &fault));
     assert_true(slice_equal(made.last_hash, restored.last_hash));
     assert_true(there(d.restored, "tokens") && !there(d.restored, DATA_UNFINISHED));
     snprintf(d.place->folder, sizeof d.place->folder, "%s/journal", d.restored);
@@ -146,12 +160,12 @@ TEST(restore_refuses_a_data_folder_that_is_in_use_or_not_empty) {
     BackupManifest manifest;
     int lock;
     CHECK_OK(backup_make(d.path, d.backup, d.arena, &manifest, &fault));
-    CHECK_FAULT(backup_restore(d.path, d.backup, d.arena, &manifest, &fault), FAULT_CONFLICT);
+    CHECK_FAULT(backup_restore(d.path, d.backup, false, d.arena, &manifest, &fault), FAULT_CONFLICT);
     CHECK_OK(data_folder_lock(d.restored, &lock, &fault));
-    CHECK_FAULT(backup_restore(d.restored, d.backup, d.arena, &manifest, &fault), FAULT_CONFLICT);
+    CHECK_FAULT(backup_restore(d.restored, d.backup, false, d.arena, &manifest, &fault), FAULT_CONFLICT);
     assert_non_null(strstr(fault.text, "in use"));
     close(lock);
-    CHECK_OK(backup_restore(d.restored, d.backup, d.arena, &manifest, &fault));
+    CHECK_OK(backup_restore(d.restored, d.backup, false, d.arena, &manifest, &fault));
     data_free(&d);
 }
 
@@ -163,7 +177,7 @@ TEST(restore_refuses_what_is_not_what_was_backed_up) {
         BackupManifest manifest;
         CHECK_OK(backup_make(d.path, d.backup, d.arena, &manifest, &fault));
         change_byte(d.backup, names[i], i ? 3 : 9000);
-        const fault_code code = backup_restore(d.restored, d.backup, d.arena, &manifest, &fault);
+        const fault_code code = backup_restore(d.restored, d.backup, false, d.arena, &manifest, &fault);
         print_message("%s\n", fault.text);
         assert_true(code == (i < 2 ? FAULT_CORRUPT : FAULT_INPUT));
         assert_false(there(d.restored, "journal") || there(d.restored, "tokens") || there(d.restored, DATA_UNFINISHED));
@@ -175,7 +189,7 @@ TEST(restore_of_a_folder_that_is_no_backup_says_so) {
     struct data d = data_new(1);
     struct fault fault;
     BackupManifest manifest;
-    CHECK_FAULT(backup_restore(d.restored, d.path, d.arena, &manifest, &fault), FAULT_INPUT);
+    CHECK_FAULT(backup_restore(d.restored, d.path, false, d.arena, &manifest, &fault), FAULT_INPUT);
     assert_non_null(strstr(fault.text, "it is no backup"));
     assert_false(there(d.top, "restored"));
     data_free(&d);
@@ -192,7 +206,7 @@ TEST(interrupted_restore_is_refused_by_the_aggregator_and_goes_on_when_run_again
     assert_int_equal(mkdir(d.restored, 0700) + mkdir(partial, 0700), 0);
     CHECK_OK(file_write(file, SLICE_LIT("the first pages"), &fault));
     CHECK_FAULT(data_folder_finished(d.restored, &fault), FAULT_CONFLICT);
-    CHECK_OK(backup_restore(d.restored, d.backup, d.arena, &manifest, &fault));
+    CHECK_OK(backup_restore(d.restored, d.backup, false, d.arena, &manifest, &fault));
     CHECK_OK(data_folder_finished(d.restored, &fault));
     assert_true(there(d.restored, "journal/data.mdb") && there(d.restored, "tokens"));
     data_free(&d);
@@ -200,6 +214,7 @@ TEST(interrupted_restore_is_refused_by_the_aggregator_and_goes_on_when_run_again
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_restored_stands_by_until_somebody_says_otherwise),
         cmocka_unit_test(backup_comes_back_as_it_was),
         cmocka_unit_test(backup_refuses_a_target_that_is_not_empty),
         cmocka_unit_test(backup_of_a_damaged_journal_is_not_kept),
