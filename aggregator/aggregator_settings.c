@@ -116,7 +116,7 @@ static const struct setting_row rows[] = {
     SETTING("journal.commit_intents_max", INT, journal.commit_intents_max, "16384", "1", "1000000",
             "intents in one transaction"),
     SETTING("journal.rejections_max", INT, journal.rejections_max, "100000", "100", "10000000",
-            "refused intents that are kept; the oldest go first"),
+            "refused intents that are kept; when there are more, the tenant that has most gives its oldest"),
     SETTING("journal.rejections_days", INT, journal.rejections_days, "90", "0", "3650",
             "refused intents that are older go, too; 0: by number only"),
     SETTING("journal.alert_expiry", DURATION, journal.alert_expiry_ms, "5m", "10s", "7d",

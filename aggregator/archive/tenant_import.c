@@ -447,6 +447,7 @@ fault_code tenant_import(const struct import_settings *settings, FILE *from, str
         m.txn = NULL;
     }
     kv_abort(m.txn);
+    rejection_list_done(&m.rejections);
     export_reader_done(&m.reader);
     fact_log_done(&m.log);
     names_free(m.names);

@@ -40,7 +40,7 @@ void decisions_end(struct decisions *d, bool committed) {
     if (!committed) {
         d->counts = d->counts_before;
         d->facts = d->facts_before;
-        d->rejections = d->rejections_before;
+        rejection_list_roll_back(&d->rejections, &d->rejections_before);
         names_forget(d->names);
     }
     d->txn = NULL;

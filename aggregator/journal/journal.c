@@ -53,7 +53,7 @@ static fault_code decisions_open(struct journal *j, struct fault *reterr) {
     d->facts_before = d->facts;
     atomic_store(&j->last_sequence, d->facts.last_sequence);
     j->stats.last_sequence = d->facts.last_sequence;
-    j->stats.rejections = d->rejections.last + 1 - d->rejections.first;
+    j->stats.rejections = d->rejections.count;
     return FAULT_NONE;
 }
 
@@ -106,6 +106,7 @@ static struct journal *let_go(struct journal *j) {
     mailbox_free(j->mailbox);
     compaction_free(j->compaction);
     fact_log_done(&j->decisions.facts);
+    rejection_list_done(&j->decisions.rejections);
     hot_slos_free(j->decisions.slos);
     names_free(j->decisions.names);
     free(j->decisions.buffer);

@@ -28,7 +28,7 @@ struct journal_settings {
     size_t queue_commands_max;  /* submitted and not yet taken; 0: 8192 */
     size_t queue_bytes_max;     /* their bytes; 0: 64 MiB */
     size_t commit_intents_max;  /* intents in one transaction; 0: 16384 */
-    uint64_t rejections_max;    /* oldest go first; 0: 100,000 */
+    uint64_t rejections_max;    /* the tenant that has most gives its oldest; 0: 100,000 */
     int64_t rejections_keep_ms; /* older ones go, too; 0: by number only */
     int64_t alert_expiry_ms;    /* for a firing alert without endsAt; 0: 5 minutes */
     struct {                    /* what is compacted (fact_range.h) when it is older; 0: kept for ever */

@@ -86,7 +86,7 @@ static fault_code slice_run(struct journal *j, struct compaction_slice *ret_slic
     else
         code = kv_commit(txn, reterr);
     compaction_end(j->compaction, code == FAULT_NONE);
-    if (code) d->rejections = rejections;
+    if (code) rejection_list_roll_back(&d->rejections, &rejections);
     return code;
 }
 
@@ -100,7 +100,7 @@ static void note(struct journal *j, const struct compaction_slice *done, int64_t
     if ((uint64_t)took_ns > s->slice_ns_max) s->slice_ns_max = (uint64_t)took_ns;
     s->damaged += done->damaged;
     if (done->damaged) s->damage = *compaction_damage(j->compaction);
-    s->rejections = j->decisions.rejections.last + 1 - j->decisions.rejections.first;
+    s->rejections = j->decisions.rejections.count;
     pthread_mutex_unlock(&j->lock);
 }
 

@@ -103,7 +103,7 @@ static void stats_update(struct journal *j, size_t commands, int64_t decided_ns,
     s->window_repeats = d->counts.window_repeats;
     s->definitions = d->counts.definitions;
     s->last_sequence = d->facts.last_sequence;
-    s->rejections = d->rejections.last + 1 - d->rejections.first;
+    s->rejections = d->rejections.count;
     s->last_commit_ms = d->now_ms;
     s->decide_ns += (uint64_t)decided_ns;
     s->commit_ns += (uint64_t)committed_ns;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Each record holds the sum of all payload bytes up to it, so that the bytes held are the newest sum less the
- * oldest, without counting at start. The second table finds a tenant's own: tenant, 0, sequence. */
+ * The second table finds a tenant's own: tenant, 0, sequence. How many each tenant has is counted at the start, and again
+ * after a transaction that was not committed: a hundred thousand records at most. */
 #include "aggregator/journal/rejection_list.h"
 
 #include "aggregator/journal/record.h"
@@ -46,6 +46,67 @@ static fault_code view(slice key, slice record, struct journal_rejection *ret_it
     return FAULT_NONE;
 }
 
+/* ---- shares ---- */
+
+struct rejection_share {
+    uint64_t count, bytes;
+    uint8_t tenant_size, tenant[255];
+};
+struct rejection_shares {
+    bool stale; /* to be counted again before use */
+    size_t count, room;
+    struct rejection_share *all;
+};
+
+static fault_code share_of(struct rejection_shares *shares, slice tenant, struct rejection_share **ret_share,
+                           struct fault *reterr) {
+    for (size_t i = 0; i < shares->count; i++) {
+        *ret_share = &shares->all[i];
+        if (slice_equal(slice_of((*ret_share)->tenant, (*ret_share)->tenant_size), tenant)) return FAULT_NONE;
+    }
+    if (shares->count == shares->room) {
+        const size_t room = shares->room ? 2 * shares->room : 4;
+        struct rejection_share *all = realloc(shares->all, room * sizeof *all);
+        if (!all) return fault_set(reterr, FAULT_LIMIT, "count the rejections of a tenant: out of memory");
+        shares->all = all;
+        shares->room = room;
+    }
+    struct rejection_share *share = &shares->all[shares->count++];
+    *share = (struct rejection_share){.tenant_size = (uint8_t)tenant.size};
+    if (tenant.size) memcpy(share->tenant, tenant.data, tenant.size);
+    *ret_share = share;
+    return FAULT_NONE;
+}
+
+static fault_code shares_count(struct rejection_list *list, struct kv_txn *txn, struct fault *reterr) {
+    struct kv_cursor *cursor;
+    list->shares->count = 0;
+    list->count = list->bytes = 0;
+    if (kv_cursor_open(txn, list->records, &cursor, reterr)) return fault_wrap(reterr, "count the rejections");
+    slice key, record;
+    fault_code code = kv_cursor_seek(cursor, (slice){0}, &key, &record, reterr);
+    while (code == FAULT_NONE) {
+        struct journal_rejection item;
+        struct rejection_share *share;
+        uint64_t bytes_ever;
+        if (!view(key, record, &item, &bytes_ever, NULL)) { /* one that is damaged goes when its time comes */
+            code = share_of(list->shares, item.tenant, &share, reterr);
+            if (code) break;
+            share->count++;
+            share->bytes += item.payload.size;
+            list->count++;
+            list->bytes += item.payload.size;
+            list->bytes_ever = bytes_ever;
+        }
+        if (key.size == 8) list->last = kv_load_u64(key.data);
+        code = kv_cursor_next(cursor, &key, &record, reterr);
+    }
+    kv_cursor_close(cursor);
+    if (code != FAULT_ABSENT) return fault_wrap(reterr, "count the rejections");
+    list->shares->stale = false;
+    return FAULT_NONE;
+}
+
 fault_code rejection_list_init(struct rejection_list *list, const struct journal_tables *tables, uint64_t records_max,
                                uint64_t bytes_max, struct kv_txn *txn, struct fault *reterr) {
     *list = (struct rejection_list){.records = tables->rejections,
@@ -54,27 +115,26 @@ fault_code rejection_list_init(struct rejection_list *list, const struct journal
                                     .upkeep = tables->upkeep,
                                     .records_max = records_max,
                                     .bytes_max = bytes_max,
-                                    .first = 1};
-    struct kv_cursor *cursor;
-    if (kv_cursor_open(txn, list->records, &cursor, reterr)) return fault_wrap(reterr, "open the rejections list");
-    slice key, record;
-    struct journal_rejection item;
-    fault_code code = kv_cursor_last(cursor, &key, &record, reterr);
-    if (!code) code = view(key, record, &item, &list->bytes_ever, reterr);
-    if (!code) {
-        list->last = item.sequence;
-        code = kv_cursor_seek(cursor, (slice){0}, &key, &record, reterr);
-        if (!code) list->first = kv_load_u64(key.data);
-    }
-    kv_cursor_close(cursor);
-    if (code != FAULT_ABSENT) return code;
-    if (list->last) return FAULT_NONE;
-    code = kv_get(txn, list->upkeep, SLICE_LIT(LAST_NAME), &record, reterr); /* a number is never given twice */
-    if (!code && record.size == 8) {
-        list->last = kv_load_u64(record.data);
-        list->first = list->last + 1;
-    }
+                                    .shares = calloc(1, sizeof *list->shares)};
+    if (!list->shares) return fault_set(reterr, FAULT_LIMIT, "open the rejections list: out of memory");
+    fault_code code = shares_count(list, txn, reterr);
+    slice record;
+    uint64_t given = 0;
+    if (!code) code = kv_get(txn, list->upkeep, SLICE_LIT(LAST_NAME), &record, reterr); /* no number is given twice */
+    if (!code && record.size == 8) given = kv_load_u64(record.data);
+    if (given > list->last) list->last = given;
     return code == FAULT_ABSENT ? FAULT_NONE : code;
+}
+
+void rejection_list_done(struct rejection_list *list) {
+    if (list->shares) free(list->shares->all);
+    free(list->shares);
+    list->shares = NULL;
+}
+
+void rejection_list_roll_back(struct rejection_list *list, const struct rejection_list *before) {
+    *list = *before;
+    list->shares->stale = true;
 }
 
 static size_t tenant_key(slice tenant, uint64_t sequence, uint8_t bytes[TENANT_KEY_BYTES_MAX]) {
@@ -84,46 +144,64 @@ static size_t tenant_key(slice tenant, uint64_t sequence, uint8_t bytes[TENANT_K
     return tenant.size + 9;
 }
 
-static fault_code drop_oldest(struct rejection_list *list, struct kv_txn *txn, struct fault *reterr) {
+/* A damaged one was not counted, and goes all the same. */
+static fault_code drop(struct rejection_list *list, struct kv_txn *txn, slice tenant, uint64_t sequence,
+                       struct fault *reterr) {
     uint8_t key[8], by_tenant[TENANT_KEY_BYTES_MAX];
-    kv_store_u64(key, list->first);
+    const size_t by_tenant_size = tenant_key(tenant, sequence, by_tenant);
+    struct rejection_share *share;
+    struct journal_rejection item = {0};
+    uint64_t bytes_ever;
     slice record;
+    kv_store_u64(key, sequence);
     fault_code code = kv_get(txn, list->records, slice_of(key, 8), &record, reterr);
-    if (code == FAULT_NONE) {
-        struct journal_rejection item;
-        uint64_t bytes_ever;
-        if (view(slice_of(key, 8), record, &item, &bytes_ever, reterr) == FAULT_NONE) {
-            const size_t size = tenant_key(item.tenant, list->first, by_tenant);
-            code = kv_delete(txn, list->by_tenant, slice_of(by_tenant, size), reterr);
-        }
-        if (!code) code = kv_delete(txn, list->records, slice_of(key, 8), reterr);
-        if (!code) code = kv_delete(txn, list->replays, slice_of(key, 8), reterr);
-    }
     if (code && code != FAULT_ABSENT) return code;
-    list->first++;
+    const bool counted = !code && !view(slice_of(key, 8), record, &item, &bytes_ever, NULL);
+    const uint64_t bytes = item.payload.size;
+    code = share_of(list->shares, tenant, &share, reterr);
+    if (code) return code;
+    if (list->count == 1) code = kv_put(txn, list->upkeep, SLICE_LIT(LAST_NAME), slice_of(key, 8), reterr);
+    if (!code) code = kv_delete(txn, list->by_tenant, slice_of(by_tenant, by_tenant_size), reterr);
+    if (!code) code = kv_delete(txn, list->records, slice_of(key, 8), reterr);
+    if (!code) code = kv_delete(txn, list->replays, slice_of(key, 8), reterr);
+    if (code && code != FAULT_ABSENT) return code;
+    if (!counted) return FAULT_NONE;
+    share->count--;
+    share->bytes -= bytes;
+    list->count--;
+    list->bytes -= bytes;
     return FAULT_NONE;
 }
 
-static fault_code held_bytes(struct rejection_list *list, struct kv_txn *txn, uint64_t *ret_bytes,
-                             struct fault *reterr) {
-    uint8_t key[8];
-    kv_store_u64(key, list->first);
-    slice record;
-    *ret_bytes = 0;
-    const fault_code code = kv_get(txn, list->records, slice_of(key, 8), &record, reterr);
-    if (code == FAULT_ABSENT) return FAULT_NONE;
-    if (code) return code;
-    struct journal_rejection item;
-    uint64_t bytes_ever;
-    if (view(slice_of(key, 8), record, &item, &bytes_ever, reterr)) return FAULT_CORRUPT;
-    *ret_bytes = list->bytes_ever - bytes_ever + item.payload.size;
-    return FAULT_NONE;
+/* Of the tenant that has most: most records where there are too many of these, else most bytes. */
+static fault_code drop_of_the_largest(struct rejection_list *list, struct kv_txn *txn, struct fault *reterr) {
+    const bool by_count = list->count > list->records_max;
+    const struct rejection_share *largest = &list->shares->all[0];
+    for (size_t i = 1; i < list->shares->count; i++) {
+        const struct rejection_share *share = &list->shares->all[i];
+        if (by_count ? share->count > largest->count : share->bytes > largest->bytes) largest = share;
+    }
+    uint8_t bound[TENANT_KEY_BYTES_MAX];
+    const slice tenant = slice_of(largest->tenant, largest->tenant_size);
+    const size_t size = tenant_key(tenant, 0, bound);
+    struct kv_cursor *cursor;
+    if (kv_cursor_open(txn, list->by_tenant, &cursor, reterr)) return reterr->code;
+    slice key, nothing;
+    const fault_code code = kv_cursor_seek(cursor, slice_of(bound, size), &key, &nothing, reterr);
+    const bool found = !code && key.size == size && memcmp(key.data, bound, tenant.size + 1) == 0;
+    const uint64_t sequence = found ? kv_load_u64(key.data + tenant.size + 1) : 0;
+    kv_cursor_close(cursor);
+    if (code && code != FAULT_ABSENT) return code;
+    if (!found)
+        return fault_set(reterr, FAULT_CORRUPT, "the index of rejections lacks those of '%.*s'", SLICE_ARG(tenant));
+    return drop(list, txn, tenant, sequence, reterr);
 }
 
 fault_code rejection_list_put(struct rejection_list *list, struct kv_txn *txn,
                               const struct journal_rejection *rejection, struct fault *reterr) {
     const slice tenant = slice_first(rejection->tenant, 255), producer = slice_first(rejection->producer, 255);
     const slice reason = slice_first(rejection->reason, 65535);
+    if (list->shares->stale && shares_count(list, txn, reterr)) return reterr->code;
     const size_t size = AT_TEXTS + tenant.size + producer.size + reason.size + rejection->payload.size;
     uint8_t *record = malloc(size);
     if (!record) return fault_set(reterr, FAULT_LIMIT, "keep a rejected intent of %zu bytes: out of memory", size);
@@ -146,36 +224,57 @@ fault_code rejection_list_put(struct rejection_list *list, struct kv_txn *txn,
     kv_store_u64(key, list->last + 1);
     fault_code code = kv_append(txn, list->records, slice_of(key, 8), slice_of(record, size), reterr);
     free(record);
+    struct rejection_share *share = NULL;
     if (!code) {
         const size_t by_tenant_size = tenant_key(tenant, list->last + 1, by_tenant);
         code = kv_put(txn, list->by_tenant, slice_of(by_tenant, by_tenant_size), (slice){0}, reterr);
     }
+    if (!code) code = share_of(list->shares, tenant, &share, reterr);
     if (code) return fault_wrap(reterr, "keep a rejected intent");
     list->last++;
-    for (int i = 0; i < 64; i++) { /* so many at most in one go; the next rejection goes on */
-        uint64_t bytes = 0;
-        if (held_bytes(list, txn, &bytes, reterr)) return fault_wrap(reterr, "bound the rejections list");
-        const uint64_t records = list->last + 1 - list->first;
-        if (records <= 1 || (records <= list->records_max && bytes <= list->bytes_max)) break;
-        if (drop_oldest(list, txn, reterr)) return fault_wrap(reterr, "bound the rejections list");
+    list->count++;
+    list->bytes += rejection->payload.size;
+    share->count++;
+    share->bytes += rejection->payload.size;
+    for (int i = 0; i < 64 && list->count > 1; i++) { /* so many at most in one go; the next rejection goes on */
+        if (list->count <= list->records_max && list->bytes <= list->bytes_max) break;
+        if (drop_of_the_largest(list, txn, reterr)) return fault_wrap(reterr, "bound the rejections list");
     }
     return FAULT_NONE;
 }
 
+/* The oldest, where it is from before that time; *ret_sequence 0: it is not, or there is none. */
+static fault_code oldest_before(const struct rejection_list *list, struct kv_txn *txn, int64_t before_ms,
+                                uint8_t ret_tenant[255], size_t *ret_tenant_size, uint64_t *ret_sequence,
+                                struct fault *reterr) {
+    struct kv_cursor *cursor;
+    *ret_sequence = 0;
+    if (kv_cursor_open(txn, list->records, &cursor, reterr)) return reterr->code;
+    slice key, record;
+    struct journal_rejection item = {0};
+    uint64_t bytes_ever;
+    const fault_code code = kv_cursor_seek(cursor, (slice){0}, &key, &record, reterr);
+    if (!code && view(key, record, &item, &bytes_ever, NULL)) item.time_ms = INT64_MIN;
+    if (!code && item.time_ms < before_ms) {
+        *ret_sequence = kv_load_u64(key.data);
+        *ret_tenant_size = item.tenant.size;
+        if (item.tenant.size) memcpy(ret_tenant, item.tenant.data, item.tenant.size);
+    }
+    kv_cursor_close(cursor);
+    return code == FAULT_ABSENT ? FAULT_NONE : code;
+}
+
 fault_code rejection_list_expire(struct rejection_list *list, struct kv_txn *txn, int64_t before_ms, size_t items_max,
                                  uint64_t *ret_dropped, struct fault *reterr) {
-    for (*ret_dropped = 0; *ret_dropped < items_max && list->first <= list->last; ++*ret_dropped) {
-        uint8_t key[8];
-        kv_store_u64(key, list->first);
-        slice record;
-        fault_code code = kv_get(txn, list->records, slice_of(key, 8), &record, reterr);
-        if (code && code != FAULT_ABSENT) return code;
-        if (!code && record.size >= AT_TEXTS && (int64_t)kv_load_u64(record.data + AT_TIME) >= before_ms) break;
-        if (list->first == list->last) {
-            code = kv_put(txn, list->upkeep, SLICE_LIT(LAST_NAME), slice_of(key, 8), reterr);
-            if (code && code != FAULT_ABSENT) return code;
-        }
-        if (drop_oldest(list, txn, reterr)) return fault_wrap(reterr, "drop old rejections");
+    if (list->shares->stale && shares_count(list, txn, reterr)) return reterr->code;
+    for (*ret_dropped = 0; *ret_dropped < items_max; ++*ret_dropped) {
+        uint8_t tenant[255];
+        size_t tenant_size = 0;
+        uint64_t sequence;
+        fault_code code = oldest_before(list, txn, before_ms, tenant, &tenant_size, &sequence, reterr);
+        if (!code && !sequence) break;
+        if (!code) code = drop(list, txn, slice_of(tenant, tenant_size), sequence, reterr);
+        if (code) return fault_wrap(reterr, "drop old rejections");
     }
     return FAULT_NONE;
 }

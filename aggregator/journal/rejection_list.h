@@ -1,21 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Intents that were refused, whole, with the reason: to be looked at, and to be sent again when the cause is gone.
- * Bounded in number, in bytes and in age, oldest first out. Owner: the writer thread; reading is for any thread. */
+ * Bounded in number, in bytes and in age. When it is full the tenant that has most in it gives its oldest: one that floods the
+ * list pushes out nobody else's. Owner: the writer thread; reading is for any thread. */
 #ifndef PICKET_JOURNAL_REJECTION_LIST_H
 #define PICKET_JOURNAL_REJECTION_LIST_H
 
 #include "aggregator/journal/journal.h"
 #include "aggregator/journal/journal_tables.h"
 
+struct rejection_shares; /* what each tenant has in it */
+
 struct rejection_list {
     kv_table records, by_tenant, replays, upkeep;
     uint64_t records_max, bytes_max;
-    uint64_t first, last; /* sequences; first > last: empty */
-    uint64_t bytes_ever;  /* payload bytes of all that were ever put in */
+    uint64_t last;         /* sequence; of all that were ever put in */
+    uint64_t bytes_ever;   /* payload bytes of these */
+    uint64_t count, bytes; /* that are in it; bytes of payloads */
+    struct rejection_shares *shares;
 };
 
 fault_code rejection_list_init(struct rejection_list *list, const struct journal_tables *tables, uint64_t records_max,
                                uint64_t bytes_max, struct kv_txn *txn, struct fault *reterr) MUST_CHECK;
+void rejection_list_done(struct rejection_list *list);
+/* The transaction was not committed: it is again as it was at its begin. */
+void rejection_list_roll_back(struct rejection_list *list, const struct rejection_list *before);
 /* The sequence in `rejection` is set by the list. Texts over 255 bytes (reason: 65535) are cut. */
 fault_code rejection_list_put(struct rejection_list *list, struct kv_txn *txn,
                               const struct journal_rejection *rejection, struct fault *reterr) MUST_CHECK;

@@ -338,6 +338,33 @@ TEST(rejections_are_paged_and_bounded) {
     place_free(place);
 }
 
+TEST(a_tenant_that_floods_the_rejections_pushes_out_its_own_only) {
+    struct place *place = place_new();
+    place->settings.rejections_max = 20;
+    place_open(place);
+    struct fault fault;
+    struct journal_rejection *items;
+    size_t count;
+    for (int turn = 0; turn < 2; turn++) { /* the second after a restart: what each has is counted anew */
+        for (int i = 1; i <= 60; i++)
+            CHECK_OK(journal_submit_rejection(place->journal, i > 3 || turn ? SLICE_LIT("noisy") : ACME,
+                                              SLICE_LIT("edge-1"), FAULT_INPUT, SLICE_LIT("cannot be read"),
+                                              SLICE_LIT("payload"), &fault));
+        char id[16];
+        snprintf(id, sizeof id, "inc-%d", turn);
+        place_give(place, incident(place, id)); /* behind them in the queue */
+        place_reopen(place);
+        assert_int_equal(place_stats(place).rejections, 20);
+        CHECK_OK(journal_rejections(place->journal, ACME, 0, 100, place->arena, &items, &count, &fault));
+        assert_int_equal(count, 3);
+        assert_int_equal(items[2].sequence, 1);
+        CHECK_OK(journal_rejections(place->journal, SLICE_LIT("noisy"), 0, 100, place->arena, &items, &count, &fault));
+        assert_int_equal(count, 17);
+        assert_int_equal(items[0].sequence, turn ? 120 : 60);
+    }
+    place_free(place);
+}
+
 TEST(cursors_are_kept_and_never_go_back) {
     struct place *place = place_opened();
     struct fault fault;
@@ -404,6 +431,7 @@ int main(void) {
         cmocka_unit_test(lists_come_in_pages_in_the_order_of_ids),
         cmocka_unit_test(facts_come_in_order_and_in_portions),
         cmocka_unit_test(rejections_are_paged_and_bounded),
+        cmocka_unit_test(a_tenant_that_floods_the_rejections_pushes_out_its_own_only),
         cmocka_unit_test(cursors_are_kept_and_never_go_back),
         cmocka_unit_test(commits_that_made_facts_are_told),
     };
