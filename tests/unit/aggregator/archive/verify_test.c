@@ -20,7 +20,7 @@ static struct place *made_place(uint64_t *ret_facts) {
     assert_int_equal(place_give(place, place_intent(place, &intent))->result, JOURNAL_COMMITTED);
     slice windows[SLO_WINDOWS];
     for (int i = 0; i < SLO_WINDOWS; i++) {
-        intent = place_window_intent("checkout", 100 + i, 1);
+        intent = place_window_intent("checkout", 100 + 20 * i, 1); /* of more hours than a budget holds itself */
         windows[i] = place_intent(place, &intent);
     }
     assert_int_equal(place_batch(place, 0, 1, windows, SLO_WINDOWS)->applied, SLO_WINDOWS);
