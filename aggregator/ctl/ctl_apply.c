@@ -164,6 +164,17 @@ static enum ctl_exit apply_one(struct apply *apply, struct ctl_document *documen
     return ctl->options.dry_run ? CTL_EXIT_OK : ctl_command(ctl, kind->path, request, part, &response);
 }
 
+/* The line above says why. */
+static void say_failed(const struct ctl_document *document, const char *word, bool half) {
+    const char *there = half ? ": it was created, without what it needs" : "";
+    if (word)
+        fprintf(stderr, "%s %s:%d: %s %.*s: as said above%s\n", word, document->file, document->line,
+                document->kind->kind, SLICE_ARG(document->id), there);
+    else
+        fprintf(stderr, "  of %s:%d, %s %.*s%s\n", document->file, document->line, document->kind->kind,
+                SLICE_ARG(document->id), there);
+}
+
 enum ctl_exit ctl_apply_all(struct ctl *ctl, struct ctl_document *documents, size_t count,
                             struct ctl_changes *changes) {
     struct apply apply = {.ctl = ctl, .changes = changes, .count = count};
@@ -179,8 +190,7 @@ enum ctl_exit ctl_apply_all(struct ctl *ctl, struct ctl_document *documents, siz
             if (!code) continue;
             failed[i] = true;
             changes->counts[CTL_CHANGE_FAILED]++;
-            fprintf(stderr, "  of %s:%d, %s %.*s\n", documents[i].file, documents[i].line, documents[i].kind->kind,
-                    SLICE_ARG(documents[i].id));
+            say_failed(&documents[i], changes->failed_word, pass == 1 && created[i]);
             worst = code;
             if (code == CTL_EXIT_UNREACHABLE || code == CTL_EXIT_DENIED) return code;
         }

@@ -32,6 +32,7 @@ slice ctl_document_request(slice command, int64_t version, struct arena *arena);
 enum ctl_change { CTL_CHANGE_CREATED, CTL_CHANGE_CONFIGURED, CTL_CHANGE_UNCHANGED, CTL_CHANGE_FAILED, CTL_CHANGE_MAX_ };
 struct ctl_changes {
     size_t counts[CTL_CHANGE_MAX_];
+    const char *failed_word; /* begins the line on each that failed, as import's notes have it; NULL: "  of" */
 };
 /* Makes each of them be: what does not exist is created, what differs is replaced at the version that was read, and what
  * is so already is left alone. Documents that need one another (command_before) are created without their needs first,

@@ -22,6 +22,23 @@ static bool has_service(void *context, slice id) {
     return service != NULL;
 }
 
+/* The contract's word on one object. */
+static fault_code check(const struct import_object *object, struct arena *arena, struct ctl_document *ret_document,
+                        struct fault *reterr) {
+    *ret_document = (struct ctl_document){.kind = ctl_kind_find(slice_from_text(object->kind)),
+                                          .file = object->file,
+                                          .line = object->line,
+                                          .command = object->command,
+                                          .only_create = object->only_create};
+    return ctl_document_check(ret_document, arena, reterr);
+}
+
+static bool fits(void *context, const struct import_object *object, struct fault *reterr) {
+    const struct asking *asking = context;
+    struct ctl_document document;
+    return check(object, asking->ctl->arena, &document, reterr) == FAULT_NONE;
+}
+
 static enum ctl_exit usage(const char *format) {
     fprintf(stderr,
             format ? "picketctl: import: '%s' is no format that is read. One of:\n"
@@ -37,14 +54,8 @@ static size_t check_objects(struct ctl *ctl, struct import *import, struct ctl_d
     size_t count = 0;
     for (size_t i = 0; i < import->objects_count; i++) {
         const struct import_object *object = &import->objects[i];
-        struct ctl_document *document = &documents[count];
-        *document = (struct ctl_document){.kind = ctl_kind_find(slice_from_text(object->kind)),
-                                          .file = object->file,
-                                          .line = object->line,
-                                          .command = object->command,
-                                          .only_create = object->only_create};
         struct fault fault = {0};
-        if (ctl_document_check(document, ctl->arena, &fault))
+        if (check(object, ctl->arena, &documents[count], &fault))
             import_fail(import, object->file, object->line, object->id, "%s: %s", object->kind, fault.text);
         else
             count++;
@@ -114,7 +125,7 @@ static enum ctl_exit run_import(struct ctl *ctl, struct import *import, struct a
     struct ctl_document *documents = arena_alloc_array(ctl->arena, import->objects_count + 1, sizeof *documents);
     if (!documents) return ctl_fail(CTL_EXIT_USAGE, "import: out of memory");
     const size_t count = check_objects(ctl, import, documents);
-    struct ctl_changes changes = {0};
+    struct ctl_changes changes = {.failed_word = "failed  "};
     const enum ctl_exit code =
         ctl->options.dry_run ? print_documents(ctl, documents, count) : ctl_apply_all(ctl, documents, count, &changes);
     fflush(stdout);
@@ -127,7 +138,8 @@ static enum ctl_exit run_import(struct ctl *ctl, struct import *import, struct a
         fprintf(summary, "%zu created, %zu configured, %zu unchanged, %zu skipped, %zu failed\n",
                 changes.counts[CTL_CHANGE_CREATED], changes.counts[CTL_CHANGE_CONFIGURED],
                 changes.counts[CTL_CHANGE_UNCHANGED], skipped, failed);
-    return code == CTL_EXIT_OK && failed ? CTL_EXIT_REFUSED : code;
+    if (code == CTL_EXIT_UNREACHABLE || code == CTL_EXIT_DENIED) return code; /* and nothing more was tried */
+    return failed ? CTL_EXIT_REFUSED : CTL_EXIT_OK;
 }
 
 enum ctl_exit ctl_import(struct ctl *ctl) {
@@ -140,7 +152,7 @@ enum ctl_exit ctl_import(struct ctl *ctl) {
     if (options->expected_version)
         return ctl_fail(CTL_EXIT_USAGE, "import has no --expected-version: it reads each one's own");
     struct asking asking = {.ctl = ctl};
-    struct import import = {.arena = ctl->arena, .context = &asking};
+    struct import import = {.arena = ctl->arena, .context = &asking, .fits = fits};
     if (!options->dry_run) import.has_service = has_service;
     for (size_t i = 0; i < options->given_count; i++)
         import.owner = options->given[i].value; /* --owner, nothing else */

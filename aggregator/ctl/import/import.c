@@ -182,6 +182,10 @@ void import_json_map(struct import *import, struct import_json *json, const char
     if (begun) text_add_text(&json->text, "}");
 }
 
+slice import_json_so_far(struct import *import, const struct import_json *json) {
+    return arena_format(import->arena, "%.*s}", SLICE_ARG(slice_of(json->text.data, json->text.size)));
+}
+
 void import_add(struct import *import, struct import_object object, struct import_json *json) {
     struct import_object *objects = grow(import, import->objects, import->objects_count, &import->objects_room,
                                          sizeof *objects, IMPORT_OBJECTS_MAX);
@@ -227,6 +231,14 @@ slice import_id(struct arena *arena, slice text) {
         if (!is_alnum(*byte) && *byte != '.' && *byte != '_' && *byte != '-') *byte = '-';
     }
     return copy;
+}
+
+bool import_is_tag(slice text) {
+    enum { TAG_BYTES_MAX = 128 };
+    for (size_t i = 0; i < text.size; i++)
+        if (!is_alnum(text.data[i]) && (i == 0 || i + 1 == text.size || !strchr("._-/", text.data[i]) || !text.data[i]))
+            return false;
+    return text.size >= 1 && text.size <= TAG_BYTES_MAX;
 }
 
 slice import_slug(struct arena *arena, slice text, const char *otherwise) {

@@ -47,6 +47,8 @@ struct import {
     const char *owner; /* for what names none; NULL: nobody */
     /* Whether the aggregator has a service of this id; NULL: not known, which is taken for no. */
     bool (*has_service)(void *context, slice service_id);
+    /* Whether the contract takes it; NULL: everything, so that who applies it says what it does not take. */
+    bool (*fits)(void *context, const struct import_object *object, struct fault *reterr);
     void *context;
 
     struct import_document *documents;
@@ -91,6 +93,8 @@ void import_json_texts(struct import_json *json, const char *name, const slice *
 /* A mapping of scalars; those that are none are skipped with a note. */
 void import_json_map(struct import *import, struct import_json *json, const char *name, const char *file,
                      const struct yaml_node *map);
+/* The command as far as it is written, for a look at it; more may be written behind. */
+slice import_json_so_far(struct import *import, const struct import_json *json);
 void import_add(struct import *import, struct import_object object, struct import_json *json);
 
 /* The scalar at a path; empty when there is none. */
@@ -100,6 +104,8 @@ const struct yaml_node *import_at(const struct yaml_node *node, const char *path
 slice import_id(struct arena *arena, slice text);
 /* Small letters, digits and single '-', 64 bytes at most; `otherwise` when nothing is left. */
 slice import_slug(struct arena *arena, slice text, const char *otherwise);
+/* Whether the contract takes it as a tag (FORMAT_TAG: A-Z a-z 0-9 . _ - /, of at most 128 bytes). */
+bool import_is_tag(slice text);
 /* One line of at most `characters`: runs of blanks become one, what is cut is marked with an ellipsis. */
 slice import_line(struct arena *arena, slice text, size_t characters);
 

@@ -3,6 +3,7 @@
  * known by kind, namespace and name; a service by one id: a component keeps its name, others have their kind in front,
  * and what is not in the namespace `default` has that before it. Relations may point forwards, backwards and in circles:
  * all entities are there before the first relation is read, and who needs whom is collected per entity.
+ * An entity that the contract does not take fails alone: those that need it are imported without this need.
  *
  * An API works when the component that provides it does: providesApis is a need of the API. */
 #include "aggregator/ctl/import/import.h"
@@ -19,6 +20,8 @@ struct entity {
     slice kind, name, id; /* kind in small letters */
     struct need *needs, **last_need;
     size_t needs_count;
+    struct import_json json; /* without the needs */
+    bool failed;
 };
 struct catalog {
     struct import *import;
@@ -73,9 +76,12 @@ static void add_need(struct catalog *catalog, struct entity *entity, slice id, i
         if (slice_equal(need->id, id)) return;
     struct import *import = catalog->import;
     if (slice_equal(entity->id, id)) return import_skip(import, entity->file, line, entity->name, "needs itself");
-    if (!entity_by_id(catalog, id) && !(import->has_service && import->has_service(import->context, id)))
+    const struct entity *other = entity_by_id(catalog, id);
+    if ((!other || other->failed) && !(import->has_service && import->has_service(import->context, id)))
         return import_skip(import, entity->file, line, entity->name,
-                           "needs '%.*s', which stands neither in these files nor in the catalog", SLICE_ARG(id));
+                           other ? "needs '%.*s', which failed"
+                                 : "needs '%.*s', which stands neither in these files nor in the catalog",
+                           SLICE_ARG(id));
     if (entity->needs_count == NEEDS_MAX)
         return import_fail(import, entity->file, line, entity->name, "needs more than %d others", NEEDS_MAX);
     struct need *need = arena_alloc(import->arena, sizeof *need);
@@ -307,7 +313,28 @@ static void add_owner(struct import *import, struct import_json *json, const str
     if (slice_equal_text(who.kind, "group")) import_json_text(json, "team", who.name);
 }
 
-static void add_service(struct catalog *catalog, struct entity *entity) {
+static void add_tags(struct import *import, struct import_json *json, const struct entity *entity) {
+    const struct yaml_node *tags = import_at(entity->root, "metadata.tags");
+    slice *texts =
+        tags && tags->kind == YAML_KIND_LIST ? arena_alloc_array(import->arena, tags->count + 1, sizeof *texts) : NULL;
+    size_t count = 0;
+    for (const struct yaml_node *tag = texts ? tags->first : NULL; tag; tag = tag->next)
+        if (import_is_tag(tag->text))
+            texts[count++] = tag->text;
+        else
+            import_skip(import, entity->file, tag->line, entity->name,
+                        "tag '%.*s': a tag is made of A-Z a-z 0-9 . _ - /, and begins and ends with a letter or digit",
+                        SLICE_ARG(slice_first(tag->text, 128)));
+    import_json_texts(json, "tags", texts, count);
+}
+
+static struct import_object object_of(const struct entity *entity) {
+    return (struct import_object){
+        .kind = "Service", .file = entity->file, .line = entity->root->line, .id = entity->id};
+}
+
+/* All of it but what it needs; an entity that does not fit so is said, and becomes nothing. */
+static void begin_service(struct catalog *catalog, struct entity *entity) {
     struct import *import = catalog->import;
     struct annotations taken = {0};
     const struct yaml_node *annotations = import_at(entity->root, "metadata.annotations");
@@ -315,13 +342,28 @@ static void add_service(struct catalog *catalog, struct entity *entity) {
         take_annotation(import, entity, a, &taken);
     take_links(import, entity, &taken.urls);
     const slice title = import_text(entity->root, "metadata.title");
-    const struct import_object object = {
-        .kind = "Service", .file = entity->file, .line = entity->root->line, .id = entity->id};
     struct import_json json = import_json_begin(import);
-    import_json_text(&json, "serviceId", object.id);
+    import_json_text(&json, "serviceId", entity->id);
     import_json_text(&json, "name", import_line(import->arena, title.size ? title : entity->name, 256));
     import_json_text(&json, "description", import_text(entity->root, "metadata.description"));
     add_owner(import, &json, entity);
+    import_json_text(&json, "repositoryUrl", taken.urls.repository);
+    import_json_text(&json, "dashboardUrl", taken.urls.dashboard);
+    add_tags(import, &json, entity);
+    add_labels(import, &json, entity);
+    import_json_text(&json, "onCallSchedule", taken.on_call);
+    add_selectors(import, &json, &taken);
+    entity->json = json;
+    struct fault fault = {0};
+    struct import_object object = object_of(entity);
+    object.command = import_json_so_far(import, &json);
+    entity->failed = import->fits && !import->fits(import->context, &object, &fault);
+    if (entity->failed) import_fail(import, object.file, object.line, object.id, "%s: %s", object.kind, fault.text);
+}
+
+static void add_service(struct catalog *catalog, struct entity *entity) {
+    struct import *import = catalog->import;
+    if (entity->failed) return;
     if (entity->needs) {
         struct text needs = text_begin(import->arena);
         for (const struct need *need = entity->needs; need; need = need->next) {
@@ -334,20 +376,9 @@ static void add_service(struct catalog *catalog, struct entity *entity) {
         if (text_end(&needs, "needs", &whole, NULL))
             import->full = true;
         else
-            import_json_raw(&json, "dependencies", (const char *)whole.data);
+            import_json_raw(&entity->json, "dependencies", (const char *)whole.data);
     }
-    import_json_text(&json, "repositoryUrl", taken.urls.repository);
-    import_json_text(&json, "dashboardUrl", taken.urls.dashboard);
-    const struct yaml_node *tags = import_at(entity->root, "metadata.tags");
-    slice *texts =
-        tags && tags->kind == YAML_KIND_LIST ? arena_alloc_array(import->arena, tags->count + 1, sizeof *texts) : NULL;
-    size_t count = 0;
-    for (const struct yaml_node *tag = texts ? tags->first : NULL; tag; tag = tag->next) texts[count++] = tag->text;
-    import_json_texts(&json, "tags", texts, count);
-    add_labels(import, &json, entity);
-    import_json_text(&json, "onCallSchedule", taken.on_call);
-    add_selectors(import, &json, &taken);
-    import_add(import, object, &json);
+    import_add(import, object_of(entity), &entity->json);
 }
 
 static void take_entity(struct catalog *catalog, const struct import_document *document) {
@@ -394,6 +425,7 @@ void import_backstage_finish(struct import *import) {
     }
     for (size_t i = 0; i < import->documents_count; i++) take_entity(&catalog, &import->documents[i]);
     for (size_t i = 0; i < catalog.count; i++) catalog.entities[i].last_need = &catalog.entities[i].needs;
+    for (size_t i = 0; i < catalog.count; i++) begin_service(&catalog, &catalog.entities[i]);
     for (size_t i = 0; i < catalog.count; i++)
         for (size_t j = 0; j < sizeof relations / sizeof *relations; j++)
             relate(&catalog, &catalog.entities[i], &relations[j]);

@@ -88,9 +88,14 @@ static bool add_ratio(const struct slo *slo, const struct yaml_node *ratio, stru
                     "ratioMetric needs total and one of good and bad");
         return false;
     }
+    if (good.size && bad.size && total.size) {
+        import_fail(slo->import, slo->indicator_file, ratio->line, slo->name,
+                    "ratioMetric has good, bad and total: OpenSLO takes good or bad, and what they say may differ");
+        return false;
+    }
     struct import_json json = import_json_begin(slo->import);
     import_json_text(&json, "goodSelector", good);
-    if (!(good.size && total.size)) import_json_text(&json, "badSelector", bad);
+    import_json_text(&json, "badSelector", bad);
     import_json_text(&json, "totalSelector", total);
     slice whole;
     if (text_end(&json.text, "indicator", &whole, NULL)) return false;
@@ -279,6 +284,9 @@ static void add_objective(const struct slo *slo, const struct yaml_node *objecti
             return import_fail(import, slo->file, objective->line, slo->name,
                                "%s: a composite of several indicators is not kept; write an SLO for each",
                                composite[i]);
+    if (import_at(objective, "target") && import_at(objective, "targetPercent"))
+        return import_fail(import, slo->file, objective->line, slo->name,
+                           "target and targetPercent: OpenSLO takes one of the two");
     if (!percent_of(objective, "target", "targetPercent", &target))
         return import_fail(import, slo->file, objective->line, slo->name,
                            "target (or targetPercent) is missing, or not a number");
@@ -332,6 +340,9 @@ static void take_slo(struct import *import, const struct import_document *docume
     const struct yaml_node *objectives = import_at(slo.spec, "objectives");
     if (!objectives || objectives->kind != YAML_KIND_LIST || !objectives->count)
         return import_fail(import, slo.file, line, slo.name, "spec.objectives is missing");
+    if (import_at(slo.spec, "indicator") && import_at(slo.spec, "indicatorRef"))
+        return import_fail(import, slo.file, line, slo.name,
+                           "indicator and indicatorRef: OpenSLO takes one of the two");
     slo.indicator = import_at(slo.spec, "indicator.spec");
     slo.indicator_file = slo.file;
     const slice reference = import_text(slo.spec, "indicatorRef");
@@ -346,6 +357,9 @@ static void take_slo(struct import *import, const struct import_document *docume
     if (!import_at(slo.indicator, "ratioMetric") && !import_at(slo.indicator, "thresholdMetric"))
         return import_fail(import, slo.file, line, slo.name,
                            "indicator: neither ratioMetric nor thresholdMetric is there");
+    if (import_at(slo.indicator, "ratioMetric") && import_at(slo.indicator, "thresholdMetric"))
+        return import_fail(import, slo.file, line, slo.name,
+                           "indicator: ratioMetric and thresholdMetric, of which OpenSLO takes one");
     size_t index = 0;
     for (const struct yaml_node *objective = objectives->first; objective; objective = objective->next, index++)
         add_objective(&slo, objective, index, objectives->count == 1);

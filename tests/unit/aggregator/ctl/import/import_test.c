@@ -6,9 +6,14 @@
 #include "aggregator/ctl/import/import.h"
 #include "aggregator/ctl/import/import_promql.h"
 
+static bool fits(void *context, const struct import_object *object, struct fault *reterr) {
+    struct ctl_document document = {.kind = ctl_kind_find(slice_from_text(object->kind)), .command = object->command};
+    return ctl_document_check(&document, context, reterr) == FAULT_NONE;
+}
+
 /* All objects as "Kind id JSON", all notes as "skipped f:1: what: why", a line each; what the contract refuses says so. */
 static const char *imported_by(struct arena *arena, const char *format, const char *owner, const char *const *texts) {
-    struct import import = {.arena = arena, .owner = owner};
+    struct import import = {.arena = arena, .owner = owner, .fits = fits, .context = arena};
     const struct import_format *row = import_format_find(format);
     assert_non_null(row);
     for (size_t i = 0; texts[i]; i++)
@@ -258,6 +263,31 @@ TEST(a_gauge_may_be_a_quotient_and_the_worst_of_several) {
 #define ENTITY(kind, name, rest)                                                                                       \
     "apiVersion: backstage.io/v1alpha1\nkind: " kind "\nmetadata: {name: " name "}\nspec: {" rest "}\n---\n"
 
+TEST(an_slo_that_contradicts_itself_is_refused) {
+    struct arena *arena = arena_new(65536, 1 << 26);
+#define RATIO(parts) "  indicator: {metadata: {name: i}, spec: {ratioMetric: {" parts "}}}\n"
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {SLO_HEAD
+         "  objectives: [{target: 0.999, targetPercent: 95}]\n" RATIO("good: " SOURCE("g") ", total: " SOURCE("t")),
+         "failed f1.md:8: a: target and targetPercent: OpenSLO takes one of the two\n"},
+        {SLO_HEAD
+         "  objectives: [{target: 0.999}]\n" RATIO("good: " SOURCE("g") ", bad: " SOURCE("b") ", total: " SOURCE("t")),
+         "failed f1.md:9: a: ratioMetric has good, bad and total: OpenSLO takes good or bad, and what they say may "
+         "differ\n"},
+        {SLO_HEAD
+         "  objectives: [{target: 0.999}]\n  indicatorRef: j\n" RATIO("good: " SOURCE("g") ", total: " SOURCE("t")),
+         "failed f1.md:1: a: indicator and indicatorRef: OpenSLO takes one of the two\n"},
+        {SLO_HEAD "  objectives: [{target: 0.999, op: lte, value: 1}]\n  indicator: {metadata: {name: i}, spec: "
+                  "{thresholdMetric: " SOURCE("x") ", ratioMetric: {good: " SOURCE("g") ", total: " SOURCE("t") "}}}\n",
+         "failed f1.md:1: a: indicator: ratioMetric and thresholdMetric, of which OpenSLO takes one\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(imported(arena, "openslo", cases[i].text), cases[i].said);
+    arena_free(arena);
+}
+
 TEST(circles_and_order_do_not_matter_to_the_catalog) {
     struct arena *arena = arena_new(65536, 1 << 26);
     static const char *const texts[] = {
@@ -277,6 +307,33 @@ TEST(circles_and_order_do_not_matter_to_the_catalog) {
         "\"serviceId\":\"b\"}],\"labels\":{\"backstage.io/kind\":\"api\"}}\n"
         "Service {\"serviceId\":\"resource-db\",\"name\":\"db\",\"owner\":\"nobody\",\"labels\":{\"backstage.io/kind\":"
         "\"resource\"}}\n");
+    arena_free(arena);
+}
+
+TEST(what_fails_takes_nothing_else_with_it) {
+    struct arena *arena = arena_new(65536, 1 << 26);
+    assert_string_equal(
+        imported(arena, "backstage",
+                 "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata:\n  name: cart\n"
+                 "  tags: [java, c++, 'weird tag', lang:go, a/b.c-d]\nspec: {}\n---\n"
+                 "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata:\n  name: shop\n"
+                 "  labels: {'not a label!': x}\nspec: {providesApis: [api]}\n---\n" ENTITY(
+                     "Component", "pay", "dependsOn: [component:shop, component:cart]") ENTITY("API", "api", "")),
+        "Service {\"serviceId\":\"cart\",\"name\":\"cart\",\"tags\":[\"java\",\"a/b.c-d\"],\"labels\":{\"backstage.io/"
+        "kind\":\"component\"}}\n"
+        "Service {\"serviceId\":\"pay\",\"name\":\"pay\",\"dependencies\":[{\"serviceId\":\"cart\"}],\"labels\":{"
+        "\"backstage.io/kind\":\"component\"}}\n"
+        "Service {\"serviceId\":\"api-api\",\"name\":\"api\",\"labels\":{\"backstage.io/kind\":\"api\"}}\n"
+        "skipped f1.md:5: cart: tag 'c++': a tag is made of A-Z a-z 0-9 . _ - /, and begins and ends with a letter or "
+        "digit\n"
+        "skipped f1.md:5: cart: tag 'weird tag': a tag is made of A-Z a-z 0-9 . _ - /, and begins and ends with a "
+        "letter or digit\n"
+        "skipped f1.md:5: cart: tag 'lang:go': a tag is made of A-Z a-z 0-9 . _ - /, and begins and ends with a letter "
+        "or digit\n"
+        "failed f1.md:8: shop: Service: labels[not a label!]: the key must be A-Z a-z 0-9 . _ - /, beginning and "
+        "ending with a letter or digit\n"
+        "skipped f1.md:13: api: needs 'shop', which failed\n"
+        "skipped f1.md:18: pay: needs 'shop', which failed\n");
     arena_free(arena);
 }
 
@@ -488,6 +545,8 @@ int main(void) {
         cmocka_unit_test(queries_that_say_more_than_a_selector_are_refused),
         cmocka_unit_test(a_gauge_may_be_a_quotient_and_the_worst_of_several),
         cmocka_unit_test(circles_and_order_do_not_matter_to_the_catalog),
+        cmocka_unit_test(what_fails_takes_nothing_else_with_it),
+        cmocka_unit_test(an_slo_that_contradicts_itself_is_refused),
         cmocka_unit_test(annotations_and_links_of_an_entity_find_their_fields),
         cmocka_unit_test(entities_that_are_no_services_or_wrong_are_said),
         cmocka_unit_test(alerts_that_name_one_page_share_one_runbook),
