@@ -98,11 +98,7 @@ static void add_name(struct text *text, slice key) {
 
 static slice clean(struct page *page, slice text) {
     const slice copy = arena_copy(page->ctl->arena, text);
-    for (size_t i = 0; i < copy.size; i++) {
-        uint8_t *byte = (uint8_t *)copy.data + i;
-        if ((*byte < 0x20 && *byte != '\n') || *byte == 0x7F) *byte = ' ';
-        if (*byte == 0xC2 && i + 1 < copy.size && byte[1] < 0xA0) byte[0] = byte[1] = ' ';
-    }
+    ctl_tame(copy, true);
     return copy;
 }
 

@@ -158,15 +158,22 @@ static slice raw_cell(const struct ctl_column *column, const struct yaml_node *i
     return (slice){0};
 }
 
-/* Nothing that came from outside may move the cursor. */
+void ctl_tame(slice text, bool lines) {
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t *byte = (uint8_t *)text.data + i;
+        if ((*byte < 0x20 && !(lines && *byte == '\n')) || *byte == 0x7F) *byte = ' ';
+        if (*byte == 0xC2 && i + 1 < text.size && byte[1] < 0xA0) byte[0] = byte[1] = ' ';
+        if (*byte != 0xE2 || i + 2 >= text.size) continue;
+        const bool turns = (byte[1] == 0x80 && byte[2] >= 0xAA && byte[2] <= 0xAE) ||
+                           (byte[1] == 0x81 && byte[2] >= 0xA6 && byte[2] <= 0xA9);
+        if (turns) memcpy(byte, "\xEF\xBF\xBD", 3);
+    }
+}
+
 slice ctl_cell(const struct ctl_column *column, const struct yaml_node *item, const struct yaml_node *parent,
                int64_t now_ms, struct arena *arena) {
     const slice copy = arena_copy(arena, raw_cell(column, item, parent, now_ms, arena));
-    for (size_t i = 0; i < copy.size; i++) {
-        uint8_t *byte = (uint8_t *)copy.data + i;
-        if (*byte < 0x20 || *byte == 0x7F) *byte = ' ';
-        if (*byte == 0xC2 && i + 1 < copy.size && byte[1] < 0xA0) byte[0] = byte[1] = ' ';
-    }
+    ctl_tame(copy, false);
     return copy;
 }
 

@@ -10,6 +10,9 @@
  * there is none. newest: only the last so many of each list (0: all). now_ms: for ages. arena: for the cells. Returns the count of rows. */
 size_t ctl_table_add(struct text *text, const struct ctl_resource *resource, const struct yaml_node *root,
                      size_t newest, int64_t now_ms, struct arena *arena);
+/* In place: nothing that came from outside may move the cursor, or turn what stands around it (UAX #9, 2: embeddings,
+ * overrides and isolates become U+FFFD). lines: line feeds stay. */
+void ctl_tame(slice text, bool lines);
 /* One cell, without padding and without control characters. */
 slice ctl_cell(const struct ctl_column *column, const struct yaml_node *item, const struct yaml_node *parent,
                int64_t now_ms, struct arena *arena);

@@ -39,7 +39,8 @@ static fault_code move_check(const struct aggregate *aggregate, PostmortemStatus
                      status_names[from], (unsigned)to < STATUSES ? status_names[to] : "an unknown status",
                      from == POSTMORTEM_STATUS_DRAFT && to == POSTMORTEM_STATUS_PUBLISHED ? ": hand it to review first"
                      : from == POSTMORTEM_STATUS_PUBLISHED ? ": correct it with a new one that revises it"
-                                                           : "");
+                     : from == POSTMORTEM_STATUS_DRAFT     ? ", only to in review"
+                                                           : ", only to draft, published");
 }
 
 /* ---- text ---- */

@@ -10,6 +10,8 @@
 #include "aggregator/domain/incident_timeline.h"
 #include "aggregator/domain/runbook.h"
 
+#include <stdio.h>
+
 enum { STATUSES = RUNBOOK_EXECUTION_STATUS_REJECTED + 1 };
 
 #define TO(status) (1u << RUNBOOK_EXECUTION_STATUS_##status)
@@ -49,8 +51,12 @@ static fault_code move_check(const struct aggregate *aggregate, RunbookExecution
         return fault_set(reterr, FAULT_ABSENT, "execution '%.*s' does not exist", SLICE_ARG(aggregate->id));
     const RunbookExecutionStatus from = aggregate->state.runbook_execution.status;
     if (runbook_execution_may_move(from, to)) return FAULT_NONE;
-    return fault_set(reterr, FAULT_CONFLICT, "execution '%.*s' cannot go from %s to %s", SLICE_ARG(aggregate->id),
-                     status_name(from), status_name(to));
+    char ways[80] = "";
+    for (int way = 0; way < STATUSES; way++)
+        if (runbook_execution_may_move(from, (RunbookExecutionStatus)way))
+            snprintf(ways + strlen(ways), sizeof ways - strlen(ways), "%s%s", ways[0] ? ", " : "", status_names[way]);
+    return fault_set(reterr, FAULT_CONFLICT, "execution '%.*s' cannot go from %s to %s%s%s", SLICE_ARG(aggregate->id),
+                     status_name(from), status_name(to), ways[0] ? ", only to " : ": it is over", ways);
 }
 
 /* ---- clock ---- */

@@ -138,15 +138,20 @@ struct slo_counts slo_budget_counts(const struct slo_budget *budget, SLOWindow w
     return period.present;
 }
 
+/* Of a hundred million events; targets are held against one another, and said, to the millionth of a percent. */
+static int64_t allowed_per_hundred_million(double target) {
+    return 100000000 - llround(target * 1e6);
+}
+
 double slo_budget_consumed(const struct slo_counts *counts, double target) {
     const double bad = (double)(counts->total - counts->good);
-    const double allowed = (double)counts->total * (100.0 - target) / 100.0;
+    const double allowed =
+        (double)counts->total * (double)allowed_per_hundred_million(target); /* 100 - 99.9 is not 0.1 */
     if (bad <= 0) return 0;
-    return allowed > 0 ? bad / allowed * 100.0 : INFINITY;
+    return allowed > 0 ? bad * 1e8 / allowed * 100.0 : INFINITY;
 }
 
 bool slo_budget_exhausted(const struct slo_counts *counts, double target) {
     const int64_t bad = counts->total - counts->good;
-    const int64_t allowed_per_hundred_million = 100000000 - llround(target * 1e6);
-    return bad > 0 && (__int128)bad * 100000000 >= (__int128)counts->total * allowed_per_hundred_million;
+    return bad > 0 && (__int128)bad * 100000000 >= (__int128)counts->total * allowed_per_hundred_million(target);
 }

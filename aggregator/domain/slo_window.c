@@ -20,7 +20,11 @@ static bool agent_named(const SLO *slo, slice agent) {
 
 /* Right in itself. */
 static fault_code window_check(const RecordSLIWindowRequested *w, int64_t now_ms, struct fault *reterr) {
-    if (w->window_start.nanos || w->window_start.seconds < 0 || w->window_start.seconds % w->window_seconds)
+    if (w->window_start.seconds < 0) return fault_set(reterr, FAULT_INPUT, "window_start is before 1970");
+    if (w->window_start.nanos)
+        return fault_set(reterr, FAULT_INPUT, "window_start %lld.%09d is not a whole second",
+                         (long long)w->window_start.seconds, (int)w->window_start.nanos);
+    if (w->window_start.seconds % w->window_seconds)
         return fault_set(reterr, FAULT_INPUT, "window_start %lld is not a multiple of window_seconds (%d)",
                          (long long)w->window_start.seconds, w->window_seconds);
     if (w->good > w->total)

@@ -7,6 +7,7 @@
  * list and values of a map are there, also when empty. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/codec/format.h"
 #include "common/codec/place.h"
@@ -28,6 +29,19 @@ static fault_code check_length(size_t size, uint32_t low, uint32_t high, const c
     return place_fault(reterr, place, "must have %" PRIu32 " to %" PRIu32 " %s, has %zu", low, high, unit, size);
 }
 
+enum { SHOWN_BYTES_MAX = 60, CONTROL_BYTES = 6, NUMBER_BYTES = 32 };
+
+/* The beginning of it, control characters (a NUL would end the message) as in JSON. */
+static void show_text(slice text, char *ret_shown) {
+    size_t used = 0;
+    for (size_t i = 0; i < text.size && i < SHOWN_BYTES_MAX; i++)
+        if (text.data[i] < 0x20 || text.data[i] == 0x7F)
+            used += (size_t)snprintf(ret_shown + used, CONTROL_BYTES + 1, "\\u%04x", text.data[i]);
+        else
+            ret_shown[used++] = (char)text.data[i];
+    ret_shown[used] = '\0';
+}
+
 static fault_code check_text(const struct field_desc *field, slice text, bool present, const struct place *place,
                              struct fault *reterr) {
     const struct field_rule *rule = field->rule;
@@ -40,11 +54,17 @@ static fault_code check_text(const struct field_desc *field, slice text, bool pr
     const size_t length = characters ? utf8_length(text) : text.size;
     const char *const unit = field->type == FIELD_STRING ? "characters" : "bytes";
     if (check_length(length, low, rule->max_len, unit, place, reterr)) return FAULT_INPUT;
-    if (text.size && !format_holds(rule->format, text))
-        return place_fault(reterr, place, "must be %s, is '%.*s'%s", format_words(rule->format),
-                           (int)(text.size < 60 ? text.size : 60), (const char *)text.data,
-                           text.size > 60 ? "..." : "");
-    return FAULT_NONE;
+    if (!text.size || format_holds(rule->format, text)) return FAULT_NONE;
+    char shown[SHOWN_BYTES_MAX * CONTROL_BYTES + 1];
+    show_text(text, shown);
+    return place_fault(reterr, place, "must be %s, is '%s'%s", format_words(rule->format), shown,
+                       text.size > SHOWN_BYTES_MAX ? "..." : "");
+}
+
+/* As somebody would write it: 100.1, and not 100.09999999999999. */
+static void show_number(double value, char shown[static NUMBER_BYTES]) {
+    snprintf(shown, NUMBER_BYTES, "%.15g", value);
+    if (strtod(shown, NULL) != value) snprintf(shown, NUMBER_BYTES, "%.17g", value);
 }
 
 static fault_code check_range(const struct field_desc *field, double value, const struct place *place,
@@ -56,12 +76,15 @@ static fault_code check_range(const struct field_desc *field, double value, cons
     if (low_ok && high_ok) return FAULT_NONE; /* NaN is within no bound */
     const char *const low_words = rule->bounds & BOUND_GT ? "above" : "at least";
     const char *const high_words = rule->bounds & BOUND_LT ? "below" : "at most";
+    char low[NUMBER_BYTES], high[NUMBER_BYTES], is[NUMBER_BYTES];
+    show_number(rule->low, low);
+    show_number(rule->high, high);
+    show_number(value, is);
     if (!(rule->bounds & (BOUND_LT | BOUND_LTE)))
-        return place_fault(reterr, place, "must be %s %.17g, is %.17g", low_words, rule->low, value);
+        return place_fault(reterr, place, "must be %s %s, is %s", low_words, low, is);
     if (!(rule->bounds & (BOUND_GT | BOUND_GTE)))
-        return place_fault(reterr, place, "must be %s %.17g, is %.17g", high_words, rule->high, value);
-    return place_fault(reterr, place, "must be %s %.17g and %s %.17g, is %.17g", low_words, rule->low, high_words,
-                       rule->high, value);
+        return place_fault(reterr, place, "must be %s %s, is %s", high_words, high, is);
+    return place_fault(reterr, place, "must be %s %s and %s %s, is %s", low_words, low, high_words, high, is);
 }
 
 static fault_code check_number(const struct field_desc *field, const void *value, const struct place *place,

@@ -55,7 +55,7 @@ TEST(yaml_numbers_that_json_does_not_know_stay_text) {
 }
 
 TEST(table_aligns_and_says_unknown) {
-    static const char json[] = "{\"slos\":[{\"sloId\":\"a\",\"name\":\"A\\u001b[31m\",\"target\":99.9,"
+    static const char json[] = "{\"slos\":[{\"sloId\":\"a\",\"name\":\"A\\u001b[31m\\u202e\",\"target\":99.9,"
                                "\"window\":\"SLO_WINDOW_28D\",\"budget\":{"
                                "\"currentBudgetRemaining\":-12.25,\"good\":\"998\",\"total\":\"1000\","
                                "\"scrapesExpected\":\"10\",\"scrapesSeen\":\"9\","
@@ -69,7 +69,7 @@ TEST(table_aligns_and_says_unknown) {
     assert_int_equal(text_end(&text, "table", &page, NULL), FAULT_NONE);
     assert_string_equal((const char *)page.data,
                         "ID         TARGET  WINDOW  BUDGET LEFT  GOOD  TOTAL  SEEN  LAST WINDOW  NAME\n"
-                        "a           99.9%  28d         -12.25%   998   1000  9/10  59s ago      A [31m\n"
+                        "a           99.9%  28d         -12.25%   998   1000  9/10  59s ago      A [31m\xEF\xBF\xBD\n"
                         "longer-id     99%  7d          unknown     0      0   0/0  -            B\n");
     arena_free(arena);
 }

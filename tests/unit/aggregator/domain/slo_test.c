@@ -105,6 +105,7 @@ TEST(budget_is_the_share_of_what_the_target_allows) {
     assert_true(fabs(slo_budget_consumed(&(struct slo_counts){9995, 10000, 0, 0}, 99.9) - 50) < 1e-6);
     assert_true(fabs(slo_budget_consumed(&(struct slo_counts){9980, 10000, 0, 0}, 99.9) - 200) < 1e-6);
     assert_true(slo_budget_consumed(&(struct slo_counts){0, 0, 0, 0}, 99.9) == 0);
+    assert_true(slo_budget_consumed(&(struct slo_counts){198, 200, 0, 0}, 99.9) == 1000); /* and not 1000.00000000006 */
 }
 
 TEST(exhaustion_is_exact_at_the_last_event) {
@@ -222,7 +223,9 @@ TEST(an_equal_or_lower_revision_is_a_repeat) {
 TEST(windows_that_cannot_be_are_refused) {
     struct world *w = slo(99, SLO_WINDOW_30D);
     CHECK_FAULT(record(w, NOW_S - 59, 1, 1, 1), FAULT_INPUT); /* not on a minute */
-    CHECK_FAULT(record(w, -60, 1, 1, 1), FAULT_INPUT);        /* before 1970 */
+    assert_non_null(strstr(w->fault.text, "is not a multiple of window_seconds (60)"));
+    CHECK_FAULT(record(w, -60, 1, 1, 1), FAULT_INPUT);
+    assert_non_null(strstr(w->fault.text, "before 1970"));
     CHECK_FAULT(record(w, NOW_S - 60, 2, 1, 1), FAULT_INPUT); /* more good than there were */
     CHECK_FAULT(record(w, NOW_S - 60, 1, SLO_WINDOW_EVENTS_MAX + 1, 1), FAULT_INPUT);
     CHECK_FAULT(record(w, NOW_S + 360, 1, 1, 1), FAULT_INPUT); /* six minutes ahead */

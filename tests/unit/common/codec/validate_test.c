@@ -47,6 +47,11 @@ static void forms_are_held(void **state) {
     slo.slo_id = SLICE_LIT("a b");
     assert_refused(&CreateSLORequested_desc, &slo,
                    "slo_id: must be 1 to 128 characters of A-Z a-z 0-9 . _ -, is 'a b'");
+    slo = good_slo();
+    slo.name = SLICE_LIT("a\0b\x1b"
+                         "c"); /* the message does not end there, and is none for a terminal */
+    assert_refused(&CreateSLORequested_desc, &slo,
+                   "name: must be one line without control characters, is 'a\\u0000b\\u001bc'");
 }
 
 static void a_line_holds_no_control_character_of_either_range(void **state) {
@@ -76,6 +81,8 @@ static void numbers_keep_to_their_range(void **state) {
     CreateSLORequested slo = good_slo();
     slo.target = 100;
     assert_refused(&CreateSLORequested_desc, &slo, "target: must be above 0 and below 100, is 100");
+    slo.target = 100.1;
+    assert_refused(&CreateSLORequested_desc, &slo, "target: must be above 0 and below 100, is 100.1");
     slo.target = NAN;
     assert_refused(&CreateSLORequested_desc, &slo, "target: must be above 0 and below 100, is nan");
     slo = good_slo();
