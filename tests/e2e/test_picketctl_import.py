@@ -135,6 +135,21 @@ def test_backstage_with_circles_in_any_order(place, tmp_path):
     assert "elsewhere" in place.ctl("describe", "service", "web").stdout
 
 
+def test_a_failure_takes_nothing_else_with_it(place, tmp_path):
+    file = tmp_path / "b.yaml"
+
+    def entity(name, more, **spec):
+        return f"apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {{name: {name}, {more}}}\nspec: {json.dumps(spec)}\n---\n"
+    file.write_text(entity("Shop_Front", "tags: [java, c++]") + entity("odd", "labels: {'no label!': x}") +
+                    entity("pay", "tags: [go]", dependsOn=["component:Shop_Front", "component:odd"]))
+    ran = run(place, "backstage", file, code=1)
+    assert changes(ran) == {"Service Shop_Front": "created", "Service pay": "created"}, ran.stdout + ran.stderr
+    assert "2 created, 0 configured, 0 unchanged, 2 skipped, 1 failed" in ran.stdout
+    assert f"skipped  {file}:3: Shop_Front: tag 'c++'" in ran.stderr and "pay: needs 'odd', which failed" in ran.stderr
+    assert f"failed   {file}:6: odd: Service: labels[no label!]" in ran.stderr
+    assert [need["serviceId"] for need in get(place, "service", "pay")["dependencies"]] == ["Shop_Front"]
+
+
 def test_rules_give_a_runbook_for_each_page(place, tmp_path):
     file = tmp_path / "rules.yaml"
     rules = [{"alert": "PodLoops", "labels": {"team": "platform"}, "annotations": {"summary": "It loops", "runbook_url": "https://r.example/pods"}},
@@ -194,7 +209,7 @@ Open [the board](https://grafana.example/d/shop).
     assert f"failed   {file}:3: front matter:" in run(place, "runbooks", file, code=1).stderr
     file.write_text(text.replace("assisted", "automated"))
     wrong = run(place, "runbooks", file, code=1)
-    assert "AUTOMATED runs without a person" in wrong.stderr and f"of {file}:1, Runbook restart-shop" in wrong.stderr
+    assert "AUTOMATED runs without a person" in wrong.stderr and f"failed   {file}:1: Runbook restart-shop: as said above" in wrong.stderr
 
 
 def test_a_dry_run_prints_what_apply_takes(place, tmp_path):
