@@ -10,12 +10,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 
 enum {
     BALLAST_PAGES = 64,
     BALLAST_PAGE_BYTES = 4000, /* with its header one page of LMDB: no run of pages is needed */
-    DISK_FULL_BYTES = 1024 * 1024,
 };
 
 fault_code queue_store_prepare(const struct queue_settings *settings, struct queue_store *ret_store,
@@ -73,12 +71,6 @@ fault_code queue_store_begin(struct queue_store *store, struct kv_txn **ret_txn,
     return FAULT_NONE;
 }
 
-/* LMDB says EIO when a write came out short, which is how a disk gets full. */
-static bool disk_is_full(const struct queue_store *store) {
-    struct statvfs disk;
-    return statvfs(store->path, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES;
-}
-
 fault_code queue_store_commit(struct queue_store *store, struct kv_txn *txn, struct fault *reterr) {
     fault_code code = queue_book_store(&store->draft, txn, store->book_table, reterr);
     if (code) {
@@ -86,8 +78,6 @@ fault_code queue_store_commit(struct queue_store *store, struct kv_txn *txn, str
         return code;
     }
     code = kv_commit(txn, reterr);
-    if (code == FAULT_SYSTEM && disk_is_full(store))
-        return fault_set(reterr, FAULT_LIMIT, "commit to '%s': no space left on the disk", store->path);
     if (code) return code;
     store->commits++;
     store->book = store->draft;

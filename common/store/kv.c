@@ -12,9 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { IDLE_READS_MAX = 16, PATH_BYTES = 512, READERS_FILE_HEAD_BYTES = 256, READER_BYTES = 64 };
+enum {
+    IDLE_READS_MAX = 16,
+    PATH_BYTES = 512,
+    READERS_FILE_HEAD_BYTES = 256,
+    READER_BYTES = 64,
+    DISK_FULL_BYTES = 1024 * 1024
+};
 
 struct kv {
     MDB_env *env;
@@ -38,10 +45,19 @@ struct kv_cursor {
     struct kv_txn *txn;
 };
 
+/* LMDB says EIO when a write came out short, which is how a disk gets full. */
+static bool disk_is_full(const struct kv *kv) {
+    struct statvfs disk;
+    return statvfs(kv->path, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES;
+}
+
 static fault_code fault_from(int rc, const struct kv *kv, const char *what, struct fault *reterr) {
     switch (rc) {
     case MDB_MAP_FULL:
         return fault_set(reterr, FAULT_LIMIT, "%s '%s': store full (its map size is reached)", what, kv->path);
+    case EIO:
+        if (!disk_is_full(kv)) return fault_set(reterr, FAULT_SYSTEM, "%s '%s': %s", what, kv->path, strerror(rc));
+        __attribute__((fallthrough));
     case ENOSPC: return fault_set(reterr, FAULT_LIMIT, "%s '%s': no space left on the disk", what, kv->path);
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:

@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from generator import SLIS, Generator
-from harness import Place, eventually, seed
+from harness import CORE, ApiError, Place, eventually, seed
 
 WINDOW = 1
 
@@ -23,9 +23,18 @@ def mount(*words):
 
 @pytest.fixture
 def place(tmp_path):
+    yield from place_on(tmp_path, tmp_path / "agent")
+
+
+@pytest.fixture
+def centre(tmp_path):
+    yield from place_on(tmp_path, tmp_path / "aggregator")
+
+
+def place_on(tmp_path, disk):
+    """A place of which one folder is a disk of its own."""
     made = Place(tmp_path)
-    disk = tmp_path / "agent"
-    disk.mkdir()
+    disk.mkdir(exist_ok=True)
     if mount("-t", "tmpfs", "-o", "size=6m", "tmpfs", disk).returncode:
         made.close()
         pytest.skip("file systems may not be mounted here")
@@ -118,6 +127,36 @@ def test_full_and_read_only_disks_are_states(place):
     except BaseException:
         print(place.story())
         raise
+
+
+def test_a_full_disk_of_the_centre_is_said_and_ends(centre):
+    centre.token = centre.make_token("tests", "admin")
+    centre.start_broker()
+    centre.start_aggregator()
+    disk = centre.folder / "aggregator"
+
+    def open_incident(number):
+        text = f"incident {number} " + "x" * 4000
+        return centre.call(CORE + "IncidentService/CreateIncident", {"command": {
+            "incidentId": f"i{number}", "title": "disk", "description": text, "severity": "SEVERITY_LOW"}})
+    open_incident(0)
+    fill(disk)
+    # Room for some more, so that it is in the middle of a write that the disk gets full, which LMDB calls an error of the disk.
+    with open(disk / "ballast", "r+b") as ballast:
+        ballast.truncate((disk / "ballast").stat().st_size - 200 * 1024)
+    kept = 1
+    with pytest.raises(ApiError) as refused:
+        while kept < 2000:
+            open_incident(kept)
+            kept += 1
+    assert refused.value.code == "resource_exhausted" and "no space left on the disk" in str(refused.value), refused.value
+    (disk / "ballast").unlink()
+    eventually("it takes intents again", lambda: open_incident("again"), 30, 0.2)
+    centre.aggregator.kill()
+    centre.start_aggregator()
+    assert centre.call(CORE + "IncidentService/GetIncident", {"incidentId": f"i{kept - 1}"})
+    with pytest.raises(ApiError):
+        centre.call(CORE + "IncidentService/GetIncident", {"incidentId": f"i{kept}"})
 
 
 def fill(disk):
