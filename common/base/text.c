@@ -125,6 +125,33 @@ fault_code text_end(struct text *text, const char *what, slice *ret_text, struct
     return FAULT_NONE;
 }
 
+/* Of what is behind the scheme: without path and user. */
+static slice authority_of(slice rest) {
+    size_t size = 0;
+    while (size < rest.size && !memchr("/?#", rest.data[size], 3)) size++;
+    rest = slice_first(rest, size);
+    for (size_t i = rest.size; i > 0; i--) /* the last @: what is before it is a user and may hold others */
+        if (rest.data[i - 1] == '@') return slice_from(rest, i);
+    return rest;
+}
+
+/* host [ ":" port ] (RFC 3986, 3.2.2 and 3.2.3): the bracket of an IPv6 address is closed, a port is one or empty. */
+static bool authority_holds(slice rest) {
+    rest = authority_of(rest);
+    const bool six = rest.size && rest.data[0] == '[';
+    const uint8_t *end = rest.size ? memchr(rest.data, six ? ']' : ':', rest.size) : NULL;
+    if (six && (!end || end - rest.data < 3)) return false;
+    const slice port = end ? slice_from(rest, (size_t)(end - rest.data) + six) : (slice){0};
+    if (rest.size == 0 || end == rest.data || (port.size && port.data[0] != ':')) return false;
+    unsigned number = 0;
+    for (size_t i = 1; i < port.size; i++) {
+        if (port.data[i] < '0' || port.data[i] > '9') return false;
+        number = number * 10 + (port.data[i] - '0');
+        if (number > 65535) return false;
+    }
+    return true;
+}
+
 bool text_is_http_url(slice text) {
     size_t scheme = 0;
     if (slice_starts_with(text, SLICE_LIT("http://"))) scheme = 7;
@@ -132,19 +159,12 @@ bool text_is_http_url(slice text) {
     if (scheme == 0 || text.size == scheme || memchr("/?#:", text.data[scheme], 4)) return false;
     for (size_t i = scheme; i < text.size; i++)
         if (text.data[i] <= ' ' || text.data[i] == 0x7F) return false;
-    return true;
+    return authority_holds(slice_from(text, scheme));
 }
 
 slice text_http_url_host(slice url) {
-    slice rest = slice_from(url, slice_starts_with(url, SLICE_LIT("https://")) ? 8 : 7);
-    size_t size = 0, colon;
-    while (size < rest.size && !memchr("/?#", rest.data[size], 3)) size++;
-    rest = slice_first(rest, size);
-    for (size_t i = rest.size; i > 0; i--) /* the last @: what is before it is a user and may hold others */
-        if (rest.data[i - 1] == '@') {
-            rest = slice_from(rest, i);
-            break;
-        }
+    const slice rest = authority_of(slice_from(url, slice_starts_with(url, SLICE_LIT("https://")) ? 8 : 7));
+    size_t colon;
     const uint8_t *bracket = rest.size && rest.data[0] == '[' ? memchr(rest.data, ']', rest.size) : NULL;
     if (bracket) return slice_of(rest.data + 1, (size_t)(bracket - rest.data) - 1);
     for (colon = 0; colon < rest.size && rest.data[colon] != ':';) colon++;

@@ -35,8 +35,8 @@ fault_code text_end(struct text *text, const char *what, slice *ret_text, struct
  * overlong, at most U+10FFFF); 0 when they are none. */
 size_t text_utf8_character(slice bytes);
 
-/* Begins with http:// or https:// and a host, and holds no blank or control character: what is asked of a URL before it
- * is called. */
+/* Begins with http:// or https:// and a host, with a port up to 65535 if any, and holds no blank or control character:
+ * what is asked of a URL before it is called. */
 bool text_is_http_url(slice text) MUST_CHECK;
 /* The host of a URL that text_is_http_url takes, without user, port and brackets: a part of `url`. */
 slice text_http_url_host(slice url) MUST_CHECK;

@@ -59,6 +59,23 @@ TEST(an_address_is_a_host_and_a_port) {
     assert_int_equal(port, 443);
     assert_true(text_is_http_url(SLICE_LIT("https://x")));
     assert_true(text_is_http_url(SLICE_LIT("http://[::1]:80/metrics?a=b")));
+    static const char *const good[] = {"http://x:65535/", "http://x:", "http://user:p@ss@x:80?a=[",
+                                       "https://[fe80::1%25eth0]", "http://u@[::1]:9090/m"};
+    static const char *const no_urls[] = {"http://[::1",
+                                          "http://[::1/m",
+                                          "http://[]/",
+                                          "http://[::1]80",
+                                          "http://x:65536/",
+                                          "http://x:99999",
+                                          "http://x:8a/",
+                                          "http://a:b:c/",
+                                          "http://user@/",
+                                          "http://u@:80",
+                                          "http://x:99999999999999999999/"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (!text_is_http_url(slice_from_text(good[i]))) fail_msg("%s is refused", good[i]);
+    for (size_t i = 0; i < sizeof no_urls / sizeof *no_urls; i++)
+        if (text_is_http_url(slice_from_text(no_urls[i]))) fail_msg("%s is taken", no_urls[i]);
     assert_false(text_is_http_url(SLICE_LIT("http://")));
     assert_false(text_is_http_url(SLICE_LIT("http:///metrics")));
     assert_false(text_is_http_url(SLICE_LIT("http://x y")));
