@@ -270,6 +270,7 @@ static fault_code open_store(struct aggregator *a, struct fault *reterr) {
         .rejections_max = (uint64_t)s->journal.rejections_max,
         .rejections_keep_ms = s->journal.rejections_days * INT64_C(86400000),
         .alert_expiry_ms = s->journal.alert_expiry_ms,
+        .health_expiry_ms = s->journal.health_expiry_ms,
         .budget = budget_of(s),
         .retention = {.sli_windows_ms = s->retention.sli_windows_ms,
                       .health_checks_ms = s->retention.health_checks_ms,

@@ -121,6 +121,8 @@ static const struct setting_row rows[] = {
             "refused intents that are older go, too; 0: by number only"),
     SETTING("journal.alert_expiry", DURATION, journal.alert_expiry_ms, "5m", "10s", "7d",
             "a firing alert without an end expires when it was not repeated for so long"),
+    SETTING("journal.health_expiry", DURATION, journal.health_expiry_ms, "1h", "10s", "7d",
+            "a health check or fleet state without an end is unknown so long after it was observed"),
     SETTING("projections.readers", INT, projections.readers, "4", "1", "64", "queries at one time"),
     SETTING("projections.retention_days", INT, projections.retention_days, "100", "31", "3650",
             "windows older than this leave the charts"),

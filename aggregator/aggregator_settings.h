@@ -37,7 +37,7 @@ struct aggregator_settings {
     } enrolment;
     struct {
         int64_t queue_commands_max, queue_bytes_max, commit_intents_max, rejections_max, rejections_days,
-            alert_expiry_ms;
+            alert_expiry_ms, health_expiry_ms;
     } journal;
     struct {
         int64_t readers, retention_days;

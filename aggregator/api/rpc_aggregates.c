@@ -279,6 +279,7 @@ static fault_code add_clusters(struct rpc_call *call, slice environment, slice p
             if (!slice_starts_with(items[i].id, prefix)) return FAULT_NONE;
             code = codec_decode_protobuf(&FleetState_desc, items[i].aggregate, call->arena, &part, reterr);
             if (code || !slice_equal(part.environment_id, environment)) continue;
+            fleet_state_age(&part, clock_wall_ms());
             fleet_state_add(&response->fleet_state, &part);
             response->summed_clusters_count++;
         }
@@ -300,6 +301,7 @@ static fault_code get_fleet_state(struct rpc_call *call, void *ret_response, str
     FleetState *state = &response->fleet_state;
     response->has_fleet_state = true;
     fault_code code = get_aggregate(call, "fleet_state", id, &FleetState_desc, state, reterr);
+    if (!code) fleet_state_age(state, clock_wall_ms());
     if (code != FAULT_ABSENT) return code;
     if (request->cluster_id.size)
         return fault_set(reterr, FAULT_ABSENT, "no fleet state of environment '%.*s' and cluster '%.*s' was recorded",

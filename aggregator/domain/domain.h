@@ -104,6 +104,7 @@ struct domain_call {
     struct domain_ids *ids;
     struct arena *arena;
     int64_t alert_expiry_ms;                /* for a firing alert that brings no expiry */
+    int64_t health_expiry_ms;               /* for a health check or fleet state that brings none */
     const struct sli_window_stored *window; /* for record_sli_window: what is stored for this window */
     struct sli_window_overlap overlap;      /* the same: one of another length, of the same agent and cluster */
     const struct domain_neighbours *neighbours;

@@ -7,6 +7,7 @@
 #include "aggregator/domain/fleet_state.h"
 
 #include "aggregator/domain/content.h"
+#include "aggregator/domain/observation_expiry.h"
 #include "common/base/digest.h"
 
 enum { HASH_BYTES = 16, HASHED_TEXT_BYTES = 64 };
@@ -77,6 +78,11 @@ static bool snapshot_equal(const FleetState *a, const FleetState *b) {
     return true;
 }
 
+static bool same_snapshot(const FleetState *a, const FleetState *b, bool expiry_given) {
+    return snapshot_equal(a, b) && a->has_expires_at == b->has_expires_at &&
+           (!expiry_given || content_time_equal(a->expires_at, b->expires_at));
+}
+
 static fault_code snapshot_check(const FleetState *s, int64_t now_ms, struct fault *reterr) {
     const int64_t ahead_ms = domain_ms(s->timestamp) - now_ms;
     if (ahead_ms > FLEET_STATE_AHEAD_MS)
@@ -103,11 +109,17 @@ fault_code fleet_state_decide_record(const struct aggregate *aggregate, const Sr
     const FleetState *state = &aggregate->state.fleet_state;
     const bool exists = aggregate_exists(aggregate);
     struct arena *arena = call->arena;
-    FleetState snapshot = {.fleetstate_id = from->fleetstate_id, .has_timestamp = true}, *const to = &snapshot;
+    FleetState snapshot = {.fleetstate_id = from->fleetstate_id,
+                           .has_timestamp = true,
+                           .has_expires_at = from->has_expires_at,
+                           .expires_at = from->expires_at},
+               *const to = &snapshot;
     CONTENT_COPY(SNAPSHOT_CONTENT)
-    const fault_code code = snapshot_check(to, call->now_ms, reterr);
+    fault_code code = snapshot_check(to, call->now_ms, reterr);
+    if (!code)
+        code = observation_expiry_take(call, domain_ms(to->timestamp), &to->has_expires_at, &to->expires_at, reterr);
     if (code) return code;
-    const bool same = exists && snapshot_equal(to, state);
+    const bool same = exists && same_snapshot(to, state, from->has_expires_at);
     if (exists && from->fleetstate_id.size && slice_equal(from->fleetstate_id, state->fleetstate_id)) {
         if (same) return FAULT_NONE;
         return fault_set(
@@ -137,7 +149,18 @@ void fleet_state_apply_recorded(struct aggregate *aggregate, const SreDomainFact
     if (!recorded->late) aggregate->state.fleet_state = recorded->fleet_state;
 }
 
-/* ---- sums ---- */
+/* ---- reading ---- */
+
+static int64_t expires_ms(const FleetState *state) {
+    return state->has_expires_at ? domain_ms(state->expires_at) : domain_ms(state->timestamp) + OBSERVATION_EXPIRY_MS;
+}
+
+void fleet_state_age(FleetState *state, int64_t now_ms) {
+    if (expires_ms(state) > now_ms) return;
+    state->healthy_count = state->degraded_count = state->progressing_count = 0;
+    state->suspended_count = state->missing_count = 0;
+    state->unknown_count = state->total_applications;
+}
 
 static int32_t sum_of(int32_t a, int32_t b) {
     int32_t sum;
@@ -147,7 +170,9 @@ static int32_t sum_of(int32_t a, int32_t b) {
 void fleet_state_add(FleetState *sum, const FleetState *part) {
     const bool first = !sum->has_timestamp;
     if (first || domain_ms(part->timestamp) < domain_ms(sum->timestamp)) sum->timestamp = part->timestamp;
-    sum->has_timestamp = true;
+    const int64_t part_expires_ms = expires_ms(part);
+    if (first || part_expires_ms < domain_ms(sum->expires_at)) sum->expires_at = domain_time(part_expires_ms);
+    sum->has_timestamp = sum->has_expires_at = true;
     if (first)
         sum->source = part->source;
     else if (sum->source != part->source)

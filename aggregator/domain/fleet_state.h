@@ -17,8 +17,13 @@ slice fleet_state_id_from(slice environment, slice cluster, struct arena *arena)
 slice fleet_state_id_prefix(slice environment, struct arena *arena) MUST_CHECK;
 #define FLEET_STATE_LONG_PREFIX "_h"
 
-/* Adds the counts of one snapshot to a sum, which is as old as its oldest part and has a source when all agree. */
+/* Adds the counts of one snapshot to a sum, which is as old as its oldest part and has a source when all agree;
+ * it expires when the first of them does. */
 void fleet_state_add(FleetState *sum, const FleetState *part);
+
+/* What it says at that time: of a snapshot that has expired (or was recorded without an end, and is older than
+ * OBSERVATION_EXPIRY_MS) all applications are unknown. */
+void fleet_state_age(FleetState *state, int64_t now_ms);
 
 derive_fn fleet_state_derive_id;
 decide_fn fleet_state_decide_record;

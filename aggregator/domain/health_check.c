@@ -2,10 +2,11 @@
  * Streams of one agent may overtake one another, so what came later is not what was seen later: the observation's
  * own time decides. Older than the state: a fact with `late` set, for the history, and the state stays. The same
  * time and the same content: a repeat, no fact. A check that has expired reads as UNKNOWN; that is for readers to
- * say by expires_at, because it needs no decision. */
+ * say by expires_at, because it needs no decision. Each has one, but the last word on what is gone. */
 #include "aggregator/domain/health_check.h"
 
 #include "aggregator/domain/content.h"
+#include "aggregator/domain/observation_expiry.h"
 
 #define CONDITION_CONTENT(ONE, TEXTS, LIST, MESSAGE, MAP)                                                              \
     ONE(type)                                                                                                          \
@@ -27,13 +28,21 @@ static bool condition_equal(const HealthCondition *a, const HealthCondition *b) 
     LIST(conditions, condition_equal)                                                                                  \
     ONE(source)                                                                                                        \
     ONE(message)                                                                                                       \
-    ONE(has_expires_at)                                                                                                \
-    ONE(expires_at)                                                                                                    \
     ONE(service_id)                                                                                                    \
     MAP(labels)
-static bool same_observation(const HealthCheck *a, const RecordHealthCheckRequested *b) {
+static bool same_observation(const HealthCheck *a, const HealthCheck *b, bool expiry_given) {
     CONTENT_EQUAL(CHECK_CONTENT)
-    return true;
+    return a->has_expires_at == b->has_expires_at &&
+           (!expiry_given || content_time_equal(a->expires_at, b->expires_at));
+}
+
+bool health_check_is_end(const HealthCheck *check) {
+    if (check->has_expires_at) return false;
+    for (size_t i = 0; i < check->labels.count; i++)
+        if (slice_equal_text(check->labels.items[i].key, "reason"))
+            return slice_equal_text(check->labels.items[i].value, "Deleted") ||
+                   slice_equal_text(check->labels.items[i].value, "NotWatched");
+    return false;
 }
 
 /* Since when the status is what it is; one that had expired in between was unknown for a while. */
@@ -52,9 +61,17 @@ fault_code health_check_decide_record(const struct aggregate *aggregate, const S
         return fault_set(reterr, FAULT_INPUT,
                          "the check was observed %lld s in the future: check the clock of the machine that made it",
                          (long long)(observed_ms - call->now_ms) / 1000);
-    if (request->has_expires_at && domain_ms(request->expires_at) <= observed_ms)
-        return fault_set(reterr, FAULT_INPUT, "expires_at: is not after timestamp: it would be unknown from the start");
-    if (aggregate->version && same_observation(state, request)) return FAULT_NONE;
+    HealthCheck check = {.has_expires_at = request->has_expires_at, .expires_at = request->expires_at}, *const to =
+                                                                                                            &check;
+    const RecordHealthCheckRequested *const from = request;
+    struct arena *const arena = call->arena;
+    CONTENT_COPY(CHECK_CONTENT)
+    if (!health_check_is_end(to)) {
+        const fault_code code =
+            observation_expiry_take(call, observed_ms, &to->has_expires_at, &to->expires_at, reterr);
+        if (code) return code;
+    }
+    if (aggregate->version && same_observation(state, to, request->has_expires_at)) return FAULT_NONE;
 
     const bool late = aggregate->version && observed_ms < domain_ms(state->timestamp);
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_health_check_recorded_tag);
@@ -62,15 +79,12 @@ fault_code health_check_decide_record(const struct aggregate *aggregate, const S
     recorded->late = late;
     recorded->from = aggregate->version ? state->status : HEALTH_STATUS_UNSPECIFIED;
     recorded->has_health_check = true;
-    HealthCheck *const to = &recorded->health_check;
-    const RecordHealthCheckRequested *const from = request;
-    struct arena *const arena = call->arena;
-    CONTENT_COPY(CHECK_CONTENT)
     to->healthcheck_id = aggregate->id;
     to->has_status_since = true;
     to->status_since = aggregate->version && !late ? status_since(state, request) : request->timestamp;
     to->agent = call->actor;
     to->version = (int64_t)aggregate->version + 1;
+    recorded->health_check = check;
     return FAULT_NONE;
 }
 

@@ -275,6 +275,7 @@ fault_code decide_intent(struct decisions *d, struct decision_sender *sender, sl
                                .ids = &d->ids,
                                .arena = d->arena,
                                .alert_expiry_ms = d->alert_expiry_ms,
+                               .health_expiry_ms = d->health_expiry_ms,
                                .window = &target.stored,
                                .neighbours = &touched.neighbours};
     const struct intent_row *row = intent_row_find(d->intent.which_intent);

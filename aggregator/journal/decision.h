@@ -27,7 +27,7 @@ struct decisions {
     struct names *names;
     struct hot_slos *slos;
     struct domain_ids ids;
-    int64_t alert_expiry_ms;
+    int64_t alert_expiry_ms, health_expiry_ms;
     /* of the transaction */
     struct kv_txn *txn;
     struct arena *arena;

@@ -3,6 +3,7 @@
  * bounds, and handed to the writer through the mailbox. Nothing is decided here. */
 #include "aggregator/journal/journal_state.h"
 
+#include "aggregator/domain/observation_expiry.h"
 #include "aggregator/journal/aggregate_table.h"
 #include "aggregator/journal/index_build.h"
 #include "common/base/clock.h"
@@ -33,6 +34,7 @@ static fault_code decisions_open(struct journal *j, struct fault *reterr) {
     d->tables = j->tables;
     d->marks = (struct mark_table){.marks = j->tables.marks, .by_time = j->tables.marks_by_time};
     d->alert_expiry_ms = j->settings.alert_expiry_ms;
+    d->health_expiry_ms = j->settings.health_expiry_ms;
     uint64_t seed = j->settings.random_seed;
     if (seed == 0) random_bytes(&seed, sizeof seed);
     domain_ids_seed(&d->ids, seed);
@@ -70,6 +72,7 @@ fault_code journal_open(const struct journal_settings *settings, struct journal 
     if (!s->commit_intents_max) s->commit_intents_max = COMMIT_INTENTS;
     if (!s->rejections_max) s->rejections_max = REJECTIONS;
     if (!s->alert_expiry_ms) s->alert_expiry_ms = ALERT_EXPIRY_MS;
+    if (!s->health_expiry_ms) s->health_expiry_ms = OBSERVATION_EXPIRY_MS;
     if (!s->retention.newest_facts) s->retention.newest_facts = NEWEST_FACTS;
     if (!s->now_ms) s->now_ms = wall;
     j->budget = s->budget;

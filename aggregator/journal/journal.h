@@ -31,6 +31,7 @@ struct journal_settings {
     uint64_t rejections_max;    /* the tenant that has most gives its oldest; 0: 100,000 */
     int64_t rejections_keep_ms; /* older ones go, too; 0: by number only */
     int64_t alert_expiry_ms;    /* for a firing alert without endsAt; 0: 5 minutes */
+    int64_t health_expiry_ms;   /* for a health check or fleet state without expires_at; 0: an hour */
     struct {                    /* what is compacted (fact_range.h) when it is older; 0: kept for ever */
         int64_t sli_windows_ms, health_checks_ms;
         uint64_t newest_facts;                        /* that are never compacted; 0: 10,000 */

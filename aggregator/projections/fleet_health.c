@@ -8,6 +8,9 @@
  * then removed with its history; one that is made again under its id begins anew. */
 #include "aggregator/projections/fleet_health.h"
 
+#include "aggregator/domain/fleet_state.h"
+#include "aggregator/domain/health_check.h"
+#include "aggregator/domain/observation_expiry.h"
 #include "aggregator/projections/fleet_counts.h"
 #include "common/base/limits.h"
 #include "common/codec/codec.h"
@@ -55,13 +58,10 @@ static fault_code fold_history(struct fold *fold, const struct fact_view *view, 
     return sql_run(trim, reterr);
 }
 
-static bool is_end(const HealthCheck *check) {
-    if (check->has_expires_at) return false;
-    for (size_t i = 0; i < check->labels.count; i++)
-        if (slice_equal_text(check->labels.items[i].key, "reason"))
-            return slice_equal_text(check->labels.items[i].value, "Deleted") ||
-                   slice_equal_text(check->labels.items[i].value, "NotWatched");
-    return false;
+/* 0: never. One that was recorded without an end, as older journals hold them, gets the default. */
+static int64_t expires_ms(const HealthCheck *check) {
+    if (check->has_expires_at) return fold_ms(check->expires_at);
+    return health_check_is_end(check) ? 0 : fold_ms(check->timestamp) + OBSERVATION_EXPIRY_MS;
 }
 
 fault_code fleet_health_prune(struct sql *sql, int64_t now_ms, struct fault *reterr) {
@@ -112,9 +112,9 @@ fault_code fleet_health_fold(struct fold *fold, const struct fact_view *view, co
     sql_bind_text(put, 7, check->agent);
     sql_bind_integer(put, 8, check->status);
     sql_bind_integer(put, 9, fold_ms(check->timestamp));
-    sql_bind_integer(put, 10, check->has_expires_at ? fold_ms(check->expires_at) : 0);
+    sql_bind_integer(put, 10, expires_ms(check));
     sql_bind_bytes(put, 11, body);
-    sql_bind_integer(put, 12, is_end(check) ? view->committed_ms : 0);
+    sql_bind_integer(put, 12, health_check_is_end(check) ? view->committed_ms : 0);
     return sql_run(put, reterr);
 }
 
@@ -162,7 +162,8 @@ static fault_code read_check(slice body, int64_t now_ms, struct arena *arena, He
     if (!copy.data) return fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use: ask for fewer");
     const fault_code code = codec_decode_protobuf(&HealthCheck_desc, copy, arena, ret_check, reterr);
     if (code) return code;
-    if (ret_check->has_expires_at && fold_ms(ret_check->expires_at) <= now_ms) {
+    const int64_t until_ms = expires_ms(ret_check);
+    if (until_ms && until_ms <= now_ms) {
         ret_check->status = HEALTH_STATUS_UNKNOWN;
         ret_check->message = SLICE_LIT("nothing was observed before the last observation expired");
     }
@@ -182,8 +183,8 @@ static void count_in(EnvironmentHealth *environment, HealthStatus status, int32_
 }
 
 /* Snapshots, alerts and incidents of the environment that the row is about. */
-static fault_code add_context(struct sql *sql, slice tenant, EnvironmentHealth *environment, struct arena *arena,
-                              struct fault *reterr) {
+static fault_code add_context(struct sql *sql, slice tenant, EnvironmentHealth *environment, int64_t now_ms,
+                              struct arena *arena, struct fault *reterr) {
     struct sql_statement *find;
     if (sql_prepare(sql, "SELECT body FROM fleet_states WHERE tenant = $1 AND environment = $2 AND cluster = $3", &find,
                     reterr))
@@ -198,6 +199,7 @@ static fault_code add_context(struct sql *sql, slice tenant, EnvironmentHealth *
         code = body.data ? codec_decode_protobuf(&FleetState_desc, body, arena, &environment->fleet_state, reterr)
                          : fault_set(reterr, FAULT_LIMIT, "the answer is larger than a request may use");
         environment->has_fleet_state = !code;
+        if (!code) fleet_state_age(&environment->fleet_state, now_ms);
     }
     if (code && code != FAULT_ABSENT) return code;
     return fleet_counts_query(sql, tenant, environment->environment_id, environment->cluster_id,
@@ -248,7 +250,7 @@ fault_code fleet_health_environments(struct sql *sql, slice tenant, slice enviro
     }
     if (code && code != FAULT_ABSENT) return code;
     for (size_t i = 0; i < count; i++)
-        if (add_context(sql, tenant, &items[i], arena, reterr)) return fault_wrap(reterr, "read environments");
+        if (add_context(sql, tenant, &items[i], now_ms, arena, reterr)) return fault_wrap(reterr, "read environments");
     *ret_items = items;
     *ret_count = count;
     return FAULT_NONE;

@@ -21,7 +21,7 @@
 #include "common/logging/log.h"
 
 enum {
-    SCHEMA_VERSION = 3, /* raise it when a table or a fold changes: files of another version are made anew */
+    SCHEMA_VERSION = 4, /* raise it when a table or a fold changes: files of another version are made anew */
     FACTS_MAX = 32768,
     BATCH_BYTES_MAX = 24 * 1024 * 1024,
     GATHER_FACTS = 30000, /* in a flood: some minutes of thousands of SLOs, of which each hour is one row */

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness import CORE, ApiError, Place, rfc3339, seconds_of
+from harness import CORE, ApiError, Place, eventually, rfc3339, seconds_of
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,37 @@ def test_fleet_states_are_summed_until_there_is_one_of_the_whole(place):
         with pytest.raises(ApiError) as info:
             fleet(place, environment, cluster, token)
         assert info.value.code == "not_found" and environment in info.value.message
+
+
+def test_what_nobody_has_seen_for_long_is_unknown(place):
+    now = int(time.time())
+    for environment, at, more, healthy in (("new", now, {}, 3), ("old", now - 90 * 86400, {}, 0), ("ended", now - 60, {"expiresAt": rfc3339(now - 30)}, 0),
+                                           ("kept", now - 7200, {"expiresAt": rfc3339(now + 86400)}, 3)):
+        snapshot(place, at, 3, environmentId=environment, clusterId="c1", **more)
+        for state in (fleet(place, environment, "c1")["fleetState"], fleet(place, environment)["fleetState"]):
+            assert (state["totalApplications"], state.get("healthyCount", 0), state.get("unknownCount", 0)) == (3, healthy, 3 - healthy), state
+        name = "check-" + environment
+        command(place, "HealthService/RecordHealthCheck", place.integration, healthcheckId=name, timestamp=rfc3339(at),
+                status="HEALTH_STATUS_HEALTHY", source="HEALTH_SOURCE_PROBE",
+                resourceRef={"type": "node", "id": name, "environment": environment, "cluster": "c1"}, **more)
+        wanted = "HEALTH_STATUS_HEALTHY" if healthy else "HEALTH_STATUS_UNKNOWN"
+        eventually(f"{name} reads {wanted}", lambda: check_status(place, name) == wanted)
+        there = place.call(CORE + "FleetHealthQueryService/GetFleetHealth", {"environmentId": environment})["environments"]
+        assert [(e["status"], e["fleetState"].get("healthyCount", 0)) for e in there] == [(wanted, healthy)]
+    snapshot(place, now, 4, environmentId="old", clusterId="c2")
+    summed = fleet(place, "old")["fleetState"]
+    assert (summed["totalApplications"], summed["healthyCount"], summed["unknownCount"]) == (7, 4, 3), "what is known of one says nothing of the other"
+    too_far = refused(place, "HealthService/RecordHealthCheck", place.integration, healthcheckId="far", timestamp=rfc3339(now),
+                      status="HEALTH_STATUS_HEALTHY", source="HEALTH_SOURCE_PROBE", resourceRef={"type": "node", "id": "n"}, expiresAt="2999-01-01T00:00:00Z")
+    assert "within 30 days is unknown" in too_far.message
+
+
+def check_status(place, name):
+    try:
+        return place.call(CORE + "FleetHealthQueryService/GetHealthCheck", {"healthcheckId": name})["healthCheck"]["status"]
+    except ApiError as error:
+        assert error.code == "not_found", error  # not folded yet
+        return None
 
 
 def test_an_execution_is_approved_by_somebody_else_and_runs_as_it_was_approved(place):

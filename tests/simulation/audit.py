@@ -60,7 +60,7 @@ def alert(simulation, tenant, id_, found, state):
 
 
 def health_check(simulation, tenant, id_, found, state):
-    yield (time_ms(found, "timestamp"), found.status), (state["seen"], state["status"])
+    yield (time_ms(found, "timestamp"), found.status, time_ms(found, "expires_at")), (state["seen"], state["status"], state["until"])
 
 
 def slo(simulation, tenant, id_, found, state):
@@ -100,7 +100,7 @@ def postmortem(simulation, tenant, id_, found, state):
 
 def fleet_state(simulation, tenant, id_, found, state):
     counts = (found.total_applications, found.healthy_count, found.degraded_count, found.out_of_sync_count)
-    yield (time_ms(found, "timestamp"), counts), (state["seen"], state["counts"])
+    yield (time_ms(found, "timestamp"), counts, time_ms(found, "expires_at")), (state["seen"], state["counts"], state["until"])
 
 
 def agent(simulation, tenant, id_, found, state):

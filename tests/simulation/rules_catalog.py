@@ -297,15 +297,27 @@ def publish_postmortem(tenant, f, who):
 
 # ---- what is observed: the newest observation counts, whichever came last
 
+SEEN_MS, SEEN_MOST_MS = 3600 * 1000, 30 * DAY_MS  # so long an observation says something: without a word of its sender, and at most
+
+
+def said_until(f, seen, who):
+    """Until when it says something; None: that is refused."""
+    if "expires_at" not in f:
+        return seen + SEEN_MS
+    until = ms(f["expires_at"])
+    return until if seen < until <= who.now_ms + SEEN_MOST_MS else None
+
+
 @rule("health_check", "healthcheck_id", {AGENT, INTEGRATION, ADMIN, SELF})
 def record_health_check(tenant, f, who):
     state, seen = tenant.state("health_check", f["healthcheck_id"]), ms(f["timestamp"])
-    if seen > who.now_ms + AHEAD_MS:
+    until = said_until(f, seen, who)
+    if seen > who.now_ms + AHEAD_MS or until is None:
         return INPUT
-    if state and (state["seen"], state["status"]) == (seen, f["status"]):
+    if state and (state["seen"], state["status"]) == (seen, f["status"]) and ("expires_at" not in f or state["until"] == until):
         return []
     late = state and seen < state["seen"]
-    return [("health_check", f["healthcheck_id"], {} if late else {"seen": seen, "status": f["status"]})]
+    return [("health_check", f["healthcheck_id"], {} if late else {"seen": seen, "status": f["status"], "until": until})]
 
 
 def fleet_id(f):
@@ -316,14 +328,15 @@ def fleet_id(f):
 def record_fleet_state(tenant, f, who):
     id_, seen, state = fleet_id(f), ms(f["timestamp"]), tenant.state("fleet_state", fleet_id(f))
     counts = (f["total_applications"], f["healthy_count"], f["degraded_count"], f["out_of_sync_count"])
-    if seen > who.now_ms + AHEAD_MS or counts[0] != counts[1] + counts[2] or counts[3] > counts[0]:
+    until = said_until(f, seen, who)
+    if seen > who.now_ms + AHEAD_MS or counts[0] != counts[1] + counts[2] or counts[3] > counts[0] or until is None:
         return INPUT
-    if state and (state["seen"], state["counts"]) == (seen, counts):
+    if state and (state["seen"], state["counts"]) == (seen, counts) and ("expires_at" not in f or state["until"] == until):
         return []
     if state and f.get("fleetstate_id") and state["snapshot"] == f["fleetstate_id"]:
         return CONFLICT
     late = state and seen < state["seen"]
-    return [("fleet_state", id_, {} if late else {"seen": seen, "counts": counts, "snapshot": f.get("fleetstate_id")})]
+    return [("fleet_state", id_, {} if late else {"seen": seen, "counts": counts, "until": until, "snapshot": f.get("fleetstate_id")})]
 
 
 # ---- agents' right to connect

@@ -172,9 +172,13 @@ def postmortem(which):
     return say
 
 
+def until(w):
+    return w.maybe(0.3, {"expires_at": w.ago(-900, -900, -3600, -86400, -29 * 86400, -31 * 86400, 300)})
+
+
 def health(w):
     return "record_health_check", {"healthcheck_id": w.name("check", 60), "resource_ref": {"type": "pod", "id": "p"}, "source": 2,
-                                   "timestamp": w.ago(0, 0, 1, 5, 600, -1, -1000), "status": w.of(1, 2, 3, 4)}
+                                   "timestamp": w.ago(0, 0, 1, 5, 600, -1, -1000), "status": w.of(1, 2, 3, 4), **until(w)}
 
 
 def fleet(w):
@@ -182,7 +186,7 @@ def fleet(w):
     return "record_fleet_state", {
         "environment_id": w.of("prod", "test"), "cluster_id": w.of("", "eu"), "timestamp": w.ago(0, 0, 1, 60, -1, -1000),
         "total_applications": healthy + degraded + w.of(0, 0, 0, 0, 1), "healthy_count": healthy, "degraded_count": degraded,
-        "out_of_sync_count": w.of(0, 0, 0, 2), **w.maybe(0.3, {"fleetstate_id": w.name("snap", 3)})}
+        "out_of_sync_count": w.of(0, 0, 0, 2), **w.maybe(0.3, {"fleetstate_id": w.name("snap", 3)}), **until(w)}
 
 
 CATALOG = [

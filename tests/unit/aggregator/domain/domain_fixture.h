@@ -65,6 +65,7 @@ static inline struct world *world_new(enum aggregate_kind kind, slice id) {
                                    .ids = &w->ids,
                                    .arena = w->arena,
                                    .alert_expiry_ms = 300000,
+                                   .health_expiry_ms = 3600000,
                                    .window = &w->window,
                                    .neighbours = &w->neighbours};
     w->neighbours = (struct domain_neighbours){.find = world_find, .dependents = world_dependents, .context = w};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Ids of pairs are apart for all pairs; sums say no more than their parts. */
 #include "aggregator/domain/fleet_state.h"
+#include "aggregator/domain/content.h"
 #include "tests/unit/aggregator/domain/domain_fixture.h"
 
 static const char alphabet[] = "a._dh-";
@@ -130,6 +131,58 @@ TEST(late_is_said_and_an_id_is_made) {
     world_free(w);
 }
 
+TEST(a_snapshot_that_expired_knows_nothing) {
+    struct world *w = world_new(AGGREGATE_FLEET_STATE, SLICE_LIT("prod"));
+    RecordFleetStateRequested *r = snapshot(w, DOMAIN_NOW_MS - 30000, 5);
+    r->fleetstate_id = SLICE_LIT("snap-1");
+    assert_int_equal(world_give(w), FAULT_NONE);
+    FleetState seen = w->aggregate.state.fleet_state;
+    const int64_t until_ms = DOMAIN_NOW_MS - 30000 + w->call.health_expiry_ms;
+    assert_int_equal(domain_ms(seen.expires_at), until_ms);
+    w->call.health_expiry_ms = 1; /* the same snapshot, whatever the setting is by now */
+    assert_int_equal(world_give(w), FAULT_NONE);
+    assert_int_equal(w->facts.count, 0);
+    r->has_expires_at = true; /* and one that its sender gives another end is not */
+    r->expires_at = domain_time(until_ms + 1);
+    CHECK_FAULT(world_give(w), FAULT_CONFLICT);
+    fleet_state_age(&seen, until_ms - 1);
+    assert_int_equal(seen.healthy_count, 5);
+    FleetState sum = {0};
+    fleet_state_add(&sum, &seen);
+    FleetState other = seen;
+    other.expires_at = domain_time(until_ms + 60000);
+    fleet_state_age(&seen, until_ms);
+    assert_int_equal(seen.healthy_count, 0);
+    assert_int_equal(seen.unknown_count, 5);
+    assert_int_equal(seen.total_applications, 5);
+    fleet_state_add(&sum, &other);
+    assert_int_equal(domain_ms(sum.expires_at), until_ms); /* when its first part does */
+    FleetState old = {
+        .has_timestamp = true, .timestamp = domain_time(until_ms), .total_applications = 1, .missing_count = 1};
+    fleet_state_age(&old, until_ms + 3599999);
+    assert_int_equal(old.missing_count, 1);
+    fleet_state_age(&old, until_ms + 3600000);
+    assert_int_equal(old.unknown_count, 1);
+    assert_int_equal(old.missing_count, 0);
+    world_free(w);
+}
+
+TEST(a_snapshots_end_is_after_it_and_no_month_away) {
+    struct world *w = world_new(AGGREGATE_FLEET_STATE, SLICE_LIT("prod"));
+    RecordFleetStateRequested *r = snapshot(w, DOMAIN_NOW_MS, 1);
+    r->has_expires_at = true;
+    r->expires_at = r->timestamp;
+    CHECK_FAULT(world_give(w), FAULT_INPUT);
+    assert_non_null(strstr(w->fault.text, "expires_at: is not after"));
+    r->expires_at.seconds += INT64_C(31) * 24 * 3600;
+    CHECK_FAULT(world_give(w), FAULT_INPUT);
+    assert_non_null(strstr(w->fault.text, "expires_at: is 31 days ahead"));
+    r->expires_at.seconds -= INT64_C(2) * 24 * 3600;
+    assert_int_equal(world_give(w), FAULT_NONE);
+    assert_true(content_time_equal(w->aggregate.state.fleet_state.expires_at, r->expires_at));
+    world_free(w);
+}
+
 TEST(counts_whose_sum_passes_32_bits_are_refused_and_not_wrapped) {
     struct world *w = world_new(AGGREGATE_FLEET_STATE, SLICE_LIT("prod"));
     RecordFleetStateRequested *r = snapshot(w, DOMAIN_NOW_MS, INT32_MAX);
@@ -162,6 +215,8 @@ int main(void) {
         cmocka_unit_test(a_pair_that_is_too_long_is_hashed_and_still_apart),
         cmocka_unit_test(a_sum_is_as_old_as_its_oldest_part),
         cmocka_unit_test(late_is_said_and_an_id_is_made),
+        cmocka_unit_test(a_snapshot_that_expired_knows_nothing),
+        cmocka_unit_test(a_snapshots_end_is_after_it_and_no_month_away),
         cmocka_unit_test(counts_whose_sum_passes_32_bits_are_refused_and_not_wrapped),
         cmocka_unit_test(the_environment_says_which_fleet_and_the_snapshots_id_does_not),
     };

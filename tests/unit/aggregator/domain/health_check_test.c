@@ -94,6 +94,60 @@ TEST(what_would_have_expired_before_it_was_seen_is_refused) {
     world_free(w);
 }
 
+/* "Unknown is never green": nothing that was seen once stays what it was for ever. */
+TEST(an_observation_without_an_end_gets_one_from_when_it_was_seen) {
+    struct world *w = world_new(AGGREGATE_HEALTH_CHECK, SLICE_LIT("node-1"));
+    const int64_t long_ago = T - INT64_C(90) * 24 * 3600 * 1000;
+    assert_int_equal(observe(w, HEALTH_STATUS_HEALTHY, long_ago, ""), FAULT_NONE);
+    assert_true(now(w)->has_expires_at);
+    assert_int_equal(domain_ms(now(w)->expires_at), long_ago + w->call.health_expiry_ms);
+    assert_int_equal(observe(w, HEALTH_STATUS_HEALTHY, T, ""), FAULT_NONE);
+    assert_int_equal(domain_ms(now(w)->expires_at), T + w->call.health_expiry_ms);
+    w->call.health_expiry_ms = 1; /* another setting makes no other observation of it */
+    assert_int_equal(observe(w, HEALTH_STATUS_HEALTHY, T, ""), FAULT_NONE);
+    assert_int_equal(w->facts.count, 0);
+    w->aggregate.state.health_check.has_expires_at = false; /* recorded before there were ends */
+    assert_int_equal(observe(w, HEALTH_STATUS_HEALTHY, T, ""), FAULT_NONE);
+    assert_int_equal(w->facts.count, 1);
+    world_free(w);
+}
+
+TEST(the_last_word_on_what_is_gone_does_not_expire) {
+    static const char *const reasons[] = {"Deleted", "NotWatched", "Ready"};
+    for (int i = 0; i < 3; i++) {
+        struct world *w = check();
+        RecordHealthCheckRequested_LabelsEntry label = {.key = SLICE_LIT("reason"),
+                                                        .value = slice_from_text(reasons[i])};
+        RecordHealthCheckRequested *r =
+            &world_intent(w, SreDomainIntent_record_health_check_tag)->intent.record_health_check;
+        r->has_timestamp = true;
+        r->timestamp = domain_time(T + 1);
+        r->status = HEALTH_STATUS_UNKNOWN;
+        r->labels.items = &label;
+        r->labels.count = 1;
+        assert_int_equal(world_give(w), FAULT_NONE);
+        assert_int_equal(now(w)->has_expires_at, i == 2);
+        assert_int_equal(health_check_is_end(now(w)), i != 2);
+        world_free(w);
+    }
+}
+
+TEST(an_end_that_is_months_away_is_refused) {
+    struct world *w = check();
+    const int64_t most = T + INT64_C(30) * 24 * 3600 * 1000;
+    RecordHealthCheckRequested *r =
+        &world_intent(w, SreDomainIntent_record_health_check_tag)->intent.record_health_check;
+    r->has_timestamp = r->has_expires_at = true;
+    r->timestamp = domain_time(T + 1);
+    r->expires_at = domain_time(most + 1);
+    CHECK_FAULT(world_give(w), FAULT_INPUT);
+    assert_non_null(strstr(w->fault.text, "expires_at: is 30 days ahead"));
+    r->expires_at = domain_time(most);
+    assert_int_equal(world_give(w), FAULT_NONE);
+    assert_int_equal(domain_ms(now(w)->expires_at), most);
+    world_free(w);
+}
+
 TEST(any_order_of_observations_ends_in_the_same_state) {
     static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     static const HealthStatus statuses[3] = {HEALTH_STATUS_HEALTHY, HEALTH_STATUS_DEGRADED, HEALTH_STATUS_UNHEALTHY};
@@ -124,6 +178,9 @@ int main(void) {
         cmocka_unit_test(a_status_is_since_when_it_began),
         cmocka_unit_test(a_status_that_had_expired_begins_again),
         cmocka_unit_test(what_would_have_expired_before_it_was_seen_is_refused),
+        cmocka_unit_test(an_observation_without_an_end_gets_one_from_when_it_was_seen),
+        cmocka_unit_test(the_last_word_on_what_is_gone_does_not_expire),
+        cmocka_unit_test(an_end_that_is_months_away_is_refused),
         cmocka_unit_test(any_order_of_observations_ends_in_the_same_state),
         cmocka_unit_test(an_observation_from_the_future_is_refused),
     };

@@ -434,6 +434,42 @@ static void health_is_the_worst_and_expired_is_unknown(void **state) {
     projections_give_reader(place->projections, reader);
 }
 
+/* Of journals from before each check and snapshot had an end. */
+static void what_has_no_end_and_is_old_is_unknown_too(void **state) {
+    struct place *place = *state;
+    add_check(place, "c1", "prod", HEALTH_STATUS_UNSPECIFIED, HEALTH_STATUS_HEALTHY, T0, 0, false);
+    SreDomainFact fact = {.which_fact = SreDomainFact_fleet_state_recorded_tag};
+    fact.fact.fleet_state_recorded.has_fleet_state = true;
+    fact.fact.fleet_state_recorded.fleet_state = (FleetState){.environment_id = SLICE_LIT("prod"),
+                                                              .has_timestamp = true,
+                                                              .timestamp = {.seconds = T0},
+                                                              .total_applications = 3,
+                                                              .healthy_count = 3};
+    add_fact(place, "a", "fleet_state", SLICE_LIT("prod"), &fact);
+    consume_new(place);
+    struct sql *reader = projections_take_reader(place->projections);
+    for (int hours = 0; hours < 2; hours++) {
+        const int64_t now_ms = ((int64_t)T0 + hours * 3600) * 1000;
+        EnvironmentHealth *items;
+        size_t count;
+        bool more;
+        const slice none = {0};
+        assert_int_equal(fleet_health_environments(reader, SLICE_LIT("a"), none, none, none, 10, now_ms, place->arena,
+                                                   &items, &count, &more, NULL),
+                         FAULT_NONE);
+        assert_int_equal(count, 1);
+        assert_int_equal(items[0].status, hours ? HEALTH_STATUS_UNKNOWN : HEALTH_STATUS_HEALTHY);
+        assert_int_equal(items[0].fleet_state.unknown_count, hours ? 3 : 0);
+        assert_int_equal(items[0].fleet_state.healthy_count, hours ? 0 : 3);
+        GetHealthCheckResponse check;
+        assert_int_equal(
+            fleet_health_check(reader, SLICE_LIT("a"), SLICE_LIT("c1"), now_ms, place->arena, &check, NULL),
+            FAULT_NONE);
+        assert_int_equal(check.health_check.status, items[0].status);
+    }
+    projections_give_reader(place->projections, reader);
+}
+
 static void every_fact_of_the_contract_is_folded_or_ignored_in_writing(void **state) {
     size_t facts = 0;
     for (size_t i = 0; i < SreDomainFact_desc.fields_count; i++) {
@@ -463,6 +499,7 @@ int main(void) {
         TEST(tables_ahead_of_the_journal_are_made_anew),
         TEST(a_damaged_file_is_made_anew),
         TEST(health_is_the_worst_and_expired_is_unknown),
+        TEST(what_has_no_end_and_is_old_is_unknown_too),
         TEST(every_fact_of_the_contract_is_folded_or_ignored_in_writing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
