@@ -64,7 +64,8 @@ static fault_code encode(struct feed_item *item, const struct application_report
     const char *why;
     (void)applications_stale(item->applications, &why);
     return report->kind == FLEET_REPORT
-               ? envelope_fleet(&envelope, report, traceparent, feed->arena, ret_intent, reterr)
+               ? envelope_fleet(&envelope, report, item->settings->heartbeat_ms, now_ms, traceparent, feed->arena,
+                                ret_intent, reterr)
                : envelope_application(&envelope, report, item->own_cluster, why, item->settings->heartbeat_ms, now_ms,
                                       traceparent, feed->arena, ret_intent, reterr);
 }

@@ -114,6 +114,11 @@ static void say(const struct application_report *report, const char *stale_why, 
                  SLICE_ARG(application->message));
 }
 
+static Timestamp expiry_of(const struct application_report *report, int64_t heartbeat_ms, int64_t now_ms) {
+    return timestamp_of((now_ms > report->observed_ms ? now_ms : report->observed_ms) +
+                        EXPIRES_HEARTBEATS * heartbeat_ms);
+}
+
 fault_code envelope_application(const struct envelope *envelope, const struct application_report *report,
                                 slice own_cluster, const char *stale_why, int64_t heartbeat_ms, int64_t now_ms,
                                 const char *traceparent, struct arena *arena, slice *ret_intent, struct fault *reterr) {
@@ -138,8 +143,7 @@ fault_code envelope_application(const struct envelope *envelope, const struct ap
         .source = HEALTH_SOURCE_ARGOCD,
         .message = slice_from_text(text),
         .has_expires_at = !report->deleted,
-        .expires_at = timestamp_of((now_ms > report->observed_ms ? now_ms : report->observed_ms) +
-                                   EXPIRES_HEARTBEATS * heartbeat_ms),
+        .expires_at = expiry_of(report, heartbeat_ms, now_ms),
     };
     if (known) {
         intent.intent.record_health_check.conditions.items = conditions;
@@ -156,7 +160,8 @@ fault_code envelope_application(const struct envelope *envelope, const struct ap
 }
 
 fault_code envelope_fleet(const struct envelope *envelope, const struct application_report *report,
-                          const char *traceparent, struct arena *arena, slice *ret_intent, struct fault *reterr) {
+                          int64_t heartbeat_ms, int64_t now_ms, const char *traceparent, struct arena *arena,
+                          slice *ret_intent, struct fault *reterr) {
     const struct applications_counts *const counts = &report->counts;
     SreDomainIntent intent = {.which_intent = SreDomainIntent_record_fleet_state_tag};
     intent.intent.record_fleet_state = (RecordFleetStateRequested){
@@ -173,6 +178,8 @@ fault_code envelope_fleet(const struct envelope *envelope, const struct applicat
         .source = HEALTH_SOURCE_ARGOCD,
         .suspended_count = (int32_t)counts->by_health[APPLICATION_SUSPENDED],
         .missing_count = (int32_t)counts->by_health[APPLICATION_MISSING],
+        .has_expires_at = true,
+        .expires_at = expiry_of(report, heartbeat_ms, now_ms),
     };
     char id[ENVELOPE_ID_BYTES + 1];
     envelope_fleet_id(report->application.environment, report->application.cluster, id);

@@ -22,9 +22,9 @@ fault_code envelope_application(const struct envelope *envelope, const struct ap
                                 slice own_cluster, const char *stale_why, int64_t heartbeat_ms, int64_t now_ms,
                                 const char *traceparent, struct arena *arena, slice *ret_intent,
                                 struct fault *reterr) MUST_CHECK;
-/* RecordFleetStateRequested. */
+/* RecordFleetStateRequested. It expires when two heartbeats were missed, too. */
 fault_code envelope_fleet(const struct envelope *envelope, const struct application_report *report,
-                          const char *traceparent, struct arena *arena, slice *ret_intent,
-                          struct fault *reterr) MUST_CHECK;
+                          int64_t heartbeat_ms, int64_t now_ms, const char *traceparent, struct arena *arena,
+                          slice *ret_intent, struct fault *reterr) MUST_CHECK;
 
 #endif

@@ -100,13 +100,14 @@ TEST(a_fleet_has_the_centres_own_id_whatever_it_is_called) {
     struct fault fault;
     slice bytes;
     SreDomainIntent intent;
-    CHECK_OK(envelope_fleet(&envelope, &report, traceparent, arena, &bytes, &fault));
+    CHECK_OK(envelope_fleet(&envelope, &report, 60000, 1700000001000, traceparent, arena, &bytes, &fault));
     CHECK_OK(codec_decode_protobuf(&SreDomainIntent_desc, bytes, arena, &intent, &fault));
     CHECK_OK(codec_validate(&SreDomainIntent_desc, &intent, &fault));
     assert_int_equal(intent.intent.record_fleet_state.total_applications, 3);
     assert_int_equal(intent.intent.record_fleet_state.unknown_count, 1);
     assert_int_equal(intent.intent.record_fleet_state.healthy_count, 2);
     assert_int_equal(intent.intent.record_fleet_state.out_of_sync_count, 1);
+    assert_int_equal(intent.intent.record_fleet_state.expires_at.seconds, 1700000181);
     arena_free(arena);
 }
 
