@@ -146,7 +146,7 @@ class Chaos:
                    self.cut_for_a_moment, self.fail_scrapes, self.reset_generator]
         end = time.monotonic() + seconds
         queue = []
-        while time.monotonic() < end:
+        while time.monotonic() < end or len(self.done) < len({action.__name__ for action in actions}):
             if not queue:  # everything once, in another order each time
                 queue = self.random.sample(actions, len(actions))
             action = queue.pop()
