@@ -60,6 +60,12 @@ static void run_for(struct world *w, size_t wanted_answers, int64_t time_ms) {
     loop_run(w->loop);
 }
 
+static void run_until_sent(struct world *w, unsigned wanted) {
+    const int64_t end_ms = clock_monotonic_ms() + 60000;
+    while (w->sent < wanted && clock_monotonic_ms() < end_ms) run_for(w, SIZE_MAX, 10);
+    assert_int_equal(w->sent, wanted);
+}
+
 static struct world *world_new(void) {
     struct world *w = calloc(1, sizeof *w);
     struct fault fault;
@@ -98,13 +104,12 @@ static void reply(struct world *w, const char *tenant, const char *agent, const 
 TEST(a_question_goes_to_the_agents_own_topic_and_names_where_the_answer_is_wanted) {
     struct world *w = world_new();
     ask(w, ID(1), 4500);
-    run_for(w, 1, 30);
-    assert_int_equal(w->sent, 1);
+    run_until_sent(w, 1);
     assert_string_equal(w->topic, "sre.edge.requests.v1/acme/edge-1");
     assert_string_equal(w->response_topic, "sre.edge.replies.v1/acme/edge-1");
     assert_string_equal(w->payload, "what?");
     assert_string_equal(w->correlation, ID(1));
-    assert_int_equal(w->expiry_s, 5);
+    assert_in_range(w->expiry_s, 2, 5); /* 5, unless the machine stood still before it went out */
     reply(w, "acme", "edge-1", ID(1));
     assert_int_equal(w->answers, 1);
     assert_int_equal(w->fault.code, FAULT_NONE);
@@ -116,9 +121,9 @@ TEST(a_question_goes_to_the_agents_own_topic_and_names_where_the_answer_is_wante
 
 TEST(an_answer_counts_from_the_asked_agent_alone) {
     struct world *w = world_new();
-    ask(w, ID(1), 5000);
+    ask(w, ID(1), 60000);
     reply(w, "acme", "edge-1", ID(1)); /* before it was asked */
-    run_for(w, 1, 30);
+    run_until_sent(w, 1);
     reply(w, "acme", "edge-2", ID(1));
     reply(w, "other", "edge-1", ID(1));
     reply(w, "acme", "edge-1", ID(2));
@@ -131,13 +136,13 @@ TEST(an_answer_counts_from_the_asked_agent_alone) {
 
 TEST(nobody_waits_longer_than_the_deadline_and_the_sentence_says_for_what) {
     struct world *w = world_new();
-    ask(w, ID(1), 60);
-    run_for(w, 1, 5000);
+    ask(w, ID(1), 1500);
+    run_for(w, 1, 60000);
     assert_int_equal(w->fault.code, FAULT_TIMEOUT);
     assert_string_equal(w->fault.text, "agent 'edge-1' did not answer in time");
     w->full = true;
     ask(w, ID(2), 60);
-    run_for(w, 2, 5000);
+    run_for(w, 2, 60000);
     assert_int_equal(w->fault.code, FAULT_TIMEOUT);
     assert_non_null(strstr(w->fault.text, "could not be asked in time"));
     reply(w, "acme", "edge-1", ID(2));
@@ -148,16 +153,15 @@ TEST(nobody_waits_longer_than_the_deadline_and_the_sentence_says_for_what) {
 TEST(what_the_broker_does_not_take_now_goes_out_later) {
     struct world *w = world_new();
     w->full = true;
-    ask(w, ID(1), 5000);
+    ask(w, ID(1), 60000);
     run_for(w, 1, 30);
     assert_int_equal(w->sent, 0);
     w->full = false;
-    run_for(w, 1, 300);
-    assert_int_equal(w->sent, 1);
+    run_until_sent(w, 1);
     agent_questions_publish(w->questions);
     assert_int_equal(w->sent, 1); /* once */
     agent_questions_use(w->questions, NULL);
-    ask(w, ID(2), 5000);
+    ask(w, ID(2), 60000);
     run_for(w, 1, 30);
     assert_int_equal(w->sent, 1);
     agent_questions_use(w->questions, (struct mqtt_client *)w);
@@ -165,7 +169,7 @@ TEST(what_the_broker_does_not_take_now_goes_out_later) {
     assert_int_equal(w->sent, 2);
     w->broken = true;
     ask(w, ID(3), 5000);
-    run_for(w, 1, 5000);
+    run_for(w, 1, 60000);
     assert_int_equal(w->fault.code, FAULT_LIMIT);
     world_free(w);
 }
@@ -193,9 +197,9 @@ TEST(places_are_bounded_by_agent_by_caller_and_given_back) {
 TEST(stopping_answers_all_that_is_open_and_all_that_comes_after) {
     struct world *w = world_new();
     struct agent_question *question;
-    ask(w, ID(1), 5000);
-    run_for(w, 1, 30);
-    ask(w, ID(2), 5000);
+    ask(w, ID(1), 60000);
+    run_until_sent(w, 1);
+    ask(w, ID(2), 60000);
     CHECK_FAULT(take(w, "edge-1", "anna", ID(3), 5000, &question), FAULT_NONE);
     agent_questions_stop(w->questions);
     assert_int_equal(w->answers, 2);

@@ -74,7 +74,7 @@ static void look(void *context) {
 
 static void run_until(struct world *w, bool (*until)(struct world *world)) {
     w->until = until;
-    w->give_up_ms = clock_monotonic_ms() + 20000;
+    w->give_up_ms = clock_monotonic_ms() + 60000;
     loop_timer_set(w->timer, 0);
     loop_run(w->loop);
     assert_true(until(w));

@@ -312,7 +312,7 @@ static void server_answers_500_for_a_silent_handler(void **state) {
 }
 
 static struct http_stream *stream_of(struct site *site) {
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 6000; i++) {
         pthread_mutex_lock(&site->lock);
         struct http_stream *stream = site->stream;
         pthread_mutex_unlock(&site->lock);
@@ -361,7 +361,7 @@ static void stream_says_when_the_peer_does_not_read_and_when_it_has_gone(void **
     assert_int_equal(code, FAULT_AGAIN);
     assert_non_null(strstr(fault.text, "does not read"));
     close(fd);
-    for (int i = 0; i < 500 && code == FAULT_AGAIN; i++) {
+    for (int i = 0; i < 6000 && code == FAULT_AGAIN; i++) {
         pause_ms(10);
         code = http_stream_send(stream, slice_of(piece, sizeof piece), &fault);
         if (!code) code = FAULT_AGAIN;
@@ -376,7 +376,7 @@ static void closing_answers_kept_exchanges_503_and_bears_the_late_answer(void **
     const char *request = "GET /never HTTP/1.1\r\nHost: h\r\n\r\n";
     say(fd, request, strlen(request));
     struct http_exchange *kept = NULL;
-    for (int i = 0; i < 500 && !kept; i++) {
+    for (int i = 0; i < 6000 && !kept; i++) {
         pause_ms(5);
         pthread_mutex_lock(&site->lock);
         kept = site->late;
