@@ -154,6 +154,7 @@ class Proxy:
         self.lock = threading.Lock()
         self.pairs = set()
         self.open = True
+        self.cuts = 0
         self.closed = False
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -163,6 +164,7 @@ class Proxy:
                 near, _ = self.listener.accept()
             except OSError:
                 return
+            cuts = self.cuts
             try:
                 if not self.open:
                     raise OSError("cut")
@@ -172,7 +174,12 @@ class Proxy:
                 near.close()
                 continue
             with self.lock:
-                self.pairs.add((near, far))
+                late = self.cuts != cuts  # it was cut while this one was being made
+                if not late:
+                    self.pairs.add((near, far))
+            if late:
+                self._drop((near, far))
+                continue
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=(source, sink, (near, far)), daemon=True).start()
 
@@ -201,6 +208,7 @@ class Proxy:
         """Ends every connection in the middle of whatever it carries; with refuse, new ones too until heal()."""
         self.open = not refuse
         with self.lock:
+            self.cuts += 1
             pairs = list(self.pairs)
         for pair in pairs:
             self._drop(pair)
