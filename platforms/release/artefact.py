@@ -39,12 +39,18 @@ def version():
     return found.group(1)
 
 
+NO_COMMIT = 1767225600  # 2026-01-01
+
+
 def epoch():
     """SOURCE_DATE_EPOCH, or the time of the last commit; a fixed day where there is neither (a source archive)."""
     if os.environ.get("SOURCE_DATE_EPOCH"):
         return int(os.environ["SOURCE_DATE_EPOCH"])
-    asked = subprocess.run(["git", "-C", TOP, "log", "-1", "--format=%ct"], capture_output=True, text=True, check=False)
-    return int(asked.stdout) if asked.returncode == 0 and asked.stdout.strip() else 1767225600
+    try:
+        asked = subprocess.run(["git", "-C", TOP, "log", "-1", "--format=%ct"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git on this machine
+        return NO_COMMIT
+    return int(asked.stdout) if asked.returncode == 0 and asked.stdout.strip() else NO_COMMIT
 
 
 def sha256(data):

@@ -61,3 +61,9 @@ def test_the_aggregators_package_runs_and_needs_only_what_it_names(dist, tmp_pat
         assert version in ask(tmp_path / "usr/bin" / program, *(["--version"] if program != "picketctl" else ["version"]))
         libraries = ask("ldd", tmp_path / "usr/bin" / program)
         assert "not found" not in libraries and str(TOP) not in libraries, libraries
+
+
+def test_a_machine_without_git_makes_them_too(monkeypatch, tmp_path):
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert artefact.epoch() == artefact.NO_COMMIT
