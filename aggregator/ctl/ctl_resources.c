@@ -153,6 +153,7 @@ static const struct ctl_column fleet_state_columns[] = {
     {"ENVIRONMENT", "environmentId", CTL_FORMAT_TEXT},
     {"CLUSTER", "clusterId", CTL_FORMAT_TEXT},
     {"AT", "timestamp", CTL_FORMAT_AGE},
+    {"EXPIRES", "expiresAt", CTL_FORMAT_UNTIL},
     {"APPLICATIONS", "totalApplications", CTL_FORMAT_NUMBER},
     {"HEALTHY", "healthyCount", CTL_FORMAT_NUMBER},
     {"DEGRADED", "degradedCount", CTL_FORMAT_NUMBER},

@@ -21,6 +21,7 @@ enum ctl_format {
     CTL_FORMAT_YES,     /* "yes" or "no" */
     CTL_FORMAT_LIST,    /* texts, by commas */
     CTL_FORMAT_SIZE,    /* of a list, how many; to the right */
+    CTL_FORMAT_UNTIL,   /* a timestamp: "2026-01-31 09:30:00Z", or "OVER since" it */
     CTL_FORMAT_ENDS,    /* of a certificate, its notAfter as TIME; whether that is over, or its error is a renewal's */
     CTL_FORMAT_KIND,    /* the name of the object's own oneof: what a fact says */
 };

@@ -113,6 +113,12 @@ static slice time_cell(slice text, const char *before, const char *behind, struc
                         behind);
 }
 
+static slice until_cell(slice text, int64_t now_ms, struct arena *arena) {
+    int64_t at_ms;
+    if (!ctl_time_parse(text, &at_ms)) return SLICE_LIT("-");
+    return time_cell(text, at_ms <= now_ms ? "OVER since " : "", "", arena);
+}
+
 static slice ends_cell(const struct yaml_node *certificate, int64_t now_ms, struct arena *arena) {
     const slice text = ctl_tree_text(certificate, "notAfter"), error = ctl_tree_text(certificate, "error");
     int64_t at_ms;
@@ -137,6 +143,7 @@ static slice raw_cell(const struct ctl_column *column, const struct yaml_node *i
         if (!ctl_time_parse(text, &at_ms)) return text.size ? text : SLICE_LIT("-");
         return time_cell(text, "", "", arena);
     }
+    case CTL_FORMAT_UNTIL: return until_cell(text, now_ms, arena);
     case CTL_FORMAT_ENDS: return inner ? ends_cell(inner, now_ms, arena) : SLICE_LIT("-");
     case CTL_FORMAT_NUMBER: return text.size ? text : SLICE_LIT("0");
     case CTL_FORMAT_REAL: return text.size ? arena_format(arena, "%.4g", number_at(from, path)) : SLICE_LIT("-");

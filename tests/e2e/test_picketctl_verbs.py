@@ -4,11 +4,12 @@ import json
 import re
 import subprocess
 import sys
+import time
 import uuid
 
 import pytest
 
-from harness import BIN, Place, eventually, eventually
+from harness import BIN, Place, eventually, rfc3339
 from test_bad_input import TOPIC, intent
 
 
@@ -264,11 +265,19 @@ def test_a_runbook_is_executed_with_an_approval(place):
 
 def test_a_fleet_state_is_recorded_and_got(place):
     environment = unique("env")
-    document = (f"kind: FleetState\nenvironment_id: {environment}\ncluster_id: c1\ntimestamp: 2026-01-31T09:30:00Z\n"
-                "total_applications: 3\nhealthy_count: 2\ndegraded_count: 1\nsource: HEALTH_SOURCE_ARGOCD\n")
-    assert said(place, "create", "-f", "-", stdin=document).startswith("FleetState ")
-    row = said(place, "get", "fleetstate", environment, "-w", "clusterId=c1").splitlines()[1].split()
-    assert row[:2] == [environment, "c1"] and row[-7:] == ["2", "1", "0", "0", "0", "0", "0"]
+    def record(at, cluster):
+        document = (f"kind: FleetState\nenvironment_id: {environment}\ncluster_id: {cluster}\ntimestamp: {at}\n"
+                    "total_applications: 3\nhealthy_count: 2\ndegraded_count: 1\nsource: HEALTH_SOURCE_ARGOCD\n")
+        assert said(place, "create", "-f", "-", stdin=document).startswith("FleetState ")
+
+    def row(cluster):
+        return said(place, "get", "fleetstate", environment, "-w", f"clusterId={cluster}").splitlines()[1]
+
+    record(rfc3339(int(time.time())), "c1")
+    assert row("c1").split()[:2] == [environment, "c1"] and row("c1").split()[-8:] == ["3", "2", "1", "0", "0", "0", "0", "0"]
+    assert "OVER" not in row("c1")
+    record("2020-01-31T09:30:00Z", "c2")  # nobody has looked since
+    assert "OVER since 2020-01-31 10:30:00Z" in row("c2") and row("c2").split()[-8:] == ["3", "0", "0", "0", "0", "0", "3", "0"]
     assert "cannot be listed" in refused(place, 2, "get", "fleetstates")
 
 
