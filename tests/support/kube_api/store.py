@@ -134,9 +134,12 @@ class Store:
     def get(self, resource, name, namespace=""):
         return self.objects[resource_of(resource)].get((namespace, name))
 
-    def roll_back(self, version):
-        """As after a restore from a backup: the same objects, at versions that begin anew behind this one."""
+    def roll_back(self, version, without=()):
+        """As after a restore from a backup: the same objects, at versions that begin anew behind this one. without: (plural,
+        name, namespace) of objects that the backup has not."""
         self.version = version
+        for plural, name, namespace in without:
+            del self.objects[resource_of(plural)][namespace, name]
         for row, objects in self.objects.items():
             self.history[row].clear()
             self.sorted.pop(row, None)
