@@ -5,6 +5,7 @@ not judge them."""
 import contextlib
 import json
 import pathlib
+import statistics
 import subprocess
 import sys
 import time
@@ -87,9 +88,23 @@ def cluster(seconds: float) -> list[Row]:
                            peers={peer: figure["cpu"] / seconds * 100 for peer, figure in took.items()})]
 
 
+def growth(marks: list[tuple[float, ...]], length: float, noted: str) -> list[Row]:
+    """marks: (seconds past, MiB resident, MiB of its own, CPU seconds). Medians of five minutes: a window's end takes a
+    buffer for a moment, and a highest value is one of those."""
+    def at_rest(which: int, begin: float) -> float:
+        return statistics.median(mark[which] for mark in marks if begin <= mark[0] < begin + 300)
+    own, resident = ([at_rest(which, begin) for begin in (0, length / 2, length - 300)] for which in (2, 1))
+    return [Row("an hour of churn: memory of its own, last five minutes less the first five", own[2] - own[0], "MiB", 0.0,
+                note=f"{own[0]:.2f} MiB, then {own[2]:.2f}; {noted}"),
+            # What grows without end grows here; what has been made once, and memory that has found its places, does not.
+            Row("the same: its last half hour", own[2] - own[1], "MiB", 0.01, note=f"{own[1]:.3f} MiB, then {own[2]:.3f}; a page is 0.004"),
+            Row("the same: resident with the pages of files, last less first", resident[2] - resident[0], "MiB",
+                note=f"{resident[0]:.2f} MiB, then {resident[2]:.2f}")]
+
+
 def cluster_hour(seconds: float) -> list[Row]:
-    """An hour of churn with scraping: the memory of its own (RssAnon) in the first five minutes, and in the last. What is
-    resident besides are pages of files, the program's and the queue's, which the kernel keeps as long as it likes."""
+    """An hour of churn with scraping. Judged is the memory of its own (RssAnon): what is resident besides are pages of
+    files, the program's and the queue's, which the kernel keeps as long as it likes."""
     length = max(seconds, 3600)
     with watching(CHURN, scraping=True) as (here, pids):
         pid, marks, begun = pids["picket-agent"], [], time.monotonic()
@@ -99,9 +114,4 @@ def cluster_hour(seconds: float) -> list[Row]:
                 say(f"{past / 60:.0f} of {length / 60:.0f} min: {marks[-1][2]:.2f} MiB its own, {marks[-1][1]:.2f} resident")
             time.sleep(10)
         (pathlib.Path(TOP) / "build/cluster-hour.json").write_text(json.dumps(marks), encoding="utf-8")
-        first, last = ([mark for mark in marks if low <= mark[0] <= high] for low, high in ((0, 300), (length - 300, length)))
-        (all_first, all_last), (own_first, own_last) = ((max(mark[n] for mark in part) for part in (first, last)) for n in (1, 2))
-        return [Row("an hour of churn: memory of its own, highest of the last five minutes less that of the first", own_last - own_first,
-                    "MiB", 0.0, note=f"{own_first:.2f} MiB, then {own_last:.2f}; {changes(here):,.0f} changes"),
-                Row("the same: resident with the pages of files", all_last - all_first, "MiB",
-                    note=f"{all_first:.2f} MiB, then {all_last:.2f}")]
+        return growth(marks, length, f"{changes(here):,.0f} changes")
