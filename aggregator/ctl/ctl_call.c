@@ -78,7 +78,8 @@ static const struct advice advices[] = {
      "the token is good but may not do this: it takes another role ('picketctl roles'), or another person"},
     {"not_found", CTL_EXIT_ABSENT, "see what there is with 'picketctl get'"},
     {"already_exists", CTL_EXIT_REFUSED,
-     "choose another id, or look at the one that is there with 'picketctl describe'"},
+     "choose another id, or look at the one that is there with 'picketctl describe' (to change it: 'picketctl edit' or "
+     "'apply')"},
     {"invalid_argument", CTL_EXIT_REFUSED, NULL},
     {"failed_precondition", CTL_EXIT_REFUSED, "look at its present state with 'picketctl describe', then decide again"},
     {"unavailable", CTL_EXIT_REFUSED,
