@@ -262,14 +262,14 @@ READS = ("get", "describe", "watch", "doctor", "roles", "completion", "version",
 
 
 def documented_commands():
-    """What the task pages and the help tell people to type, where it changes something and reads no file."""
+    """What the task pages and the help tell people to type, where it changes something and reads neither a file nor what is there."""
     for page in ("RESPOND-TO-AN-INCIDENT.md", "REFERENCE.md"):
         for line in (TOP / "aggregator/ctl" / page).read_text(encoding="utf-8").splitlines():
             if line.strip().startswith("picketctl ") and not line.startswith("- "):
                 words = shlex.split(line, comments=True)
                 words = words[:words.index(">")] if ">" in words else words
                 reads = words[1] in READS or words[1] == "agents" and not {"enrol", "revoke"} & set(words)
-                if not reads and "-f" not in words and words[1] != "import":
+                if not reads and "-f" not in words and words[1] not in ("import", "edit"):
                     yield words[1:]
 
 
