@@ -81,6 +81,7 @@ rm -rf /run/systemd/system /etc/picket /var/lib/picket-agent
 dpkg --install --force-depends /agent.deb
 echo STEP installed
 id picket
+find /etc/systemd -name picket-agent.service -path '*.wants*' | sed 's/^/ENABLED /'
 stat -c '%U:%G %a' /etc/picket/agent.yaml
 /usr/bin/picket-agent --version
 /usr/bin/picket-agent --check-config && echo 'SAMPLE ACCEPTED' || echo 'SAMPLE REFUSED'
@@ -123,6 +124,7 @@ def test_it_is_installed_upgraded_removed_and_purged(packages, tmp_path):
     steps = dict(zip(re.findall(r"STEP (\w+)", said.stdout), re.split(r"STEP \w+\n", said.stdout)[1:]))
     assert list(steps) == ["installed", "again", "removed", "purged", "end"]
     assert "picket" in steps["installed"] and "root:picket 640" in steps["installed"]
+    assert "ENABLED" not in steps["installed"], "the next boot would start what nobody has configured"
     assert f"picket-agent {artefact.version()}" in steps["installed"] and "VERIFIED" in steps["installed"]
     assert "# mine" in steps["again"] and "root:picket 640" in steps["again"]
     assert "LEFT" not in steps["purged"], steps["purged"]
