@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 const char *finding_kind_name(enum finding_kind kind) {
-    static const char *const names[] = {"none",    "checksum",  "hash",   "gap",  "unreadable",
-                                        "version", "aggregate", "record", "pages"};
+    static const char *const names[] = {"none",    "checksum",  "hash",   "gap",   "unreadable",
+                                        "version", "aggregate", "record", "index", "pages"};
     static_assert(sizeof names / sizeof *names == FINDING_KINDS_, "each kind has a name");
     return names[kind];
 }

@@ -17,6 +17,7 @@ struct finding {
         FINDING_VERSION,   /* an aggregate's versions have a gap */
         FINDING_AGGREGATE, /* a stored aggregate does not open, or is not where its facts end */
         FINDING_RECORD,    /* a record of another table does not open */
+        FINDING_INDEX,     /* what a record is found by does not say what the record says */
         FINDING_PAGES,     /* the store's own pages are damaged */
         FINDING_KINDS_
     } kind;

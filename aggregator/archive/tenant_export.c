@@ -104,7 +104,7 @@ static fault_code rows_walk(struct exporter *e, kv_table table, slice prefix, ro
 
 static fault_code name_take(struct exporter *e, slice key, slice record) {
     slice body;
-    if (record_open(record, NEWEST_SCHEMA, "name", &body, e->reterr)) return FAULT_CORRUPT;
+    if (record_open_keyed(record, key, RECORD_KEYED, NEWEST_SCHEMA, "name", &body, e->reterr)) return FAULT_CORRUPT;
     if (body.size != 4) return fault_set(e->reterr, FAULT_CORRUPT, "name record has %zu bytes, not 4", body.size);
     if (e->names_count == EXPORT_NAMES_MAX)
         return fault_set(e->reterr, FAULT_LIMIT, "the tenant has more than %d names", EXPORT_NAMES_MAX);
@@ -344,10 +344,11 @@ static fault_code stream_write(struct exporter *e, slice key, slice record) {
 }
 
 /* A row of marks_by_time; of intents it says when their mark goes, of others the mark itself. */
-static fault_code intent_write(struct exporter *e, slice key, slice name) {
+static fault_code intent_write(struct exporter *e, slice key, slice reminder) {
     struct mark_row row;
-    slice record;
-    if (key.size != 16 || name.size < MARK_PREFIX_BYTES || kv_load_u32(name.data + 1) != e->tenant_number ||
+    slice record, name;
+    if (mark_reminder_open(key, reminder, &name, e->reterr)) return FAULT_CORRUPT;
+    if (name.size < MARK_PREFIX_BYTES || kv_load_u32(name.data + 1) != e->tenant_number ||
         name.data[0] < MARK_ROW_MESSAGE)
         return FAULT_NONE;
     const fault_code code = kv_get(e->txn, e->tables.marks, name, &record, e->reterr);

@@ -7,6 +7,7 @@
  * few attempts at most. */
 #include "aggregator/archive/verify.h"
 
+#include "aggregator/archive/index_check.h"
 #include "aggregator/journal/aggregate_table.h"
 #include "aggregator/journal/fact_log.h"
 #include "aggregator/journal/names.h"
@@ -38,6 +39,7 @@ struct verifier {
     unsigned threads;
     struct version_map *versions, *compacted;
     struct arena *arena; /* of one record */
+    struct index_check indexes;
     struct verify_result *result;
 };
 
@@ -60,7 +62,7 @@ static bool tenant_name_find(const struct verifier *v, uint32_t number, struct t
     for (fault_code code = kv_cursor_seek(cursor, slice_of(first, sizeof first), &key, &record, &fault);
          !code && !found && key.size > 5 && memcmp(key.data, first, 5) == 0;
          code = kv_cursor_next(cursor, &key, &record, &fault)) {
-        found = !record_open(record, NEWEST_SCHEMA, "name", &body, &fault) && body.size == 4 &&
+        found = !record_open_keyed(record, key, RECORD_KEYED, NEWEST_SCHEMA, "name", &body, &fault) && body.size == 4 &&
                 kv_load_u32(body.data) == number && slice_to_text(slice_from(key, 5), name->text, sizeof name->text);
     }
     kv_cursor_close(cursor);
@@ -68,7 +70,8 @@ static bool tenant_name_find(const struct verifier *v, uint32_t number, struct t
     return found;
 }
 
-static fault_code aggregate_check(struct verifier *v, slice key, slice record, struct tenant_name *tenant) {
+static fault_code aggregate_check(struct verifier *v, slice key, slice record, struct tenant_name *tenant,
+                                  struct fault *reterr) {
     struct finding *finding = &v->result->finding;
     struct fault fault;
     if (key.size <= 5 || !tenant_name_find(v, kv_load_u32(key.data), tenant))
@@ -86,9 +89,17 @@ static fault_code aggregate_check(struct verifier *v, slice key, slice record, s
     if (aggregate_open(record, &version, &bytes, &fault))
         return finding_set(finding, FINDING_AGGREGATE, 0, &whose, "%s", fault.text);
     arena_reset(v->arena);
-    void *message = arena_alloc(v->arena, message_size(desc));
-    if (bytes.size && (!message || codec_decode_protobuf(desc, bytes, v->arena, message, &fault)))
+    struct aggregate *aggregate = arena_alloc(v->arena, sizeof *aggregate);
+    void *message = aggregate && kind != AGGREGATE_SLO ? &aggregate->state : arena_alloc(v->arena, message_size(desc));
+    if (!aggregate || (bytes.size && (!message || codec_decode_protobuf(desc, bytes, v->arena, message, &fault))))
         return finding_set(finding, FINDING_AGGREGATE, 0, &whose, "its message does not open: %s", fault.text);
+    aggregate->kind = kind;
+    aggregate->id = whose.aggregate_id;
+    aggregate->version = version;
+    aggregate->deleted = bytes.size == 0;
+    const fault_code code =
+        index_check_aggregate(&v->indexes, tenant->number, &whose, aggregate, v->arena, finding, reterr);
+    if (code) return code;
     struct version_entry *entry =
         version_map_find(v->versions, version_key_of(whose.tenant, whose.aggregate_type, whose.aggregate_id));
     struct version_entry *compacted =
@@ -149,7 +160,7 @@ static fault_code aggregates_check(struct verifier *v, struct fault *reterr) {
     if (code) return code;
     code = kv_cursor_seek(cursor, (slice){0}, &key, &record, reterr);
     for (; !code; code = kv_cursor_next(cursor, &key, &record, reterr)) {
-        code = aggregate_check(v, key, record, &tenant);
+        code = aggregate_check(v, key, record, &tenant, reterr);
         if (code) break;
         v->result->aggregates++;
     }
@@ -159,7 +170,8 @@ static fault_code aggregates_check(struct verifier *v, struct fault *reterr) {
 
 /* ---- the other tables: every record's checksum ---- */
 
-static fault_code records_check(struct verifier *v, const char *name, kv_table table, struct fault *reterr) {
+static fault_code records_check(struct verifier *v, const char *name, kv_table table, uint8_t schema_keyed,
+                                struct fault *reterr) {
     struct kv_cursor *cursor;
     struct fault fault;
     slice key, record, body;
@@ -167,7 +179,7 @@ static fault_code records_check(struct verifier *v, const char *name, kv_table t
     if (code) return code;
     code = kv_cursor_seek(cursor, (slice){0}, &key, &record, reterr);
     for (; !code; code = kv_cursor_next(cursor, &key, &record, reterr)) {
-        if (record_open(record, NEWEST_SCHEMA, name, &body, &fault)) {
+        if (record_open_keyed(record, key, schema_keyed, NEWEST_SCHEMA, name, &body, &fault)) {
             char hex[2 * 24 + 1] = "";
             for (size_t i = 0; i < key.size && i < 24; i++) snprintf(hex + 2 * i, 3, "%02x", key.data[i]);
             code = finding_set(&v->result->finding, FINDING_RECORD, 0, NULL, "table '%s', key %s: %s", name, hex,
@@ -184,11 +196,13 @@ static fault_code others_check(struct verifier *v, struct fault *reterr) {
     const struct {
         const char *name;
         kv_table table;
-    } sealed[] = {{"names", v->tables.names},     {"windows", v->tables.windows}, {"hours", v->tables.hours},
-                  {"budgets", v->tables.budgets}, {"marks", v->tables.marks},     {"rejections", v->tables.rejections}};
+        uint8_t schema_keyed;
+    } sealed[] = {{"names", v->tables.names, RECORD_KEYED},   {"windows", v->tables.windows, RECORD_KEYED},
+                  {"hours", v->tables.hours, RECORD_KEYED},   {"budgets", v->tables.budgets, RECORD_KEYED_3},
+                  {"marks", v->tables.marks, RECORD_KEYED_3}, {"rejections", v->tables.rejections, UINT8_MAX}};
     fault_code code = FAULT_NONE;
     for (size_t i = 0; !code && i < sizeof sealed / sizeof *sealed; i++)
-        code = records_check(v, sealed[i].name, sealed[i].table, reterr);
+        code = records_check(v, sealed[i].name, sealed[i].table, sealed[i].schema_keyed, reterr);
     return code;
 }
 
@@ -227,8 +241,10 @@ static fault_code parts_check(struct verifier *v, struct verify_progress *progre
     result->chain_seconds = (double)(clock_monotonic_ns() - started_ns) / 1e9;
     if (code) result->end = (struct chain_end){.facts = atomic_load(&progress->facts)};
     result->bytes = atomic_load(&progress->bytes);
+    if (!code) code = index_check_begin(&v->indexes, &v->tables, v->txns[0], reterr);
     if (!code) code = aggregates_check(v, reterr);
     if (!code) code = others_check(v, reterr);
+    if (!code) code = index_check_rest(&v->indexes, &v->result->finding, reterr);
     result->seconds = (double)(clock_monotonic_ns() - started_ns) / 1e9;
     if (code != FAULT_CORRUPT) return code;
     if (!result->finding.kind) /* the store said it, between two records */

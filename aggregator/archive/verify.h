@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Is a journal whole? The chain of facts first, then that each stored aggregate opens and stands where its facts end,
- * then that every other record checks. Reads only, beside a running aggregator too, and sees one commit. Any thread. */
+ * then that every other record checks, and that what
+ * they are found by says what they say. Reads only, beside a running aggregator too, and sees one commit. Any thread. */
 #ifndef PICKET_ARCHIVE_VERIFY_H
 #define PICKET_ARCHIVE_VERIFY_H
 

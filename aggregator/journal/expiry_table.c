@@ -31,6 +31,14 @@ fault_code expiry_delete(kv_table table, struct kv_txn *txn, int64_t expires_ms,
     return code == FAULT_ABSENT ? FAULT_NONE : code;
 }
 
+fault_code expiry_find(kv_table table, struct kv_txn *txn, int64_t expires_ms, uint32_t tenant,
+                       enum aggregate_kind kind, slice id, slice tenant_name, struct fault *reterr) {
+    uint8_t key[KEY_BYTES_MAX];
+    slice value;
+    const fault_code code = kv_get(txn, table, key_of(expires_ms, tenant, kind, id, key), &value, reterr);
+    return code || slice_equal(value, tenant_name) ? code : FAULT_ABSENT;
+}
+
 fault_code expiry_open(slice key, slice value, struct expiry_row *ret_row, struct fault *reterr) {
     if (key.size <= AT_ID) return fault_set(reterr, FAULT_CORRUPT, "expiry key of %zu bytes is too short", key.size);
     *ret_row = (struct expiry_row){.expires_ms = (int64_t)kv_load_u64(key.data),

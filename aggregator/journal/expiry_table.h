@@ -14,6 +14,10 @@ fault_code expiry_put(kv_table table, struct kv_txn *txn, int64_t expires_ms, ui
 fault_code expiry_delete(kv_table table, struct kv_txn *txn, int64_t expires_ms, uint32_t tenant,
                          enum aggregate_kind kind, slice id, struct fault *reterr) MUST_CHECK;
 
+/* FAULT_ABSENT, silently: it is not due then, or the row is of a tenant of another name. */
+fault_code expiry_find(kv_table table, struct kv_txn *txn, int64_t expires_ms, uint32_t tenant,
+                       enum aggregate_kind kind, slice id, slice tenant_name, struct fault *reterr) MUST_CHECK;
+
 /* A row; lent by the transaction. FAULT_CORRUPT when it is none. */
 struct expiry_row {
     int64_t expires_ms;

@@ -4,7 +4,7 @@
 
 #include "aggregator/journal/record.h"
 
-enum { SCHEMA = 1, BODY_BYTES = 32 };
+enum { SCHEMA = 2, BODY_BYTES = 32 };
 
 slice hour_key_make(const struct hour_key *key, uint8_t bytes[HOUR_KEY_BYTES]) {
     kv_store_u32(bytes, key->tenant);
@@ -16,7 +16,7 @@ slice hour_key_make(const struct hour_key *key, uint8_t bytes[HOUR_KEY_BYTES]) {
 fault_code hour_table_open(slice key, slice record, struct hour_key *ret_key, struct slo_counts *ret_counts,
                            struct fault *reterr) {
     slice body;
-    if (record_open(record, SCHEMA, "hour", &body, reterr)) return FAULT_CORRUPT;
+    if (record_open_keyed(record, key, RECORD_KEYED, SCHEMA, "hour", &body, reterr)) return FAULT_CORRUPT;
     if (body.size != BODY_BYTES || key.size != HOUR_KEY_BYTES)
         return fault_set(reterr, FAULT_CORRUPT, "hour record has %zu bytes, not %d", body.size, BODY_BYTES);
     *ret_key = (struct hour_key){kv_load_u32(key.data), kv_load_u32(key.data + 4), kv_load_u32(key.data + 8)};
@@ -28,12 +28,13 @@ fault_code hour_table_open(slice key, slice record, struct hour_key *ret_key, st
 fault_code hour_table_put(kv_table table, struct kv_txn *txn, const struct hour_key *key,
                           const struct slo_counts *counts, struct fault *reterr) {
     uint8_t bytes[HOUR_KEY_BYTES], record[RECORD_HEAD_BYTES + BODY_BYTES], *body = record + RECORD_HEAD_BYTES;
+    const slice name = hour_key_make(key, bytes);
     kv_store_u64(body, (uint64_t)counts->good);
     kv_store_u64(body + 8, (uint64_t)counts->total);
     kv_store_u64(body + 16, (uint64_t)counts->scrapes_expected);
     kv_store_u64(body + 24, (uint64_t)counts->scrapes_seen);
-    record_seal(record, sizeof record, SCHEMA);
-    return kv_put(txn, table, hour_key_make(key, bytes), slice_of(record, sizeof record), reterr);
+    record_seal_keyed(record, sizeof record, SCHEMA, name);
+    return kv_put(txn, table, name, slice_of(record, sizeof record), reterr);
 }
 
 fault_code hour_table_delete(kv_table table, struct kv_txn *txn, const struct hour_key *key, struct fault *reterr) {

@@ -10,7 +10,7 @@
 #include "aggregator/journal/record.h"
 #include "aggregator/journal/touched.h"
 
-enum { LAYOUT = 1, NAME_SCHEMA = 1, KEY_HEAD_BYTES = 5, ARENA_BLOCK_BYTES = 256 * 1024 };
+enum { LAYOUT = 1, NAME_SCHEMA = 2, KEY_HEAD_BYTES = 5, ARENA_BLOCK_BYTES = 256 * 1024 };
 #define ARENA_BYTES_MAX (UINT64_C(256) * 1024 * 1024)
 #define LAYOUT_NAME "indexes/layout"
 
@@ -24,8 +24,8 @@ struct builder {
     struct fault *reterr;
 };
 
-static fault_code layout_same(const struct journal_tables *tables, struct kv_txn *txn, bool *ret_same,
-                              struct fault *reterr) {
+fault_code index_build_same(const struct journal_tables *tables, struct kv_txn *txn, bool *ret_same,
+                            struct fault *reterr) {
     slice value;
     const fault_code code = kv_get(txn, tables->upkeep, SLICE_LIT(LAYOUT_NAME), &value, reterr);
     *ret_same = !code && value.size == 8 && kv_load_u64(value.data) == LAYOUT;
@@ -58,7 +58,7 @@ static fault_code tenant_name_find(struct builder *b, uint32_t number) {
     code = kv_cursor_seek(cursor, slice_of(first, sizeof first), &key, &record, b->reterr);
     for (; !code && !found && slice_starts_with(key, slice_of(first, sizeof first));
          code = found ? FAULT_NONE : kv_cursor_next(cursor, &key, &record, b->reterr)) {
-        code = record_open(record, NAME_SCHEMA, "name", &body, b->reterr);
+        code = record_open_keyed(record, key, RECORD_KEYED, NAME_SCHEMA, "name", &body, b->reterr);
         if (code) break;
         found = body.size == 4 && kv_load_u32(body.data) == number &&
                 slice_to_text(slice_from(key, KEY_HEAD_BYTES), b->tenant_name, sizeof b->tenant_name);
@@ -115,7 +115,7 @@ fault_code index_build_once(struct kv *kv, const struct journal_tables *tables, 
     *ret_aggregates = 0;
     fault_code code = kv_begin_read(kv, &b.txn, reterr);
     if (code) return code;
-    code = layout_same(tables, b.txn, &same, reterr);
+    code = index_build_same(tables, b.txn, &same, reterr);
     kv_abort(b.txn);
     if (code || same) return code;
     b.arena = arena_new(ARENA_BLOCK_BYTES, ARENA_BYTES_MAX);

@@ -11,4 +11,8 @@
 fault_code index_build_once(struct kv *kv, const struct journal_tables *tables, uint64_t *ret_aggregates,
                             struct fault *reterr) MUST_CHECK;
 
+/* Whether those tables are of this program's layout, so that they can be held against the aggregates. */
+fault_code index_build_same(const struct journal_tables *tables, struct kv_txn *txn, bool *ret_same,
+                            struct fault *reterr) MUST_CHECK;
+
 #endif

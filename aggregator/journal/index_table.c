@@ -38,6 +38,13 @@ fault_code open_delete(kv_table table, struct kv_txn *txn, uint32_t tenant, enum
     return kv_delete(txn, table, open_key(tenant, kind, since_ms, id, key), reterr);
 }
 
+fault_code open_find(kv_table table, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind, int64_t since_ms,
+                     slice id, struct fault *reterr) {
+    uint8_t key[OPEN_KEY_BYTES_MAX];
+    slice nothing;
+    return kv_get(txn, table, open_key(tenant, kind, since_ms, id, key), &nothing, reterr);
+}
+
 fault_code open_list(kv_table table, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind,
                      const struct open_place *after, size_t places_max, struct arena *arena,
                      struct open_place *ret_places, size_t *ret_count, struct fault *reterr) {
@@ -84,6 +91,13 @@ fault_code link_delete(kv_table table, struct kv_txn *txn, uint32_t tenant, enum
                        slice from, struct fault *reterr) {
     uint8_t key[LINK_KEY_BYTES_MAX];
     return kv_delete(txn, table, link_key(tenant, kind, to, from, key), reterr);
+}
+
+fault_code link_find(kv_table table, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind, slice to,
+                     slice from, struct fault *reterr) {
+    uint8_t key[LINK_KEY_BYTES_MAX];
+    slice nothing;
+    return kv_get(txn, table, link_key(tenant, kind, to, from, key), &nothing, reterr);
 }
 
 fault_code link_sources(kv_table table, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind, slice to,

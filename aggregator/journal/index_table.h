@@ -20,6 +20,10 @@ struct open_place { /* where one stands in the list; id is lent by the transacti
     int64_t since_ms;
     slice id;
 };
+/* FAULT_ABSENT, silently: it is not listed there. */
+fault_code open_find(kv_table table, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind, int64_t since_ms,
+                     slice id, struct fault *reterr) MUST_CHECK;
+
 /* The places of at most places_max that follow `after` (NULL: from the newest), ids copied to the arena. */
 fault_code open_list(kv_table table, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind,
                      const struct open_place *after, size_t places_max, struct arena *arena,
@@ -32,6 +36,9 @@ fault_code link_put(kv_table table, struct kv_txn *txn, uint32_t tenant, enum ag
 /* One that is not there is fine. */
 fault_code link_delete(kv_table table, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind, slice to,
                        slice from, struct fault *reterr) MUST_CHECK;
+/* FAULT_ABSENT, silently: there is none. */
+fault_code link_find(kv_table table, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind, slice to,
+                     slice from, struct fault *reterr) MUST_CHECK;
 /* Ids of at most ids_max that point to `to`, in their order, copied to the arena. */
 fault_code link_sources(kv_table table, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind, slice to,
                         size_t ids_max, struct arena *arena, slice *ret_ids, size_t *ret_count,

@@ -14,7 +14,7 @@ struct journal_tables {
     kv_table budgets;              /* tenant 4, slo 4 -> see slo_rest.c */
     kv_table facts;                /* sequence 8 -> see fact_log.c */
     kv_table marks;                /* kind 1, ... -> see mark_table.c */
-    kv_table marks_by_time;        /* time (ms) 8, counter 8 -> key in marks */
+    kv_table marks_by_time;        /* time (ms) 8, counter 8 -> key in marks, CRC32C 4 */
     kv_table rejections;           /* sequence 8 -> see rejection_list.c */
     kv_table rejections_by_tenant; /* tenant name, 0, sequence 8 -> nothing */
     kv_table replays;              /* sequence in rejections 8 -> time (ms) 8, by whom */

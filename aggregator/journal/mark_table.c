@@ -7,11 +7,11 @@
 #include "aggregator/journal/mark_table.h"
 
 #include "aggregator/journal/record.h"
+#include "common/base/checksum.h"
 
 enum {
-    SCHEMA = 1,
-    STREAM_SCHEMA =
-        2, /* with the time of the last use; those of before have none and are looked at when they are used */
+    SCHEMA = RECORD_KEYED_3, /* streams of schema 1 have no time of the last use and are looked at when they are used */
+    REMINDER_CRC_BYTES = 4,
     KIND_STREAM = 1,
     KIND_EPOCH = 2,
     KEY_BYTES_MAX = 64,
@@ -34,20 +34,50 @@ static size_t stream_key_make(const struct stream_key *key, bool whole, uint8_t 
     return 33;
 }
 
+static fault_code mark_open(slice key, slice record, slice *ret_body, struct fault *reterr) {
+    return record_open_keyed(record, key, RECORD_KEYED_3, SCHEMA, "mark", ret_body, reterr);
+}
+
 static fault_code get(const struct mark_table *table, struct kv_txn *txn, slice key, slice *ret_body,
                       struct fault *reterr) {
     slice value;
     const fault_code code = kv_get(txn, table->marks, key, &value, reterr);
-    return code ? code : record_open(value, STREAM_SCHEMA, "mark", ret_body, reterr);
+    return code ? code : mark_open(key, value, ret_body, reterr);
+}
+
+static uint32_t reminder_crc(slice key, slice name) {
+    return checksum_crc32c(checksum_crc32c(0, key), name);
+}
+
+static size_t name_bytes(unsigned kind) {
+    static const size_t bytes[] = {[MARK_ROW_STREAM] = EPOCH_KEY_BYTES + 8,
+                                   [MARK_ROW_EPOCH] = EPOCH_KEY_BYTES,
+                                   [MARK_ROW_MESSAGE] = MARK_PREFIX_BYTES + DIGEST_BYTES,
+                                   [MARK_ROW_KEY] = MARK_PREFIX_BYTES + DIGEST_BYTES};
+    return kind < sizeof bytes / sizeof *bytes ? bytes[kind] : 0;
+}
+
+fault_code mark_reminder_open(slice key, slice value, slice *ret_name, struct fault *reterr) {
+    const size_t size = name_bytes(value.size ? value.data[0] : 0);
+    const slice name = slice_first(value, size);
+    if (key.size != 16 || !size || (value.size != size && value.size != size + REMINDER_CRC_BYTES))
+        return fault_set(reterr, FAULT_CORRUPT, "a reminder of a mark has %zu and %zu bytes", key.size, value.size);
+    if (value.size > size && kv_load_u32(value.data + size) != reminder_crc(key, name))
+        return fault_set(reterr, FAULT_CORRUPT, "a reminder of a mark does not check (CRC32C of it and its key)");
+    *ret_name = name;
+    return FAULT_NONE;
 }
 
 static fault_code expire_at(struct mark_table *table, struct kv_txn *txn, slice key, int64_t expires_ms,
                             struct fault *reterr) {
-    uint8_t time_key[16];
+    uint8_t time_key[16], reminder[KEY_BYTES_MAX + REMINDER_CRC_BYTES];
     kv_store_u64(time_key, (uint64_t)expires_ms);
     if (table->added == 0) random_bytes(&table->added, sizeof table->added);
     kv_store_u64(time_key + 8, table->added++);
-    return kv_put(txn, table->by_time, slice_of(time_key, sizeof time_key), key, reterr);
+    memcpy(reminder, key.data, key.size);
+    kv_store_u32(reminder + key.size, reminder_crc(slice_of(time_key, sizeof time_key), key));
+    return kv_put(txn, table->by_time, slice_of(time_key, sizeof time_key),
+                  slice_of(reminder, key.size + REMINDER_CRC_BYTES), reterr);
 }
 
 fault_code mark_stream_get(const struct mark_table *table, struct kv_txn *txn, const struct stream_key *key,
@@ -86,7 +116,7 @@ fault_code mark_stream_put(struct mark_table *table, struct kv_txn *txn, const s
     kv_store_u64(body + 8, mark->missing);
     body[STREAM_BYTES_1 - 1] = mark->ended;
     kv_store_u64(body + STREAM_BYTES_1, (uint64_t)now_ms);
-    record_seal(record, sizeof record, STREAM_SCHEMA);
+    record_seal_keyed(record, sizeof record, SCHEMA, name);
     code = kv_put(txn, table->marks, name, slice_of(record, sizeof record), reterr);
     if (code || (reminded && !ends)) return code;
     return expire_at(table, txn, name, stream_due_ms(slice_of(body, STREAM_BYTES)), reterr);
@@ -102,7 +132,7 @@ fault_code mark_epoch(struct mark_table *table, struct kv_txn *txn, const struct
     *ret_new = code == FAULT_ABSENT;
     if (!*ret_new) return FAULT_NONE;
     kv_store_u64(record + RECORD_HEAD_BYTES, (uint64_t)now_ms);
-    record_seal(record, sizeof record, SCHEMA);
+    record_seal_keyed(record, sizeof record, SCHEMA, name);
     const fault_code put = kv_put(txn, table->marks, name, slice_of(record, sizeof record), reterr);
     return put ? put : expire_at(table, txn, name, now_ms + UNUSED_KEPT_MS, reterr);
 }
@@ -145,8 +175,8 @@ fault_code mark_intent_put(struct mark_table *table, struct kv_txn *txn, enum ma
     memcpy(body + 17, mark->request_hash, DIGEST_BYTES);
     if (id.size) memcpy(body + 17 + DIGEST_BYTES, id.data, id.size);
     const size_t size = RECORD_HEAD_BYTES + 17 + DIGEST_BYTES + id.size;
-    record_seal(record, size, SCHEMA);
     const slice key = intent_key(scope, tenant, name_hash, bytes);
+    record_seal_keyed(record, size, SCHEMA, key);
     const fault_code code = kv_put(txn, table->marks, key, slice_of(record, size), reterr);
     return code ? code : expire_at(table, txn, key, expires_ms, reterr);
 }
@@ -158,14 +188,10 @@ slice mark_prefix(enum mark_kind kind, uint32_t tenant, uint8_t bytes[MARK_PREFI
 }
 
 fault_code mark_row_open(slice key, slice record, struct mark_row *ret_row, struct fault *reterr) {
-    static const size_t key_bytes[] = {[MARK_ROW_STREAM] = EPOCH_KEY_BYTES + 8,
-                                       [MARK_ROW_EPOCH] = EPOCH_KEY_BYTES,
-                                       [MARK_ROW_MESSAGE] = MARK_PREFIX_BYTES + DIGEST_BYTES,
-                                       [MARK_ROW_KEY] = MARK_PREFIX_BYTES + DIGEST_BYTES};
     slice body;
-    if (record_open(record, STREAM_SCHEMA, "mark", &body, reterr)) return FAULT_CORRUPT;
+    if (mark_open(key, record, &body, reterr)) return FAULT_CORRUPT;
     const unsigned kind = key.size ? key.data[0] : 0;
-    if (kind < MARK_ROW_STREAM || kind > MARK_ROW_KEY || key.size != key_bytes[kind])
+    if (kind < MARK_ROW_STREAM || kind > MARK_ROW_KEY || key.size != name_bytes(kind))
         return fault_set(reterr, FAULT_CORRUPT, "a mark of kind %u has a name of %zu bytes", kind, key.size);
     *ret_row = (struct mark_row){.kind = (enum mark_kind)kind};
     if (kind >= MARK_ROW_MESSAGE) {
@@ -229,20 +255,18 @@ fault_code mark_table_prune(struct mark_table *table, struct kv_txn *txn, int64_
     struct kv_cursor *cursor;
     *ret_taken = 0;
     if (kv_cursor_open(txn, table->by_time, &cursor, reterr)) return fault_wrap(reterr, "prune marks");
-    slice key, name;
-    fault_code code = kv_cursor_seek(cursor, (slice){0}, &key, &name, reterr);
+    slice key, value, name;
+    fault_code code = kv_cursor_seek(cursor, (slice){0}, &key, &value, reterr);
     for (; *ret_taken < marks_max && code == FAULT_NONE; ++*ret_taken) {
-        if (key.size != 16 || (int64_t)kv_load_u64(key.data) > now_ms) break;
+        if (key.size < 8 || (int64_t)kv_load_u64(key.data) > now_ms) break;
         uint8_t copy[KEY_BYTES_MAX];
-        if (name.size > sizeof copy) {
-            code = fault_set(reterr, FAULT_CORRUPT, "a mark's name has %zu bytes", name.size);
-            break;
-        }
-        const slice kept = slice_of(copy, name.size);
-        memcpy(copy, name.data, name.size);
+        /* Of one that is damaged nobody knows whose it is: it goes, and the mark stays. */
+        const bool sound = mark_reminder_open(key, value, &name, NULL) == FAULT_NONE;
+        const slice kept = slice_of(copy, sound ? name.size : 0);
+        if (sound) memcpy(copy, name.data, name.size);
         code = kv_cursor_delete(cursor, reterr);
-        if (!code) code = mark_remind(table, txn, kept, now_ms, reterr);
-        if (!code) code = kv_cursor_seek(cursor, (slice){0}, &key, &name, reterr);
+        if (!code && sound) code = mark_remind(table, txn, kept, now_ms, reterr);
+        if (!code) code = kv_cursor_seek(cursor, (slice){0}, &key, &value, reterr);
     }
     kv_cursor_close(cursor);
     return code == FAULT_ABSENT ? FAULT_NONE : code;

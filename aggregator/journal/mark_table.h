@@ -64,6 +64,10 @@ fault_code mark_row_open(slice key, slice record, struct mark_row *ret_row, stru
 enum { MARK_PREFIX_BYTES = 5 };
 slice mark_prefix(enum mark_kind kind, uint32_t tenant, uint8_t bytes[MARK_PREFIX_BYTES]);
 
+/* A row of marks_by_time: the mark that it is about. Its own checksum covers its key, too; rows of before have none. The mark
+ * of a stream may be gone, as it has several; that of an epoch or an intent is there. FAULT_CORRUPT when it is none. */
+fault_code mark_reminder_open(slice key, slice value, slice *ret_name, struct fault *reterr) MUST_CHECK;
+
 /* Takes up to marks_max marks whose time has come: drops them, or looks again later at those that were used meanwhile.
  * ret_taken: how many those are. */
 fault_code mark_table_prune(struct mark_table *table, struct kv_txn *txn, int64_t now_ms, size_t marks_max,

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { SLOTS = 1 << 14, SLOTS_USED_MAX = SLOTS / 2, SCHEMA = 1, HEAD_BYTES = 5 };
+enum { SLOTS = 1 << 14, SLOTS_USED_MAX = SLOTS / 2, SCHEMA = 2, HEAD_BYTES = 5 };
 
 struct slot {
     uint64_t hash;
@@ -58,7 +58,7 @@ static fault_code number_read(kv_table table, struct kv_txn *txn, slice key, uin
     slice value, body;
     const fault_code code = kv_get(txn, table, key, &value, reterr);
     if (code) return code;
-    if (record_open(value, SCHEMA, "name", &body, reterr)) return FAULT_CORRUPT;
+    if (record_open_keyed(value, key, RECORD_KEYED, SCHEMA, "name", &body, reterr)) return FAULT_CORRUPT;
     if (body.size != 4) return fault_set(reterr, FAULT_CORRUPT, "name record has %zu bytes, not 4", body.size);
     *ret_number = kv_load_u32(body.data);
     return FAULT_NONE;
@@ -67,7 +67,7 @@ static fault_code number_read(kv_table table, struct kv_txn *txn, slice key, uin
 static fault_code number_write(kv_table table, struct kv_txn *txn, slice key, uint32_t number, struct fault *reterr) {
     uint8_t record[RECORD_HEAD_BYTES + 4];
     kv_store_u32(record + RECORD_HEAD_BYTES, number);
-    record_seal(record, sizeof record, SCHEMA);
+    record_seal_keyed(record, sizeof record, SCHEMA, key);
     return kv_put(txn, table, key, slice_of(record, sizeof record), reterr);
 }
 

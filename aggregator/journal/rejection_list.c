@@ -319,6 +319,17 @@ fault_code rejection_list_replayed(const struct rejection_list *list, struct kv_
     return code ? fault_wrap(reterr, "mark a rejection as replayed") : FAULT_NONE;
 }
 
+fault_code rejection_list_listed(const struct journal_tables *tables, struct kv_txn *txn, slice key, slice record,
+                                 struct fault *reterr) {
+    uint8_t bytes[TENANT_KEY_BYTES_MAX];
+    struct journal_rejection item;
+    uint64_t bytes_ever;
+    slice nothing;
+    if (view(key, record, &item, &bytes_ever, reterr)) return FAULT_CORRUPT;
+    const size_t size = tenant_key(item.tenant, item.sequence, bytes);
+    return kv_get(txn, tables->rejections_by_tenant, slice_of(bytes, size), &nothing, reterr);
+}
+
 fault_code rejection_list_read(const struct journal_tables *tables, struct kv_txn *txn, slice tenant, uint64_t before,
                                size_t items_max, struct arena *arena, struct journal_rejection **ret_items,
                                size_t *ret_count, struct fault *reterr) {

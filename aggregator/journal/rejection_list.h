@@ -36,6 +36,9 @@ fault_code rejection_list_get(const struct rejection_list *list, struct kv_txn *
 /* It was given again with success. */
 fault_code rejection_list_replayed(const struct rejection_list *list, struct kv_txn *txn, uint64_t sequence,
                                    int64_t now_ms, slice by, struct fault *reterr) MUST_CHECK;
+/* Whether a record of the list is among its tenant's: FAULT_ABSENT, silently, when not, FAULT_CORRUPT when it does not open. */
+fault_code rejection_list_listed(const struct journal_tables *tables, struct kv_txn *txn, slice key, slice record,
+                                 struct fault *reterr) MUST_CHECK;
 /* As journal_rejections. */
 fault_code rejection_list_read(const struct journal_tables *tables, struct kv_txn *txn, slice tenant, uint64_t before,
                                size_t items_max, struct arena *arena, struct journal_rejection **ret_items,

@@ -14,7 +14,7 @@
 #include "aggregator/journal/record.h"
 
 enum {
-    SCHEMA = 2,
+    SCHEMA = RECORD_KEYED_3,
     KEY_BYTES = 8,
     HOUR_MAX = 100000000, /* in the year 13377 */
     BODY_BYTES_1 = 8 + 8 + SLO_LENGTHS_MAX * (4 + 8) + SLO_PERIODS * (8 + 2 * 32),
@@ -114,7 +114,8 @@ static fault_code body_get(kv_table table, struct kv_txn *txn, uint32_t tenant, 
     if (code && code != FAULT_ABSENT) return code;
     *ret_body = (slice){0};
     if (code) return FAULT_NONE;
-    if (record_open(record, SCHEMA, "budget", &body, reterr)) return FAULT_CORRUPT;
+    if (record_open_keyed(record, slice_of(key, KEY_BYTES), RECORD_KEYED_3, SCHEMA, "budget", &body, reterr))
+        return FAULT_CORRUPT;
     if (body.size != BODY_BYTES && body.size != BODY_BYTES_1)
         return fault_set(reterr, FAULT_CORRUPT, "budget record has %zu bytes, not %d or %d", body.size, BODY_BYTES,
                          BODY_BYTES_1);
@@ -134,9 +135,10 @@ fault_code slo_rest_get(kv_table table, struct kv_txn *txn, uint32_t tenant, uin
 
 static fault_code record_put(kv_table table, struct kv_txn *txn, uint32_t tenant, uint32_t slo,
                              uint8_t record[RECORD_HEAD_BYTES + BODY_BYTES], struct fault *reterr) {
-    uint8_t key[KEY_BYTES];
-    record_seal(record, RECORD_HEAD_BYTES + BODY_BYTES, SCHEMA);
-    if (kv_put(txn, table, key_make(tenant, slo, key), slice_of(record, RECORD_HEAD_BYTES + BODY_BYTES), reterr))
+    uint8_t bytes[KEY_BYTES];
+    const slice key = key_make(tenant, slo, bytes);
+    record_seal_keyed(record, RECORD_HEAD_BYTES + BODY_BYTES, SCHEMA, key);
+    if (kv_put(txn, table, key, slice_of(record, RECORD_HEAD_BYTES + BODY_BYTES), reterr))
         return fault_wrap(reterr, "store the periods of an SLO");
     return FAULT_NONE;
 }

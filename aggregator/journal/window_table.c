@@ -5,7 +5,7 @@
 
 #include "aggregator/journal/record.h"
 
-enum { SCHEMA = 1, KEY_BYTES = 20, BODY_BYTES = 44 };
+enum { SCHEMA = 2, KEY_BYTES = 20, BODY_BYTES = 44 };
 
 static void key_make(const struct window_key *key, uint8_t bytes[KEY_BYTES]) {
     kv_store_u32(bytes, key->tenant);
@@ -25,7 +25,8 @@ fault_code window_table_get(kv_table table, struct kv_txn *txn, const struct win
         return FAULT_NONE;
     }
     if (code) return code;
-    if (record_open(value, SCHEMA, "window", &body, reterr)) return FAULT_CORRUPT;
+    if (record_open_keyed(value, slice_of(bytes, KEY_BYTES), RECORD_KEYED, SCHEMA, "window", &body, reterr))
+        return FAULT_CORRUPT;
     if (body.size != BODY_BYTES)
         return fault_set(reterr, FAULT_CORRUPT, "window record has %zu bytes, not %d", body.size, BODY_BYTES);
     *ret_window = (struct sli_window_stored){
@@ -66,7 +67,7 @@ fault_code window_table_put(kv_table table, struct kv_txn *txn, const struct win
     kv_store_u64(body + 24, (uint64_t)window->scrapes_expected);
     kv_store_u64(body + 32, (uint64_t)window->scrapes_seen);
     kv_store_u32(body + 40, (uint32_t)window->window_seconds);
-    record_seal(record, sizeof record, SCHEMA);
+    record_seal_keyed(record, sizeof record, SCHEMA, slice_of(bytes, KEY_BYTES));
     return kv_put(txn, table, slice_of(bytes, KEY_BYTES), slice_of(record, sizeof record), reterr);
 }
 

@@ -377,6 +377,185 @@ TEST(damaged_record_of_another_table_is_found) {
     }
 }
 
+/* ---- what records are found by ---- */
+
+/* Beside made_place: services that need one another, an alert, a refused intent that was given again. Closed. */
+static struct place *indexed_place(void) {
+    uint64_t facts;
+    struct place *place = made_place(&facts);
+    place_open(place);
+    ServiceDependency needs = {.service_id = SLICE_LIT("cards")};
+    SreDomainIntent intent = {.which_intent = SreDomainIntent_create_service_tag};
+    intent.intent.create_service =
+        (CreateServiceRequested){.service_id = SLICE_LIT("cards"), .name = SLICE_LIT("Cards")};
+    assert_int_equal(place_give(place, place_intent(place, &intent))->result, JOURNAL_COMMITTED);
+    intent.intent.create_service = (CreateServiceRequested){.service_id = SLICE_LIT("shop"), .name = SLICE_LIT("Shop")};
+    intent.intent.create_service.dependencies.items = &needs;
+    intent.intent.create_service.dependencies.count = 1;
+    assert_int_equal(place_give(place, place_intent(place, &intent))->result, JOURNAL_COMMITTED);
+    intent = (SreDomainIntent){.which_intent = SreDomainIntent_ingest_alert_tag};
+    intent.intent.ingest_alert = (IngestAlertRequested){.fingerprint = SLICE_LIT("3f2a"),
+                                                        .name = SLICE_LIT("HighLatency"),
+                                                        .severity = SEVERITY_HIGH,
+                                                        .status = ALERT_STATUS_FIRING,
+                                                        .source = ALERT_SOURCE_CUSTOM,
+                                                        .has_starts_at = true,
+                                                        .starts_at = domain_time(JOURNAL_NOW_MS)};
+    const slice alert = place_intent(place, &intent);
+    assert_int_equal(place_command(place, (struct journal_command){.caller = {.tenant = SLICE_LIT("acme"),
+                                                                              .actor = SLICE_LIT("prometheus"),
+                                                                              .role = ROLE_INTEGRATION},
+                                                                   .intent = alert})
+                         ->result,
+                     JOURNAL_COMMITTED);
+    intent = place_window_intent("nobody", 1, 1);
+    const slice window = place_intent(place, &intent);
+    (void)place_batch(place, SLO_WINDOWS, SLO_WINDOWS + 1, &window, 1); /* refused, and in the list */
+    place->journal = journal_close(place->journal);
+    return place;
+}
+
+/* A bit flips in the key of a table's first or last record, so that it lies where it lay. */
+static void key_change(const struct place *place, size_t table_offset, bool last, size_t from_end, uint8_t bit) {
+    struct fault fault;
+    struct damage d = damage_begin(place);
+    const kv_table table = *(const kv_table *)(const void *)((const uint8_t *)&d.tables + table_offset);
+    uint8_t copy[4096], key_copy[600];
+    struct kv_cursor *cursor;
+    slice key, record;
+    CHECK_OK(kv_cursor_open(d.txn, table, &cursor, &fault));
+    CHECK_OK(last ? kv_cursor_last(cursor, &key, &record, &fault)
+                  : kv_cursor_seek(cursor, (slice){0}, &key, &record, &fault));
+    const size_t size = record.size, key_size = key.size;
+    if (size) memcpy(copy, record.data, size);
+    memcpy(key_copy, key.data, key_size);
+    CHECK_OK(kv_cursor_delete(cursor, &fault));
+    kv_cursor_close(cursor);
+    key_copy[key_size - 1 - (from_end < key_size ? from_end : 0)] ^= bit;
+    CHECK_OK(kv_put(d.txn, table, slice_of(key_copy, key_size), slice_of(copy, size), &fault));
+    damage_end(&d);
+}
+
+#define TABLE(name) #name, offsetof(struct journal_tables, name)
+TEST(a_bit_that_flips_in_a_key_is_found) {
+    static const struct {
+        const char *name;
+        size_t offset;
+        enum finding_kind kind;
+    } tables[] = {
+        {TABLE(names), FINDING_RECORD},     {TABLE(windows), FINDING_RECORD},
+        {TABLE(hours), FINDING_RECORD},     {TABLE(budgets), FINDING_RECORD},
+        {TABLE(marks), FINDING_RECORD},     {TABLE(marks_by_time), FINDING_INDEX},
+        {TABLE(rejections), FINDING_INDEX}, {TABLE(rejections_by_tenant), FINDING_INDEX},
+        {TABLE(open), FINDING_INDEX},       {TABLE(links), FINDING_INDEX},
+        {TABLE(expiries), FINDING_INDEX},
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (int round = 0; round < 4; round++) {
+            struct place *place = indexed_place();
+            key_change(place, tables[i].offset, round & 1, round & 2 ? 3 : 0, 0x20);
+            const struct finding finding = verified(place).finding;
+            if (finding.kind != tables[i].kind && !(tables[i].kind == FINDING_RECORD && finding.kind))
+                fail_msg("table '%s', round %d: %s", tables[i].name, round, finding_kind_name(finding.kind));
+            place_free(place);
+        }
+}
+
+TEST(a_row_of_an_index_that_is_gone_or_leads_elsewhere_is_found) {
+    static const size_t tables[] = {offsetof(struct journal_tables, rejections_by_tenant),
+                                    offsetof(struct journal_tables, open), offsetof(struct journal_tables, links),
+                                    offsetof(struct journal_tables, expiries)};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (int more = 0; more < 2; more++) {
+            struct place *place = indexed_place();
+            struct fault fault;
+            struct damage d = damage_begin(place);
+            const kv_table table = *(const kv_table *)(const void *)((const uint8_t *)&d.tables + tables[i]);
+            uint8_t copy[600];
+            struct kv_cursor *cursor;
+            slice key, record;
+            CHECK_OK(kv_cursor_open(d.txn, table, &cursor, &fault));
+            CHECK_OK(kv_cursor_last(cursor, &key, &record, &fault));
+            memcpy(copy, key.data, key.size);
+            const size_t key_size = key.size;
+            if (!more && tables[i] != offsetof(struct journal_tables, expiries))
+                CHECK_OK(kv_cursor_delete(cursor, &fault));
+            kv_cursor_close(cursor);
+            copy[key_size - 1] ^= 0x01;
+            if (more || tables[i] == offsetof(struct journal_tables, expiries))
+                CHECK_OK(kv_put(d.txn, table, slice_of(copy, key_size), SLICE_LIT("acme"), &fault));
+            damage_end(&d);
+            assert_int_equal(verified(place).finding.kind, FINDING_INDEX);
+            place_free(place);
+        }
+}
+
+TEST(a_bit_that_flips_in_a_reminder_is_found) {
+    for (size_t at = 0; at < 41; at++) {
+        struct place *place = indexed_place();
+        struct fault fault;
+        struct damage d = damage_begin(place);
+        uint8_t copy[64], key_copy[16];
+        struct kv_cursor *cursor;
+        slice key, record;
+        CHECK_OK(kv_cursor_open(d.txn, d.tables.marks_by_time, &cursor, &fault));
+        CHECK_OK(kv_cursor_seek(cursor, (slice){0}, &key, &record, &fault));
+        memcpy(copy, record.data, record.size);
+        memcpy(key_copy, key.data, 16);
+        const size_t size = record.size;
+        kv_cursor_close(cursor);
+        copy[at % size] ^= 0x04;
+        CHECK_OK(kv_put(d.txn, d.tables.marks_by_time, slice_of(key_copy, 16), slice_of(copy, size), &fault));
+        damage_end(&d);
+        assert_int_equal(verified(place).finding.kind, FINDING_INDEX);
+        place_free(place);
+    }
+}
+
+/* Makes every record of a table what a version before keyed records wrote. */
+static void unkey(struct damage *d, kv_table table, uint8_t schema) {
+    struct fault fault;
+    struct kv_cursor *cursor;
+    slice key, record;
+    CHECK_OK(kv_cursor_open(d->txn, table, &cursor, &fault));
+    fault_code code = kv_cursor_seek(cursor, (slice){0}, &key, &record, &fault);
+    while (!code) {
+        uint8_t copy[4096], key_copy[600];
+        const size_t size = record.size, key_size = key.size;
+        memcpy(copy, record.data, size);
+        memcpy(key_copy, key.data, key_size);
+        if (schema) record_seal(copy, size, schema);
+        CHECK_OK(kv_put(d->txn, table, slice_of(key_copy, key_size), slice_of(copy, schema ? size : size - 4), &fault));
+        code = kv_cursor_seek(cursor, slice_of(key_copy, key_size), &key, &record, &fault);
+        if (!code) code = kv_cursor_next(cursor, &key, &record, &fault);
+    }
+    kv_cursor_close(cursor);
+    assert_int_equal(code, FAULT_ABSENT);
+}
+
+TEST(a_journal_of_before_is_whole_and_goes_on) {
+    struct place *place = indexed_place();
+    struct damage d = damage_begin(place);
+    unkey(&d, d.tables.names, 1);
+    unkey(&d, d.tables.windows, 1);
+    unkey(&d, d.tables.hours, 1);
+    unkey(&d, d.tables.budgets, 2);
+    unkey(&d, d.tables.marks, 2);
+    unkey(&d, d.tables.marks_by_time, 0);
+    damage_end(&d);
+    assert_int_equal(verified(place).finding.kind, FINDING_NONE);
+    place_open(place);
+    SreDomainIntent intent = place_incident_intent("inc-0");
+    assert_int_equal(place_give(place, place_intent(place, &intent))->result, JOURNAL_REFUSED);
+    intent = place_window_intent("checkout", 50, 1);
+    const slice window = place_intent(place, &intent);
+    assert_int_equal(place_batch(place, SLO_WINDOWS, SLO_WINDOWS + 1, &window, 1)->repeated, 1);
+    assert_int_equal(place_batch(place, SLO_WINDOWS + 1, SLO_WINDOWS + 2, &window, 1)->applied, 1);
+    place->journal = journal_close(place->journal);
+    assert_int_equal(verified(place).finding.kind, FINDING_NONE);
+    place_free(place);
+}
+
 TEST(any_changed_byte_of_any_fact_is_found_at_or_before_it) {
     uint64_t seed = check_seed(), facts;
     struct place *place = made_place(&facts);
@@ -470,6 +649,10 @@ int main(void) {
         cmocka_unit_test(aggregate_that_does_not_stand_where_its_facts_end_is_found),
         cmocka_unit_test(aggregate_that_is_gone_is_found),
         cmocka_unit_test(damaged_record_of_another_table_is_found),
+        cmocka_unit_test(a_bit_that_flips_in_a_key_is_found),
+        cmocka_unit_test(a_row_of_an_index_that_is_gone_or_leads_elsewhere_is_found),
+        cmocka_unit_test(a_bit_that_flips_in_a_reminder_is_found),
+        cmocka_unit_test(a_journal_of_before_is_whole_and_goes_on),
         cmocka_unit_test(any_changed_byte_of_any_fact_is_found_at_or_before_it),
         cmocka_unit_test(any_changed_byte_of_the_file_ends_in_an_answer),
         cmocka_unit_test(file_that_was_cut_ends_in_an_answer),
