@@ -127,6 +127,10 @@ static fault_code open_diagnose(struct pipeline *pipeline, struct fault *reterr)
     return diagnose_open(&parts, &pipeline->file.settings->diagnostics, &pipeline->diagnose, reterr);
 }
 
+static void on_older_copy(void *context) {
+    measure_forget_past(((struct pipeline *)context)->measure);
+}
+
 static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
     const struct agent_settings *const settings = pipeline->file.settings;
     const struct shipper_settings ship = {
@@ -140,6 +144,8 @@ static fault_code open_ship(struct pipeline *pipeline, struct fault *reterr) {
         .ack_wait_ms = ACK_WAIT_MS,
         .ack_store_ms = ACK_STORE_MS,
         .ack_few_ms = settings->buffer.commit_ms,
+        .older_copy = on_older_copy,
+        .context = pipeline,
     };
     const struct link_callbacks callbacks = {pipeline_encode_status, on_link, pipeline};
     fault_code code =

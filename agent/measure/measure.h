@@ -43,6 +43,9 @@ void measure_restore(struct measure *measure);
 void measure_take_over(struct measure *measure, struct measure *old);
 void measure_start(struct measure *measure);
 
+/* The queue that was restored from is an older copy: nothing that was counted by its baselines counts (fold_forget_past). */
+void measure_forget_past(struct measure *measure);
+
 struct measure_stats {
     struct fold_stats fold;
     struct scrape_stats scrape;

@@ -18,6 +18,13 @@ void measure_restore_health(struct measure *measure) {
     arena_free(arena);
 }
 
+void measure_forget_past(struct measure *measure) {
+    LOG_WARN("agent", "counts_taken_back", LOG_TEXT("reason", "the queue is an older copy: what came since is counted"),
+             LOG_TEXT("instead", "counting begins anew, the open windows say that they were not seen whole"));
+    fold_forget_past(measure->fold);
+    measure_store_fold(measure);
+}
+
 void measure_restore(struct measure *measure) {
     measure_restore_health(measure);
     struct fault fault;

@@ -293,6 +293,8 @@ static void begin_new_epoch(struct shipper *shipper, uint64_t stream, uint64_t c
     const int64_t now_ms = clock_monotonic_ms();
     if (shipper->epoch_ms && now_ms - shipper->epoch_ms < shipper->settings.resend_ms) return;
     shipper->epoch_ms = now_ms;
+    if (shipper->settings.older_copy && !shipper->stats.epochs_renewed)
+        shipper->settings.older_copy(shipper->settings.context);
     if (queue_epoch_renew(shipper->queue, &fault)) {
         shipper->stats.last_fault = fault;
         LOG_ERROR("ship", "epoch_renew_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again at the next ack"));

@@ -31,6 +31,10 @@ struct shipper_settings {
     int64_t ack_store_ms; /* acks are gathered for so long before records are deleted */
     int64_t
         ack_few_ms; /* and so long, if that is longer, while they are of few records: each deletion waits for the disk */
+    /* The centre has committed what this queue never gave out: it is an older copy. Once in a shipper's life, before
+     * the new epoch is stored. May be NULL. */
+    void (*older_copy)(void *context);
+    void *context;
 };
 
 /* metrics may be NULL. The queue must outlive the shipper. */

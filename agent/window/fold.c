@@ -308,6 +308,7 @@ static fault_code fold_commit_any(struct fold *fold, size_t number, const bool *
     }
     if (fresh) target->last_slot_ms = target->slot_ms;
     target->commits++;
+    target->restored = false;
     fold->stats.scrapes_committed++;
     fold_unstage(fold, target, false);
     return code;

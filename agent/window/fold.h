@@ -147,6 +147,12 @@ size_t fold_snapshot_bytes_max(const struct fold *fold);
 fault_code fold_restore(struct fold *fold, slice whole, const slice *targets, size_t targets_count, int64_t now_ms,
                         struct fault *reterr) MUST_CHECK;
 
+/* What was restored is older than what this agent has said since (an older copy of its queue was put back), so increases
+ * since then may be counted already. Open counts are taken back, those of the scrapes since the start with them, and
+ * these are not seen; a series that was restored and not scraped since has its baseline in its next sample. What was
+ * sealed since the start is not taken back. Not inside a seal. Store fold_snapshot afterwards. */
+void fold_forget_past(struct fold *fold);
+
 struct fold_stats {
     size_t series, series_max, memory_bytes;
     uint64_t seal_generation;

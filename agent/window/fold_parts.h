@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The inside of the fold, for fold.c, fold_build.c, fold_group.c, fold_seal.c and snapshot.c alone.
+ * The inside of the fold, for fold*.c and snapshot.c alone.
  *
  * Counts are kept per binding (one SLI on one target), not per SLI: a target's snapshot then holds its baselines and
  * what they have been counted into, and is right by itself, whatever the age of the other targets' snapshots. */
@@ -58,6 +58,7 @@ struct fold_slot {
     int64_t slot_ms;      /* of the one in flight */
     int64_t last_slot_ms; /* of the newest that counted as seen */
     uint64_t commits;
+    bool restored; /* its baselines are of a process before this one: nothing was committed since */
     uint32_t bindings_first, bindings_count;
     /* From here on: of a place in a group. */
     uint32_t group; /* 1 + number; 0: a target that stays */

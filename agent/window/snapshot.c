@@ -398,6 +398,7 @@ static bool restore_record(struct fold *fold, struct fold_slot *target, struct r
     }
     if (!earliest) {
         target->commits = record.commits;
+        target->restored = true;
         target->last_slot_ms =
             record.last_slot_ms > now_ms ? INT64_MIN : record.last_slot_ms; /* the clock was set back */
     }

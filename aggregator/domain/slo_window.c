@@ -48,14 +48,15 @@ static fault_code window_check(const RecordSLIWindowRequested *w, int64_t now_ms
     return FAULT_NONE;
 }
 
-/* A revision that is stored says the same again; or that nothing was seen, which takes back nothing (an agent that goes
+/* A revision that is stored says the same again; or it saw less, or nothing, which takes back nothing (an agent that goes
  * on from an older copy of its queue says so of the time in between). Other counts need a revision of their own: their
  * sender would take it that they are committed. */
 static fault_code revision_fits(const struct sli_window_stored *before, const RecordSLIWindowRequested *w,
                                 struct fault *reterr) {
     const bool same = w->good == before->good && w->total == before->total &&
                       w->scrapes_expected == before->scrapes_expected && w->scrapes_seen == before->scrapes_seen;
-    if (w->revision != before->revision || same || (w->total == 0 && w->scrapes_seen == 0)) return FAULT_NONE;
+    const bool less = w->scrapes_seen < before->scrapes_seen || (w->total == 0 && w->scrapes_seen == 0);
+    if (w->revision != before->revision || same || less) return FAULT_NONE;
     return fault_set(
         reterr, FAULT_CONFLICT,
         "revision %lld of this window is stored with %lld good of %lld (%lld of %lld scrapes seen), this says "

@@ -128,7 +128,8 @@ def record_sli_window(tenant, f, who):
             if state["agents_changed"] is None or start * 1000 >= state["agents_changed"] + AHEAD_MS:
                 return CONFLICT
     measured = (f["good"], f["total"], f["scrapes_expected"], f["scrapes_seen"])
-    if revision and f["revision"] == revision and measured != before and (f["total"] or f["scrapes_seen"]):
+    knows = f["total"] or f["scrapes_seen"]
+    if revision and f["revision"] == revision and measured != before and knows and f["scrapes_seen"] >= before[3]:
         return CONFLICT
     if f["revision"] <= revision:
         return []

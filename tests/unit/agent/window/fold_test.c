@@ -341,6 +341,38 @@ TEST(a_down_time_is_stated_as_windows_that_nobody_saw) {
     bench_done(&b);
 }
 
+/* An older copy of the queue was put back: what was counted since is at the centre already. */
+TEST(what_an_older_copy_did_not_know_of_is_not_counted_again) {
+    for (int scraped = 0; scraped <= 1; scraped++) {
+        struct bench b;
+        struct fault fault;
+        uint8_t kept[4096];
+        const int64_t again_ms = START_MS + 3 * 60000;
+        bench_init(&b, ratio());
+        scrape(&b, START_MS, "r{code=\"200\"} 100\n");
+        scrape(&b, START_MS + 15000, "r{code=\"200\"} 101\n");
+        slice whole = fold_snapshot(b.fold);
+        memcpy(kept, whole.data, whole.size);
+        bench_fold(&b, again_ms + 1000);
+        CHECK_OK(fold_restore(b.fold, slice_of(kept, whole.size), NULL, 0, again_ms + 1000, &fault));
+        seal(&b, again_ms + 1000);
+        if (scraped) scrape(&b, again_ms + 15000, "r{code=\"200\"} 900\n"); /* before the centre has said what it has */
+        fold_forget_past(b.fold);
+        scrape(&b, again_ms + 30000, "r{code=\"200\"} 910\n");
+        scrape(&b, again_ms + 45000, "r{code=\"200\"} 930\n");
+        /* Killed: the checkpoint that is stored is of after it, too. */
+        whole = fold_snapshot(b.fold);
+        memcpy(kept, whole.data, whole.size);
+        bench_fold(&b, again_ms + 50000);
+        CHECK_OK(fold_restore(b.fold, slice_of(kept, whole.size), NULL, 0, again_ms + 50000, &fault));
+        seal(&b, again_ms + 60000);
+        assert_int_equal(b.count, 1);
+        const int64_t counted = scraped ? 30 : 20; /* from 900 on, or from 910 on */
+        check_window(&b.windows[0], again_ms, counted, counted, 4, 2);
+        bench_done(&b);
+    }
+}
+
 /* The same SLI in windows of another length, with the state of before. */
 static void lengthen(struct bench *bench, struct sli_definition definition, uint32_t seconds, int64_t now_ms) {
     struct fault fault;
@@ -661,6 +693,7 @@ int main(void) {
         cmocka_unit_test(good_that_runs_ahead_of_total_waits_for_it),
         cmocka_unit_test(fractions_of_events_are_not_lost),
         cmocka_unit_test(a_full_table_is_said_and_leaves_the_scrape_unseen),
+        cmocka_unit_test(what_an_older_copy_did_not_know_of_is_not_counted_again),
         cmocka_unit_test(a_down_time_is_stated_as_windows_that_nobody_saw),
         cmocka_unit_test(windows_of_a_new_length_begin_where_those_of_the_old_one_end_and_nothing_is_lost),
         cmocka_unit_test(windows_of_another_definition_begin_where_those_of_the_old_one_end),
