@@ -7,8 +7,6 @@
 #include "common/settings/settings.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 enum { PAGE_SIZE = 500, LIST_ROWS = 1000 };
 
