@@ -160,7 +160,8 @@ static fault_code drop(struct rejection_list *list, struct kv_txn *txn, slice te
     const uint64_t bytes = item.payload.size;
     code = share_of(list->shares, tenant, &share, reterr);
     if (code) return code;
-    if (list->count == 1) code = kv_put(txn, list->upkeep, SLICE_LIT(LAST_NAME), slice_of(key, 8), reterr);
+    if (list->count == 1 || sequence == list->last)
+        code = kv_put(txn, list->upkeep, SLICE_LIT(LAST_NAME), slice_of(key, 8), reterr);
     if (!code) code = kv_delete(txn, list->by_tenant, slice_of(by_tenant, by_tenant_size), reterr);
     if (!code) code = kv_delete(txn, list->records, slice_of(key, 8), reterr);
     if (!code) code = kv_delete(txn, list->replays, slice_of(key, 8), reterr);

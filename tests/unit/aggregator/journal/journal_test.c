@@ -365,6 +365,28 @@ TEST(a_tenant_that_floods_the_rejections_pushes_out_its_own_only) {
     place_free(place);
 }
 
+TEST(a_number_of_a_rejection_is_given_once_also_where_the_newest_went) {
+    struct place *place = place_new();
+    place->settings.rejections_max = 1;
+    place_open(place);
+    struct fault fault;
+    const slice tenants[] = {ACME, SLICE_LIT("other"), ACME, SLICE_LIT("other")}; /* the third goes at once */
+    for (int i = 0; i < 4; i++) {
+        CHECK_OK(journal_submit_rejection(place->journal, tenants[i], SLICE_LIT("edge-1"), FAULT_INPUT,
+                                          SLICE_LIT("cannot be read"), SLICE_LIT("payload"), &fault));
+        char id[16];
+        snprintf(id, sizeof id, "inc-%d", i);
+        place_give(place, incident(place, id)); /* behind it in the queue */
+        if (i == 2) place_reopen(place);
+    }
+    struct journal_rejection *items;
+    size_t count;
+    CHECK_OK(journal_rejections(place->journal, SLICE_LIT("other"), 0, 100, place->arena, &items, &count, &fault));
+    assert_int_equal(count, 1);
+    assert_int_equal(items[0].sequence, 4);
+    place_free(place);
+}
+
 TEST(cursors_are_kept_and_never_go_back) {
     struct place *place = place_opened();
     struct fault fault;
@@ -432,6 +454,7 @@ int main(void) {
         cmocka_unit_test(facts_come_in_order_and_in_portions),
         cmocka_unit_test(rejections_are_paged_and_bounded),
         cmocka_unit_test(a_tenant_that_floods_the_rejections_pushes_out_its_own_only),
+        cmocka_unit_test(a_number_of_a_rejection_is_given_once_also_where_the_newest_went),
         cmocka_unit_test(cursors_are_kept_and_never_go_back),
         cmocka_unit_test(commits_that_made_facts_are_told),
     };
