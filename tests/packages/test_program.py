@@ -82,6 +82,19 @@ def test_the_same_tree_in_another_place_gives_the_same_bytes(tmp_path):
         assert (other / "build/cross/x86_64" / name).read_bytes() == (folder("x86_64") / name).read_bytes(), f"{name} differs"
 
 
+def test_what_another_is_reading_is_replaced_and_not_written_over():
+    """Two package builds at once build the program twice: who reads what the first one left sees it whole."""
+    names = ("picket-agent", "picket-agent.debug", "picket-agent.map")
+    opened = [open(folder("armv7") / name, "rb") for name in names]
+    try:
+        artefact.build("armv7")
+        for name, file in zip(names, opened):
+            assert os.fstat(file.fileno()).st_nlink == 0, f"{name} was written over where it lay"
+    finally:
+        for file in opened:
+            file.close()
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_it_runs_and_explains_itself(target, tmp_path):
     run = command(target)
