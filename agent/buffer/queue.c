@@ -298,6 +298,10 @@ const struct queue_stream *queue_stream_find(const struct queue *queue, uint32_t
     return index < queue->store.book.streams_count ? &queue->store.book.streams[index] : NULL;
 }
 
+bool queue_stream_was(const struct queue *queue, uint64_t number) {
+    return number && number < queue->store.book.next_stream;
+}
+
 void queue_next(const struct queue *queue, enum queue_class class, uint32_t *ret_stream, uint64_t *ret_sequence) {
     const struct queue_stream *const open =
         &queue->store.book.streams[queue_book_open_stream(&queue->store.book, class)];
@@ -316,7 +320,17 @@ static fault_code end_change(struct queue *queue, struct kv_txn *txn, fault_code
     return code;
 }
 
-fault_code queue_epoch_renew(struct queue *queue, struct fault *reterr) {
+/* The centre knows nothing of the epoch that begins, and of the former one all up to `accounted`. */
+static void begin_stream_again(struct queue_stream *stream, uint64_t accounted) {
+    const uint64_t left = stream->oldest_sequence - 1;
+    if (accounted < stream->committed_sequence) accounted = stream->committed_sequence;
+    stream->began_after = accounted < left ? accounted : left;
+    stream->committed_sequence = stream->began_after;
+    stream->other_holes = left - stream->began_after;
+    stream->shed = stream->arrived = 0;
+}
+
+fault_code queue_epoch_renew(struct queue *queue, const struct queue_ack *acks, size_t count, struct fault *reterr) {
     struct kv_txn *txn = NULL;
     struct fault fault;
     struct queue_book *const draft = &queue->store.draft;
@@ -324,10 +338,12 @@ fault_code queue_epoch_renew(struct queue *queue, struct fault *reterr) {
     if (!code) {
         code = bring_in(queue, txn, &fault);
         draft->epoch = uuid_v7_new();
-        for (size_t i = 0; i < draft->streams_count; i++) { /* the centre knows nothing of this epoch */
-            draft->streams[i].committed_sequence = 0;
-            draft->streams[i].other_holes = draft->streams[i].oldest_sequence - 1;
-            draft->streams[i].shed = draft->streams[i].arrived = 0;
+        for (size_t i = 0; i < draft->streams_count; i++) {
+            uint64_t accounted = 0;
+            for (size_t a = 0; a < count; a++)
+                if (acks[a].stream == draft->streams[i].number && acks[a].committed_sequence > accounted)
+                    accounted = acks[a].committed_sequence;
+            begin_stream_again(&draft->streams[i], accounted);
             draft->dirty[i] = true;
         }
         code = end_change(queue, txn, code, true, &fault);

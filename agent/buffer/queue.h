@@ -33,8 +33,11 @@ fault_code queue_check(const struct queue *queue, struct fault *reterr) MUST_CHE
 
 struct uuid queue_epoch(const struct queue *queue);
 /* Gives the queue a new epoch; every record left keeps its stream and sequence, and will be sent under the new one.
- * For a queue that came back from a backup (queue_ack said FAULT_CONFLICT): its numbers have been used before. */
-fault_code queue_epoch_renew(struct queue *queue, struct fault *reterr) MUST_CHECK;
+ * For a queue that came back from a backup (queue_ack said FAULT_CONFLICT): its numbers have been used before.
+ * acks: what the centre has accounted for in the former epoch, as far as it is known. Each stream begins (began_after)
+ * behind that, so that what left it then is not told as a hole again; a hole that was not stated yet still is one. */
+fault_code queue_epoch_renew(struct queue *queue, const struct queue_ack *acks, size_t count,
+                             struct fault *reterr) MUST_CHECK;
 
 /* Told from the loop that what waited is in the queue and can be sent. */
 typedef void queue_committed_fn(void *context);
@@ -62,6 +65,8 @@ fault_code queue_note_get(struct queue *queue, const char *name, struct arena *a
 /* The streams by number, valid until the next call that writes. A closed stream stays until queue_stream_drop. */
 const struct queue_stream *queue_streams(const struct queue *queue, size_t *ret_count);
 const struct queue_stream *queue_stream_find(const struct queue *queue, uint32_t number); /* NULL: no such */
+/* Whether a stream of this number is or was here. */
+bool queue_stream_was(const struct queue *queue, uint64_t number);
 
 /* Where the next intent of a class will be put. */
 void queue_next(const struct queue *queue, enum queue_class class, uint32_t *ret_stream, uint64_t *ret_sequence);

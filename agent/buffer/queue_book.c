@@ -8,7 +8,8 @@
  *   "head"                -> crc32c, version, epoch, next stream, shed per class, quarantined; since version 2 arrived per class
  *   "log"                 -> crc32c, number of the last entry of the log that is in here
  *   's', stream u32       -> crc32c, class, closed, last, committed, oldest, records, bytes, oldest ms; since version 2 shed,
- *                            arrived, other holes
+ *                            arrived, other holes; since version 3 where its numbers of this epoch begin
+ * What needs version 3 only is written only where there is some, so that a program from before still reads the rest.
  * Records (a table per class), key stream u32, sequence u64 -> crc32c, stored ms, intent. */
 #include "agent/buffer/queue_book.h"
 
@@ -17,12 +18,14 @@
 #include "common/base/checksum.h"
 
 enum {
-    BOOK_VERSION = 2,
+    BOOK_VERSION = 3,
+    BOOK_VERSION_USUAL = 2,
     HEAD_1_BYTES = 4 + 4 + 16 + 4 + 8 * QUEUE_CLASSES_MAX_ + 8,
     HEAD_BYTES = HEAD_1_BYTES + 8 * QUEUE_CLASSES_MAX_,
     STREAM_KEY_BYTES = 5,
     STREAM_1_BYTES = 4 + 2 + 8 * 6,
     STREAM_BYTES = STREAM_1_BYTES + 8 * 3,
+    STREAM_3_BYTES = STREAM_BYTES + 8,
     LOG_BYTES = 4 + 8
 };
 static const char head_key[] = "head", log_key[] = "log";
@@ -43,8 +46,8 @@ static slice stream_key(uint32_t number, uint8_t buffer[STREAM_KEY_BYTES]) {
 
 static fault_code load_stream(slice key, slice row, struct queue_stream *ret_stream, struct fault *reterr) {
     const uint32_t number = key.size == STREAM_KEY_BYTES ? kv_load_u32(key.data + 1) : 0;
-    const bool whole = row.size == STREAM_BYTES;
-    if (!row_checks(key, row, whole ? STREAM_BYTES : STREAM_1_BYTES) || row.data[4] >= QUEUE_CLASSES_MAX_)
+    const bool began = row.size == STREAM_3_BYTES, whole = began || row.size == STREAM_BYTES;
+    if (!row_checks(key, row, whole ? row.size : STREAM_1_BYTES) || row.data[4] >= QUEUE_CLASSES_MAX_)
         return fault_set(reterr, FAULT_CORRUPT, "the row of stream %u does not check", number);
     const uint8_t *const at = row.data + 6;
     *ret_stream = (struct queue_stream){
@@ -60,6 +63,7 @@ static fault_code load_stream(slice key, slice row, struct queue_stream *ret_str
         .shed = whole ? kv_load_u64(at + 48) : 0,
         .arrived = whole ? kv_load_u64(at + 56) : 0,
         .other_holes = whole ? kv_load_u64(at + 64) : 0,
+        .began_after = began ? kv_load_u64(at + 72) : 0,
     };
     return FAULT_NONE;
 }
@@ -130,9 +134,15 @@ fault_code queue_book_load(struct kv_txn *txn, kv_table table, struct queue_book
     return FAULT_NONE;
 }
 
+static uint32_t version_needed(const struct queue_book *book) {
+    for (size_t i = 0; i < book->streams_count; i++)
+        if (book->streams[i].began_after) return BOOK_VERSION;
+    return BOOK_VERSION_USUAL;
+}
+
 fault_code queue_book_store(const struct queue_book *book, struct kv_txn *txn, kv_table table, struct fault *reterr) {
-    uint8_t row[HEAD_BYTES > STREAM_BYTES ? HEAD_BYTES : STREAM_BYTES];
-    kv_store_u32(row + 4, BOOK_VERSION);
+    uint8_t row[HEAD_BYTES > STREAM_3_BYTES ? HEAD_BYTES : STREAM_3_BYTES];
+    kv_store_u32(row + 4, version_needed(book));
     memcpy(row + 8, book->epoch.bytes, 16);
     kv_store_u32(row + 24, book->next_stream);
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) kv_store_u64(row + 28 + 8 * class, book->shed[class]);
@@ -153,6 +163,7 @@ fault_code queue_book_store(const struct queue_book *book, struct kv_txn *txn, k
         if (!book->dirty[i]) continue;
         const struct queue_stream *const stream = &book->streams[i];
         assert(stream->committed_sequence <= stream->last_sequence);
+        assert(stream->began_after <= stream->committed_sequence && stream->began_after < stream->oldest_sequence);
         assert(stream->oldest_sequence <= stream->last_sequence + 1);
         uint8_t key_bytes[STREAM_KEY_BYTES];
         const slice key = stream_key(stream->number, key_bytes);
@@ -167,8 +178,10 @@ fault_code queue_book_store(const struct queue_book *book, struct kv_txn *txn, k
         kv_store_u64(row + 54, stream->shed);
         kv_store_u64(row + 62, stream->arrived);
         kv_store_u64(row + 70, stream->other_holes);
-        kv_store_u32(row, row_crc(key, row, STREAM_BYTES));
-        if (kv_put(txn, table, key, slice_of(row, STREAM_BYTES), reterr))
+        kv_store_u64(row + 78, stream->began_after);
+        const size_t row_bytes = stream->began_after ? STREAM_3_BYTES : STREAM_BYTES;
+        kv_store_u32(row, row_crc(key, row, row_bytes));
+        if (kv_put(txn, table, key, slice_of(row, row_bytes), reterr))
             return fault_wrap(reterr, "write the row of stream %u", stream->number);
     }
     return FAULT_NONE;

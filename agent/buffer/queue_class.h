@@ -39,11 +39,14 @@ struct queue_stream {
     bool closed;                 /* a newer stream of its class exists: nothing is appended any more */
     uint64_t last_sequence;      /* given last; 0: none yet */
     uint64_t committed_sequence; /* all up to here is with the centre */
-    uint64_t oldest_sequence;    /* of the records kept; last_sequence + 1 when there is none */
-    uint64_t records, bytes;     /* kept */
-    int64_t oldest_ms;           /* when the oldest record was stored; 0 when there is none */
-    uint64_t shed, arrived;      /* given up; of those, what the centre turned out to have */
-    uint64_t other_holes;        /* sequences that are neither here nor shed: quarantined, or sent in another epoch */
+    uint64_t
+        began_after; /* of this epoch: what is before belongs to former ones. On the wire numbers count from here */
+    uint64_t oldest_sequence; /* of the records kept; last_sequence + 1 when there is none */
+    uint64_t records, bytes;  /* kept */
+    int64_t oldest_ms;        /* when the oldest record was stored; 0 when there is none */
+    uint64_t shed, arrived;   /* given up; of those, what the centre turned out to have */
+    uint64_t
+        other_holes; /* sequences behind began_after that are neither here nor shed: quarantined, or shed in another epoch */
 };
 
 struct queue_ack {

@@ -114,8 +114,8 @@ static void take_row(struct salvage *salvage, const struct queue_stream *row) {
     if (!stream) return;
     bool *const has_row = &salvage->has_row[stream - salvage->streams];
     if (*has_row &&
-        (row->last_sequence < stream->last_sequence ||
-         (row->last_sequence == stream->last_sequence &&
+        (row->began_after < stream->began_after || row->last_sequence < stream->last_sequence ||
+         (row->last_sequence == stream->last_sequence && row->began_after == stream->began_after &&
           (row->committed_sequence < stream->committed_sequence || row->oldest_sequence < stream->oldest_sequence))))
         return;
     const uint64_t last_sequence =

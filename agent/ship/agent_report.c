@@ -40,8 +40,8 @@ static fault_code fill_streams(const struct agent_report *report, struct arena *
         items[i] = (StreamStatus){
             .stream = streams[i].number,
             .class_name = slice_from_text(queue_class_name(streams[i].class)),
-            .first_sequence = streams[i].oldest_sequence,
-            .last_sequence = streams[i].last_sequence,
+            .first_sequence = streams[i].oldest_sequence - streams[i].began_after, /* as they are sent */
+            .last_sequence = streams[i].last_sequence - streams[i].began_after,
             .records_waiting = streams[i].records,
             .bytes_waiting = streams[i].bytes,
             .records_shed = report->shed && !streams[i].closed ? report->shed[streams[i].class] : 0,

@@ -98,6 +98,10 @@ static struct lane *lane_find(struct shipper *shipper, uint64_t stream) {
     return NULL;
 }
 
+static const struct queue_stream *stream_of(const struct shipper *shipper, uint64_t number) {
+    return number <= UINT32_MAX ? queue_stream_find(shipper->queue, (uint32_t)number) : NULL;
+}
+
 void shipper_match_lanes(struct shipper *shipper) {
     struct lane lanes[QUEUE_STREAMS_MAX];
     size_t count;
@@ -236,16 +240,23 @@ static void commit_lane(struct shipper *shipper, struct lane *lane, uint64_t com
     shipper->stats.last_commit_ms = now_ns / 1000000;
 }
 
-static void take_stream_ack(struct shipper *shipper, struct lane *lane, const StreamAck *ack, int64_t now_ns) {
+/* From the wire, where a stream's numbers count from where it began in this epoch. */
+static uint64_t stored_number(const struct queue_stream *stream, uint64_t sequence) {
+    return sequence > UINT64_MAX - stream->began_after ? UINT64_MAX : sequence + stream->began_after;
+}
+
+static void take_stream_ack(struct shipper *shipper, struct lane *lane, const struct queue_stream *stream,
+                            const StreamAck *ack, int64_t now_ns) {
     const int64_t now_ms = now_ns / 1000000;
-    if (ack->committed_sequence > lane->committed) commit_lane(shipper, lane, ack->committed_sequence, now_ns);
-    if (ack->lost_known && ack->committed_sequence == lane->committed) {
+    const uint64_t committed = stored_number(stream, ack->committed_sequence),
+                   wanted = stored_number(stream, ack->wanted_sequence);
+    if (committed > lane->committed) commit_lane(shipper, lane, committed, now_ns);
+    if (ack->lost_known && committed == lane->committed) {
         lane->lost_known = true;
         lane->lost = ack->lost_count;
     }
-    if (ack->wanted_sequence == 0 || ack->wanted_sequence > lane->sent) return;
-    if (lane->went_back_to == ack->wanted_sequence && lane->went_back_ms &&
-        now_ms - lane->went_back_ms < shipper->settings.resend_ms)
+    if (ack->wanted_sequence == 0 || wanted > lane->sent) return;
+    if (lane->went_back_to == wanted && lane->went_back_ms && now_ms - lane->went_back_ms < shipper->settings.resend_ms)
         return;
     /* A broker that was taken over may wish for another number in each ack. */
     if (now_ms - lane->wishes_since_ms >= shipper->settings.resend_ms) {
@@ -253,13 +264,13 @@ static void take_stream_ack(struct shipper *shipper, struct lane *lane, const St
         lane->wishes = 0;
     }
     if (lane->wishes++ >= WISHES_MAX) return;
-    lane->went_back_to = ack->wanted_sequence;
+    lane->went_back_to = wanted;
     lane->went_back_ms = now_ms;
     shipper->stats.went_back++;
     metric_count(shipper->metrics, SHIP_WENT_BACK, 1);
-    LOG_INFO("ship", "went_back", LOG_UINT("stream", lane->stream), LOG_UINT("wanted", ack->wanted_sequence),
+    LOG_INFO("ship", "went_back", LOG_UINT("stream", lane->stream), LOG_UINT("wanted", wanted),
              LOG_UINT("sent", lane->sent));
-    go_back(shipper, lane, ack->wanted_sequence - 1);
+    go_back(shipper, lane, wanted - 1);
 }
 
 static void resend(struct shipper *shipper, struct lane *lane, const char *why) {
@@ -285,26 +296,45 @@ static void resend_overtaken(struct shipper *shipper, int64_t now_ms) {
     }
 }
 
+/* What the centre has accounted for of each stream, by this ack and by those before it. */
+static size_t accounted(struct shipper *shipper, const IntentAck *ack, struct queue_ack acks[2 * QUEUE_STREAMS_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < shipper->lanes_count; i++)
+        acks[count++] =
+            (struct queue_ack){.stream = shipper->lanes[i].stream, .committed_sequence = shipper->lanes[i].committed};
+    for (size_t i = 0; i < ack->streams.count && count < 2 * QUEUE_STREAMS_MAX; i++) {
+        const struct queue_stream *const stream = stream_of(shipper, ack->streams.items[i].stream);
+        if (stream)
+            acks[count++] = (struct queue_ack){.stream = stream->number,
+                                               .committed_sequence =
+                                                   stored_number(stream, ack->streams.items[i].committed_sequence)};
+    }
+    return count;
+}
+
 /* The centre has committed what this queue never gave out: it is a copy from before. Under a new epoch everything
  * left is sent again, and the domain knows what it has already by what the intents are about. A broker that was taken
  * over may say so in each ack: each would cost a sync of the disk, so it is believed once per resend_ms. */
-static void begin_new_epoch(struct shipper *shipper, uint64_t stream, uint64_t committed) {
+static void begin_new_epoch(struct shipper *shipper, const IntentAck *ack, const StreamAck *found) {
     struct fault fault;
+    struct queue_ack acks[2 * QUEUE_STREAMS_MAX];
+    const size_t count = accounted(shipper, ack, acks);
     const int64_t now_ms = clock_monotonic_ms();
     if (shipper->epoch_ms && now_ms - shipper->epoch_ms < shipper->settings.resend_ms) return;
     shipper->epoch_ms = now_ms;
     if (shipper->settings.older_copy && !shipper->stats.epochs_renewed)
         shipper->settings.older_copy(shipper->settings.context);
-    if (queue_epoch_renew(shipper->queue, &fault)) {
+    if (queue_epoch_renew(shipper->queue, acks, count, &fault)) {
         shipper->stats.last_fault = fault;
         LOG_ERROR("ship", "epoch_renew_failed", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again at the next ack"));
         return;
     }
-    LOG_WARN("ship", "new_epoch", LOG_UINT("stream", stream), LOG_UINT("committed", committed),
+    LOG_WARN("ship", "new_epoch", LOG_UINT("stream", found->stream), LOG_UINT("committed", found->committed_sequence),
              LOG_TEXT("reason", "the centre has committed more than this queue ever gave out: it is an older copy"));
     shipper->stats.epochs_renewed++;
     for (size_t i = 0; i < shipper->lanes_count; i++) {
-        shipper->lanes[i].committed = shipper->lanes[i].given = 0;
+        const struct queue_stream *const stream = queue_stream_find(shipper->queue, shipper->lanes[i].stream);
+        shipper->lanes[i].committed = shipper->lanes[i].given = stream ? stream->began_after : 0;
         shipper->lanes[i].lost_known = false;
     }
     go_back_everywhere(shipper);
@@ -337,14 +367,15 @@ static void take_ack(struct shipper *shipper, const IntentAck *ack) {
     shipper_match_lanes(shipper);
     for (size_t i = 0; i < ack->streams.count; i++) {
         const StreamAck *const one = &ack->streams.items[i];
-        struct lane *const lane = lane_find(shipper, one->stream);
-        const struct queue_stream *const stream = lane ? queue_stream_find(shipper->queue, lane->stream) : NULL;
-        if (!stream) continue;
-        if (one->committed_sequence > lane->given) {
-            begin_new_epoch(shipper, one->stream, one->committed_sequence);
+        const struct queue_stream *const stream = stream_of(shipper, one->stream);
+        struct lane *const lane = stream ? lane_find(shipper, one->stream) : NULL;
+        /* A stream that was never opened here would be, some day, and its records be taken for those that it had. */
+        if (lane ? stored_number(stream, one->committed_sequence) > lane->given
+                 : one->committed_sequence && !queue_stream_was(shipper->queue, one->stream)) {
+            begin_new_epoch(shipper, ack, one);
             return;
         }
-        take_stream_ack(shipper, lane, one, now_ns);
+        if (lane) take_stream_ack(shipper, lane, stream, one, now_ns);
     }
     resend_overtaken(shipper, now_ns / 1000000);
     set_store_timer(shipper);

@@ -44,13 +44,19 @@ struct reading {
     struct shipper *shipper;
     struct batch_writer writer;
     uint32_t stream;
+    uint64_t began_after;
 };
+
+/* On the wire a stream's numbers count from where it began in this epoch. */
+static void begin_batch(struct reading *reading, uint64_t after_sequence, uint64_t first_sequence) {
+    batch_begin(&reading->writer, reading->shipper->payload, reading->shipper->payload_bytes,
+                queue_epoch(reading->shipper->queue), reading->stream, after_sequence - reading->began_after,
+                first_sequence - reading->began_after);
+}
 
 static bool add_intent(void *context, const struct queue_batch *so_far, uint64_t sequence, slice intent) {
     struct reading *const reading = context;
-    if (so_far->count == 0)
-        batch_begin(&reading->writer, reading->shipper->payload, reading->shipper->payload_bytes,
-                    queue_epoch(reading->shipper->queue), reading->stream, so_far->after_sequence, sequence);
+    if (so_far->count == 0) begin_batch(reading, so_far->after_sequence, sequence);
     return batch_add(&reading->writer, intent);
 }
 
@@ -97,8 +103,10 @@ uint64_t shipper_slot_token(const struct shipper *shipper, const struct slot *sl
 }
 
 /* false: nothing more can go out now, of a closed stream nothing more of closed ones. */
-static bool send_batch(struct shipper *shipper, struct lane *lane, bool closed, struct slot *slot) {
-    struct reading reading = {.shipper = shipper, .stream = lane->stream};
+static bool send_batch(struct shipper *shipper, struct lane *lane, const struct queue_stream *stream,
+                       struct slot *slot) {
+    const bool closed = stream->closed;
+    struct reading reading = {.shipper = shipper, .stream = lane->stream, .began_after = stream->began_after};
     struct queue_batch batch;
     struct fault fault;
     const fault_code code = queue_read(shipper->queue, lane->stream, lane->sent, shipper->settings.batch_intents,
@@ -114,8 +122,7 @@ static bool send_batch(struct shipper *shipper, struct lane *lane, bool closed, 
             lane->empty_through = batch.last_sequence; /* the next record will state the hole */
             return true;
         }
-        batch_begin(&reading.writer, shipper->payload, shipper->payload_bytes, queue_epoch(shipper->queue),
-                    lane->stream, batch.after_sequence, batch.first_sequence);
+        begin_batch(&reading, batch.after_sequence, batch.first_sequence);
     }
     slot->number++;
     if (publish(shipper, batch_end(&reading.writer, batch.stream_ends), closed, shipper_slot_token(shipper, slot),
@@ -153,8 +160,9 @@ void shipper_pump(struct shipper *shipper) {
     for (struct slot *slot; (slot = free_slot(shipper));) {
         struct lane *const lane = choose_lane(shipper, old_full);
         if (!lane) break;
-        const bool closed = queue_stream_find(shipper->queue, lane->stream)->closed;
-        if (send_batch(shipper, lane, closed, slot)) continue;
+        const struct queue_stream *const stream = queue_stream_find(shipper->queue, lane->stream);
+        const bool closed = stream->closed;
+        if (send_batch(shipper, lane, stream, slot)) continue;
         if (!closed) break;
         old_full = true;
     }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent's folder is put back from an older copy (a machine's snapshot, a restored node). What was counted since the copy
-was made is at the centre already: it is not counted again."""
+was made is at the centre already: it is not counted again, and what the copy no longer has is not told as lost."""
 import http.server
 import shutil
 import threading
@@ -65,6 +65,7 @@ def test_an_older_copy_counts_nothing_twice(place):
     try:
         place.start_agent()
         eventually("it measures", lambda: len(seen_after(began)) >= 3, 90, 0.5)
+        epoch = place.agent_known()["status"]["epoch"]
         assert place.agent.terminate() == 0
         shutil.copytree(place.folder / "agent", place.folder / "copy")
         place.start_agent()
@@ -81,6 +82,9 @@ def test_an_older_copy_counts_nothing_twice(place):
         windows = place.windows("hits", began - 10, time.time() + 5)
         assert sum(window["total"] for window in windows.values()) <= most, (most, windows)
         assert place.rejections() == [], place.rejections()[:2]
+        known = place.agent_known()
+        assert {stream["epoch"] for stream in known["streams"]} == {known["status"]["epoch"]} - {epoch}, known
+        assert int(known.get("intentsLost", 0)) == 0, known["streams"]
     except BaseException:
         print(place.story())
         raise

@@ -106,6 +106,23 @@ TEST(damaged_store_is_moved_aside_and_what_checks_goes_on) {
     end(&bench);
 }
 
+TEST(damaged_store_goes_on_in_the_numbers_of_its_epoch) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 16 << 20);
+    const uint32_t windows = open_stream(bench.queue, QUEUE_WINDOWS);
+    for (uint64_t i = 1; i <= 500; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 100, &fault));
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 100}, 1, &fault));
+    CHECK_OK(queue_epoch_renew(bench.queue, NULL, 0, &fault));
+    spoil(&bench, 8192);
+    assert_int_equal(bench.moved.code, FAULT_CORRUPT);
+    const struct queue_stream *const stream = queue_stream_find(bench.queue, windows);
+    assert_int_equal(stream->began_after, 100);
+    assert_int_equal(stream->committed_sequence, 100);
+    assert_int_equal(stream->records, 400);
+    end(&bench);
+}
+
 TEST(one_note_is_saved_from_a_damaged_store) {
     struct fault fault;
     struct bench bench;
@@ -338,6 +355,7 @@ int main(void) {
         cmocka_unit_test(damaged_store_is_moved_aside_and_what_checks_goes_on),
         cmocka_unit_test(one_note_is_saved_from_a_damaged_store),
         cmocka_unit_test(store_of_which_nothing_is_left_gives_a_new_epoch),
+        cmocka_unit_test(damaged_store_goes_on_in_the_numbers_of_its_epoch),
         cmocka_unit_test(any_damage_leaves_a_queue_that_works_and_records_that_are_genuine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

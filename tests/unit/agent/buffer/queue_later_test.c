@@ -95,7 +95,7 @@ TEST(what_cannot_wait_takes_along_what_waits_in_its_order) {
     CHECK_OK(queue_rotate(bench.queue, INT64_MAX, INT64_MAX, NULL, &fault));
     assert_int_equal(queue_stream_find(bench.queue, old_stream)->last_sequence, 5); /* as queue_next had said */
     CHECK_OK(put_later(bench.queue, QUEUE_REST, 1, 100, &fault));
-    CHECK_OK(queue_epoch_renew(bench.queue, &fault));
+    CHECK_OK(queue_epoch_renew(bench.queue, NULL, 0, &fault));
     assert_int_equal(readable(&bench, QUEUE_REST), 1);
     assert_int_equal(stats_of(&bench).commits, before + 4);
     end(&bench);

@@ -76,9 +76,48 @@ TEST(committed_number_never_given_out_asks_for_a_new_epoch) {
     const struct uuid epoch = queue_epoch(bench.queue);
     CHECK_FAULT(queue_ack(bench.queue, &(struct queue_ack){windows, 9}, 1, &fault), FAULT_CONFLICT);
     assert_int_equal(queue_stream_find(bench.queue, windows)->records, 3);
-    CHECK_OK(queue_epoch_renew(bench.queue, &fault));
+    CHECK_OK(queue_epoch_renew(bench.queue, NULL, 0, &fault));
     assert_false(uuid_equal(epoch, queue_epoch(bench.queue)));
     assert_int_equal(queue_stream_find(bench.queue, windows)->records, 3);
+    end(&bench);
+}
+
+TEST(new_epoch_begins_behind_what_is_accounted_for) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 16 << 20);
+    const uint32_t windows = open_stream(bench.queue, QUEUE_WINDOWS), rest = open_stream(bench.queue, QUEUE_REST),
+                   health = open_stream(bench.queue, QUEUE_HEALTH);
+    for (uint64_t i = 1; i <= 30; i++) {
+        CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 100, &fault));
+        CHECK_OK(put(bench.queue, QUEUE_REST, i, 100, &fault));
+    }
+    CHECK_OK(queue_ack(bench.queue, (struct queue_ack[]){{windows, 10}, {rest, 10}}, 2, &fault));
+    CHECK_OK(queue_shed(bench.queue, 500, &fault)); /* of rest */
+    const struct queue_stream before = *queue_stream_find(bench.queue, rest);
+    assert_true(before.shed > 0 && before.records > 0);
+    CHECK_OK(
+        queue_epoch_renew(bench.queue, (struct queue_ack[]){{windows, UINT64_MAX}, {rest, 9}, {77, 5}}, 3, &fault));
+    for (int again = 0; again < 2; again++) {
+        const struct queue_stream *stream = queue_stream_find(bench.queue, windows);
+        assert_int_equal(stream->began_after, 10); /* the twenty behind it are here, and will be sent */
+        assert_int_equal(stream->committed_sequence, 10);
+        assert_int_equal(stream->other_holes, 0);
+        stream = queue_stream_find(bench.queue, rest);
+        assert_int_equal(stream->began_after, 10);
+        assert_int_equal(stream->other_holes, before.shed);
+        assert_int_equal(stream->shed, 0);
+        assert_int_equal(queue_stream_find(bench.queue, health)->began_after, 0);
+        reopen(&bench);
+        assert_int_equal(bench.moved.code, FAULT_NONE);
+    }
+    CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 31, 100, &fault));
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 31}, 1, &fault));
+    CHECK_OK(queue_epoch_renew(bench.queue, NULL, 0, &fault));
+    assert_int_equal(queue_stream_find(bench.queue, windows)->began_after, 31);
+    assert_true(queue_stream_was(bench.queue, windows));
+    assert_false(queue_stream_was(bench.queue, 0));
+    assert_false(queue_stream_was(bench.queue, UINT64_MAX));
     end(&bench);
 }
 
@@ -375,6 +414,7 @@ int main(void) {
         cmocka_unit_test(sequences_are_gapless_and_survive_reopening),
         cmocka_unit_test(acknowledged_records_leave_and_numbers_go_on),
         cmocka_unit_test(committed_number_never_given_out_asks_for_a_new_epoch),
+        cmocka_unit_test(new_epoch_begins_behind_what_is_accounted_for),
         cmocka_unit_test(new_streams_open_only_behind_a_backlog_and_old_ones_end),
         cmocka_unit_test(quota_sheds_the_lowest_class_oldest_first_and_the_reader_sees_the_hole),
         cmocka_unit_test(what_was_shed_is_told_from_what_is_lost),

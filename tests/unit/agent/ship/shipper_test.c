@@ -485,6 +485,87 @@ TEST(queue_from_a_backup_begins_a_new_epoch) {
     end(&world);
 }
 
+static uint64_t lost_in_all(const struct world *world) {
+    uint64_t lost = 0;
+    for (size_t i = 0; i < world->streams_count; i++) lost += world->streams[i].lost;
+    return lost;
+}
+
+TEST(new_epoch_of_an_older_copy_states_no_loss_where_there_is_none) {
+    struct world world;
+    struct fault fault;
+    struct shipper_stats stats;
+    begin_with(&world, &patient, 16 << 20);
+    append(&world, QUEUE_WINDOWS, 1, 20, clock_wall_ms());
+    connect(&world);
+    run(&world, nothing_waits, 5000);
+    disconnect(&world);
+    append(&world, QUEUE_WINDOWS, 21, 40, clock_wall_ms());
+    centre_stream(&world, 2)->last = 500; /* the queue that this one is a copy of went on */
+    connect(&world);
+    run(&world, nothing_waits, 5000);
+    shipper_stats(world.shipper, &stats);
+    assert_int_equal(stats.epochs_renewed, 1);
+    check_applied(&world, 1, 40);
+    assert_int_equal(lost_in_all(&world), 0);
+    assert_int_equal(centre_stream(&world, 2)->last, 20); /* numbers of the epoch */
+    disconnect(&world);
+    shipper_free(world.shipper); /* and so in the next life */
+    queue_close(world.queue);
+    CHECK_OK(queue_open(&world.queue_settings, &world.queue, NULL, &fault));
+    CHECK_OK(shipper_new(world.loop, world.queue, &patient, NULL, &world.shipper, &fault));
+    shipper_use(world.shipper, (struct mqtt_client *)&world);
+    append(&world, QUEUE_WINDOWS, 41, 60, clock_wall_ms());
+    connect(&world);
+    run(&world, nothing_waits, 5000);
+    shipper_stats(world.shipper, &stats);
+    assert_int_equal(stats.epochs_renewed, 0);
+    check_applied(&world, 1, 60);
+    assert_int_equal(lost_in_all(&world), 0);
+    assert_int_equal(centre_stream(&world, 2)->last, 40);
+    end(&world);
+}
+
+TEST(what_was_shed_and_not_stated_is_a_loss_in_the_new_epoch) {
+    struct world world;
+    struct fault fault;
+    begin_with(&world, &patient, 16 << 20);
+    append(&world, QUEUE_WINDOWS, 1, 20, clock_wall_ms());
+    append(&world, QUEUE_REST, 101, 110, clock_wall_ms());
+    connect(&world);
+    run(&world, nothing_waits, 5000);
+    disconnect(&world);
+    append(&world, QUEUE_REST, 111, 150, clock_wall_ms());
+    CHECK_OK(queue_shed(world.queue, 500, &fault));
+    const uint64_t shed = queue_stream_find(world.queue, 3)->shed;
+    assert_in_range(shed, 1, 39);
+    append(&world, QUEUE_WINDOWS, 21, 40, clock_wall_ms());
+    centre_stream(&world, 2)->last = 500;
+    connect(&world);
+    run(&world, nothing_waits, 5000);
+    check_applied(&world, 1, 40);
+    check_applied(&world, 111 + shed, 150);
+    assert_int_equal(centre_stream(&world, 2)->lost, 0);
+    assert_int_equal(centre_stream(&world, 3)->lost, shed);
+    end(&world);
+}
+
+/* Else it would open one of that number some day, and delete its records for those that the other had sent. */
+TEST(ack_for_a_stream_that_was_never_opened_begins_a_new_epoch) {
+    struct world world;
+    struct shipper_stats stats;
+    begin(&world);
+    append(&world, QUEUE_WINDOWS, 1, 20, clock_wall_ms());
+    uuid_format(queue_epoch(world.queue), world.epoch);
+    centre_stream(&world, 4)->last = 7;
+    connect(&world);
+    run(&world, nothing_waits, 5000);
+    check_applied(&world, 1, 20);
+    shipper_stats(world.shipper, &stats);
+    assert_int_equal(stats.epochs_renewed, 1);
+    end(&world);
+}
+
 /* An older copy of the queue to which something was added before it was connected; or a broker that was taken over. */
 TEST(ack_for_what_was_never_sent_deletes_nothing) {
     struct world world;
@@ -647,6 +728,9 @@ int main(void) {
         cmocka_unit_test(what_was_shed_is_stated_to_the_centre),
         cmocka_unit_test(stream_of_which_all_was_shed_still_ends),
         cmocka_unit_test(queue_from_a_backup_begins_a_new_epoch),
+        cmocka_unit_test(new_epoch_of_an_older_copy_states_no_loss_where_there_is_none),
+        cmocka_unit_test(what_was_shed_and_not_stated_is_a_loss_in_the_new_epoch),
+        cmocka_unit_test(ack_for_a_stream_that_was_never_opened_begins_a_new_epoch),
         cmocka_unit_test(ack_for_what_was_never_sent_deletes_nothing),
         cmocka_unit_test(ack_of_what_a_former_life_sent_is_believed),
         cmocka_unit_test(flood_of_forged_acks_begins_few_epochs),
