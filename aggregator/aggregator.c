@@ -81,8 +81,14 @@ void aggregator_tokens_path(const struct aggregator_settings *settings, char ret
 
 static fault_code lock_folder(struct aggregator *a, struct fault *reterr) {
     const char *folder = setting_text(a->settings->data.path);
-    if (data_folder_lock(folder, &a->lock_fd, reterr)) return reterr->code;
-    return data_folder_finished(folder, reterr);
+    bool copied = false;
+    if (data_folder_lock(folder, &a->lock_fd, reterr) || data_folder_finished(folder, reterr)) return reterr->code;
+    if (data_folder_look_for_copy(folder, &copied, reterr)) return reterr->code;
+    if (copied)
+        LOG_WARN("aggregator", "data_path_copied", LOG_TEXT("path", folder),
+                 LOG_TEXT("reason", "'" DATA_BORN "' in it was made at another time than it says: this is a copy"),
+                 LOG_TEXT("instead", "it stands by, as what was restored does"));
+    return FAULT_NONE;
 }
 
 /* ---- MQTT ---- */
@@ -163,9 +169,10 @@ static void not_ready(void *context, struct text *reasons) {
     journal_stats(a->journal, &journal);
     if (journal.refusing) text_format(reasons, "the journal takes no commands: %s\n", journal.refusing_reason.text);
     if (atomic_load(&a->stands_by))
-        text_format(reasons,
-                    "it stands by, off the broker: its journal was restored, and nobody has said 'picket-aggregator "
-                    "take-over'\n");
+        text_format(
+            reasons,
+            "it stands by, off the broker: its journal was restored or its data.path copied, and nobody has said "
+            "'picket-aggregator take-over'\n");
     else if (!a->settings->mqtt.disabled && !atomic_load(&a->connected))
         text_format(reasons, "not connected to the broker\n");
     const uint64_t newest = journal_last_sequence(a->journal), shown = projections_sequence(a->projections);
@@ -392,8 +399,8 @@ fault_code aggregator_open(struct loop *loop, const struct aggregator_settings *
     if (atomic_load(&a->stands_by))
         LOG_WARN("aggregator", "stands_by",
                  LOG_TEXT("reason",
-                          "its journal was restored: were another aggregator there still, agents would delete what "
-                          "only this one has committed"),
+                          "its journal was restored or its data.path copied: were another aggregator there still, "
+                          "agents would delete what only this one has committed"),
                  LOG_TEXT("instead", "it answers, and stays off the broker until 'picket-aggregator take-over'"));
     LOG_INFO("aggregator", "started", LOG_TEXT("address", a->http_address), LOG_UINT("port", api_port(a->api)),
              LOG_UINT("sequence", journal_last_sequence(a->journal)));

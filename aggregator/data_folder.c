@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The lock is the kernel's (flock), so that it goes with the process however that ends. */
+ * The lock is the kernel's (flock), so that it goes with the process however that ends.
+ *
+ * A copy is found by a file that holds the time of its own making (statx), which no program sets: where the two differ
+ * somebody has copied the folder. Its place says nothing (a volume moves between machines and is the same), nor does an
+ * inode's number (the first file of a new disk has the same one each time). */
 #include "aggregator/data_folder.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,8 +54,9 @@ static fault_code folder_to_disk(const char *path, struct fault *reterr) {
 }
 
 fault_code data_folder_standby_set(const char *path, struct fault *reterr) {
-    static const char text[] = "This journal was restored. It stands by, off the broker, until 'picket-aggregator "
-                               "take-over' removes this file.\n";
+    static const char text[] =
+        "This journal was restored or copied. It stands by, off the broker, until 'picket-aggregator "
+        "take-over' removes this file.\n";
     char file[PATH_BYTES];
     snprintf(file, sizeof file, "%s/" DATA_STANDBY, path);
     const int fd = open(file, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
@@ -65,6 +71,58 @@ bool data_folder_stands_by(const char *path) {
     char file[PATH_BYTES];
     snprintf(file, sizeof file, "%s/" DATA_STANDBY, path);
     return access(file, F_OK) == 0;
+}
+
+/* ---- copies ---- */
+
+enum { BORN_BYTES = 64 };
+
+/* When the file was made. false: the file system does not say. */
+static bool born_when(int fd, char text[BORN_BYTES]) {
+    struct statx found;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &found) || !(found.stx_mask & STATX_BTIME)) return false;
+    snprintf(text, BORN_BYTES, "%" PRId64 ".%09" PRIu32 "\n", (int64_t)found.stx_btime.tv_sec,
+             (uint32_t)found.stx_btime.tv_nsec);
+    return true;
+}
+
+static fault_code born_write(const char *path, const char *file, int fd, const char *text, struct fault *reterr) {
+    if (pwrite(fd, text, strlen(text), 0) != (ssize_t)strlen(text) || fsync(fd))
+        return fault_set_errno(reterr, FAULT_SYSTEM, errno, "write '%s'", file);
+    return folder_to_disk(path, reterr);
+}
+
+/* What stands by does so before it forgets that it is a copy. */
+static fault_code born_again(const char *path, const char *file, struct fault *reterr) {
+    char text[BORN_BYTES];
+    fault_code code = data_folder_standby_set(path, reterr);
+    if (code) return code;
+    if (unlink(file)) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "remove '%s'", file);
+    const int fd = open(file, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "make '%s'", file);
+    if (born_when(fd, text)) code = born_write(path, file, fd, text, reterr);
+    close(fd);
+    return code;
+}
+
+fault_code data_folder_look_for_copy(const char *path, bool *ret_copied, struct fault *reterr) {
+    char file[PATH_BYTES], now[BORN_BYTES], said[BORN_BYTES] = "";
+    *ret_copied = false;
+    snprintf(file, sizeof file, "%s/" DATA_BORN, path);
+    const int fd = open(file, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) return fault_set_errno(reterr, FAULT_SYSTEM, errno, "open '%s'", file);
+    fault_code code = FAULT_NONE;
+    if (born_when(fd, now)) {
+        const ssize_t bytes = pread(fd, said, sizeof said - 1, 0);
+        if (bytes < 0)
+            code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "read '%s'", file);
+        else if (!strchr(said, '\n')) /* new, or not written whole */
+            code = born_write(path, file, fd, now, reterr);
+        else
+            *ret_copied = strcmp(said, now) != 0;
+    }
+    close(fd);
+    return *ret_copied ? born_again(path, file, reterr) : code;
 }
 
 fault_code data_folder_take_over(const char *path, struct fault *reterr) {

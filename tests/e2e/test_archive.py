@@ -110,6 +110,31 @@ def test_backup_under_load_restores_verifies_and_starts(place, tmp_path):
     assert "in use" in refused
 
 
+def test_a_copied_data_folder_stands_by(place):
+    """Nobody who copies a folder thinks of what agents do when two aggregators acknowledge."""
+    declare(place, "inc-1")
+    data, first = place.folder / "aggregator", place.folder / "first"
+    assert place.aggregator.terminate() == 0
+    data.rename(first)  # where it lies does not matter
+    first.rename(data)
+    place.start_aggregator()
+    assert place.aggregator.terminate() == 0
+    data.rename(first)
+    shutil.copytree(first, data)
+    place.start_aggregator(ready=False)
+    eventually("it says that it stands by", lambda: "data.path copied" in place.get("/readyz")[1], 30)
+    assert "event=data_path_copied" in place.aggregator.log()
+    assert place.metric("picket_mqtt_connected") == 0
+    assert place.aggregator.terminate() == 0
+    place.start_aggregator(ready=False)
+    eventually("it still does", lambda: "stands by" in place.get("/readyz")[1], 30)
+    assert "is the centre now" in run("take-over", "--data", data).stdout
+    eventually("it is ready", lambda: place.get("/readyz")[0] == 200, 30)
+    declare(place, "inc-2")
+    assert place.aggregator.terminate() == 0
+    place.start_aggregator()
+
+
 def test_restore_into_a_folder_that_holds_something_is_refused(place, tmp_path):
     declare(place, "inc-1")
     backup = tmp_path / "backup"
