@@ -17,6 +17,7 @@
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/base/whole_file.h"
+#include "common/net/curl_lean.h"
 #include "common/net/http_date.h"
 
 enum {
@@ -71,6 +72,7 @@ fault_code http_client_new(struct loop *loop, unsigned connections_max, struct h
                            struct fault *reterr) {
     if (connections_max == 0)
         return fault_set(reterr, FAULT_INPUT, "HTTP client: connections_max is 0, at least 1 is needed");
+    curl_lean_use();
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return fault_set(reterr, FAULT_SYSTEM, "HTTP client: libcurl does not start");
     struct http_client *client = calloc(1, sizeof *client);

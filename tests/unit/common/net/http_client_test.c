@@ -197,6 +197,28 @@ static void sends_method_headers_and_body(void **state) {
     assert_int_equal(outcome.size, 0);
 }
 
+/* Lines of about the size that curl_lean.c prints by itself (1024 bytes, with CR, LF and NUL), and some that curl does. */
+static void sends_headers_of_any_length(void **state) {
+    struct bench *bench = *state;
+    static struct outcome outcome;
+    static const size_t sizes[] = {1, 1000, 1020, 1021, 1022, 1023, 1024, 1025, 3000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char line[3100] = "X-Long: ", wanted[3200];
+        const size_t begun = strlen(line), size = sizes[i] > begun ? sizes[i] : begun + 1;
+        for (size_t at = begun; at < size; at++) line[at] = (char)('a' + at % 26);
+        line[size] = '\0';
+        snprintf(wanted, sizeof wanted, "\nx-long: %s\n", line + begun);
+        const char *const headers[] = {line, "X-After: %s%d", NULL};
+        struct http_request request = request_for(url_of(bench, "/echo"), &outcome);
+        request.headers = headers;
+        run(bench, &request);
+        assert_int_equal(outcome.result.fault.code, FAULT_NONE);
+        outcome.body[outcome.size] = '\0';
+        assert_non_null(strstr(outcome.body, wanted));
+        assert_non_null(strstr(outcome.body, "\nx-after: %s%d\n"));
+    }
+}
+
 static void refuses_wrong_requests(void **state) {
     struct bench *bench = *state;
     static struct outcome outcome;
@@ -489,6 +511,7 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sends_method_headers_and_body),
+        cmocka_unit_test(sends_headers_of_any_length),
         cmocka_unit_test(refuses_wrong_requests),
         cmocka_unit_test(unpacks_gzip_and_limits_what_comes_out),
         cmocka_unit_test(says_which_phase_took_the_time),
