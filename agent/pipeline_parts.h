@@ -54,7 +54,9 @@ struct pipeline {
     struct certificate_view certificate;      /* of mqtt.certificate, where it was read */
     char certificate_fault[sizeof((struct fault *)0)->text];
     uint64_t reloads, reloads_refused, ticks;
-    bool broken; /* only another process can go on */
+    bool trouble_said;  /* the status was asked to say that storing fails */
+    int64_t trouble_ms; /* monotonic: when that changed; 0: never */
+    bool broken;        /* only another process can go on */
 };
 
 /* The agent's status, or its will, in the pipeline's report arena: valid until the next call. See link_callbacks. */

@@ -13,18 +13,26 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OWN_CERTIFICATE_TICKS = 60 }; /* it may be replaced, and it ends */
+enum {
+    OWN_CERTIFICATE_TICKS = 60, /* it may be replaced, and it ends */
+    TROUBLE_SAID_MS = 10 * 1000,
+};
 
 fault_code pipeline_encode_status(void *context, bool online, bool will, slice *ret_payload, struct fault *reterr) {
     struct pipeline *const pipeline = context;
     const struct agent_settings *const settings = pipeline->file.settings;
     struct queue_stats stats = {0};
+    struct fault trouble = {0};
+    bool fails;
     struct config_trial_report config;
     const char *words[CAPABILITIES_MAX];
     char error[4 * PIPELINE_NOTES_BYTES];
     const struct remote_definitions *const remote = config_trial_definitions(pipeline->remote);
     uint64_t lost[QUEUE_CLASSES_MAX_];
-    if (!will) queue_stats(pipeline->queue, &stats);
+    if (!will) {
+        queue_stats(pipeline->queue, &stats);
+        (void)stores_trouble(pipeline->stores, &fails, &trouble);
+    }
     for (int class = 0; class < QUEUE_CLASSES_MAX_; class ++) lost[class] = stats.shed[class] - stats.arrived[class];
     config_trial_report(pipeline->remote, &config);
     const char *const failed = config.state == CONFIG_TRIAL_ROLLED_BACK ? config.failed_reason : "";
@@ -46,7 +54,7 @@ fault_code pipeline_encode_status(void *context, bool online, bool will, slice *
         .online = online,
         .config_revision = remote->revision,
         .config_error = error,
-        .store_error = stats.fault.text,
+        .store_error = trouble.text,
         .config = &config,
         .status_interval_ms = settings->ship.status_ms,
         .queue = will ? NULL : pipeline->queue,
@@ -104,6 +112,15 @@ static void find_certificate_fault(struct pipeline *pipeline, const struct enrol
         own_certificate_trouble(&pipeline->certificate, clock_wall_ms(), "", ret_text, text_bytes);
 }
 
+/* That storing fails, or does so no more, is not left to the next status; a disk at its border may change its mind often. */
+static void say_trouble(struct pipeline *pipeline, bool troubled, int64_t now_ms) {
+    if (troubled == pipeline->trouble_said || (pipeline->trouble_ms && now_ms - pipeline->trouble_ms < TROUBLE_SAID_MS))
+        return;
+    pipeline->trouble_said = troubled;
+    pipeline->trouble_ms = now_ms;
+    if (pipeline->link) link_want_status(pipeline->link);
+}
+
 static bool update_readiness(struct pipeline *pipeline, const struct measure_stats *measure,
                              const struct queue_stats *queue, const struct shipper_stats *ship,
                              const struct link_stats *link) {
@@ -112,6 +129,10 @@ static bool update_readiness(struct pipeline *pipeline, const struct measure_sta
     struct enrol_report certificate = {.error = ""};
     if (pipeline->enrol) enrol_report(pipeline->enrol, &certificate);
     find_certificate_fault(pipeline, &certificate, certificate_text, sizeof certificate_text);
+    struct fault trouble;
+    bool fails;
+    const bool troubled = stores_trouble(pipeline->stores, &fails, &trouble) != FAULT_NONE;
+    say_trouble(pipeline, troubled, now_ms);
     const struct readiness readiness = {
         .stall_ms = pipeline->file.settings->ready.stall_ms,
         .up_ms = now_ms - pipeline->started_monotonic_ms,
@@ -126,8 +147,10 @@ static bool update_readiness(struct pipeline *pipeline, const struct measure_sta
         .last_success_ms = since(measure->last_success_ms, now_ms),
         .refusal = ship->refusal,
         .certificate_fault = certificate_text,
-        .store_failing = measure->store_failing || queue->fault.code,
-        .store_fault = queue->fault.code ? queue->fault.text : measure->last_fault.text,
+        .store_failing = measure->store_failing || (troubled && fails),
+        .store_fault = troubled                 ? trouble.text
+                       : measure->store_failing ? measure->last_fault.text
+                                                : "",
         .clusters_ms = cluster_health_trouble(pipeline->cluster_health, clusters, sizeof clusters),
         .clusters_fault = clusters,
     };

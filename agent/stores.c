@@ -140,6 +140,23 @@ const char *stores_note(const struct stores *stores) {
     return stores->note.code ? stores->note.text : "";
 }
 
+fault_code stores_trouble(const struct stores *stores, bool *ret_fails, struct fault *ret_fault) {
+    struct queue_stats stats;
+    struct statvfs disk;
+    queue_stats(stores->queue, &stats);
+    *ret_fault = stats.fault;
+    *ret_fails = true;
+    if (ret_fault->code) return ret_fault->code;
+    if (state_fault(stores->state, ret_fault))
+        return fault_wrap(ret_fault, "what is not in a window yet is in memory alone");
+    *ret_fails = false;
+    if (statvfs(stores->folder, &disk)) return FAULT_NONE;
+    const uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (free_bytes >= DISK_FULL_BYTES) return FAULT_NONE;
+    return fault_set(ret_fault, FAULT_LIMIT, "the disk of '%s' is full: %llu KiB are free, a commit may need %d",
+                     stores->folder, (unsigned long long)free_bytes / 1024, DISK_FULL_BYTES / 1024);
+}
+
 bool stores_damaged(struct stores *stores) {
     struct queue_stats stats;
     struct fault fault;

@@ -13,11 +13,12 @@
 #include <unistd.h>
 
 #include "common/base/checksum.h"
+#include "common/base/clock.h"
 #include "common/base/whole_file.h"
 #include "common/store/kv.h"
 #include "common/store/kv_file.h"
 
-enum { KEY_BYTES_MAX = 400, HEADER_BYTES = 12, BOOT_ID_BYTES_MAX = 64 };
+enum { KEY_BYTES_MAX = 400, HEADER_BYTES = 12, BOOT_ID_BYTES_MAX = 64, FAULT_KEPT_MS = 5 * 60 * 1000 };
 static const uint8_t boot_key[] = {0, 'b', 'o', 'o', 't'};
 
 struct state {
@@ -27,6 +28,10 @@ struct state {
     kv_table table;
     uint8_t *record; /* where a checkpoint gets its header; grows to the largest one seen */
     size_t record_bytes;
+    struct fault fault; /* of the key that failed last */
+    uint8_t failed_key[KEY_BYTES_MAX];
+    size_t failed_key_bytes;
+    int64_t failed_ms; /* monotonic */
 };
 
 static fault_code read_boot_id(char ret_text[BOOT_ID_BYTES_MAX + 1], struct fault *reterr) {
@@ -139,11 +144,7 @@ static fault_code row_key(slice key, uint8_t buffer[KEY_BYTES_MAX + 1], slice *r
     return FAULT_NONE;
 }
 
-fault_code state_put(struct state *state, slice key, uint64_t generation, slice value, struct fault *reterr) {
-    uint8_t buffer[KEY_BYTES_MAX + 1];
-    slice row = {0};
-    fault_code code = row_key(key, buffer, &row, reterr);
-    if (code) return code;
+static fault_code put_row(struct state *state, slice row, uint64_t generation, slice value, struct fault *reterr) {
     if (state->record_bytes < value.size + HEADER_BYTES) {
         const size_t bytes = (value.size + HEADER_BYTES) * 3 / 2;
         uint8_t *const larger = realloc(state->record, bytes);
@@ -155,7 +156,7 @@ fault_code state_put(struct state *state, slice key, uint64_t generation, slice 
     if (value.size) memcpy(state->record + HEADER_BYTES, value.data, value.size);
     kv_store_u32(state->record, checksum_crc32c(checksum_crc32c(0, row), slice_of(state->record + 4, value.size + 8)));
     struct kv_txn *txn = NULL;
-    code = begin_write(state, &txn, reterr);
+    fault_code code = begin_write(state, &txn, reterr);
     if (code) return fault_wrap(reterr, "store checkpoint");
     code = kv_put(txn, state->table, row, slice_of(state->record, value.size + HEADER_BYTES), reterr);
     if (code)
@@ -163,6 +164,34 @@ fault_code state_put(struct state *state, slice key, uint64_t generation, slice 
     else
         code = kv_commit(txn, reterr);
     return code ? fault_wrap(reterr, "store checkpoint") : FAULT_NONE;
+}
+
+static bool failed_is(const struct state *state, slice key) {
+    return slice_equal(key, slice_of(state->failed_key, state->failed_key_bytes));
+}
+
+fault_code state_put(struct state *state, slice key, uint64_t generation, slice value, struct fault *reterr) {
+    uint8_t buffer[KEY_BYTES_MAX + 1];
+    slice row = {0};
+    struct fault fault;
+    if (row_key(key, buffer, &row, reterr)) return FAULT_LIMIT;
+    const fault_code code = put_row(state, row, generation, value, &fault);
+    if (code) {
+        state->fault = fault;
+        state->failed_ms = clock_monotonic_ms();
+        state->failed_key_bytes = key.size;
+        memcpy(state->failed_key, key.data, key.size);
+        if (reterr) *reterr = fault;
+    } else if (state->fault.code &&
+               (failed_is(state, key) || clock_monotonic_ms() - state->failed_ms >= FAULT_KEPT_MS)) {
+        state->fault = (struct fault){0};
+    }
+    return code;
+}
+
+fault_code state_fault(const struct state *state, struct fault *ret_fault) {
+    *ret_fault = state->fault;
+    return state->fault.code;
 }
 
 static bool row_checks(slice row, slice stored) {

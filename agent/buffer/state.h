@@ -37,6 +37,9 @@ fault_code state_list(struct state *state, slice prefix, uint64_t generation, st
                       size_t values_max, size_t *ret_count, struct fault *reterr) MUST_CHECK;
 /* Removes every checkpoint of another generation (targets that left, and what a seal made old). */
 fault_code state_prune(struct state *state, uint64_t generation, struct fault *reterr) MUST_CHECK;
+/* Why something is not kept: of the key that failed last, until it is put again, or nothing has failed for five minutes (it
+ * may be of a target that is gone). FAULT_NONE: all is. */
+fault_code state_fault(const struct state *state, struct fault *ret_fault);
 /* Gives the file's resident pages back to the kernel (kv_release_pages). */
 void state_release_pages(struct state *state);
 

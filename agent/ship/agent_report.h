@@ -40,7 +40,7 @@ struct agent_report {
     bool online;
     uint64_t config_revision;
     const char *config_error;  /* "" for none; cut at 1000 bytes */
-    const char *store_error;   /* why what is measured cannot be stored; NULL or "" for none; cut likewise */
+    const char *store_error;   /* why what is measured cannot be stored whole; NULL or "" for none; cut likewise */
     const struct queue *queue; /* NULL: nothing is said about streams (the will) */
     const uint64_t *shed;      /* and lost, as far as is known, by class; may be NULL */
     const struct target_report *targets;

@@ -66,14 +66,22 @@ static void find_reasons(const struct readiness *now, struct page *page) {
     if (now->store_failing) reason(page, "what is measured cannot be stored: %s", now->store_fault);
 }
 
+static void put_warnings(const struct readiness *now, struct page *page) {
+    const char *const warnings[] = {now->clusters_ms < 0 ? now->clusters_fault : NULL, now->store_fault};
+    const char *before = "],\"warnings\":[";
+    for (size_t i = 0; i < sizeof warnings / sizeof *warnings; i++) {
+        if (!warnings[i] || !warnings[i][0]) continue;
+        put(page, "%s", before);
+        put_string(page, warnings[i]);
+        before = ",";
+    }
+}
+
 bool readiness_judge(const struct readiness *readiness, char *ret_text, size_t text_bytes) {
     struct page page = {.text = ret_text, .bytes = text_bytes};
     put(&page, "{\"reasons\":[");
     find_reasons(readiness, &page);
-    if (page.reasons == 0 && readiness->clusters_ms < 0 && readiness->clusters_fault && readiness->clusters_fault[0]) {
-        put(&page, "],\"warnings\":[");
-        put_string(&page, readiness->clusters_fault);
-    }
+    if (page.reasons == 0) put_warnings(readiness, &page);
     put(&page, "],\"ready\":%s,\"connected\":%s,\"waiting\":%llu,\"oldest_seconds\":%.1f",
         page.reasons ? "false" : "true", readiness->connected ? "true" : "false",
         (unsigned long long)readiness->waiting, (double)readiness->oldest_ms / 1000);

@@ -20,7 +20,7 @@ struct readiness {
     const char *refusal;           /* why the centre takes in nothing; "": it does */
     const char *certificate_fault; /* what is wrong with it, in a sentence; "": nothing that cannot wait */
     bool store_failing;
-    const char *store_fault;
+    const char *store_fault;    /* when it fails; else a warning, "": none */
     int64_t clusters_ms;        /* for how long no watch of some cluster has worked; -1: of each some do */
     const char *clusters_fault; /* with -1: what is amiss nevertheless, as a warning; NULL, "": nothing */
 };

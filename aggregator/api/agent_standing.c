@@ -8,6 +8,12 @@ static int64_t silence_ms_max(const struct agent_word *word) {
     return 3 * (word->interval_ms > 0 ? word->interval_ms : AGENT_INTERVAL_MS) + AGENT_SILENCE_MS;
 }
 
+/* Two that take turns connect at least so often, and speak when they do. */
+static int64_t conflict_ms_max(const struct agent_word *word) {
+    const int64_t silence_ms = silence_ms_max(word);
+    return silence_ms > AGENT_CONFLICT_MS ? silence_ms : AGENT_CONFLICT_MS;
+}
+
 AgentState agent_standing(const struct agent_brief *brief, const AgentIdentity *identity, int64_t now_ms,
                           char ret_reason[AGENT_STANDING_REASON_BYTES]) {
     enum { SIZE = AGENT_STANDING_REASON_BYTES };
@@ -22,8 +28,11 @@ AgentState agent_standing(const struct agent_brief *brief, const AgentIdentity *
                  identity->has_certificate ? "it has a certificate" : "it may enrol");
         return AGENT_STATE_AWAITED;
     }
-    if (brief->conflict_ms && now_ms - brief->conflict_ms < AGENT_CONFLICT_MS) {
-        snprintf(ret_reason, SIZE, "two agents connect by this name and take turns: give one another name");
+    if (brief->conflict_ms && now_ms - brief->conflict_ms < conflict_ms_max(&brief->word)) {
+        snprintf(ret_reason, SIZE,
+                 "two agents connect by this name and take turns: give one another name (said until one alone has been "
+                 "heard for %lld s)",
+                 (long long)conflict_ms_max(&brief->word) / 1000);
         return AGENT_STATE_CONFLICT;
     }
     if (brief->has_status && !brief->word.online) {

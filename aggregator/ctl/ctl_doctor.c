@@ -213,8 +213,8 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
             SLICE_ARG(slice_first(config_error, 300)));
     const slice store_error = ctl_tree_text(agent, "status.storeError");
     if (store_error.size)
-        say(doctor, FINDING_FAIL, what, "free or replace its disk; what it measures meanwhile is in its memory alone",
-            "cannot store what it measures: %.*s", SLICE_ARG(slice_first(store_error, 300)));
+        say(doctor, FINDING_FAIL, what, "free or replace its disk; what cannot be stored is in its memory alone",
+            "has no room to store, or cannot: %.*s", SLICE_ARG(slice_first(store_error, 300)));
     const struct yaml_node *dark = ctl_tree_at(agent, "status.darkWatches");
     for (const struct yaml_node *watch = dark ? dark->first : NULL; watch; watch = watch->next) {
         const slice resource = ctl_tree_text(watch, "resource");

@@ -29,7 +29,8 @@ enum {
     AGENT_CHANGE_SAID_MS = 24 * 3600 * 1000, /* another queue is told beside the state for so long */
     AGENT_INTERVAL_MS = 60 * 1000,           /* where an agent does not say how often it speaks */
     AGENT_SILENCE_MS = 5 * 1000,             /* besides three intervals: what a status may take on its way */
-    AGENT_CONFLICT_MS = 10 * 60 * 1000,      /* two agents by one name are said to be in conflict for so long */
+    AGENT_CONFLICT_MS =
+        90 * 1000, /* two by one name: so long after the last turn at least; back-off comes between two */
 };
 
 /* What a status says of the agent's queue. */

@@ -100,8 +100,8 @@ def test_full_and_read_only_disks_are_states(place):
             place.agent_proxy.heal()
             said = eventually("the centre knows", lambda: place.agent_known()["status"].get("storeError"), every=0.05)
             place.agent_proxy.cut()
-            assert "append" in said or "commit" in said, said
-            return said[:40] in place.ctl("agents").stdout and "cannot store" in place.ctl("doctor", check=False).stdout
+            assert "append" in said or "commit" in said or "is full" in said, said
+            return said[:40] in place.ctl("agents").stdout and "has no room to store" in place.ctl("doctor", check=False).stdout
         eventually("the fleet and the doctor say it", told, 300)
         print(eventually("it says so again", lambda: says(place, "cannot be stored"), 60, 0.5))
         place.agent.kill()  # what it held in memory goes with it, and nothing else
@@ -130,6 +130,37 @@ def test_full_and_read_only_disks_are_states(place):
         assert place.rejections() == []
         place.agent.start()
         holds(place, names[0])
+    except BaseException:
+        print(place.story())
+        raise
+
+
+def test_a_full_disk_is_said_before_storing_fails_and_ends(place):
+    generator = Generator(seed())
+    place.closers.append(generator)
+    disk = place.folder / "agent"
+    place.start()
+    name = next(iter(SLIS))
+    place.create_slo(name, SLIS[name][0], 3600)  # no window ends, so nothing is stored in the queue
+    place.configure_agent({"gen": generator.url}, buffer__bytes_max="1MiB", ship__status_interval="1h")
+    place.start_agent()
+    try:
+        eventually("it measures", lambda: (place.metric("picket_collect_scrapes_total", "agent") or 0) > 3, every=0.5)
+        assert "storeError" not in place.agent_known()["status"]
+        fill(disk)
+        # In its status without waiting for its time, whether or not a checkpoint has failed meanwhile.
+        said = eventually("the centre knows", lambda: place.agent_known()["status"].get("storeError"), 60, 0.5)
+        assert "full" in said or "checkpoint" in said, said
+        assert said[:40] in place.ctl("agents").stdout
+        assert "has no room to store" in place.ctl("doctor", check=False).stdout
+
+        def shown():
+            body = readyz(place)[1]
+            return any("full" in text or "checkpoint" in text for text in body["reasons"] + body.get("warnings", []))
+        eventually("its page says it", shown, every=0.5)
+        (disk / "ballast").unlink()
+        eventually("it is over", lambda: "storeError" not in place.agent_known()["status"], 60, 0.5)
+        eventually("it is ready", lambda: readyz(place)[0] == 200 and not readyz(place)[1].get("warnings"), every=0.5)
     except BaseException:
         print(place.story())
         raise

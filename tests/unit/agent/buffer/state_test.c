@@ -65,6 +65,26 @@ TEST(checkpoint_comes_back_under_the_same_boot_and_generation_only) {
     end(&bench);
 }
 
+TEST(what_is_not_kept_is_told_until_it_is) {
+    struct fault fault;
+    struct bench bench;
+    struct state *store;
+    static uint8_t large[200000];
+    begin(&bench);
+    const struct state_settings settings = {.path = bench.path, .map_bytes = 128 * 1024};
+    CHECK_OK(state_open(&settings, &store, NULL, &fault));
+    assert_int_equal(state_fault(store, &fault), FAULT_NONE);
+    assert_string_equal(fault.text, "");
+    CHECK_FAULT(state_put(store, SLICE_LIT("large"), 1, slice_of(large, sizeof large), &fault), FAULT_LIMIT);
+    CHECK_OK(state_put(store, SLICE_LIT("small"), 1, SLICE_LIT("x"), &fault));
+    assert_int_equal(state_fault(store, &fault), FAULT_LIMIT);
+    assert_non_null(strstr(fault.text, "store checkpoint"));
+    CHECK_OK(state_put(store, SLICE_LIT("large"), 1, SLICE_LIT("less"), &fault));
+    assert_int_equal(state_fault(store, &fault), FAULT_NONE);
+    state_close(store);
+    end(&bench);
+}
+
 TEST(checkpoints_that_begin_alike_are_listed) {
     struct fault fault;
     struct bench bench;
@@ -132,6 +152,7 @@ TEST(checkpoint_survives_kill_at_any_moment) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checkpoint_comes_back_under_the_same_boot_and_generation_only),
+        cmocka_unit_test(what_is_not_kept_is_told_until_it_is),
         cmocka_unit_test(checkpoints_that_begin_alike_are_listed),
         cmocka_unit_test(checkpoint_survives_kill_at_any_moment),
     };

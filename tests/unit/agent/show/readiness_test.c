@@ -48,6 +48,17 @@ TEST(one_watch_of_several_that_does_not_work_is_a_warning) {
     assert_false(judge(&now, "{\"reasons\":[\"for 61 s: cluster 'k1'"));
 }
 
+TEST(disk_that_has_no_room_for_more_is_a_warning_until_storing_fails) {
+    struct readiness now = good;
+    now.store_fault = "the disk of '/q' is full";
+    assert_true(judge(&now, "{\"reasons\":[],\"warnings\":[\"the disk of '/q' is full\"],\"ready\":true"));
+    now.clusters_ms = -1;
+    now.clusters_fault = "cluster 'k1'";
+    assert_true(judge(&now, "\"warnings\":[\"cluster 'k1'\",\"the disk of '/q' is full\"],\"ready\":true"));
+    now.store_failing = true;
+    assert_false(judge(&now, "{\"reasons\":[\"what is measured cannot be stored: the disk of '/q' is full\"],"));
+}
+
 TEST(each_stall_is_a_reason_in_words) {
     struct readiness now = good;
     now.oldest_ms = now.last_commit_ms = 61000;
@@ -82,6 +93,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agent_whose_work_arrives_is_ready),
         cmocka_unit_test(one_watch_of_several_that_does_not_work_is_a_warning),
+        cmocka_unit_test(disk_that_has_no_room_for_more_is_a_warning_until_storing_fails),
         cmocka_unit_test(each_stall_is_a_reason_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,15 +91,25 @@ TEST(a_good_bye_is_offline_however_long_ago) {
     expect(&(struct word){.has_status = true, .silent_ms = 30 * 86400 * S}, NULL, AGENT_STATE_OFFLINE, "good-bye");
 }
 
-TEST(two_of_a_name_are_a_conflict_for_ten_minutes_whatever_they_say) {
-    struct word word = {.has_status = true, .online = true, .silent_ms = 1 * S, .conflict_ago_ms = 600 * S - 1};
-    expect(&word, NULL, AGENT_STATE_CONFLICT, "another name");
-    word.online = false;
-    expect(&word, NULL, AGENT_STATE_CONFLICT, "another name");
-    word.conflict_ago_ms = 600 * S;
-    expect(&word, NULL, AGENT_STATE_OFFLINE, "good-bye");
-    word.online = true;
-    expect(&word, NULL, AGENT_STATE_ONLINE, "");
+TEST(two_of_a_name_are_a_conflict_until_one_alone_was_heard_three_times_whatever_they_say) {
+    static const struct {
+        int64_t interval_ms, most_ms;
+        const char *reason;
+    } cases[] = {{0, 185 * S, "heard for 185 s"}, {1 * S, 90 * S, "heard for 90 s"}, {60 * S, 185 * S, "another name"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct word word = {.has_status = true,
+                            .online = true,
+                            .interval_ms = cases[i].interval_ms,
+                            .silent_ms = 1 * S,
+                            .conflict_ago_ms = cases[i].most_ms - 1};
+        expect(&word, NULL, AGENT_STATE_CONFLICT, cases[i].reason);
+        word.online = false;
+        expect(&word, NULL, AGENT_STATE_CONFLICT, cases[i].reason);
+        word.conflict_ago_ms = cases[i].most_ms;
+        expect(&word, NULL, AGENT_STATE_OFFLINE, "good-bye");
+        word.online = true;
+        expect(&word, NULL, AGENT_STATE_ONLINE, "");
+    }
 }
 
 TEST(a_revocation_is_said_before_all_else_and_its_reason_is_cut_to_what_fits) {
@@ -121,7 +131,7 @@ int main(void) {
         cmocka_unit_test(silence_is_unknown_from_the_first_moment_after_its_time),
         cmocka_unit_test(who_sends_without_a_word_about_itself_is_unknown),
         cmocka_unit_test(a_good_bye_is_offline_however_long_ago),
-        cmocka_unit_test(two_of_a_name_are_a_conflict_for_ten_minutes_whatever_they_say),
+        cmocka_unit_test(two_of_a_name_are_a_conflict_until_one_alone_was_heard_three_times_whatever_they_say),
         cmocka_unit_test(a_revocation_is_said_before_all_else_and_its_reason_is_cut_to_what_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
