@@ -258,12 +258,12 @@ bool pipeline_broken(const struct pipeline *pipeline) {
 
 struct pipeline *pipeline_close(struct pipeline *pipeline) {
     if (!pipeline) return NULL;
+    pipeline->link = link_free(pipeline->link, DRAIN_MS); /* first: the acks that still come are about all the others */
+    pipeline->shipper = shipper_free(pipeline->shipper);
     pipeline->measure = measure_free(pipeline->measure);
     close_clusters(pipeline);
     pipeline->alerts = edge_alerts_free(pipeline->alerts);
     pipeline->diagnose = diagnose_close(pipeline->diagnose);
-    pipeline->link = link_free(pipeline->link, DRAIN_MS);
-    pipeline->shipper = shipper_free(pipeline->shipper);
     pipeline->pages = pages_close(pipeline->pages);
     loop_timer_free(pipeline->tick_timer);
     enrol_close(pipeline->enrol);

@@ -62,10 +62,10 @@ fault_code pipeline_encode_status(void *context, bool online, bool will, slice *
         .resident_bytes = will ? 0 : agent_status_resident(),
         .capabilities = words,
     };
-    if (pipeline->measure && !will) report.targets = measure_targets(pipeline->measure, &report.targets_count);
+    if (pipeline->measure && online) report.targets = measure_targets(pipeline->measure, &report.targets_count);
     report.capabilities_count = capabilities_of(settings, words);
     arena_reset(pipeline->report_arena);
-    if (!will) report.watches = dark_watches(pipeline->clusters, pipeline->report_arena, &report.watches_count);
+    if (online) report.watches = dark_watches(pipeline->clusters, pipeline->report_arena, &report.watches_count);
     struct certificate_report certificate;
     agent_status_certificate(pipeline->enrol, setting_text(settings->mqtt.certificate), pipeline->report_arena,
                              &certificate);

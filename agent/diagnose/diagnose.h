@@ -25,7 +25,7 @@ struct diagnose_parts {
 /* The settings must outlive it, or the next diagnose_use. */
 fault_code diagnose_open(const struct diagnose_parts *parts, const struct diagnose_settings *settings,
                          struct diagnose **ret_diagnose, struct fault *reterr) MUST_CHECK;
-/* Before the link and the clusters. NULL is fine; returns NULL. */
+/* Before the clusters; the link may be gone: nothing is answered any more. NULL is fine; returns NULL. */
 struct diagnose *diagnose_close(struct diagnose *diagnose);
 /* Other settings from now on; what is under way by the old ones is given up (who asks hears nothing, and asks again). On
  * a fault every question is refused. */

@@ -152,6 +152,7 @@ fault_code link_new(struct loop *loop, struct shipper *shipper, const char *tena
 
 struct link *link_free(struct link *link, int64_t drain_ms) {
     if (!link) return NULL;
+    if (link->listeners_count) link->listeners_count = 1; /* on_ack, of link_new */
     if (link->connected) publish_status(link, false);
     shipper_use(link->shipper, NULL);
     mqtt_client_close(link->mqtt, drain_ms);

@@ -24,7 +24,9 @@ struct link_callbacks {
 /* tenant and agent are copied; the shipper must outlive the link. Not connected before link_open. */
 fault_code link_new(struct loop *loop, struct shipper *shipper, const char *tenant, const char *agent,
                     const struct link_callbacks *callbacks, struct link **ret_link, struct fault *reterr) MUST_CHECK;
-/* Says good-bye with a last status (online false), waits up to drain_ms for what is in flight. NULL is fine; returns NULL. */
+/* Says good-bye with a last status (online false), waits up to drain_ms for what is in flight. Acks that come meanwhile are
+ * still the shipper's; nobody who called link_listen hears anything more: a configuration is given again with the next
+ * connection, and a question that nobody answers is asked again. NULL is fine; returns NULL. */
 struct link *link_free(struct link *link, int64_t drain_ms);
 
 /* Gives messages on "<family>/<tenant>/<agent>" to on_message; family is a literal such as "sre.edge.config.v1". All

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fleet as the centre sees it: states that never call silence health, and a configuration that is rolled back."""
+import signal
 import time
 
 import pytest
@@ -75,19 +76,19 @@ def test_an_agent_says_what_it_can_and_what_waits_and_is_gone_when_it_is(place):
 
 
 def test_silence_is_unknown_and_two_of_a_name_are_a_conflict(place):
-    say(place)
+    say(place, interval=2)
     eventually("it is online", lambda: state(place) == "AGENT_STATE_ONLINE")
     eventually("and nobody knows", lambda: state(place) == "AGENT_STATE_UNKNOWN")
     agent = place.agent_known()
     assert agent["status"]["online"] and "nothing was heard of it" in agent["stateReason"]
     now = int(time.time())
     for started in (now - 50, now - 40):  # a restart
-        say(place, started=started)
+        say(place, started=started, interval=60)
     # What the broker has taken, the centre may not have heard yet.
     agent = eventually("the restart is heard", lambda: seconds_of(status_of(place)["startedAt"]) == now - 40 and place.agent_known())
     assert agent["state"] == "AGENT_STATE_ONLINE", agent
     for started in (now - 50, now - 40):
-        say(place, started=started)
+        say(place, started=started, interval=60)
     eventually("it is a conflict", lambda: state(place) == "AGENT_STATE_CONFLICT")
     assert "take turns" in place.ctl("doctor", check=False).stdout
     # It ends when one alone goes on speaking.
@@ -120,6 +121,25 @@ def test_a_revision_that_cannot_be_read_is_rolled_back(place):
     place.create_slo("better", RATIO, 60)
     eventually("a newer one is taken", lambda: status_of(place)["config"]["state"] == "CONFIG_STATE_IN_FORCE")
     assert status_of(place)["configRevision"] != revision
+
+
+def test_a_configuration_that_comes_as_the_agent_ends_waits_for_its_next_life(place):
+    """It is heard while the last words go out, when what would use it is closed already."""
+    configure(place)
+    place.create_slo("good", RATIO, 60)
+    place.start_agent()
+    eventually("it is in force", lambda: status_of(place).get("config", {}).get("state") == "CONFIG_STATE_IN_FORCE")
+    for turn in range(3):
+        revision, told = status_of(place)["configRevision"], place.aggregator.log().count("event=config_published")
+        place.agent.signal(signal.SIGSTOP)
+        place.create_slo(f"late-{turn}", RATIO, 60)
+        eventually("the broker has it", lambda told=told: place.aggregator.log().count("event=config_published") > told)
+        place.agent.signal(signal.SIGTERM)
+        place.agent.signal(signal.SIGCONT)
+        assert place.agent.process.wait(60) == 0, place.agent.tail()
+        place.start_agent()
+        eventually("it is in force", lambda revision=revision: status_of(place)["config"]["state"] == "CONFIG_STATE_IN_FORCE"
+                   and status_of(place)["configRevision"] != revision)
 
 
 def test_a_revision_that_the_agent_does_not_survive_is_rolled_back(place):
