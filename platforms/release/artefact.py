@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every package has in common: the version, the moment it was made, the programs for the targets, and the third-party
 parts that are inside them, from what cross/deps noted while it built them."""
+import functools
 import hashlib
 import json
 import os
@@ -57,8 +58,9 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
+@functools.lru_cache
 def build(target):
-    """The folder with the program for the target, built if it is not there or not of this tree."""
+    """The folder with the program for the target, built if it is not there or not of this tree; looked at once a process."""
     made = subprocess.run([TOP / "cross/build", target], stdout=subprocess.PIPE, text=True, check=False)
     if made.returncode:
         raise SystemExit(f"cross/build {target} failed; what failed is said above")

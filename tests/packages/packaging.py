@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of packages share: the programs, built once a process, and small readers of their formats."""
-import functools
+"""What the tests of packages share: the programs and small readers of their formats."""
 import pathlib
 import shutil
 import struct
@@ -17,7 +16,6 @@ EMULATORS = {"x86_64": "qemu-x86_64", "aarch64": "qemu-aarch64", "armv7": "qemu-
 MACHINES = {"x86_64": "x86_64", "aarch64": "aarch64", "armv7": "armv7l"}
 
 
-@functools.lru_cache
 def folder(target):
     return artefact.build(target)
 

@@ -59,7 +59,7 @@ def test_nothing_in_it_tells_where_and_by_whom_it_was_built(target):
     for word in {str(TOP), cache, "/tmp/", "/home/", "/root", "CMakeFiles", "picket/build"}:
         assert word.encode() not in data, f"'{word}' is in the program"
     host = socket.gethostname()
-    if len(host) >= 5:
+    if len(host) >= 5 and host != "localhost":
         assert host.encode() not in data, "the name of the host is in the program"
     symbols = (folder(target) / "picket-agent.debug").read_bytes()
     assert str(TOP).encode() not in symbols, "the source's folder is in the symbols"
@@ -87,7 +87,7 @@ def test_what_another_is_reading_is_replaced_and_not_written_over():
     names = ("picket-agent", "picket-agent.debug", "picket-agent.map")
     opened = [open(folder("armv7") / name, "rb") for name in names]
     try:
-        artefact.build("armv7")
+        artefact.build.__wrapped__("armv7")  # again, though this process has done so
         for name, file in zip(names, opened):
             assert os.fstat(file.fileno()).st_nlink == 0, f"{name} was written over where it lay"
     finally:
