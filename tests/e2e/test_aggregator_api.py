@@ -357,7 +357,7 @@ def test_incident_life(place):
 
     assert stands()["status"] == "INCIDENT_STATUS_OPEN"
     listed = eventually("it is listed", lambda: [one for one in place.call(CORE + "IncidentService/ListOpenIncidents", {"pageSize": 1000}).get("incidents", [])
-                                                 if one["incidentId"] == incident], 10)
+                                                 if one["incidentId"] == incident])
     assert listed[0]["title"] == "checkout is slow"
     tell("AcknowledgeIncident", note="looking")
     tell("AssignIncident", assignedTo="kim")
@@ -368,7 +368,7 @@ def test_incident_life(place):
     tell("TransitionIncidentStatus", status="INCIDENT_STATUS_INVESTIGATING")
     tell("ResolveIncident", resolution="rolled back")
     eventually("it is not listed", lambda: not [one for one in place.call(CORE + "IncidentService/ListOpenIncidents", {"pageSize": 1000}).get("incidents", [])
-                                                if one["incidentId"] == incident], 10)
+                                                if one["incidentId"] == incident])
     tell("CloseIncident")
     now = stands()
     assert (now["status"], now["severity"], now["assignedTo"]) == ("INCIDENT_STATUS_CLOSED", "SEVERITY_CRITICAL", "kim")
@@ -412,7 +412,7 @@ def test_alert_life(place):
     assert ingest(place, fingerprint, expiresAt=later)["repeated"] is True
     alert = first["aggregateId"]
     active = eventually("it is active", lambda: [one for one in place.call(CORE + "AlertQueryService/ListActiveAlerts", {"pageSize": 1000}).get("alerts", [])
-                                                 if one["alertId"] == alert], 10)
+                                                 if one["alertId"] == alert])
     assert active[0]["status"] == "ALERT_STATUS_FIRING"
     command(place, "AlertService/Acknowledge", {"alertId": alert})
     stands = get_alert(place, alert)
@@ -443,19 +443,20 @@ def test_an_incident_and_its_alerts(place):
 
 def test_a_silence_ends_by_itself_and_is_taken_back(place):
     alert = ingest(place, unique("quiet"), expiresAt=rfc3339(time.time() + 3600))["aggregateId"]
-    command(place, "AlertService/SilenceAlert", {"alertId": alert, "until": rfc3339(time.time() + 2), "reason": "maintenance"})
-    assert get_alert(place, alert)["status"] == "ALERT_STATUS_SILENCED"
+    command(place, "AlertService/SilenceAlert", {"alertId": alert, "until": rfc3339(time.time() + 5), "reason": "maintenance"})
+    assert any("alertSilenced" in fact for fact in place.facts(aggregateType="alert", aggregateId=alert))
     eventually("it sounds", lambda: get_alert(place, alert)["status"] == "ALERT_STATUS_FIRING")
     last = place.facts(aggregateType="alert", aggregateId=alert)[-1]["alertUnsilenced"]
     assert (last["endReason"], last["unsilencedBy"]) == ("ALERT_SILENCE_END_REASON_OVER", "picket-aggregator")
     command(place, "AlertService/SilenceAlert", {"alertId": alert, "until": rfc3339(time.time() + 600), "reason": "maintenance"})
+    assert get_alert(place, alert)["status"] == "ALERT_STATUS_SILENCED"
     command(place, "AlertService/UnsilenceAlert", {"alertId": alert})
     assert get_alert(place, alert)["status"] == "ALERT_STATUS_FIRING"
 
 
 def test_alerts_expire_by_themselves(place):
     soon, late = unique("soon"), unique("late")
-    ends = ingest(place, soon, expiresAt=rfc3339(time.time() + 2))["aggregateId"]
+    ends = ingest(place, soon, expiresAt=rfc3339(time.time() + 4))["aggregateId"]
     stays = ingest(place, late, expiresAt=rfc3339(time.time() + 3600))["aggregateId"]
     eventually("the alert has expired", lambda: get_alert(place, ends)["status"] == "ALERT_STATUS_RESOLVED")
     facts = place.facts(aggregateType="alert", aggregateId=ends)
@@ -544,20 +545,25 @@ def test_published_facts_carry_the_trace(place):
     slo_id, plain = unique("published"), unique("untraced")
     trace = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"
     listener = subprocess.Popen(
-        ["mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(place.mqtt_port), "--cafile", place.pki / "ca.crt", "--cert", place.pki / "reader.crt",
-         "--key", place.pki / "reader.key", "-q", "1", "-t", "sre.domain.facts.v1/demo/slo/+", "-F", "%t %P", "-W", "20"],
+        ["stdbuf", "-oL", "mosquitto_sub", "-V", "5", "-d", "-h", "127.0.0.1", "-p", str(place.mqtt_port), "--cafile", place.pki / "ca.crt",
+         "--cert", place.pki / "reader.crt", "--key", place.pki / "reader.key", "-q", "1", "-t", "sre.domain.facts.v1/demo/slo/+", "-F", "fact %t %P"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines = []
     threading.Thread(target=lambda: lines.extend(listener.stdout), daemon=True).start()
-    time.sleep(1)
-    create_slo(place, plain)
-    create_slo(place, slo_id, headers={"traceparent": trace})
-    eventually("both were published", lambda: len([line for line in lines if slo_id in line or plain in line]) == 2)
-    listener.terminate()
-    listener.wait()
-    traced = next(line for line in lines if slo_id in line)
+
+    def facts_about(subject):
+        return [line for line in lines if line.startswith("fact ") and subject in line]
+    try:
+        eventually("it has subscribed", lambda: any("SUBACK" in line for line in lines))
+        create_slo(place, plain)
+        create_slo(place, slo_id, headers={"traceparent": trace})
+        eventually("both were published", lambda: facts_about(plain) and facts_about(slo_id))
+    finally:
+        listener.terminate()
+        listener.wait()
+    traced = facts_about(slo_id)[0]
     assert trace in traced and "traceparent" in traced and "tenant_id" in traced and "schema_version" in traced
-    assert "traceparent" not in next(line for line in lines if plain in line)
+    assert "traceparent" not in facts_about(plain)[0]
 
 
 # -- what was refused
@@ -868,7 +874,7 @@ def test_ends_within_seconds_with_streams_open(place):
     streams = [Stream(place) for _ in range(5)]
     begun = time.monotonic()
     assert place.aggregator.terminate() == 0
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     for stream in streams:
         eventually("the stream ended", lambda one=stream: one.ended)
     place.start_aggregator()

@@ -149,22 +149,35 @@ def test_restore_into_a_folder_that_holds_something_is_refused(place, tmp_path):
 def verifying_child(process):
     """The process in which a command follows the copied journal, stopped as soon as it has opened it; or None."""
     children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+
+    def follows(child):
+        return ".partial/journal/data.mdb" in pathlib.Path(f"/proc/{child}/maps").read_text(encoding="utf-8")
     while process.poll() is None:
         try:
             for child in children.read_text(encoding="ascii").split():
-                if ".partial/journal/data.mdb" in pathlib.Path(f"/proc/{child}/maps").read_text(encoding="utf-8"):
-                    os.kill(int(child), signal.SIGSTOP)
+                if not follows(child):
+                    continue
+                os.kill(int(child), signal.SIGSTOP)
+                while state_of(child) not in "TZ":
+                    pass
+                if state_of(child) == "T" and follows(child):
                     return int(child)
+                os.kill(int(child), signal.SIGCONT)  # it had come to its end meanwhile
         except (FileNotFoundError, ProcessLookupError):
             pass
     return None
 
 
-def runs(process_id):
+def state_of(process_id):
+    """As proc(5) has it: T is stopped, Z has ended; Z too of one that is no more."""
     try:
-        return pathlib.Path(f"/proc/{process_id}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+        return pathlib.Path(f"/proc/{process_id}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return "Z"
+
+
+def runs(process_id):
+    return state_of(process_id) != "Z"
 
 
 def test_backup_that_is_killed_leaves_no_process_and_no_lock(place, tmp_path):

@@ -89,8 +89,8 @@ def test_full_and_read_only_disks_are_states(place):
         fill(disk)
         before = place.metric("picket_collect_scrapes_total", "agent")
         print(eventually("it says so", lambda: says(place, "cannot be stored"), every=0.5))
-        time.sleep(2)
-        assert place.agent.runs() and place.metric("picket_collect_scrapes_total", "agent") > before + 4
+        eventually("it measures on", lambda: place.metric("picket_collect_scrapes_total", "agent") > before + 4)
+        assert place.agent.runs()
         assert place.metric("picket_buffer_store_failures_total", "agent") > 0
 
         def told():

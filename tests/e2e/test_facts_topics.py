@@ -14,7 +14,7 @@ from generator import SLIS, Generator
 from harness import CORE, READER, TENANT, Place, eventually, seconds_of, seed
 from truth import gapless
 
-WINDOW, BALLAST, KILLS, KILLS_MAX = 1, 40, 4, 20
+WINDOW, BALLAST, KILLS, KILLS_MAX = 1, 40, 4, 60
 CONTENT_TYPE = "application/x-protobuf; proto=" + CORE + "SreDomainFact"
 Message = collections.namedtuple("Message", "topic content_type payload properties")
 

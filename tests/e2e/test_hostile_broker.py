@@ -86,7 +86,7 @@ class Figures:
             assert self.place.agent.runs(), self.place.agent.tail()
             self.most = max(self.most, self.rss())
             time.sleep(0.05)
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.place.agent_port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.place.agent_port}/metrics", timeout=60) as answer:
             assert answer.status == 200
         return (self.cpu() - self.cpu_began) / (time.monotonic() - self.began)
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import CORE, Place, eventually, free_port
+from harness import CORE, PATIENCE, Place, eventually, free_port
 from kube_api import KubeApi, recorded
 
 # What each recorded object is judged to be (None: a pod that was never bad, of which nothing is told); by and by in
@@ -94,7 +94,7 @@ def wrong(place, expected):
 
 
 
-def expect(place, expected, seconds=60):
+def expect(place, expected, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while wrong(place, expected):
         assert time.monotonic() < end, wrong(place, expected) + "\n" + place.agent.tail(15)
@@ -217,7 +217,7 @@ def test_a_stale_watch_is_unknown_and_comes_back(place):
     expect(place, as_recorded(place))
     api.fault("drop")
     api.drop()
-    expect(place, {key: ("UNKNOWN", "NotWatched") for key, want in as_recorded(place).items() if want}, 60)
+    expect(place, {key: ("UNKNOWN", "NotWatched") for key, want in as_recorded(place).items() if want})
     expect(place, {"k8s.k1": ("UNKNOWN", "NotWatched"), "k8s.k1.namespace.shop": ("UNKNOWN", "NotWatched")})
     assert "pods" in checks(place)["k8s.k1"]["message"] or "not watched" in checks(place)["k8s.k1"]["message"]
     api.heal()

@@ -83,7 +83,7 @@ def shop(place):
     return made
 
 
-def begin(place, shop, after="1s", **alerts):
+def begin(place, shop, after="30s", **alerts):
     place.start()
     place.create_slo("shop", {"counterRatio": {"badSelector": 'shop_requests_total{code="500"}', "totalSelector": "shop_requests_total"}},
                      WINDOW, target=99.0)
@@ -128,7 +128,7 @@ def conforms(value, schema, at="body"):
 
 
 def test_the_edge_alerts_while_cut_off_and_the_centre_has_one_alert(place, shop):
-    begin(place, shop)
+    begin(place, shop, after="5s")  # on a loaded machine an ack may well take a second
     time.sleep(3)
     assert shop.calls == [] and alerts_of(place, "SLOBurnRate") == []
     place.agent_proxy.cut()
@@ -143,14 +143,14 @@ def test_the_edge_alerts_while_cut_off_and_the_centre_has_one_alert(place, shop)
         eventually("that it was told is stored", lambda: place.metric("picket_alert_webhook_calls_total", "agent", result="done") == 1)
         place.agent.kill()  # it was told: not again
         place.agent.start()
-        time.sleep(6)
+        time.sleep(8)
         assert len(shop.calls) == 1, [call[1] for call in shop.calls]
         healed = time.monotonic()
         place.agent_proxy.heal()
         found = eventually("the alert is at the centre", lambda: [one for one in alerts_of(place, "SLOBurnRate") if one["status"] == "ALERT_STATUS_FIRING"], every=0.02)
         took = time.monotonic() - healed
         print(f"alert at the centre {took:.2f} s after healing")
-        assert len(found) == 1 and took < 20, (found, took)
+        assert len(found) == 1 and took < 60, (found, took)
         assert found[0]["alertId"] == "picket." + body["alerts"][0]["fingerprint"]
         assert found[0]["startsAt"][:19] == body["alerts"][0]["startsAt"][:19]
         assert found[0]["severity"] == "SEVERITY_CRITICAL" and found[0]["clusterId"] == "c1"
@@ -167,7 +167,7 @@ def test_the_edge_alerts_while_cut_off_and_the_centre_has_one_alert(place, shop)
         shop.failing = 0.5
         again = eventually("it fires again", lambda: [one for one in alerts_of(place, "SLOBurnRate") if one["status"] == "ALERT_STATUS_FIRING"], 30)
         assert len(again) == 1 and seconds_of(again[0]["startsAt"]) > seconds_of(found[0]["startsAt"])
-        time.sleep(3)
+        time.sleep(7)
         assert len(shop.calls) == 2, [call[1] for call in shop.calls]
     except BaseException:
         print(place.story())

@@ -89,7 +89,7 @@ def test_what_it_could_not_scrape_is_unknown(place):
     start = begin(place)
     place.generator.mode = "error"
     failing = math.ceil((time.time() + 0.5) / WINDOW + 1) * WINDOW  # fresh (2 s) is over by then, and settle
-    time.sleep(failing + WINDOW - time.time() + 1)
+    time.sleep(max(0, failing + WINDOW - time.time() + 1))
     place.generator.mode = "good"
     gap = eventually("the failed window", lambda: points(place, start).get(failing), every=0.3)
     assert gap["seen"] == 0 and gap["expected"] == WINDOW and gap["total"] == 0 and gap["unknown"], gap
