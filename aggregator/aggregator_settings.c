@@ -134,7 +134,7 @@ static const struct setting_row rows[] = {
             "comes from always stays"),
     SETTING("retention.newest_facts", INT, retention.newest_facts, "10000", "1", "1000000000",
             "the newest facts, which are never compacted, whatever their age"),
-    SETTING("ready.lag_max", INT, ready.lag_max, "50000", "1", "1000000000",
+    SETTING("ready.lag_max", INT, ready.lag_max, "500000", "1", "1000000000",
             "facts that the projections may be behind before /readyz says no"),
     SETTING_ENUM(struct aggregator_settings, "log.level", log_level, log_level_names, "info",
                  "least important lines that are written"),

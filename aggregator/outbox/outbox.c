@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
+
 enum {
     CONSUMERS_MAX = 16,
     NAME_BYTES = 64,
@@ -31,6 +33,9 @@ struct runner {
     pthread_t thread;
     bool runs;
     struct arena *arena;
+    uint64_t reached;      /* the last fact consumed */
+    size_t held;           /* facts consumed and not settled: those from the cursor to `reached` */
+    int64_t held_since_ms; /* the first consume behind the last settle */
     /* under the outbox's lock */
     uint64_t cursor, facts, failures;
     struct fault last_fault;
@@ -88,7 +93,11 @@ fault_code outbox_add(struct outbox *outbox, const struct outbox_consumer *consu
 
 /* ---- a consumer's thread ---- */
 
-/* Waits until so many facts are behind the cursor, for at most so long (0: without end). False: stop. */
+static uint64_t behind(const struct runner *runner) {
+    return journal_last_sequence(runner->outbox->journal) - runner->reached;
+}
+
+/* Waits until so many facts are to be consumed, for at most so long (0: without end). False: stop. */
 static bool wait_for_facts(struct runner *runner, uint64_t facts, int64_t wait_ms) {
     struct outbox *outbox = runner->outbox;
     struct timespec until;
@@ -101,7 +110,7 @@ static bool wait_for_facts(struct runner *runner, uint64_t facts, int64_t wait_m
     }
     pthread_mutex_lock(&outbox->lock);
     int waited = 0;
-    while (!outbox->stopping && waited == 0 && journal_last_sequence(outbox->journal) - runner->cursor < facts)
+    while (!outbox->stopping && waited == 0 && behind(runner) < facts)
         waited = wait_ms ? pthread_cond_timedwait(&outbox->changed, &outbox->lock, &until)
                          : pthread_cond_wait(&outbox->changed, &outbox->lock);
     const bool go = !outbox->stopping;
@@ -112,40 +121,69 @@ static bool wait_for_facts(struct runner *runner, uint64_t facts, int64_t wait_m
 /* What came in while the last batch was taken in tells whether there is a flood. False: stop. */
 static bool gather(struct runner *runner) {
     const struct outbox_consumer *consumer = &runner->consumer;
-    if (!consumer->gather_facts || journal_last_sequence(runner->outbox->journal) - runner->cursor < FLOOD_FACTS)
-        return true;
+    if (!consumer->gather_facts || behind(runner) < FLOOD_FACTS) return true;
     return wait_for_facts(runner, consumer->gather_facts, consumer->gather_ms);
 }
 
 static void note(struct runner *runner, uint64_t cursor, size_t facts, const struct fault *fault) {
     pthread_mutex_lock(&runner->outbox->lock);
-    runner->cursor = cursor;
+    runner->cursor = runner->reached = cursor;
+    runner->held = 0;
     runner->facts += facts;
     runner->failures += fault != NULL;
     runner->last_fault = fault ? *fault : (struct fault){0};
     pthread_mutex_unlock(&runner->outbox->lock);
 }
 
-static fault_code feed(struct runner *runner, struct fault *reterr) {
+/* All that was consumed has its effect now, and the cursor moves. */
+static fault_code settle(struct runner *runner, struct fault *reterr) {
     struct journal *journal = runner->outbox->journal;
     const struct outbox_consumer *consumer = &runner->consumer;
-    struct fact_view *facts;
-    size_t count;
-    arena_reset(runner->arena);
-    if (journal_facts(journal, runner->cursor, consumer->facts_max, consumer->bytes_max, runner->arena, &facts, &count,
-                      reterr))
-        return fault_wrap(reterr, "feed '%s'", runner->name);
-    if (count == 0) return FAULT_NONE;
-    if (facts[0].first_sequence > runner->cursor + 1)
-        return fault_set(reterr, FAULT_CORRUPT, "feed '%s': fact %llu is missing in the journal", runner->name,
-                         (unsigned long long)runner->cursor + 1);
-    if (consumer->consume(consumer->context, facts, count, reterr))
-        return fault_wrap(reterr, "feed '%s' from fact %llu", runner->name, (unsigned long long)facts[0].sequence);
-    const uint64_t cursor = facts[count - 1].sequence;
-    note(runner, cursor, count, NULL);
+    const uint64_t cursor = runner->reached;
+    if (!runner->held) return FAULT_NONE;
+    if (consumer->settle && consumer->settle(consumer->context, reterr))
+        return fault_wrap(reterr, "feed '%s' up to fact %llu", runner->name, (unsigned long long)cursor);
+    note(runner, cursor, runner->held, NULL);
     if (!consumer->load_cursor) journal_cursor_set(journal, runner->name, cursor);
     journal_taken(journal, runner->name, cursor);
     return FAULT_NONE;
+}
+
+static bool holds_on(const struct runner *runner) {
+    const struct outbox_consumer *consumer = &runner->consumer;
+    return consumer->settle && behind(runner) >= FLOOD_FACTS && runner->held < consumer->hold_facts &&
+           clock_monotonic_ms() - runner->held_since_ms < consumer->hold_ms;
+}
+
+static fault_code next_facts(struct runner *runner, struct fact_view **ret_facts, size_t *ret_count,
+                             struct fault *reterr) {
+    const struct outbox_consumer *consumer = &runner->consumer;
+    arena_reset(runner->arena);
+    if (journal_facts(runner->outbox->journal, runner->reached, consumer->facts_max, consumer->bytes_max, runner->arena,
+                      ret_facts, ret_count, reterr))
+        return fault_wrap(reterr, "feed '%s'", runner->name);
+    if (*ret_count && (*ret_facts)[0].first_sequence > runner->reached + 1)
+        return fault_set(reterr, FAULT_CORRUPT, "feed '%s': fact %llu is missing in the journal", runner->name,
+                         (unsigned long long)runner->reached + 1);
+    return FAULT_NONE;
+}
+
+static fault_code feed(struct runner *runner, struct fault *reterr) {
+    const struct outbox_consumer *consumer = &runner->consumer;
+    struct fact_view *facts;
+    size_t count;
+    const fault_code code = next_facts(runner, &facts, &count, reterr);
+    if (code) { /* what is held is whole: a consumer that was told nothing would take it in twice */
+        struct fault other;
+        (void)settle(runner, &other);
+        return code;
+    }
+    if (!runner->held) runner->held_since_ms = clock_monotonic_ms();
+    if (count && consumer->consume(consumer->context, facts, count, reterr))
+        return fault_wrap(reterr, "feed '%s' from fact %llu", runner->name, (unsigned long long)facts[0].sequence);
+    if (count) runner->reached = facts[count - 1].sequence;
+    runner->held += count;
+    return holds_on(runner) ? FAULT_NONE : settle(runner, reterr);
 }
 
 static void *runner_main(void *context) {
@@ -178,9 +216,9 @@ static void *runner_main(void *context) {
                 journal_taken(outbox->journal, runner->name, cursor);
             }
         }
-        if (!code && !wait_for_facts(runner, 1, 0)) break;
-        if (!code && !gather(runner)) break;
-        if (!code) code = feed(runner, &fault);
+        const bool go = code || (wait_for_facts(runner, 1, 0) && gather(runner));
+        if (!code) code = go ? feed(runner, &fault) : settle(runner, &fault);
+        if (!go) break;
         if (code == FAULT_NONE) {
             pause_ms = 0;
             continue;

@@ -22,6 +22,12 @@ struct outbox_consumer {
      * on a fault the same facts (and perhaps newer ones behind them) come again after a pause that doubles from
      * 50 ms to 5 s. A projection writes its rows and facts[count - 1].sequence in one transaction. */
     fault_code (*consume)(void *context, const struct fact_view *facts, size_t count, struct fault *reterr);
+    /* NULL: what was consumed has its effect when consume returns. Else it may have it only when settle returns, which is
+     * called when no flood follows, when hold_ms have gone by since the first consume, when hold_facts are held, and at
+     * the end: the cursor moves then. A fault of either takes back everything behind the last settle: it comes again. */
+    fault_code (*settle)(void *context, struct fault *reterr);
+    size_t hold_facts;
+    int64_t hold_ms;
     size_t facts_max; /* at most so many at a time; 0: 4096 */
     size_t bytes_max; /* 0: 4 MiB */
     /* While facts come in a flood (over 1000 in the time of one consume), it lets so many gather, for gather_ms at most:

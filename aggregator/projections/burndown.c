@@ -18,7 +18,15 @@
 #include "aggregator/projections/sli_series.h"
 #include "common/base/checksum.h"
 
-enum { HOUR_S = 3600, SLOTS = 32768, FULL_AT = SLOTS / 2, HOURS_MAX = 400 * 24, POINTS_WANTED = 300 };
+enum {
+    HOUR_S = 3600,
+    SLOTS = 32768,
+    FULL_AT = SLOTS / 2,
+    NAMES_BLOCK_BYTES = 64 * 1024,
+    NAMES_BYTES_MAX = 64 * 1024 * 1024, /* of as many tenants' and SLOs' names as there are places, however long */
+    HOURS_MAX = 400 * 24,
+    POINTS_WANTED = 300,
+};
 
 const char burndown_schema[] =
     "CREATE TABLE IF NOT EXISTS slo_hours (tenant TEXT NOT NULL, slo_id TEXT NOT NULL, hour BIGINT NOT NULL,"
@@ -33,7 +41,7 @@ struct counts {
 
 struct burndown_slot {
     bool used;
-    slice tenant, slo_id; /* lent by the batch */
+    slice tenant, slo_id; /* in the arena */
     int64_t hour;
     struct counts counts;
 };
@@ -42,19 +50,25 @@ struct burndown {
     struct burndown_slot slots[SLOTS];
     uint32_t used[FULL_AT]; /* their places */
     size_t used_count;
+    struct arena *names;
 };
 
 struct burndown *burndown_new(void) {
-    return calloc(1, sizeof(struct burndown));
+    struct burndown *burndown = calloc(1, sizeof *burndown);
+    if (burndown) burndown->names = arena_new(NAMES_BLOCK_BYTES, NAMES_BYTES_MAX);
+    return burndown && burndown->names ? burndown : burndown_free(burndown);
 }
 
 struct burndown *burndown_free(struct burndown *burndown) {
+    if (burndown) arena_free(burndown->names);
     free(burndown);
     return NULL;
 }
 
 void burndown_forget(struct burndown *burndown) {
-    memset(burndown, 0, sizeof *burndown);
+    for (size_t i = 0; i < burndown->used_count; i++) burndown->slots[burndown->used[i]].used = false;
+    burndown->used_count = 0;
+    arena_reset(burndown->names);
 }
 
 static void counts_add(struct counts *sum, const SLIWindow *w, int sign) {
@@ -102,7 +116,12 @@ fault_code burndown_fold(struct fold *fold, const struct fact_view *view, const 
         if (slot->hour == hour && slice_equal(slot->slo_id, slo_id) && slice_equal(slot->tenant, view->tenant)) break;
     }
     if (!slot->used) {
-        *slot = (struct burndown_slot){.used = true, .tenant = view->tenant, .slo_id = slo_id, .hour = hour};
+        *slot = (struct burndown_slot){.tenant = arena_copy(burndown->names, view->tenant),
+                                       .slo_id = arena_copy(burndown->names, slo_id),
+                                       .hour = hour};
+        if (!slot->tenant.data || !slot->slo_id.data)
+            return fault_set(reterr, FAULT_SYSTEM, "fold a window: no memory");
+        slot->used = true;
         burndown->used[burndown->used_count++] = (uint32_t)at;
     }
     bool replaced = false;
@@ -134,9 +153,8 @@ fault_code burndown_flush(struct burndown *burndown, struct sql *sql, struct fau
         sql_bind_integer(add, 7, slot->counts.seen);
         sql_bind_integer(add, 8, slot->counts.seconds);
         if (sql_run(add, reterr)) return fault_wrap(reterr, "add to an hour");
-        slot->used = false;
     }
-    burndown->used_count = 0;
+    burndown_forget(burndown);
     return FAULT_NONE;
 }
 

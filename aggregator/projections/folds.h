@@ -16,7 +16,7 @@ struct fold {
     struct burndown *burndown;
 };
 
-/* One fact into the tables. `fact` and what it points to live until the batch has been flushed. */
+/* One fact into the tables. `view`, `fact` and what they point to live during the call. */
 typedef fault_code fold_fn(struct fold *fold, const struct fact_view *view, const SreDomainFact *fact,
                            struct fault *reterr);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The consumer takes what the outbox has (up to FACTS_MAX facts), folds it in one transaction and commits it with its
- * cursor: a burst becomes few, large transactions, and a lone fact is visible as soon as it is committed. A fact is
+ * The consumer folds what the outbox hands it in one transaction, which the outbox has it commit with its cursor: at once
+ * for a lone fact; in a flood after some seconds, in which each page of the tables is changed by many facts and written
+ * once. A fact is
  * decoded only when a table wants it. A fact that cannot be folded stops the line, loudly: reading on would make
  * tables that look whole and are not. Facts that were compacted before these tables were built are passed over, and the
  * time that they were of is shown as unknown (compacted_windows.h). */
@@ -24,8 +25,10 @@ enum {
     SCHEMA_VERSION = 4, /* raise it when a table or a fold changes: files of another version are made anew */
     FACTS_MAX = 32768,
     BATCH_BYTES_MAX = 24 * 1024 * 1024,
-    GATHER_FACTS = 30000, /* in a flood: some minutes of thousands of SLOs, of which each hour is one row */
-    GATHER_MS = 750,
+    GATHER_FACTS = 16384, /* in a flood: what is worth waking up for */
+    GATHER_MS = 500,
+    HOLD_FACTS = 180000, /* in a flood: half an hour of thousands of SLOs, whose rows lie side by side */
+    HOLD_MS = 3000,
     FACT_ARENA_BYTES = 4 * 1024 * 1024,
     RETENTION_DAYS = 100,
     PROGRESS_MS = 5000,
@@ -58,6 +61,9 @@ struct projections {
     SreDomainFact *fact;
     fold_fn *folds[FACT_NUMBERS][FOLDS_PER_FACT];
     _Atomic uint64_t sequence;
+    bool folding; /* a transaction is open; it holds the facts up to these: */
+    uint64_t folded_sequence;
+    int64_t folded_ms; /* when that one was committed */
     int64_t pruned_hour, progress_ms;
     bool rebuilding;
 };
@@ -260,19 +266,6 @@ static fault_code prune(struct projections *p, int64_t committed_ms, struct faul
     return FAULT_NONE;
 }
 
-static fault_code fold_all(struct projections *p, const struct fact_view *facts, size_t count, struct fault *reterr) {
-    for (size_t i = 0; i < count; i++) {
-        const fault_code code = fold_one(p, &facts[i], reterr);
-        if (code) return code;
-    }
-    const struct fact_view *last = &facts[count - 1];
-    fault_code code = sli_series_flush(p->fold.series, p->writer, reterr);
-    if (!code) code = burndown_flush(p->fold.burndown, p->writer, reterr);
-    if (!code) code = prune(p, last->committed_ms, reterr);
-    if (!code) code = write_meta(p->writer, "cursor", (int64_t)last->sequence, reterr);
-    return code;
-}
-
 static void tell_progress(struct projections *p, uint64_t sequence) {
     if (!p->newest_sequence) return;
     const uint64_t last = p->newest_sequence(p->newest_context);
@@ -289,20 +282,38 @@ static void tell_progress(struct projections *p, uint64_t sequence) {
     }
 }
 
+/* Nothing that was folded behind the last commit holds. */
+static fault_code take_back(struct projections *p, fault_code code) {
+    sql_rollback(p->writer);
+    sli_series_forget(p->fold.series);
+    burndown_forget(p->fold.burndown);
+    p->pruned_hour = 0;
+    p->folding = false;
+    return code;
+}
+
 static fault_code consume(void *context, const struct fact_view *facts, size_t count, struct fault *reterr) {
     struct projections *p = context;
-    fault_code code = sql_begin(p->writer, reterr);
-    if (!code) code = fold_all(p, facts, count, reterr);
+    fault_code code = p->folding ? FAULT_NONE : sql_begin(p->writer, reterr);
+    p->folding = true;
+    for (size_t i = 0; i < count && !code; i++) code = fold_one(p, &facts[i], reterr);
+    if (code) return take_back(p, code);
+    p->folded_sequence = facts[count - 1].sequence;
+    p->folded_ms = facts[count - 1].committed_ms;
+    return FAULT_NONE;
+}
+
+static fault_code settle(void *context, struct fault *reterr) {
+    struct projections *p = context;
+    fault_code code = sli_series_flush(p->fold.series, p->writer, reterr);
+    if (!code) code = burndown_flush(p->fold.burndown, p->writer, reterr);
+    if (!code) code = prune(p, p->folded_ms, reterr);
+    if (!code) code = write_meta(p->writer, "cursor", (int64_t)p->folded_sequence, reterr);
     if (!code) code = sql_commit(p->writer, reterr);
-    if (code) {
-        sql_rollback(p->writer);
-        sli_series_forget(p->fold.series);
-        burndown_forget(p->fold.burndown);
-        p->pruned_hour = 0;
-        return code;
-    }
-    atomic_store(&p->sequence, facts[count - 1].sequence);
-    tell_progress(p, facts[count - 1].sequence);
+    if (code) return take_back(p, code);
+    p->folding = false;
+    atomic_store(&p->sequence, p->folded_sequence);
+    tell_progress(p, p->folded_sequence);
     return FAULT_NONE;
 }
 
@@ -311,6 +322,9 @@ struct outbox_consumer projections_consumer(struct projections *p) {
                                     .context = p,
                                     .load_cursor = load_cursor,
                                     .consume = consume,
+                                    .settle = settle,
+                                    .hold_facts = HOLD_FACTS,
+                                    .hold_ms = HOLD_MS,
                                     .facts_max = FACTS_MAX,
                                     .bytes_max = BATCH_BYTES_MAX,
                                     .gather_facts = GATHER_FACTS,

@@ -16,7 +16,14 @@
 #include "aggregator/projections/compacted_windows.h"
 #include "common/base/checksum.h"
 
-enum { CACHE_SLOTS = 16384, CACHE_WAYS = 4, KEY_BYTES_MAX = 1024, ROWS_MAX = 32768 };
+enum {
+    CACHE_SLOTS = 16384,
+    CACHE_WAYS = 4,
+    KEY_BYTES_MAX = 1024,
+    ROWS_FIRST = 4096,
+    ROWS_KEPT = 32768,
+    ROWS_MAX = 196608
+};
 
 const char sli_series_schema[] =
     "CREATE TABLE IF NOT EXISTS sli_series (series_id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, slo_id TEXT NOT NULL,"
@@ -44,8 +51,8 @@ struct row {
 struct sli_series {
     struct series_slot slots[CACHE_SLOTS]; /* by hash, in one of CACHE_WAYS neighbours */
     size_t dirty_count;
-    struct row rows[ROWS_MAX]; /* not in the table yet */
-    size_t rows_count;
+    struct row *rows; /* not in the table yet */
+    size_t rows_count, rows_room;
 };
 
 struct sli_series *sli_series_new(void) {
@@ -55,6 +62,7 @@ struct sli_series *sli_series_new(void) {
 struct sli_series *sli_series_free(struct sli_series *series) {
     if (!series) return NULL;
     for (size_t i = 0; i < CACHE_SLOTS; i++) free(series->slots[i].key);
+    free(series->rows);
     free(series);
     return NULL;
 }
@@ -97,11 +105,33 @@ static fault_code row_write(const struct row *row, struct sql *sql, struct fault
     return sql_run(put, reterr);
 }
 
+/* What a flood needed is given back. */
+static void rows_drop(struct sli_series *series) {
+    series->rows_count = 0;
+    if (series->rows_room <= ROWS_KEPT) return;
+    free(series->rows);
+    series->rows = NULL;
+    series->rows_room = 0;
+}
+
+static fault_code rows_make_room(struct sli_series *series, struct sql *sql, struct fault *reterr) {
+    if (series->rows_count < series->rows_room) return FAULT_NONE;
+    if (series->rows_count == ROWS_MAX) return sli_series_settle(series, sql, reterr);
+    const size_t room = !series->rows_room                 ? ROWS_FIRST
+                        : series->rows_room < ROWS_MAX / 2 ? 2 * series->rows_room
+                                                           : ROWS_MAX;
+    struct row *rows = realloc(series->rows, room * sizeof *rows);
+    if (!rows) return fault_set(reterr, FAULT_SYSTEM, "keep %zu windows: no memory", room);
+    series->rows = rows;
+    series->rows_room = room;
+    return FAULT_NONE;
+}
+
 fault_code sli_series_settle(struct sli_series *series, struct sql *sql, struct fault *reterr) {
     if (series->rows_count) qsort(series->rows, series->rows_count, sizeof *series->rows, row_order);
     for (size_t i = 0; i < series->rows_count; i++)
         if (row_write(&series->rows[i], sql, reterr)) return fault_wrap(reterr, "fold windows");
-    series->rows_count = 0;
+    rows_drop(series);
     return FAULT_NONE;
 }
 
@@ -122,7 +152,8 @@ void sli_series_forget(struct sli_series *series) {
         series->slots[i].series_id = 0;
         series->slots[i].dirty = false;
     }
-    series->dirty_count = series->rows_count = 0;
+    series->dirty_count = 0;
+    rows_drop(series);
 }
 
 static size_t series_key(const struct fact_view *view, const SLIWindow *window, uint8_t key[KEY_BYTES_MAX]) {
@@ -222,8 +253,7 @@ fault_code sli_series_fold(struct fold *fold, const struct fact_view *view, cons
         if (!slot->dirty) fold->series->dirty_count++;
         slot->dirty = true;
     }
-    if (fold->series->rows_count == ROWS_MAX && sli_series_settle(fold->series, fold->sql, reterr))
-        return fault_wrap(reterr, "fold a window");
+    if (rows_make_room(fold->series, fold->sql, reterr)) return fault_wrap(reterr, "fold a window");
     const size_t at = fold->series->rows_count++;
     fold->series->rows[at] = (struct row){.series_id = slot->series_id,
                                           .start_s = start_s,

@@ -203,6 +203,25 @@ def thread_seconds(pid):
     return found
 
 
+def thread_written(pid):
+    """Bytes that go to the disk, by the name of the thread that wrote them; 0 of a thread that we may not ask about."""
+    found = {}
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        try:
+            fields = dict(line.split(": ") for line in (task / "io").read_text().splitlines())
+        except OSError:
+            continue
+        name = (task / "comm").read_text().strip()
+        found[name] = found.get(name, 0) + int(fields["write_bytes"])
+    return found
+
+
+def each(after, before, waited, least):
+    """What one intent took of each, without what took less than the least."""
+    taken = {name: (after[name] - before.get(name, 0)) / waited for name in after}
+    return {name: value for name, value in taken.items() if value > least}
+
+
 def spent(here, edge):
     """CPU seconds until now of everything that takes part, the measurement itself too."""
     own = os.times()
@@ -226,6 +245,7 @@ def short(here, program, minutes, dark_seconds):
     edge.says("drains", 60)
     time.sleep(dark_seconds)
     before, waited, begun = spent(here, edge), edge.last["records"], time.monotonic()
+    written = thread_written(here.aggregator.process.pid)
     here.agent_proxy.heal()
     alerts = [alert_seconds(edge, begun, look_every=0.02)]
     connected = time.monotonic()
@@ -235,17 +255,18 @@ def short(here, program, minutes, dark_seconds):
         if alerts[-1] > 1:
             print(f"an alert took {alerts[-1]:.2f} s; the edge said meanwhile:", *edge.said[at:], edge.story(), sep="\n", file=sys.stderr)
         time.sleep(0.1)
-        assert time.monotonic() - begun < 120, f"{edge.last}: {edge.story()}"
+        assert time.monotonic() - begun < 120 + waited / 5000, f"{edge.last}: {edge.story()}"
     eventually("all is drained", lambda: edge.last["records"] == 0, 30, 0.01)
     took, after = time.monotonic() - connected, spent(here, edge)
     eventually("the read tables have caught up", lambda: caught_up(here), 120, 0.1)
     caught_up_seconds = time.monotonic() - connected - took
+    written_each = each(thread_written(here.aggregator.process.pid), written, waited, 1)
     edge.finish()
     judge(edge, False)
     return {"waited": waited, "rate": waited / took, "first_alert": alerts[0], "later_alerts": alerts[1:],
             "p50": statistics.median(alerts[1:] or alerts), "caught_up": caught_up_seconds,
-            "us": {name: round((after[name] - before.get(name, 0)) / waited * 1e6, 1) for name in after
-                   if after[name] - before.get(name, 0) > 0.1 * waited / 1e6}}
+            "us": {name: round(seconds * 1e6, 1) for name, seconds in each(after, before, waited, 1e-7).items()},
+            "bytes": {name: round(count) for name, count in written_each.items()}}
 
 
 def judge(edge, shed_expected):
@@ -284,12 +305,13 @@ def whole(here, program, minutes, bytes_max, kills_out, kills_back, dark_seconds
     here.closers.append(edge)
     filled, fill_took = fill(edge, kills_out, numbers, fill_seconds)
     queue_bytes = sum(file.stat().st_size for file in edge.queue.iterdir())
-    before = thread_seconds(here.aggregator.process.pid)
+    before, written = thread_seconds(here.aggregator.process.pid), thread_written(here.aggregator.process.pid)
     dark, first, later, rate = drain(edge, dark_seconds, kills_back, numbers, drain_seconds)
     waited, after = dark["records"], thread_seconds(here.aggregator.process.pid)
-    cost = {name: round((after[name] - before.get(name, 0)) / waited * 1e6, 2) for name in after if after[name] - before.get(name, 0) > 0.01 * waited / 1e6}
+    cost = {name: round(seconds * 1e6, 2) for name, seconds in each(after, before, waited, 1e-8).items()}
+    written_each = each(thread_written(here.aggregator.process.pid), written, waited, 1)
     edge.finish()
     committed, lost = judge(edge, shed_expected)
     return {"minutes": edge.last["minutes"], "filled": filled, "fill_seconds": fill_took, "queue_bytes": queue_bytes, "waited": waited,
             "dark": dark, "first_alert": first["seconds"], "facts_before_alert": first["facts_before"], "later_alerts": later, "rate": rate, "committed": committed, "lost": lost, "kills": edge.kills,
-            "aggregator_us": cost}
+            "aggregator_us": cost, "aggregator_bytes": {name: round(count) for name, count in written_each.items()}}

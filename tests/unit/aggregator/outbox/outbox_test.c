@@ -10,6 +10,8 @@ struct reader {
     int fail; /* so many more consumes fail */
     unsigned slow_ms;
     uint64_t stored; /* its own cursor, for load_cursor */
+    uint64_t settled, settles;
+    int fail_to_settle;
 };
 
 static struct reader *reader_new(void) {
@@ -47,6 +49,22 @@ static fault_code consume(void *context, const struct fact_view *facts, size_t c
 static fault_code load_cursor(void *context, uint64_t *ret_sequence, struct fault *reterr) {
     *ret_sequence = ((struct reader *)context)->stored;
     return FAULT_NONE;
+}
+
+static fault_code settle(void *context, struct fault *reterr) {
+    struct reader *reader = context;
+    fault_code code = FAULT_NONE;
+    pthread_mutex_lock(&reader->lock);
+    if (reader->fail_to_settle > 0) {
+        reader->fail_to_settle--;
+        reader->last = reader->settled;
+        code = fault_set(reterr, FAULT_SYSTEM, "the disk said no");
+    } else {
+        reader->settles++;
+        reader->settled = reader->last;
+    }
+    pthread_mutex_unlock(&reader->lock);
+    return code;
 }
 
 static uint64_t last_of(struct reader *reader) {
@@ -155,6 +173,92 @@ TEST(facts_of_a_flood_gather_and_a_lone_one_does_not_wait) {
     assert_int_equal(reader->calls, calls + 1);
     assert_int_equal(reader->gaps + reader->backwards, 0);
     outbox_stop(outbox);
+    place_free(place);
+    reader_free(reader);
+}
+
+/* In pieces of a few facts, which are more than a flood: held until nothing more follows, or it is enough. */
+static struct outbox *holding(struct place *place, struct reader *reader, size_t hold_facts) {
+    struct outbox *outbox;
+    struct fault fault;
+    const struct outbox_consumer consumer = {.name = "reader",
+                                             .context = reader,
+                                             .consume = consume,
+                                             .settle = settle,
+                                             .facts_max = 100,
+                                             .hold_facts = hold_facts,
+                                             .hold_ms = 3600 * 1000};
+    CHECK_OK(outbox_new(place->journal, &outbox, &fault));
+    CHECK_OK(outbox_add(outbox, &consumer, &fault));
+    return outbox;
+}
+
+static void wait_until_settled(struct outbox *outbox, struct reader *reader, uint64_t sequence) {
+    struct outbox_consumer_stats stats = {0};
+    for (int i = 0; i < 60000 && stats.cursor < sequence; i++, usleep(1000)) outbox_stats(outbox, 0, &stats);
+    assert_int_equal(stats.cursor, sequence);
+    assert_int_equal(stats.facts, sequence);
+    assert_int_equal(reader->settled, sequence);
+    assert_int_equal(reader->gaps + reader->backwards, 0);
+}
+
+TEST(a_flood_is_settled_when_it_ends_or_when_enough_is_held) {
+    enum { FLOOD = 2500 };
+    struct place *place = place_opened();
+    struct fault fault;
+    commit(place, FLOOD);
+    struct reader *reader = reader_new();
+    struct outbox *outbox = holding(place, reader, 100000);
+    CHECK_OK(outbox_start(outbox, &fault));
+    wait_until_settled(outbox, reader, FLOOD);
+    /* 1,600 were held, while 1,000 and more followed; each piece behind those was settled by itself. */
+    assert_int_equal(reader->calls, 25);
+    assert_int_equal(reader->settles, 10);
+    outbox_stop(outbox);
+    place_free(place);
+    reader_free(reader);
+
+    place = place_opened();
+    commit(place, FLOOD);
+    reader = reader_new();
+    outbox = holding(place, reader, 500);
+    CHECK_OK(outbox_start(outbox, &fault));
+    wait_until_settled(outbox, reader, FLOOD);
+    assert_int_equal(reader->settles, 3 + 10); /* at 500, 1,000, 1,500, and as above */
+    outbox_stop(outbox);
+    place_free(place);
+    reader_free(reader);
+}
+
+TEST(what_could_not_be_settled_comes_again) {
+    enum { FLOOD = 2500 };
+    struct place *place = place_opened();
+    struct fault fault;
+    commit(place, FLOOD);
+    struct reader *reader = reader_new();
+    reader->fail_to_settle = 1;
+    struct outbox *outbox = holding(place, reader, 100000);
+    CHECK_OK(outbox_start(outbox, &fault));
+    wait_until_settled(outbox, reader, FLOOD);
+    assert_int_equal(reader->calls, 16 + 25);
+    outbox_stop(outbox);
+    place_free(place);
+    reader_free(reader);
+}
+
+TEST(what_is_held_is_settled_at_the_end) {
+    enum { FLOOD = 3000 };
+    struct place *place = place_opened();
+    struct fault fault;
+    commit(place, FLOOD);
+    struct reader *reader = reader_new();
+    reader->slow_ms = 20;
+    struct outbox *outbox = holding(place, reader, 100000);
+    CHECK_OK(outbox_start(outbox, &fault));
+    while (last_of(reader) == 0) usleep(100);
+    outbox_stop(outbox);
+    assert_true(reader->last < FLOOD); /* it was in the middle */
+    assert_int_equal(reader->settled, reader->last);
     place_free(place);
     reader_free(reader);
 }
@@ -290,6 +394,9 @@ int main(void) {
         cmocka_unit_test(every_fact_comes_once_and_in_order),
         cmocka_unit_test(a_consumer_goes_on_where_it_stood),
         cmocka_unit_test(facts_of_a_flood_gather_and_a_lone_one_does_not_wait),
+        cmocka_unit_test(a_flood_is_settled_when_it_ends_or_when_enough_is_held),
+        cmocka_unit_test(what_could_not_be_settled_comes_again),
+        cmocka_unit_test(what_is_held_is_settled_at_the_end),
         cmocka_unit_test(what_failed_comes_again_and_is_said),
         cmocka_unit_test(a_slow_consumer_holds_nobody_up),
         cmocka_unit_test(a_cursor_of_its_own_is_asked_for_and_one_of_another_journal_is_told),

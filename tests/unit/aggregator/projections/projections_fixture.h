@@ -109,12 +109,23 @@ static inline void add_window(struct place *place, const char *tenant, SLIWindow
     add_fact(place, tenant, "slo", window.slo_id, &fact);
 }
 
-static inline void consume_new(struct place *place) {
+static inline void settle(struct place *place) {
+    struct fault fault;
+    if (place->consumer.settle(place->consumer.context, &fault)) fail_msg("%s", fault.text);
+}
+
+/* Folded, and not committed. */
+static inline void hold_new(struct place *place) {
     struct fault fault;
     if (place->consumer.consume(place->consumer.context, place->facts + place->consumed_count,
                                 place->facts_count - place->consumed_count, &fault))
         fail_msg("%s", fault.text);
     place->consumed_count = place->facts_count;
+}
+
+static inline void consume_new(struct place *place) {
+    hold_new(place);
+    settle(place);
 }
 
 static const SLO slo = {.slo_id = {(const uint8_t *)"s", 1},

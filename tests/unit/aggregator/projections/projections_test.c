@@ -325,6 +325,37 @@ static void a_failed_batch_leaves_nothing_behind(void **state) {
     assert_int_equal(series(place, "a", T0, T0 + 120, 60, false).total.total, 2);
 }
 
+static void what_is_held_is_seen_when_it_is_settled_and_counts_once(void **state) {
+    struct place *place = *state;
+    add_window(place, "a", window_of("s", "one", T0, 1, 1, 4, 1), NULL);
+    hold_new(place);
+    add_window(place, "a", window_of("s", "one", T0 + 60, 2, 3, 4, 1), NULL);
+    add_window(place, "a", window_of("other", "one", T0, 5, 6, 4, 1), NULL);
+    hold_new(place);
+    assert_int_equal(projections_sequence(place->projections), 0);
+    assert_int_equal(dump(place).size, 0);
+    settle(place);
+    assert_int_equal(projections_sequence(place->projections), 3);
+    assert_int_equal(series(place, "a", T0, T0 + 120, 60, false).total.total, 4);
+    assert_int_equal(burndown(place, "a", &slo, T0, T0 + 3600, 3600).points.items[0].total, 4);
+}
+
+static void a_fault_takes_back_what_is_held(void **state) {
+    struct place *place = *state;
+    add_window(place, "a", window_of("s", "one", T0, 1, 1, 4, 1), NULL);
+    hold_new(place);
+    add_window(place, "a", window_of("s", "one", T0 + 60, 1, 1, 4, 1), NULL);
+    const struct fact_view whole = place->facts[1];
+    place->facts[1].bytes = SLICE_LIT("\xff\xff\xff");
+    struct fault fault;
+    assert_int_not_equal(place->consumer.consume(place->consumer.context, place->facts + 1, 1, &fault), FAULT_NONE);
+    place->facts[1] = whole;
+    place->consumed_count = 0; /* both come again */
+    consume_new(place);
+    assert_int_equal(series(place, "a", T0, T0 + 120, 60, false).total.total, 2);
+    assert_int_equal(burndown(place, "a", &slo, T0, T0 + 3600, 3600).points.items[0].total, 2);
+}
+
 static void tables_ahead_of_the_journal_are_made_anew(void **state) {
     struct place *place = *state;
     add_window(place, "a", window_of("s", "one", T0, 1, 1, 4, 1), NULL);
@@ -496,6 +527,8 @@ int main(void) {
         TEST(compacted_health_checks_leave_the_windows_alone),
         TEST(rebuilding_gives_the_same_rows_as_folding_bit_by_bit),
         TEST(a_failed_batch_leaves_nothing_behind),
+        TEST(what_is_held_is_seen_when_it_is_settled_and_counts_once),
+        TEST(a_fault_takes_back_what_is_held),
         TEST(tables_ahead_of_the_journal_are_made_anew),
         TEST(a_damaged_file_is_made_anew),
         TEST(health_is_the_worst_and_expired_is_unknown),
