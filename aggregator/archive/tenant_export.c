@@ -217,8 +217,7 @@ static fault_code budget_add(struct exporter *e, ExportAggregate *aggregate) {
     const fault_code code =
         names_find(e->tables.names, e->txn, NAMES_SLO, e->tenant_number, aggregate->aggregate_id, &number, e->reterr);
     if (code) return code == FAULT_ABSENT ? FAULT_NONE : code;
-    struct slo_recent recent[SLO_RECENT_HOURS];
-    return slo_rest_bytes_get(e->tables.budgets, e->txn, e->tenant_number, number, &aggregate->budget, recent,
+    return slo_rest_bytes_get(e->tables.budgets, e->txn, e->tenant_number, number, e->arena, &aggregate->budget,
                               e->reterr);
 }
 
@@ -311,9 +310,7 @@ static fault_code hours_write(struct exporter *e) {
     for (size_t i = 0; i < e->names_count && !code; i++) {
         if (e->names[i].kind != NAMES_SLO) continue;
         struct slo_recent recent[SLO_RECENT_HOURS];
-        slice budget;
-        code = slo_rest_bytes_get(e->tables.budgets, e->txn, e->tenant_number, e->names[i].number, &budget, recent,
-                                  e->reterr);
+        code = slo_rest_recent_get(e->tables.budgets, e->txn, e->tenant_number, e->names[i].number, recent, e->reterr);
         struct hour_of of = {e, (uint32_t)i + 1};
         if (!code)
             code = slo_hours_walk(e->tables.hours, e->txn, e->tenant_number, e->names[i].number, 0, recent, hour_write,

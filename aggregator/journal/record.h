@@ -21,6 +21,11 @@ void record_seal(uint8_t *record, size_t record_size, uint8_t schema_version);
 
 void record_seal_keyed(uint8_t *record, size_t record_size, uint8_t schema_version, slice key);
 
+/* Of a record that was opened. */
+static inline uint8_t record_schema(slice record) {
+    return record.data[4];
+}
+
 /* FAULT_CORRUPT when it is short, does not check, or has a newer schema than schema_known; what: "fact", ... */
 fault_code record_open(slice record, uint8_t schema_known, const char *what, slice *ret_body,
                        struct fault *reterr) MUST_CHECK;

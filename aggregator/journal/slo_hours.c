@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A store that copies on write copies a page for each record that changes, and the hours of thousands of SLOs lie on as
  * many pages. While a backlog drains, each commit changes an hour of each SLO: so the hours that change stay where
- * eight SLOs share a page, and each goes into its table once, when others take its place.
+ * some twenty SLOs share a page, and each goes into its table once, when others take its place.
  *
  * The table may hold such an hour from before it was taken out to be corrected: what lies beside the budget is newer.
  * An hour pushes the one out of the table whose place in the ring it has. */

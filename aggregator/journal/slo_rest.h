@@ -14,10 +14,13 @@ fault_code slo_rest_put(kv_table table, struct kv_txn *txn, uint32_t tenant, uin
                         const struct slo_state *state, const struct slo_recent recent[SLO_RECENT_HOURS],
                         struct fault *reterr) MUST_CHECK;
 
-/* The same as bytes, without the recent hours, for an export and an import. ret_body: lent by the transaction, empty when
- * there is no record. FAULT_INPUT: what is brought is no such record. */
-fault_code slo_rest_bytes_get(kv_table table, struct kv_txn *txn, uint32_t tenant, uint32_t slo, slice *ret_body,
-                              struct slo_recent ret_recent[SLO_RECENT_HOURS], struct fault *reterr) MUST_CHECK;
+/* The recent hours alone; none when there is no record. */
+fault_code slo_rest_recent_get(kv_table table, struct kv_txn *txn, uint32_t tenant, uint32_t slo,
+                               struct slo_recent ret_recent[SLO_RECENT_HOURS], struct fault *reterr) MUST_CHECK;
+/* The rest as bytes, for an export and an import. ret_body: in the arena, empty when there is no record. FAULT_INPUT: what
+ * is brought is no such record. */
+fault_code slo_rest_bytes_get(kv_table table, struct kv_txn *txn, uint32_t tenant, uint32_t slo, struct arena *arena,
+                              slice *ret_body, struct fault *reterr) MUST_CHECK;
 fault_code slo_rest_bytes_put(kv_table table, struct kv_txn *txn, uint32_t tenant, uint32_t slo, slice body,
                               struct fault *reterr) MUST_CHECK;
 

@@ -6,6 +6,7 @@
 #include "aggregator/journal/record.h"
 #include "aggregator/journal/slo_rest.h"
 #include "tests/unit/aggregator/journal/journal_fixture.h"
+#include "tests/unit/aggregator/journal/older_budgets.h"
 
 #define DAY_MS (INT64_C(24) * SLO_HOUR_MS)
 
@@ -292,9 +293,7 @@ TEST(an_hour_is_stored_by_itself_when_others_are_counted) {
     place_free(place);
 }
 
-/* Before there were recent hours a budget's record ended where they begin now, and all hours were in their table. */
-TEST(a_budget_of_schema_1_is_read_and_counted_on) {
-    enum { HEAD = 5, BYTES_1 = 8 + 8 + 4 * 12 + 4 * 72 };
+static void a_budget_of_an_older_schema_is_read_and_counted_on(uint8_t schema) {
     struct fault fault;
     struct place *place = place_opened();
     slos_create(place);
@@ -309,22 +308,7 @@ TEST(a_budget_of_schema_1_is_read_and_counted_on) {
     CHECK_OK(names_number(names, store.txn, NAMES_TENANT, 0, SLICE_LIT("acme"), &tenant, &fault));
     CHECK_OK(names_number(names, store.txn, NAMES_SLO, tenant, SLICE_LIT("rolling"), &slo, &fault));
     names_free(names);
-    struct slo_recent recent[SLO_RECENT_HOURS];
-    slice body;
-    CHECK_OK(slo_rest_bytes_get(store.tables.budgets, store.txn, tenant, slo, &body, recent, &fault));
-    assert_int_equal(body.size, BYTES_1);
-    uint8_t key[8], record[HEAD + BYTES_1];
-    kv_store_u32(key, tenant);
-    kv_store_u32(key + 4, slo);
-    memcpy(record + HEAD, body.data, body.size);
-    record_seal(record, sizeof record, 1);
-    CHECK_OK(
-        kv_put(store.txn, store.tables.budgets, slice_of(key, sizeof key), slice_of(record, sizeof record), &fault));
-    for (int i = 0; i < SLO_RECENT_HOURS; i++) {
-        assert_true(recent[i].used);
-        const struct hour_key hour = {tenant, slo, recent[i].hour};
-        CHECK_OK(hour_table_put(store.tables.hours, store.txn, &hour, &recent[i].counts, &fault));
-    }
+    older_budget_put(&store.tables, store.txn, tenant, slo, schema, place->arena);
     store_close(place, &store);
 
     for (int again = 0; again < 2; again++) {
@@ -332,7 +316,73 @@ TEST(a_budget_of_schema_1_is_read_and_counted_on) {
         assert_int_equal(place_slo(place, "rolling").budget.total, 67 + 7 * again);
         place_reopen(place);
     }
-    assert_int_equal(hour_records(place), 6);
+    assert_int_equal(hour_records(place), schema == 1 ? 6 : 3);
+    place_free(place);
+}
+
+TEST(a_budget_of_schema_1_is_read_and_counted_on) {
+    a_budget_of_an_older_schema_is_read_and_counted_on(1);
+}
+
+TEST(a_budget_of_schema_3_is_read_and_counted_on) {
+    a_budget_of_an_older_schema_is_read_and_counted_on(3);
+}
+
+TEST(a_budget_keeps_whatever_numbers_it_has) {
+    static const int64_t numbers[] = {0, 1, 127, 128, 1 << 20, INT64_C(1) << 40, INT64_MAX, -1, INT64_MIN};
+    enum { COUNT = sizeof numbers / sizeof *numbers };
+    struct fault fault;
+    struct place *place = place_opened();
+    struct opened store = store_open(place);
+    for (int turn = 0; turn < COUNT; turn++) {
+        struct slo_state kept = {.definition.window = SLO_WINDOW_CALENDAR_MONTH}, found = kept;
+        struct slo_recent recent[SLO_RECENT_HOURS] = {{0}}, recent_found[SLO_RECENT_HOURS];
+        for (int i = 0; i < SLO_PERIODS; i++) {
+            kept.budget.periods[i].span = slo_period_span(i, 490000 + turn);
+            kept.budget.periods[i].present =
+                (struct slo_counts){numbers[(turn + i) % COUNT], numbers[(turn + i + 1) % COUNT], 0, numbers[turn]};
+        }
+        kept.lengths[1] = (struct slo_length){.seconds = 60 * turn, .until_ms = numbers[turn]};
+        recent[2] = (struct slo_recent){.used = true, .hour = turn, .counts = {.total = numbers[turn]}};
+        CHECK_OK(slo_rest_put(store.tables.budgets, store.txn, 1, 1, &kept, recent, &fault));
+        CHECK_OK(slo_rest_get(store.tables.budgets, store.txn, 1, 1, &found, recent_found, &fault));
+        assert_memory_equal(&found.budget.periods, &kept.budget.periods, sizeof kept.budget.periods);
+        assert_memory_equal(&found.lengths, &kept.lengths, sizeof kept.lengths);
+        for (int i = 0; i < SLO_RECENT_HOURS; i++) {
+            assert_int_equal(recent_found[i].used, recent[i].used);
+            if (!recent[i].used) continue;
+            assert_int_equal(recent_found[i].hour, recent[i].hour);
+            assert_memory_equal(&recent_found[i].counts, &recent[i].counts, sizeof recent[i].counts);
+        }
+    }
+    store_close(place, &store);
+    place_free(place);
+}
+
+TEST(a_budget_that_does_not_hold_its_numbers_is_called_damaged) {
+    struct fault fault;
+    struct place *place = place_opened();
+    struct opened store = store_open(place);
+    uint8_t key[8], record[64] = {0};
+    kv_store_u32(key, 1);
+    kv_store_u32(key + 4, 1);
+    /* Too short for its bits; a bit without a number; numbers without a bit; a number of more than 64 bits. */
+    static const struct {
+        size_t size;
+        uint8_t first_bits, rest;
+    } bodies[] = {{3, 0, 0}, {9, 1, 0}, {12, 1, 1}, {9 + 12, 1, 0x80}};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct slo_state found = {0};
+        struct slo_recent recent[SLO_RECENT_HOURS];
+        memset(record + 5, 0, 9);
+        record[5] = bodies[i].first_bits;
+        memset(record + 14, bodies[i].rest, sizeof record - 14);
+        record_seal_keyed(record, 5 + bodies[i].size, 4, slice_of(key, sizeof key));
+        CHECK_OK(kv_put(store.txn, store.tables.budgets, slice_of(key, sizeof key),
+                        slice_of(record, 5 + bodies[i].size), &fault));
+        CHECK_FAULT(slo_rest_get(store.tables.budgets, store.txn, 1, 1, &found, recent, &fault), FAULT_CORRUPT);
+    }
+    store_close(place, &store);
     place_free(place);
 }
 
@@ -343,6 +393,9 @@ int main(void) {
         cmocka_unit_test(periods_that_are_not_stored_begin_with_the_hours_that_are),
         cmocka_unit_test(an_hour_is_stored_by_itself_when_others_are_counted),
         cmocka_unit_test(a_budget_of_schema_1_is_read_and_counted_on),
+        cmocka_unit_test(a_budget_of_schema_3_is_read_and_counted_on),
+        cmocka_unit_test(a_budget_keeps_whatever_numbers_it_has),
+        cmocka_unit_test(a_budget_that_does_not_hold_its_numbers_is_called_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
