@@ -40,7 +40,7 @@ extern const struct setting_table burn_rule_table;
         SETTING_LIST(owner, "edge_alerts.rules", member.rules, &burn_rule_table, 8,                                    \
                      "burn rates that are alerts; none: 14.4 over 1h and 5m (critical), 6 over 6h and 30m (high), 1 "  \
                      "over 3d and 6h (low)"),                                                                          \
-        SETTING_ROW(owner, "edge_alerts.webhook.url", TEXT, member.webhook_url, "", "8", "2048",                       \
+        SETTING_ROW(owner, "edge_alerts.webhook.url", TEXT, member.webhook_url, "", "1", "2048",                       \
                     "is called (POST, as Alertmanager does) with what the centre did not take in time"),               \
         SETTING_ROW(owner, "edge_alerts.webhook.after", DURATION, member.webhook_after_ms, "30s", "0s", "1d",          \
                     "the time that the centre has to commit an alert; 0s: the webhook is always called"),              \

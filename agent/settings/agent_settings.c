@@ -19,7 +19,7 @@ static const char *const format_names[] = {"none", "text", "openmetrics", NULL};
 static const struct setting_row target_rows[] = {
     SETTING_ROW(struct target_settings, "name", TEXT, name, NULL, "1", "128",
                 "what SLIs and health checks call it; unique"),
-    SETTING_ROW(struct target_settings, "url", TEXT, url, NULL, "8", "2048",
+    SETTING_ROW(struct target_settings, "url", TEXT, url, NULL, "1", "2048",
                 "where its metrics are, http:// or https://"),
     SETTING_ROW(struct target_settings, "interval", DURATION, interval_ms, "", "100ms", "1h",
                 "time between two scrapes; without it scrape.interval"),
@@ -36,7 +36,7 @@ static const struct setting_table target_table = SETTING_TABLE("target", struct 
 static const struct setting_row probe_rows[] = {
     SETTING_ROW(struct probe_settings, "name", TEXT, name, NULL, "1", "128",
                 "what SLIs and health checks call it; unique"),
-    SETTING_ROW(struct probe_settings, "url", TEXT, url, "", "8", "2048", "HTTP: what to ask for; or else"),
+    SETTING_ROW(struct probe_settings, "url", TEXT, url, "", "1", "2048", "HTTP: what to ask for; or else"),
     SETTING_ROW(struct probe_settings, "tcp", TEXT, tcp, "", "3", "300", "TCP: host:port to connect to"),
     SETTING_ROW(struct probe_settings, "interval", DURATION, interval_ms, "15s", "100ms", "1h",
                 "time between two probes"),
@@ -220,6 +220,12 @@ static bool only_of(slice text, const char *others) {
     return true;
 }
 
+static bool has_letter_or_digit(slice text) {
+    size_t i = 0;
+    while (i < text.size && (text.data[i] == '.' || text.data[i] == '-')) i++;
+    return i < text.size;
+}
+
 static bool is_id(slice text) {
     return only_of(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ._-");
 }
@@ -260,11 +266,17 @@ void agent_settings_health(const struct health_settings *settings, struct health
     };
 }
 
+/* FORMAT_PRODUCER, in words of its own. */
+static void check_producer(struct settings *read, const slice *name) {
+    if (name->size && !only_of(*name, ".-"))
+        settings_mistake(read, name, "may have a-z, 0-9, '.' and '-' only");
+    else if (name->size && !has_letter_or_digit(*name))
+        settings_mistake(read, name, "needs a letter or a digit, '%.*s' has none", SLICE_ARG(slice_first(*name, 64)));
+}
+
 static void check_identity(struct settings *read, const struct agent_settings *settings) {
-    if (settings->tenant.size && !only_of(settings->tenant, ".-"))
-        settings_mistake(read, &settings->tenant, "may have a-z, 0-9, '.' and '-' only");
-    if (settings->name.size && !only_of(settings->name, ".-"))
-        settings_mistake(read, &settings->name, "may have a-z, 0-9, '.' and '-' only");
+    check_producer(read, &settings->tenant);
+    check_producer(read, &settings->name);
     if (settings->tenant.size + 1 + settings->name.size > LIMIT_TENANT_AND_PRODUCER_BYTES)
         settings_mistake(
             read, &settings->name,

@@ -76,7 +76,8 @@ bool format_holds(enum text_format format, slice text) {
         struct uuid id;
         return uuid_parse(text, &id);
     }
-    case FORMAT_PRODUCER: return text.size >= 1 && text.size <= 64 && all_of(text, LOWER | DIGIT | DOT | DASH);
+    case FORMAT_PRODUCER:
+        return text.size <= 64 && all_of(text, LOWER | DIGIT | DOT | DASH) && !all_of(text, DOT | DASH);
     case FORMAT_LABEL_NAME: return begins_with(text, LOWER | UPPER | UNDER) && all_of(text, alnum | UNDER);
     case FORMAT_SNAKE: return begins_with(text, LOWER) && all_of(text, LOWER | DIGIT | UNDER);
     case FORMAT_TRACEPARENT: return traceparent_holds(text);
@@ -94,7 +95,7 @@ const char *format_words(enum text_format format) {
         [FORMAT_NONE] = "text",
         [FORMAT_ID] = "1 to 128 characters of A-Z a-z 0-9 . _ -",
         [FORMAT_UUID] = "a UUID such as 0190a3c1-7a5e-7000-8000-0123456789ab",
-        [FORMAT_PRODUCER] = "1 to 64 characters of a-z 0-9 . -",
+        [FORMAT_PRODUCER] = "1 to 64 characters of a-z 0-9 . - with a letter or digit among them",
         [FORMAT_LABEL_NAME] = "a label name: letters, digits and _, not beginning with a digit",
         [FORMAT_SNAKE] = "a word in lower case: a-z 0-9 _, beginning with a letter",
         [FORMAT_TRACEPARENT] = "a W3C traceparent: 00-<32 hex>-<16 hex>-<2 hex>, lower case",
@@ -109,7 +110,7 @@ const char *format_pattern(enum text_format format) {
     static const char *const patterns[FORMAT_COUNT_] = {
         [FORMAT_ID] = "^[A-Za-z0-9._-]{1,128}$",
         [FORMAT_UUID] = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$",
-        [FORMAT_PRODUCER] = "^[a-z0-9.-]{1,64}$",
+        [FORMAT_PRODUCER] = "^(?=.*[a-z0-9])[a-z0-9.-]{1,64}$",
         [FORMAT_LABEL_NAME] = "^[a-zA-Z_][a-zA-Z0-9_]*$",
         [FORMAT_SNAKE] = "^[a-z][a-z0-9_]*$",
         [FORMAT_TRACEPARENT] = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",

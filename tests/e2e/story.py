@@ -9,7 +9,7 @@ import time
 from harness import TOP
 
 # An id of whatever it may be: these forms, or a name that says so. Page tokens are ids of where a page ended.
-ID_PATTERNS = {"^[A-Za-z0-9._-]{1,128}$", "^[a-z0-9.-]{1,64}$"}
+ID_PATTERNS = {"^[A-Za-z0-9._-]{1,128}$", "^(?=.*[a-z0-9])[a-z0-9.-]{1,64}$"}
 ID_NAMES = re.compile(r"(^id|Ids?|^agents?|^revises|^supersededBy|Token|^cluster|^environment)$")
 
 

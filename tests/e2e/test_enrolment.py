@@ -355,6 +355,11 @@ def test_names_that_the_broker_may_give_more_to_are_not_enrolled(short, tmp_path
     assert offer(short, "edge-1")
 
 
+def test_a_name_that_is_a_place_in_a_path_is_no_name(place):
+    for name in (".", "..", "-"):
+        assert "a letter or digit among them" in refused("invalid_argument", offer, place, name)
+
+
 def test_what_was_never_an_agent_is_not_revoked(place):
     before = place.call(SERVICE + "ListAgents")
     assert "nothing is revoked" in refused("not_found", lambda: place.call(SERVICE + "RevokeAgent", {"agent": "edge-l2", "reason": "x"}))

@@ -10,7 +10,7 @@ static const struct setting_row argocd_rows[] = {
                 "what the log calls it, [A-Za-z0-9._-]; unique"),
     SETTING_ROW(struct argocd_settings, "kubernetes", TEXT, kubernetes, "", NULL, "128",
                 "cluster_id of an item of `kubernetes`: its Application objects are watched; or else"),
-    SETTING_ROW(struct argocd_settings, "url", TEXT, url, "", "8", "2048",
+    SETTING_ROW(struct argocd_settings, "url", TEXT, url, "", "1", "2048",
                 "Argo CD's own API, such as https://argocd.example.com"),
     ACCESS_ROWS(struct argocd_settings),
     SETTING_ROW(struct argocd_settings, "stream", BOOL, stream, "true", NULL, NULL,

@@ -43,7 +43,7 @@ const struct setting_table discovery_table = SETTING_TABLE("discovery", struct d
 static const struct setting_row prometheus_api_rows[] = {
     SETTING_ROW(struct prometheus_api_settings, "name", TEXT, name, NULL, "1", "128",
                 "what SLIs call all that this server knows; unique among targets"),
-    SETTING_ROW(struct prometheus_api_settings, "url", TEXT, url, NULL, "8", "2000",
+    SETTING_ROW(struct prometheus_api_settings, "url", TEXT, url, NULL, "1", "2000",
                 "its root, before /api/v1: http:// or https://"),
     SETTING_ROW(struct prometheus_api_settings, "interval", DURATION, interval_ms, "30s", "1s", "1h",
                 "time between two rounds of questions"),

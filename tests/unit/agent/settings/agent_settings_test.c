@@ -76,6 +76,10 @@ static const struct bad bad_files[] = {
     {GOOD "scrape: {interval: 5s, timeout: 6s}\n", {"agent.yaml:5: scrape.timeout", "longer than scrape.interval"}},
     {"agent: {tenant: Acme, name: edge_1}\nmqtt: {host: b, plain_text: true}\n",
      {"agent.yaml:1: agent.tenant: may have", "agent.yaml:1: agent.name: may have"}},
+    {"agent: {tenant: '.', name: '..'}\nmqtt: {host: b, plain_text: true}\n",
+     {"agent.tenant: needs a letter or a digit, '.' has none", "agent.name: needs a letter or a digit, '..' has none"}},
+    {GOOD "probes: [{name: p, url: 'http://'}]\n",
+     {"agent.yaml:5: probes[0].url: must begin with http:// or https:// and a host"}},
     {"agent: {tenant: acme, name: a123456789b123456789c123456789d123456789e123456789f1234567890}\nmqtt: {host: b, "
      "plain_text: true}\n",
      {"a certificate's common name holds 64"}},

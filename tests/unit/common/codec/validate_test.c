@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include "common/codec/format.h"
 #include "sre.pb.h"
 
 static CreateSLORequested good_slo(void) {
@@ -123,7 +124,14 @@ static void lists_are_bounded_and_items_checked(void **state) {
     assert_refused(&CreateSLORequested_desc, &slo, "agents: must have at most 1000 items, has 1001");
     slo.agents.count = 3;
     agents[2] = SLICE_LIT("Edge");
-    assert_refused(&CreateSLORequested_desc, &slo, "agents[2]: must be 1 to 64 characters of a-z 0-9 . -, is 'Edge'");
+    assert_refused(&CreateSLORequested_desc, &slo,
+                   "agents[2]: must be 1 to 64 characters of a-z 0-9 . - with a letter or digit among them, is 'Edge'");
+    static const char *const no_names[] = {".", "..", "-", ".-."}, *const names[] = {"a", "7", "..x", "edge-1.eu"};
+    for (size_t i = 0; i < sizeof no_names / sizeof *no_names; i++)
+        assert_false(format_holds(FORMAT_PRODUCER, slice_from_text(no_names[i])));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_true(format_holds(FORMAT_PRODUCER, slice_from_text(names[i])));
+    assert_false(format_holds(FORMAT_PRODUCER, (slice){0}));
     agents[2] = (slice){0};
     struct fault fault = {0};
     CorrelateAlertsToIncidentRequested correlate = {.alert_ids = {agents, 3}, .incident_id = SLICE_LIT("i")};
