@@ -18,7 +18,6 @@
 enum {
     TICK_MS = 1000,
     EVENTS_KEEP_MS = 5000,
-    NOTES_MAX = 64,
     ZONES_MAX = 32,
     LISTENERS_MAX = 16,
     REPEAT_MS = 60 * 1000,
@@ -134,22 +133,24 @@ static fault_code expect(struct cluster *cluster, struct fault *reterr) {
     return code;
 }
 
+static void reports_forgotten(const struct fault *fault) {
+    LOG_WARN("health", "reports_forgotten", LOG_FAULT(fault), LOG_TEXT("instead", "told again as if new"));
+}
+
 /* What the process before this one told the centre, and which events it counted. */
 static void restore(struct cluster *cluster) {
     struct cluster_health *const health = cluster->health;
     struct fault fault;
     slice bytes;
     arena_reset(health->arena);
-    for (unsigned i = 0; i < NOTES_MAX; i++) {
-        fault_code code = queue_note_get(health->parts.queue, cluster_state_note_name(cluster->state, i), health->arena,
-                                         &bytes, &fault);
-        if (code == FAULT_ABSENT && i == 0) continue;
-        if (!code) code = cluster_state_load(cluster->state, i, bytes, clock_wall_ms(), &fault);
-        if (!code) continue;
-        if (code != FAULT_ABSENT)
-            LOG_WARN("health", "reports_forgotten", LOG_FAULT(&fault), LOG_TEXT("instead", "told again as if new"));
-        break;
+    slice notes[CLUSTER_NOTES] = {0};
+    for (unsigned i = 0; i < CLUSTER_NOTES; i++) {
+        const char *const name = cluster_state_note_name(cluster->state, i);
+        const fault_code code = queue_note_get(health->parts.queue, name, health->arena, &notes[i], &fault);
+        if (code) notes[i] = (slice){0};
+        if (code && code != FAULT_ABSENT) reports_forgotten(&fault);
     }
+    if (cluster_state_load(cluster->state, notes, clock_wall_ms(), &fault)) reports_forgotten(&fault);
     arena_reset(health->arena);
     fault_code code =
         state_get(health->parts.state, slice_from_text(cluster->events_key), STATE_KEPT, health->arena, &bytes, &fault);

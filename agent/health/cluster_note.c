@@ -1,17 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the centre was told, stored in the transaction that stores the telling: whoever finds a report in the queue finds
- * here that it was made. A whole note for each batch would be most of what is written, so the first note is whole and
- * those after it hold one batch each; after DELTAS_MAX of them a new whole one begins, of the next generation, and those
- * of the generation before count no more.
+ * here that it was made. There is a ring of notes, each under a name of its own. A batch writes the next one: what it
+ * changes, and anew all that is known of each CLUSTER_NOTES-th object, so that whatever the oldest note says, which is
+ * written over next, a younger one says as well. Read in the order in which they were written they hold all, none of them
+ * is large, and a batch costs the disk the same each time. Only the first note of a process is whole: numbers of
+ * objects are its own.
  *
- * Text fields are written with their length; kinds and rules by name, because numbers change between versions. Notes of
+ * Text fields are written with their length; kinds and rules by name, because numbers change between versions. Before there
+ * was a ring, note 0 was whole and those after it held one batch each, as far as they were of its generation; notes of
  * the first form had the time of one finding only. */
 #include <stdio.h>
 
 #include "agent/health/cluster_parts.h"
 #include "common/base/checksum.h"
 
-enum { DELTAS_MAX = 16, MAGIC = 0x324e4350, MAGIC_1 = 0x314e4350, HEADER_BYTES = 16, REMOVED = 0x80, TEXT_MAX = 400 };
+enum {
+    MAGIC = 0x334e4350,
+    MAGIC_2 = 0x324e4350,
+    MAGIC_1 = 0x314e4350,
+    HEADER_BYTES = 16,
+    REMOVED = 0x80,
+    TEXT_MAX = 400
+};
 
 struct writer {
     uint8_t *data;
@@ -59,22 +69,22 @@ const char *cluster_state_note_name(struct cluster_state *state, unsigned number
     return state->note_name;
 }
 
-static void write_note(const struct cluster_state *state, const struct cluster_batch *batch, bool whole,
-                       struct writer *writer) {
+static void write_note(const struct cluster_state *state, const struct cluster_batch *batch, struct writer *writer) {
+    const uint32_t sequence = state->note_sequence + 1;
     uint32_t count = 0;
     put_u32(writer, MAGIC);
-    put_u32(writer, state->generation + whole);
-    put_u32(writer, whole ? 0 : state->delta);
+    put_u32(writer, sequence);
     put_u32(writer, 0);
-    for (size_t i = 0; !whole && i < batch->count; i++) {
-        if (!batch->before[i].changed) continue;
-        put_object(writer, state, object_at(state->objects, batch->numbers[i]));
+    put_u32(writer, 0);
+    for (uint32_t number = 0; (number = object_next(state->objects, number));) {
+        const struct object *const object = object_at(state->objects, number);
+        if (!object->kept || (state->noted && number % CLUSTER_NOTES != sequence % CLUSTER_NOTES)) continue;
+        put_object(writer, state, object);
         count++;
     }
-    for (uint32_t number = 0; whole && (number = object_next(state->objects, number));) {
-        const struct object *const object = object_at(state->objects, number);
-        if (!object->kept) continue;
-        put_object(writer, state, object);
+    for (size_t i = 0; i < batch->count; i++) {
+        if (!batch->before[i].changed) continue;
+        put_object(writer, state, object_at(state->objects, batch->numbers[i]));
         count++;
     }
     struct writer head = {writer->data, HEADER_BYTES - 4, writer->capacity};
@@ -83,17 +93,12 @@ static void write_note(const struct cluster_state *state, const struct cluster_b
 
 fault_code cluster_state_note(struct cluster_state *state, const struct cluster_batch *batch, struct arena *arena,
                               const char **ret_name, slice *ret_note, struct fault *reterr) {
-    const bool whole = state->delta == 0 || state->delta > DELTAS_MAX;
     struct writer writer = {0};
-    write_note(state, batch, whole, &writer); /* how much it is */
+    write_note(state, batch, &writer); /* how much it is */
     writer = (struct writer){.data = arena_alloc(arena, writer.size), .capacity = writer.size};
     if (!writer.data) return fault_set(reterr, FAULT_LIMIT, "note of cluster '%s': out of memory", state->cluster_id);
-    write_note(state, batch, whole, &writer);
-    if (whole) { /* commit counts on from here; a batch that is aborted makes a whole one again */
-        state->generation++;
-        state->delta = 0;
-    }
-    *ret_name = cluster_state_note_name(state, whole ? 0 : state->delta);
+    write_note(state, batch, &writer);
+    *ret_name = cluster_state_note_name(state, (state->note_sequence + 1) % CLUSTER_NOTES);
     *ret_note = slice_of(writer.data, writer.size);
     return FAULT_NONE;
 }
@@ -216,25 +221,73 @@ static void restore(struct cluster_state *state, const struct entry *entry, int6
     if (object->left_out) cluster_settle(state, number, now_ms);
 }
 
-fault_code cluster_state_load(struct cluster_state *state, unsigned number, slice note, int64_t now_ms,
-                              struct fault *reterr) {
+struct header {
+    uint32_t magic, sequence, number, count; /* sequence, number: before the ring generation, number of the note */
+};
+
+static struct header get_header(struct reader *reader) {
+    struct header header;
+    header.magic = get_u32(reader);
+    header.sequence = get_u32(reader);
+    header.number = get_u32(reader);
+    header.count = get_u32(reader);
+    return header;
+}
+
+static struct header header_of(slice note) {
     struct reader reader = {note.data, note.data + note.size, false};
-    const uint32_t magic = get_u32(&reader), generation = get_u32(&reader), delta = get_u32(&reader);
-    const uint32_t count = get_u32(&reader);
-    if (reader.broken || (magic != MAGIC && magic != MAGIC_1) || delta != number)
-        return fault_set(reterr, FAULT_CORRUPT, "note %u of cluster '%s' is none", number, state->cluster_id);
-    if (number && generation != state->generation)
-        return fault_set(reterr, FAULT_ABSENT, "note %u of cluster '%s' is of another generation", number,
-                         state->cluster_id);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct entry entry = get_entry(&reader, magic == MAGIC_1);
+    const struct header header = get_header(&reader);
+    return reader.broken ? (struct header){0} : header;
+}
+
+static fault_code load_one(struct cluster_state *state, size_t place, slice note, int64_t now_ms,
+                           struct fault *reterr) {
+    struct reader reader = {note.data, note.data + note.size, false};
+    const struct header header = get_header(&reader);
+    for (uint32_t i = 0; i < header.count; i++) {
+        const struct entry entry = get_entry(&reader, header.magic == MAGIC_1);
         const unsigned value = entry.status & ~(unsigned)REMOVED;
         if (reader.broken || value < HEALTH_HEALTHY || value > HEALTH_UNKNOWN)
-            return fault_set(reterr, FAULT_CORRUPT, "note %u of cluster '%s' ends too early", number,
+            return fault_set(reterr, FAULT_CORRUPT, "note %zu of cluster '%s' ends too early", place,
                              state->cluster_id);
         restore(state, &entry, now_ms);
     }
-    state->generation = generation;
-    state->delta = number + 1;
     return FAULT_NONE;
+}
+
+/* As it was before there was a ring. */
+static fault_code load_generation(struct cluster_state *state, const slice *notes, int64_t now_ms,
+                                  struct fault *reterr) {
+    const uint32_t generation = header_of(notes[0]).sequence;
+    for (size_t i = 0; i < CLUSTER_NOTES && notes[i].size; i++) {
+        const struct header header = header_of(notes[i]);
+        if (i && header.sequence != generation) break;
+        if ((header.magic != MAGIC_2 && header.magic != MAGIC_1) || header.number != i)
+            return fault_set(reterr, FAULT_CORRUPT, "note %zu of cluster '%s' is none", i, state->cluster_id);
+        const fault_code code = load_one(state, i, notes[i], now_ms, reterr);
+        if (code) return code;
+    }
+    return FAULT_NONE;
+}
+
+fault_code cluster_state_load(struct cluster_state *state, const slice notes[CLUSTER_NOTES], int64_t now_ms,
+                              struct fault *reterr) {
+    bool ring = false;
+    for (size_t i = 0; i < CLUSTER_NOTES; i++) {
+        const struct header header = header_of(notes[i]);
+        if (header.magic != MAGIC || header.sequence % CLUSTER_NOTES != i) continue;
+        if (!ring || header.sequence > state->note_sequence) state->note_sequence = header.sequence;
+        ring = true;
+    }
+    if (!ring) return load_generation(state, notes, now_ms, reterr);
+    fault_code told = FAULT_NONE;
+    for (uint32_t back = CLUSTER_NOTES; back-- > 0;) { /* the oldest first */
+        const uint32_t sequence = state->note_sequence - back;
+        const slice note = notes[sequence % CLUSTER_NOTES];
+        const struct header header = header_of(note);
+        if (header.magic != MAGIC || header.sequence != sequence) continue;
+        const fault_code code = load_one(state, sequence % CLUSTER_NOTES, note, now_ms, reterr);
+        if (code) told = code;
+    }
+    return told;
 }

@@ -28,9 +28,10 @@ struct cluster_state {
     struct event_memory *events;
     int64_t started_ms, skew_ms;
     bool settled, watch_changed;
-    uint32_t next_s; /* the earliest next_s of all objects */
-    uint32_t cursor; /* where the next gather begins among pods */
-    uint32_t generation, delta;
+    uint32_t next_s;        /* the earliest next_s of all objects */
+    uint32_t cursor;        /* where the next gather begins among pods */
+    uint32_t note_sequence; /* of the note that was stored last */
+    bool noted;             /* by this process */
     char note_name[CLUSTER_NOTE_NAME_BYTES + 1];
     struct cluster_state_stats stats;
 };

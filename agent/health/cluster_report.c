@@ -126,7 +126,8 @@ void cluster_state_commit(struct cluster_state *state, const struct cluster_batc
         cluster_release(state, batch->numbers[i], now_ms);
     }
     if (!batch->changed) return;
-    state->delta++; /* of what cluster_state_note made */
+    state->note_sequence++; /* of what cluster_state_note made */
+    state->noted = true;
 }
 
 void cluster_state_abort(struct cluster_state *state, const struct cluster_batch *batch) {

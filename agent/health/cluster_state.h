@@ -106,10 +106,11 @@ fault_code cluster_state_note(struct cluster_state *state, const struct cluster_
 void cluster_state_commit(struct cluster_state *state, const struct cluster_batch *batch, int64_t now_ms);
 void cluster_state_abort(struct cluster_state *state, const struct cluster_batch *batch);
 
-/* What a process before this one reported. Name of the note by number, 0 on, until one is absent and its number is above
- * 0 (the first may be absent); each is given to load. FAULT_CORRUPT: it is left out, and what follows as well. */
+/* What a process before this one reported. Notes by number, their names by cluster_state_note_name, each one or empty: it is
+ * not there. FAULT_CORRUPT: some could not be read, the others were. */
+enum { CLUSTER_NOTES = 64 };
 const char *cluster_state_note_name(struct cluster_state *state, unsigned number);
-fault_code cluster_state_load(struct cluster_state *state, unsigned number, slice note, int64_t now_ms,
+fault_code cluster_state_load(struct cluster_state *state, const slice notes[CLUSTER_NOTES], int64_t now_ms,
                               struct fault *reterr) MUST_CHECK;
 
 struct event_memory *cluster_state_events(struct cluster_state *state);

@@ -49,7 +49,9 @@ static void cluster(slice note, struct arena *arena) {
     must(!cluster_state_new(&settings, 7, now_ms, &state, &fault));
     must(!cluster_state_expect(state, KUBE_PODS, (slice){0}, &fault));
     must(!cluster_state_expect(state, KUBE_NODES, (slice){0}, &fault));
-    (void)!cluster_state_load(state, 0, note, now_ms, &fault);
+    slice notes[CLUSTER_NOTES] = {0};
+    notes[note.size > 4 ? note.data[4] % CLUSTER_NOTES : 0] = note; /* where its sequence has it */
+    (void)!cluster_state_load(state, notes, now_ms, &fault);
     for (int64_t i = 1; i < 100; i++) cluster_state_tick(state, now_ms + i * 1000);
     cluster_state_free(state);
 }

@@ -163,7 +163,8 @@ TEST(a_note_of_the_first_form_is_read) {
     struct world *const world = world_new();
     struct fault fault;
     const char *reason = "";
-    CHECK_OK(cluster_state_load(world->state, 0, slice_of(note, sizeof note - 1), world->now_ms, &fault));
+    world->notes[0] = slice_of(note, sizeof note - 1);
+    CHECK_OK(cluster_state_load(world->state, world->notes, world->now_ms, &fault));
     assert_int_equal(cluster_state_status(world->state, CLUSTER_DAEMONSET, SLICE_LIT("shop"), SLICE_LIT("ds"), &reason),
                      HEALTH_UNHEALTHY);
     assert_string_equal(reason, "NoneAvailable");

@@ -11,13 +11,7 @@ static void open_scoped(struct world *world) {
         CHECK_OK(cluster_state_expect(world->state, KUBE_PODS, slice_from_text(spaces[n]), &fault));
         CHECK_OK(cluster_state_expect(world->state, KUBE_DEPLOYMENTS, slice_from_text(spaces[n]), &fault));
     }
-    for (unsigned i = 0; i < NOTES_MAX; i++) {
-        if (!world->notes[i].size) {
-            if (i) break;
-            continue;
-        }
-        if (cluster_state_load(world->state, i, world->notes[i], world->now_ms, &fault)) break;
-    }
+    CHECK_OK(cluster_state_load(world->state, world->notes, world->now_ms, &fault));
 }
 
 static void say_in(struct world *world, const char *namespace, bool deleted, const char *plural, const char *json) {
@@ -122,7 +116,7 @@ TEST(what_is_taken_out_of_the_configuration_is_unknown) {
     cluster_state_free(world->state);
     CHECK_OK(cluster_state_new(&world->settings, 7, world->now_ms, &world->state, &fault));
     CHECK_OK(cluster_state_expect(world->state, KUBE_PODS, SLICE_LIT("shop"), &fault));
-    CHECK_OK(cluster_state_load(world->state, 0, world->notes[0], world->now_ms, &fault));
+    CHECK_OK(cluster_state_load(world->state, world->notes, world->now_ms, &fault));
     say_in(world, "shop", false, "pods", LOST("a", "shop"));
     cluster_state_list_ends(world->state, KUBE_PODS, SLICE_LIT("shop"), world->round, world->now_ms);
     cluster_state_watch(world->state, KUBE_PODS, SLICE_LIT("shop"), KUBE_WATCH_FRESH, "", world->now_ms);

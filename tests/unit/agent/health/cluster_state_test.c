@@ -322,6 +322,40 @@ TEST(a_restart_says_nothing_twice_and_misses_nothing) {
     world_free(world);
 }
 
+/* Of many objects each note holds a part, and the ring holds all of them after any number of batches. */
+TEST(a_ring_of_notes_holds_all_and_each_is_small) {
+    enum { PODS = 900, ROUNDS = 3 * CLUSTER_NOTES + 7 };
+    struct world *const world = world_new();
+    bool gone[PODS] = {false};
+    for (int i = 0; i < PODS; i++) HAS(world, "pods", POD("p-%d", CRASHING), i, i);
+    began(world);
+    flush(world);
+    size_t largest = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        const int pod = round * 7 % PODS;
+        gone[pod] = true;
+        char json[2000];
+        snprintf(json, sizeof json, POD("p-%d", CRASHING), pod, pod);
+        say(world, true, "pods", json);
+        pass(world, 1);
+        flush(world);
+        const slice note = world->notes[world->last_note];
+        if (round >= CLUSTER_NOTES && note.size > largest) largest = note.size;
+    }
+    assert_in_range(largest, 1, 4000); /* whole it has 50,000 */
+    cluster_state_free(world->state);
+    open_state(world);
+    world->round++;
+    for (int i = 0; i < PODS; i++)
+        if (!gone[i]) HAS(world, "pods", POD("p-%d", CRASHING), i, i);
+    began(world);
+    flush(world);
+    for (size_t i = 0; i < world->said_count; i++)
+        if (strstr(world->said[i], ".pod.")) fail_msg("told again: %s", world->said[i]);
+    assert_int_equal(world->said_count, 0);
+    world_free(world);
+}
+
 TEST(an_append_that_fails_is_made_again) {
     struct world *const world = world_new();
     a_small_cluster(world);
@@ -547,6 +581,7 @@ int main(void) {
         cmocka_unit_test(a_bad_pod_that_is_deleted_does_not_stay_bad),
         cmocka_unit_test(a_list_sweeps_what_is_not_in_it),
         cmocka_unit_test(a_restart_says_nothing_twice_and_misses_nothing),
+        cmocka_unit_test(a_ring_of_notes_holds_all_and_each_is_small),
         cmocka_unit_test(an_append_that_fails_is_made_again),
         cmocka_unit_test(heartbeats_come_again_and_calm_pods_more_rarely),
         cmocka_unit_test(a_cron_job_is_bad_by_its_last_run_only),

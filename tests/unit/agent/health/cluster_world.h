@@ -9,16 +9,15 @@
 #include "common/codec/tables.h"
 #include "tests/support/check.h"
 
-enum { NOTES_MAX = 40 };
-
 struct world {
     struct arena *arena;
     struct cluster_state *state;
     struct cluster_state_settings settings;
     int64_t now_ms;
     uint8_t round;
-    slice notes[NOTES_MAX]; /* as the queue keeps them */
-    char said[64][300];     /* "id status reason", in order */
+    slice notes[CLUSTER_NOTES]; /* as the queue keeps them */
+    int last_note;
+    char said[64][300]; /* "id status reason", in order */
     size_t said_count;
     bool partial; /* what comes now can be read only in part */
 };
@@ -38,15 +37,7 @@ static inline void open_state(struct world *world) {
     struct fault fault;
     CHECK_OK(cluster_state_new(&world->settings, 7, world->now_ms, &world->state, &fault));
     for (size_t i = 0; i < KINDS; i++) CHECK_OK(cluster_state_expect(world->state, kinds[i], (slice){0}, &fault));
-    for (unsigned i = 0; i < NOTES_MAX; i++) {
-        if (!world->notes[i].size) {
-            if (i) break;
-            continue;
-        }
-        const fault_code code = cluster_state_load(world->state, i, world->notes[i], world->now_ms, &fault);
-        if (code == FAULT_ABSENT) break;
-        if (code) fail_msg("%s", fault.text);
-    }
+    if (cluster_state_load(world->state, world->notes, world->now_ms, &fault)) fail_msg("%s", fault.text);
 }
 
 static inline struct world *world_new(void) {
@@ -129,7 +120,8 @@ static inline void flush(struct world *world) {
             const char *name;
             slice note;
             CHECK_OK(cluster_state_note(world->state, &batch, world->arena, &name, &note, &fault));
-            world->notes[atoi(strrchr(name, '.') + 1)] = note;
+            world->last_note = atoi(strrchr(name, '.') + 1);
+            world->notes[world->last_note] = note;
         }
         cluster_state_commit(world->state, &batch, world->now_ms);
     }
