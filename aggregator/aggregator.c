@@ -64,7 +64,7 @@ struct aggregator {
     unsigned short_connections; /* in a row */
     struct log_limit disconnects, token_faults, expiry_faults;
     char journal_path[AGGREGATOR_PATH_BYTES], projections_path[AGGREGATOR_PATH_BYTES],
-        tokens_path[AGGREGATOR_PATH_BYTES];
+        tokens_path[AGGREGATOR_PATH_BYTES], changes_path[AGGREGATOR_PATH_BYTES];
     char http_address[64];
 };
 
@@ -267,6 +267,7 @@ static fault_code open_store(struct aggregator *a, struct fault *reterr) {
     path_in(s, DATA_JOURNAL, a->journal_path);
     path_in(s, DATA_PROJECTIONS, a->projections_path);
     aggregator_tokens_path(s, a->tokens_path);
+    path_in(s, DATA_QUEUE_CHANGES, a->changes_path);
     const struct journal_settings journal = {
         .path = a->journal_path,
         .map_bytes = (uint64_t)s->data.map_bytes,
@@ -293,6 +294,7 @@ static fault_code open_store(struct aggregator *a, struct fault *reterr) {
         LOG_INFO("journal", "questions_ended", LOG_UINT("count", abandoned),
                  LOG_TEXT("reason", "the aggregator before this one ended while it waited for their answers"));
     if (mqtt_intake_new(a->loop, a->journal, a->agents, a->metrics, &a->intake, reterr)) return reterr->code;
+    mqtt_intake_note_changes(a->intake, a->changes_path);
     if (fact_publisher_new(a->loop, a->journal, &a->publisher, reterr)) return reterr->code;
     const struct projections_settings projections = {
         .path = a->projections_path,

@@ -10,9 +10,10 @@
 #define DATA_PROJECTIONS "projections.sqlite"
 #define DATA_TOKENS "tokens"
 #define DATA_LOCK "lock"
-#define DATA_UNFINISHED "journal.partial" /* of a restore that was not finished */
-#define DATA_STANDBY "standby"            /* a copy, which is not the centre before somebody says so */
-#define DATA_BORN "born"                  /* says when it was made itself: in a copy that is not true */
+#define DATA_UNFINISHED "journal.partial"  /* of a restore that was not finished */
+#define DATA_STANDBY "standby"             /* a copy, which is not the centre before somebody says so */
+#define DATA_QUEUE_CHANGES "queue_changes" /* for people: intake/queue_changes.h */
+#define DATA_BORN "born"                   /* says when it was made itself: in a copy that is not true */
 
 /* Makes the folder when it is not there and takes its lock, which whoever writes in it holds; it ends with the
  * descriptor (close-on-exec). FAULT_CONFLICT: another process has it. */

@@ -31,8 +31,18 @@ struct agent {
     bool due;
 };
 
+/* Of a life before this one. */
+struct recalled {
+    char key[KEY_BYTES];
+    size_t key_size;
+    char epoch[AGENT_EPOCH_BYTES];
+    struct agent_queue_change change;
+};
+
 struct agents {
     pthread_mutex_t lock;
+    struct recalled *recalled;
+    size_t recalled_count;
     struct agent **items;
     size_t count, capacity;
     uint32_t *slots; /* item + 1 */
@@ -54,6 +64,7 @@ struct agents *agents_free(struct agents *agents) {
     }
     free(agents->items);
     free(agents->slots);
+    free(agents->recalled);
     pthread_mutex_destroy(&agents->lock);
     free(agents);
     return NULL;
@@ -131,12 +142,46 @@ fault_code agents_status(struct agents *agents, slice tenant, slice name, slice 
                      SLICE_ARG(name), AGENTS_MAX);
 }
 
+static struct recalled *recalled_find(struct agents *agents, slice key) {
+    for (size_t i = 0; i < agents->recalled_count; i++)
+        if (slice_equal(key, slice_of(agents->recalled[i].key, agents->recalled[i].key_size)))
+            return &agents->recalled[i];
+    return NULL;
+}
+
+void agents_recall(struct agents *agents, slice tenant, slice name, slice epoch,
+                   const struct agent_queue_change *change) {
+    struct recalled one = {.key_size = tenant.size + 1 + name.size, .change = *change};
+    if (one.key_size > KEY_BYTES || epoch.size != AGENT_EPOCH_BYTES) return;
+    memcpy(one.key, tenant.data, tenant.size);
+    one.key[tenant.size] = '/';
+    memcpy(one.key + tenant.size + 1, name.data, name.size);
+    memcpy(one.epoch, epoch.data, AGENT_EPOCH_BYTES);
+    pthread_mutex_lock(&agents->lock);
+    if (!agents->recalled) agents->recalled = calloc(AGENT_RECALLS_MAX, sizeof *agents->recalled);
+    struct recalled *place = agents->recalled ? recalled_find(agents, slice_of(one.key, one.key_size)) : NULL;
+    if (!place && agents->recalled && agents->recalled_count < AGENT_RECALLS_MAX)
+        place = &agents->recalled[agents->recalled_count++];
+    if (place) *place = one;
+    pthread_mutex_unlock(&agents->lock);
+}
+
+/* With the lock held, at its first word. One that has yet another queue has changed it unheard: how much waited is not known. */
+static void take_recalled(struct agents *agents, struct agent *agent, slice epoch) {
+    const struct recalled *const one = recalled_find(agents, slice_of(agent->key, agent->key_size));
+    const bool same = one && memcmp(one->epoch, epoch.data, AGENT_EPOCH_BYTES) == 0;
+    if (!same && (!one || memcmp(one->change.previous_epoch, epoch.data, AGENT_EPOCH_BYTES) != 0)) return;
+    agent->change = one->change;
+    if (!same) memcpy(agent->change.previous_epoch, one->epoch, AGENT_EPOCH_BYTES); /* two take turns */
+}
+
 bool agents_queue(struct agents *agents, slice tenant, slice name, const struct agent_queue *queue, int64_t now_ms,
                   struct agent_queue_change *ret_change) {
     if (queue->epoch.size != AGENT_EPOCH_BYTES) return false;
     pthread_mutex_lock(&agents->lock);
     const uint32_t item = agents->slots[slot_of(agents, tenant, name)];
     struct agent *agent = item ? agents->items[item - 1] : NULL;
+    if (agent && !agent->queue_said_ms) take_recalled(agents, agent, queue->epoch);
     const bool other =
         agent && agent->queue_said_ms && memcmp(agent->queue_epoch, queue->epoch.data, AGENT_EPOCH_BYTES) != 0;
     const bool came_back =

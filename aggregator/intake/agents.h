@@ -6,7 +6,7 @@
 
 #include "aggregator/journal/journal.h"
 
-enum { AGENTS_MAX = 20000, AGENT_STREAMS_MAX = 64 };
+enum { AGENTS_MAX = 20000, AGENT_STREAMS_MAX = 64, AGENT_RECALLS_MAX = 1000 };
 
 struct agents;
 
@@ -81,6 +81,10 @@ fault_code agents_status(struct agents *agents, slice tenant, slice agent, slice
  * one than before, *ret_change says which. Two agents by one name, which take turns with theirs, change it once. */
 bool agents_queue(struct agents *agents, slice tenant, slice agent, const struct agent_queue *queue, int64_t now_ms,
                   struct agent_queue_change *ret_change);
+/* What was known of its queue before this aggregator started: taken up when the agent says that it still has the queue of that
+ * epoch, or the one before. The last one counts; of more than AGENT_RECALLS_MAX agents the rest is forgotten. */
+void agents_recall(struct agents *agents, slice tenant, slice agent, slice epoch,
+                   const struct agent_queue_change *change);
 /* A configuration was published for the agent at this place. */
 void agents_config(struct agents *agents, size_t index, uint64_t revision);
 /* Takes in what became of a batch and marks the agent's ack as due; called where the journal answers. */

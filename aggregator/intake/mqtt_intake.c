@@ -11,6 +11,7 @@
 
 #include "aggregator/intake/agent_config.h"
 #include "aggregator/intake/bus_replies.h"
+#include "aggregator/intake/queue_changes.h"
 #include "common/base/clock.h"
 #include "common/base/limits.h"
 #include "common/logging/log.h"
@@ -57,7 +58,8 @@ struct mqtt_intake {
     struct loop_waker *ack_waker;
     struct loop_timer *ack_timer, *config_timer;
     struct loop_waker *config_waker;
-    uint64_t definitions; /* the journal's count when the configurations were last made */
+    const char *changes_path; /* NULL: they are not noted */
+    uint64_t definitions;     /* the journal's count when the configurations were last made */
     atomic_bool agent_is_new;
     uint64_t *revisions; /* last sent, by the agent's index */
     size_t revisions_count;
@@ -290,6 +292,11 @@ static void take_queue(struct mqtt_intake *intake, slice tenant, slice producer,
              LOG_UINT("waited", change.waiting), LOG_INT("said_s_ago", (now_ms - change.said_ms) / 1000),
              LOG_UINT("committed_since", change.committed_since),
              LOG_TEXT("means", "what its former queue held is lost: its folder was deleted, or is on another disk"));
+    struct fault fault;
+    if (intake->changes_path &&
+        queue_changes_note(intake->changes_path, tenant, producer, status->epoch, &change, &fault))
+        LOG_WARN("intake", "queue_change_not_noted", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "said until the aggregator ends"));
 }
 
 static void take_status(struct mqtt_intake *intake, slice tenant, slice producer, const struct mqtt_message *message) {
@@ -442,6 +449,14 @@ struct mqtt_intake *mqtt_intake_free(struct mqtt_intake *intake) {
     free(intake->revisions);
     free(intake);
     return NULL;
+}
+
+void mqtt_intake_note_changes(struct mqtt_intake *intake, const char *path) {
+    struct fault fault;
+    intake->changes_path = path;
+    if (queue_changes_recall(path, intake->agents, clock_wall_ms(), &fault))
+        LOG_WARN("intake", "queue_changes_not_recalled", LOG_FAULT(&fault),
+                 LOG_TEXT("instead", "what agents say from now on is compared"));
 }
 
 void mqtt_intake_use(struct mqtt_intake *intake, struct mqtt_client *client) {

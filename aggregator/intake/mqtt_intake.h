@@ -18,6 +18,8 @@ extern const char *const mqtt_intake_subscriptions[];
 /* metrics may be NULL. Journal and agents must outlive it; before the journal's first command. */
 fault_code mqtt_intake_new(struct loop *loop, struct journal *journal, struct agents *agents, struct metrics *metrics,
                            struct mqtt_intake **ret_intake, struct fault *reterr) MUST_CHECK;
+/* Takes up from that file which agents had changed their queues, and notes further ones in it. The path outlives the intake. */
+void mqtt_intake_note_changes(struct mqtt_intake *intake, const char *path);
 /* After journal_close: until then batches under way report here. NULL is fine; returns NULL. */
 struct mqtt_intake *mqtt_intake_free(struct mqtt_intake *intake);
 /* The connection to answer by, NULL when there is none any more. */

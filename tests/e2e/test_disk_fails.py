@@ -106,6 +106,12 @@ def test_a_folder_that_was_deleted_is_told_by_the_centre(place):
         assert "its queue is another one" in place.agent_known()["stateReason"], place.agent_known()
         assert len(re.findall(f"event=queue_changed .*before={known}", place.aggregator.log())) == 1, place.aggregator.tail()
         print(place.ctl("agents", "-o", "wide").stdout)
+        # Nobody else knows it: the aggregator after this one has it from this one.
+        assert place.aggregator.terminate() == 0
+        place.start_aggregator()
+        again = eventually("it is told again", lambda: (place.agent_known() or {}).get("queueChange"), 40)
+        assert again == change, (again, change)
+        assert len(re.findall("event=queue_changed", place.aggregator.log())) == 1, place.aggregator.tail()
         now = time.time()
         eventually("new windows arrive", lambda: newest() > now, 40)
     except BaseException:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What is known of the agents: the last status, the last epoch, its streams, and which ack is due. */
 #include "aggregator/intake/agents.h"
+#include "aggregator/intake/queue_changes.h"
 #include "tests/support/check.h"
 
 #define ACME SLICE_LIT("acme")
@@ -105,6 +106,47 @@ TEST(another_queue_says_what_had_waited_in_the_former_one) {
     assert_int_equal(change.times, 2);
     assert_int_equal(change.waiting, 4);
     known_free(known);
+}
+
+TEST(changes_are_noted_and_recalled_by_the_next_life) {
+    char folder[] = "/tmp/picket-changes-XXXXXX", path[80], command[96];
+    struct fault fault;
+    struct agent_queue_change change = {
+        .changed_ms = 9000, .said_ms = 1999, .waiting = 812, .committed_since = 5, .times = 2};
+    memcpy(change.previous_epoch, epoch_one, AGENT_EPOCH_BYTES);
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/changes", folder);
+    struct known known = known_new();
+    CHECK_OK(queue_changes_recall(path, known.agents, 9000, &fault)); /* none */
+    known_free(known);
+    CHECK_OK(queue_changes_note(path, ACME, EDGE, slice_from_text(epoch_two), &change, &fault));
+    CHECK_OK(queue_changes_note(path, ACME, SLICE_LIT("edge-2"), slice_from_text(epoch_two), &change, &fault));
+    snprintf(command, sizeof command, "printf 'acme edge-1 half' >> %s", path); /* the disk was full */
+    assert_int_equal(system(command), 0);
+    for (int life = 0; life < 2; life++) {
+        known = known_new();
+        struct agent_queue_change said;
+        CHECK_OK(queue_changes_recall(path, known.agents, 9000 + AGENT_CHANGE_SAID_MS - 1, &fault));
+        assert_false(
+            queue_said(known, life ? epoch_one : epoch_two, 3, 10000, &said)); /* either of two that take turns */
+        assert_int_equal(find(known).brief.change.waiting, 812);
+        assert_int_equal(find(known).brief.change.times, 2);
+        assert_memory_equal(find(known).brief.change.previous_epoch, life ? epoch_two : epoch_one, AGENT_EPOCH_BYTES);
+        assert_false(queue_said(known, life ? epoch_two : epoch_one, 3, 10001, &said));
+        known_free(known);
+    }
+    known = known_new();
+    struct agent_queue_change said;
+    CHECK_OK(queue_changes_recall(path, known.agents, 9000, &fault));
+    assert_false(
+        queue_said(known, "0190a5c0-7e1f-7000-8000-000000000003", 0, 9300, &said)); /* nobody was there to hear it */
+    assert_int_equal(find(known).brief.change.times, 0);
+    CHECK_OK(queue_changes_recall(path, known.agents, 9000 + AGENT_CHANGE_SAID_MS, &fault)); /* a day later */
+    known_free(known);
+    snprintf(command, sizeof command, "test -f %s && test ! -s %s", path, path);
+    assert_int_equal(system(command), 0);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
 }
 
 /* "ac/me" would be the same key as tenant "ac" with agent "me..": the parts decide, not the text. */
@@ -224,6 +266,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_status_is_kept),
         cmocka_unit_test(another_queue_says_what_had_waited_in_the_former_one),
+        cmocka_unit_test(changes_are_noted_and_recalled_by_the_next_life),
         cmocka_unit_test(tenant_and_agent_are_two_things),
         cmocka_unit_test(streams_are_followed_and_forgotten_with_their_epoch),
         cmocka_unit_test(an_ended_stream_gives_up_its_place_first),
