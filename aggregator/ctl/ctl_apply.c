@@ -88,9 +88,9 @@ struct apply {
     size_t count;
 };
 
-/* Sends it and says what came of it. */
+/* Sends it and says what came of it: `change`, and `otherwise` when it changed nothing. */
 static enum ctl_exit send_it(struct apply *apply, const struct ctl_document *document, const char *path, slice request,
-                             size_t part, enum ctl_change change) {
+                             size_t part, enum ctl_change change, enum ctl_change otherwise) {
     struct ctl *ctl = apply->ctl;
     slice id = document->id, version = {0};
     if (!ctl->options.dry_run) {
@@ -105,7 +105,7 @@ static enum ctl_exit send_it(struct apply *apply, const struct ctl_document *doc
         version = ctl_tree_text(root, "outcome.aggregateVersion");
         if (!ctl_tree_text(root, "outcome.sequence").size ||
             slice_equal_text(ctl_tree_text(root, "outcome.repeated"), "true"))
-            change = CTL_CHANGE_UNCHANGED;
+            change = otherwise;
     }
     apply->changes->counts[change]++;
     return say(ctl, document, id, version, change);
@@ -134,7 +134,8 @@ static enum ctl_exit update(struct apply *apply, const struct ctl_document *docu
     const slice command = slice_of(wanted.data + strlen("{\"command\":"), wanted.size - strlen("{\"command\":}"));
     const slice request = ctl_document_request(command, expected, ctl->arena);
     return send_it(apply, document, document->kind->update_path, request, part,
-                   was_created ? CTL_CHANGE_CREATED : CTL_CHANGE_CONFIGURED);
+                   was_created ? CTL_CHANGE_CREATED : CTL_CHANGE_CONFIGURED,
+                   was_created ? CTL_CHANGE_CREATED : CTL_CHANGE_UNCHANGED);
 }
 
 /* before: only what is missing, and without its needs. */
@@ -158,7 +159,7 @@ static enum ctl_exit apply_one(struct apply *apply, struct ctl_document *documen
     }
     const slice command = before ? document->command_before : document->command;
     const slice request = ctl_document_request(command, 0, ctl->arena);
-    if (!before) return send_it(apply, document, kind->path, request, part, CTL_CHANGE_CREATED);
+    if (!before) return send_it(apply, document, kind->path, request, part, CTL_CHANGE_CREATED, CTL_CHANGE_UNCHANGED);
     *was_created = true;
     slice response;
     return ctl->options.dry_run ? CTL_EXIT_OK : ctl_command(ctl, kind->path, request, part, &response);

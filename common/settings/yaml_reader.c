@@ -186,6 +186,8 @@ fault_code yaml_read(slice yaml, const struct yaml_limits *limits, struct arena 
     if (!yaml_parser_initialize(&parser)) return fault_set(reterr, FAULT_SYSTEM, "read YAML: out of memory");
     struct reader reader = {.limits = limits, .arena = arena, .mistake = mistake, .context = context};
     reader.last_document = &reader.first;
+    /* Told the encoding, libyaml takes a byte order mark (YAML 1.2, 5.2) for text. */
+    if (slice_starts_with(yaml, SLICE_LIT("\xEF\xBB\xBF"))) yaml = slice_from(yaml, 3);
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser, yaml.data ? yaml.data : (const uint8_t *)"", yaml.size);
     fault_code code = FAULT_NONE;

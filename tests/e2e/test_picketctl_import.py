@@ -135,6 +135,14 @@ def test_backstage_with_circles_in_any_order(place, tmp_path):
     assert "elsewhere" in place.ctl("describe", "service", "web").stdout
 
 
+def test_a_service_that_needs_nothing_is_created_once(place, tmp_path):
+    file = tmp_path / "alone.yaml"
+    file.write_text("\ufeffapiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {name: alone}\nspec: {owner: anna}\n", encoding="utf-8")
+    ran = run(place, "backstage", file)
+    assert changes(ran) == {"Service alone": "created"} and "1 created, 0 configured, 0 unchanged, 0 skipped, 0 failed" in ran.stdout
+    assert changes(run(place, "backstage", file)) == {"Service alone": "unchanged"}
+
+
 def test_a_failure_takes_nothing_else_with_it(place, tmp_path):
     file = tmp_path / "b.yaml"
 
@@ -210,6 +218,23 @@ Open [the board](https://grafana.example/d/shop).
     file.write_text(text.replace("assisted", "automated"))
     wrong = run(place, "runbooks", file, code=1)
     assert "AUTOMATED runs without a person" in wrong.stderr and f"failed   {file}:1: Runbook restart-shop: as said above" in wrong.stderr
+
+
+def test_approval_is_never_lost_on_the_way(place, tmp_path):
+    text = "---\ntitle: Drop it\nid: %s\napproval_required: true\n---\n## Drop\n\n```sh\ndropdb prod\n```\n"
+    forms = {"mark": b"\xef\xbb\xbf" + (text % "mark").encode(), "line": ("\n" + text % "line").encode(),
+             "blank": (text % "blank").replace("---\n", "--- \n").encode(), "cr": (text % "cr").replace("\n", "\r").encode()}
+    for name, form in forms.items():
+        (tmp_path / f"{name}.md").write_bytes(form)
+        assert changes(run(place, "runbooks", tmp_path / f"{name}.md")) == {f"Runbook {name}": "created"}
+        assert get(place, "runbook", name)["approvalRequired"] is True
+    refused = {"open": text.replace("true\n---", "true\n"), "four": text.replace("---", "----"),
+               "other": text.replace("approval_required", "approvalRequired")}
+    for name, form in refused.items():
+        (tmp_path / f"{name}.md").write_text(form % name)
+        ran = run(place, "runbooks", tmp_path / f"{name}.md", code=1)
+        assert not changes(ran) and f"failed   {tmp_path}/{name}.md:" in ran.stderr, ran.stdout + ran.stderr
+        assert place.ctl("get", "runbook", name, check=False).returncode == 5
 
 
 def test_a_dry_run_prints_what_apply_takes(place, tmp_path):

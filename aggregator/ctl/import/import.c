@@ -223,8 +223,41 @@ static bool is_alnum(uint8_t byte) {
     return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z');
 }
 
+enum { ID_BYTES_MAX = 128 };
+
+bool import_is_id(slice text) {
+    for (size_t i = 0; i < text.size; i++)
+        if (!is_alnum(text.data[i]) && text.data[i] != '.' && text.data[i] != '_' && text.data[i] != '-') return false;
+    return text.size >= 1 && text.size <= ID_BYTES_MAX;
+}
+
+/* Without a look at case and what is no letter or digit. */
+static bool is_like(slice a, const char *b) {
+    size_t i = 0;
+    for (;; i++, b++) {
+        while (i < a.size && !is_alnum(a.data[i])) i++;
+        while (*b && !is_alnum((uint8_t)*b)) b++;
+        if (i == a.size || !*b) return i == a.size && !*b;
+        if ((a.data[i] | 0x20) != ((uint8_t)*b | 0x20)) return false;
+    }
+}
+
+void import_say_unread(struct import *import, const char *file, slice what, const struct yaml_node *mapping,
+                       const char *const *known) {
+    for (const struct yaml_node *entry = mapping && mapping->kind == YAML_KIND_MAPPING ? mapping->first : NULL; entry;
+         entry = entry->next) {
+        const char *const *one = known;
+        const char *like = NULL;
+        for (; *one && !slice_equal_text(entry->key, *one); one++)
+            if (is_like(entry->key, *one)) like = *one;
+        if (*one) continue;
+        import_skip(import, file, entry->line, what, "%.*s: Picket has nothing that corresponds%s%s%s",
+                    SLICE_ARG(slice_first(entry->key, 120)), like ? "; it reads `" : "", like ? like : "",
+                    like ? "`" : "");
+    }
+}
+
 slice import_id(struct arena *arena, slice text) {
-    enum { ID_BYTES_MAX = 128 };
     const slice copy = arena_copy(arena, slice_first(text, ID_BYTES_MAX));
     for (size_t i = 0; i < copy.size; i++) {
         uint8_t *byte = (uint8_t *)copy.data + i;

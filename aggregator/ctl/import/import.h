@@ -102,6 +102,12 @@ slice import_text(const struct yaml_node *node, const char *path);
 const struct yaml_node *import_at(const struct yaml_node *node, const char *path);
 /* Fits an aggregate's id: what may not stand in one becomes '-', 128 bytes at most. */
 slice import_id(struct arena *arena, slice text);
+/* Whether it is one as it stands. */
+bool import_is_id(slice text);
+/* A note for each entry of a mapping that is none of `known` (NULL behind the last), and which of them was meant if it is
+ * like one but for its case and its separators. */
+void import_say_unread(struct import *import, const char *file, slice what, const struct yaml_node *mapping,
+                       const char *const *known);
 /* Small letters, digits and single '-', 64 bytes at most; `otherwise` when nothing is left. */
 slice import_slug(struct arena *arena, slice text, const char *otherwise);
 /* Whether the contract takes it as a tag (FORMAT_TAG: A-Z a-z 0-9 . _ - /, of at most 128 bytes). */

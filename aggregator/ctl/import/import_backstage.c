@@ -328,6 +328,17 @@ static void add_tags(struct import *import, struct import_json *json, const stru
     import_json_texts(json, "tags", texts, count);
 }
 
+/* What an entity says and is not kept: a relation whose name is misspelt would be one that nobody sees. */
+static void say_unread(struct import *import, const struct entity *entity) {
+    static const char *const of_metadata[] = {"name", "namespace", "title", "description", "labels",     "annotations",
+                                              "tags", "links",     "uid",   "etag",        "generation", NULL};
+    static const char *const of_spec[] = {"type",         "lifecycle",      "owner",      "system",
+                                          "domain",       "subcomponentOf", "dependsOn",  "consumesApis",
+                                          "providesApis", "dependencyOf",   "definition", NULL};
+    import_say_unread(import, entity->file, entity->name, import_at(entity->root, "metadata"), of_metadata);
+    import_say_unread(import, entity->file, entity->name, import_at(entity->root, "spec"), of_spec);
+}
+
 static struct import_object object_of(const struct entity *entity) {
     return (struct import_object){
         .kind = "Service", .file = entity->file, .line = entity->root->line, .id = entity->id};
@@ -341,6 +352,7 @@ static void begin_service(struct catalog *catalog, struct entity *entity) {
     for (const struct yaml_node *a = annotations ? annotations->first : NULL; a; a = a->next)
         take_annotation(import, entity, a, &taken);
     take_links(import, entity, &taken.urls);
+    say_unread(import, entity);
     const slice title = import_text(entity->root, "metadata.title");
     struct import_json json = import_json_begin(import);
     import_json_text(&json, "serviceId", entity->id);
@@ -387,11 +399,12 @@ static void take_entity(struct catalog *catalog, const struct import_document *d
     struct import *import = catalog->import;
     const struct yaml_node *root = document->root;
     const slice kind = lower(import->arena, import_text(root, "kind")), name = import_text(root, "metadata.name");
-    if (!slice_starts_with(import_text(root, "apiVersion"), SLICE_LIT("backstage.io/")) &&
-        !slice_starts_with(import_text(root, "apiVersion"), SLICE_LIT("scaffolder.backstage.io/")))
+    const slice version = import_text(root, "apiVersion");
+    if (!slice_equal_text(version, "backstage.io/v1alpha1") && !slice_equal_text(version, "backstage.io/v1beta1") &&
+        !slice_starts_with(version, SLICE_LIT("scaffolder.backstage.io/")))
         return import_fail(import, document->file, root->line, name.size ? name : SLICE_LIT("document"),
-                           "apiVersion is '%.*s', not backstage.io/...",
-                           SLICE_ARG(slice_first(import_text(root, "apiVersion"), 60)));
+                           "apiVersion is '%.*s', not backstage.io/v1alpha1 or v1beta1",
+                           SLICE_ARG(slice_first(version, 60)));
     if (!name.size)
         return import_fail(import, document->file, root->line, SLICE_LIT("entity"), "metadata.name is missing");
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
@@ -409,6 +422,10 @@ static void take_entity(struct catalog *catalog, const struct import_document *d
                               .kind = kind,
                               .name = name,
                               .id = service_id(import->arena, kind, import_text(root, "metadata.namespace"), name)};
+    const slice namespace = import_text(root, "metadata.namespace");
+    if (!import_is_id(name) || (namespace.size && !import_is_id(namespace)))
+        return import_fail(import, document->file, root->line, name,
+                           "metadata.name and namespace are made of A-Z a-z 0-9 . _ -, and are not longer than 128");
     const struct entity *twin = entity_by_id(catalog, entity->id);
     if (twin)
         return import_fail(import, document->file, root->line, name, "another entity becomes the service '%.*s': %s:%d",

@@ -215,6 +215,11 @@ static const char *window_of(const struct slo *slo) {
     }
     const slice duration = import_text(window, "duration");
     const bool rolling = slice_equal_text(import_text(window, "isRolling"), "true");
+    if (rolling && import_at(window, "calendar")) {
+        import_fail(slo->import, slo->file, window->line, slo->name,
+                    "timeWindow: `isRolling: true` and a calendar, of which OpenSLO takes one");
+        return NULL;
+    }
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
         if (windows[i].rolling != rolling || !slice_equal_text(duration, windows[i].duration)) continue;
         const char unit = strstr(windows[i].window, "QUARTER") ? 'Q'
@@ -329,6 +334,31 @@ static void add_objective(const struct slo *slo, const struct yaml_node *objecti
     import_add(import, object, &json);
 }
 
+/* What is said and not kept. */
+static void say_unread(const struct slo *slo, const struct yaml_node *objectives) {
+    static const char *const of_spec[] = {"description",  "service",         "indicator",
+                                          "indicatorRef", "budgetingMethod", "timeWindow",
+                                          "objectives",   "alertPolicies",   NULL};
+    static const char *const of_window[] = {"duration", "isRolling", "calendar", NULL};
+    static const char *const of_objective[] = {"displayName",
+                                               "op",
+                                               "value",
+                                               "target",
+                                               "targetPercent",
+                                               "timeSliceTarget",
+                                               "timeSliceWindow",
+                                               "indicator",
+                                               "indicatorRef",
+                                               "compositeWeight",
+                                               NULL};
+    const struct yaml_node *windows = import_at(slo->spec, "timeWindow");
+    import_say_unread(slo->import, slo->file, slo->name, slo->spec, of_spec);
+    for (const struct yaml_node *window = windows ? windows->first : NULL; window; window = window->next)
+        import_say_unread(slo->import, slo->file, slo->name, window, of_window);
+    for (const struct yaml_node *objective = objectives->first; objective; objective = objective->next)
+        import_say_unread(slo->import, slo->file, slo->name, objective, of_objective);
+}
+
 static void take_slo(struct import *import, const struct import_document *document) {
     struct slo slo = {.import = import,
                       .file = document->file,
@@ -360,6 +390,10 @@ static void take_slo(struct import *import, const struct import_document *docume
     if (import_at(slo.indicator, "ratioMetric") && import_at(slo.indicator, "thresholdMetric"))
         return import_fail(import, slo.file, line, slo.name,
                            "indicator: ratioMetric and thresholdMetric, of which OpenSLO takes one");
+    if (!import_is_id(slo.name))
+        return import_fail(import, slo.file, line, slo.name,
+                           "metadata.name is made of A-Z a-z 0-9 . _ -, and is not longer than 128");
+    say_unread(&slo, objectives);
     size_t index = 0;
     for (const struct yaml_node *objective = objectives->first; objective; objective = objective->next, index++)
         add_objective(&slo, objective, index, objectives->count == 1);
@@ -375,6 +409,9 @@ static void take_service(struct import *import, const struct import_document *do
     if (!name.size)
         return import_fail(import, document->file, document->root->line, SLICE_LIT("Service"),
                            "metadata.name is missing");
+    if (!import_is_id(name))
+        return import_fail(import, document->file, document->root->line, name,
+                           "metadata.name is made of A-Z a-z 0-9 . _ -, and is not longer than 128");
     const struct import_object object = {.kind = "Service",
                                          .file = document->file,
                                          .line = document->root->line,

@@ -5,6 +5,7 @@
  * its result. A second command is a step of its own, as a step has one. */
 #include "aggregator/ctl/import/import.h"
 #include "aggregator/ctl/import/markdown.h"
+#include "aggregator/ctl/import/runbook_front.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -255,15 +256,8 @@ static const struct {
               {"automated", "\"AUTOMATION_LEVEL_AUTOMATED\""}};
 
 static bool add_front(struct runbook *runbook, struct import_json *json) {
-    static const char *const known[] = {
-        "title", "id", "description", "tags", "owner", "service", "automation_level", "approval_required", "triggers"};
     struct import *import = runbook->import;
-    for (const struct yaml_node *entry = runbook->front ? runbook->front->first : NULL; entry; entry = entry->next) {
-        size_t i = 0;
-        while (i < sizeof known / sizeof *known && !slice_equal_text(entry->key, known[i])) i++;
-        if (i == sizeof known / sizeof *known)
-            import_skip(import, runbook->file, entry->line, entry->key, "front matter that Picket has no field for");
-    }
+    if (!runbook_front_keys(import, runbook->file, runbook->front)) return false;
     const struct yaml_node *level = import_at(runbook->front, "automation_level");
     const struct yaml_node *approval = import_at(runbook->front, "approval_required");
     size_t i = 0;
@@ -320,58 +314,25 @@ static void add_runbook(struct runbook *runbook) {
     import_add(import, object, &json);
 }
 
-struct mistakes {
-    struct import *import;
-    const char *file;
-};
-
-static void on_mistake(void *context, int line, const char *message) {
-    const struct mistakes *mistakes = context;
-    import_fail(mistakes->import, mistakes->file, line, SLICE_LIT("front matter"), "%s", message);
-}
-
-/* The lines between the first --- and the next; the first one is kept, so that the lines count right. 0: there is none. */
-static size_t front_size(slice bytes, size_t *ret_end) {
-    if (!slice_starts_with(bytes, SLICE_LIT("---\n")) && !slice_starts_with(bytes, SLICE_LIT("---\r\n"))) return 0;
-    for (size_t at = 3; at < bytes.size; at++) {
-        if (bytes.data[at] != '\n') continue;
-        slice line = slice_from(bytes, at + 1);
-        if (!slice_starts_with(line, SLICE_LIT("---")) && !slice_starts_with(line, SLICE_LIT("..."))) continue;
-        line = slice_from(line, 3);
-        if (line.size && line.data[0] == '\r') line = slice_from(line, 1);
-        if (line.size && line.data[0] != '\n') continue;
-        *ret_end = bytes.size - line.size;
-        return at + 1;
-    }
-    return 0;
-}
-
 void import_runbooks_read(struct import *import, const char *file, slice bytes) {
-    static const struct yaml_limits limits = {8, 2000, 1};
     struct runbook runbook = {.import = import, .file = file, .description = text_begin(import->arena)};
     runbook.last = &runbook.steps;
-    struct mistakes mistakes = {import, file};
-    struct yaml_node *front = NULL;
+    struct runbook_front front;
     struct fault fault = {0};
-    size_t body = 0;
-    const size_t size = front_size(bytes, &body);
-    if (size) {
-        const fault_code code =
-            yaml_read(slice_first(bytes, size), &limits, import->arena, on_mistake, &mistakes, &front, &fault);
-        if (code == FAULT_INPUT) return;
-        if (code) return import_fail(import, file, 1, SLICE_LIT("front matter"), "%s", fault.text);
-        if (front && front->kind != YAML_KIND_MAPPING)
-            return import_fail(import, file, 1, SLICE_LIT("front matter"),
-                               "must be a mapping such as `title: Restart it`");
-    }
-    runbook.front = front;
-    runbook.title = import_text(front, "title");
+    if (!runbook_front_read(import, file, bytes, &front)) return;
+    runbook.front = front.root;
+    runbook.title = import_text(front.root, "title");
     struct markdown_block *first = NULL;
-    if (markdown_read(slice_from(bytes, body), import->arena, &first, &fault))
+    if (markdown_read(front.body, import->arena, &first, &fault))
         return import_fail(import, file, 0, SLICE_LIT("Markdown"), "%s", fault.text);
     static void (*const takes[])(struct runbook *, const struct markdown_block *) = {
         [MARKDOWN_HEADING] = take_heading, [MARKDOWN_PARAGRAPH] = take_paragraph, [MARKDOWN_CODE] = take_code};
-    for (const struct markdown_block *block = first; block && !import->full; block = block->next)
+    for (const struct markdown_block *block = first; block && !import->full; block = block->next) {
+        if (block->kind != MARKDOWN_CODE && runbook_front_strayed(block->plain))
+            return import_fail(import, file, front.body_line + block->line - 1, SLICE_LIT("approval_required"),
+                               "stands in the text, where nobody asks for it: front matter begins with a line `---` as "
+                               "the first of the file");
         takes[block->kind](&runbook, block);
+    }
     add_runbook(&runbook);
 }

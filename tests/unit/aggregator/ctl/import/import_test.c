@@ -379,11 +379,36 @@ TEST(entities_that_are_no_services_or_wrong_are_said) {
         "skipped f1.md:6: l: location: not a service; name the files that it points to\n"
         "failed f1.md:11: x: kind 'gadget' is none that is known\n"
         "failed f1.md:21: a: another entity becomes the service 'a': f1.md:16\n"
-        "failed f1.md:31: p: apiVersion is '', not backstage.io/...\n"
+        "failed f1.md:31: p: apiVersion is '', not backstage.io/v1alpha1 or v1beta1\n"
         "failed f1.md:34: entity: metadata.name is missing\n"
         "skipped f1.md:19: a: needs 'gone', which stands neither in these files nor in the catalog\n"
         "skipped f1.md:19: a: needs itself\n"
         "failed f1.md:29: b: spec.dependsOn must be a list\n");
+    arena_free(arena);
+}
+
+TEST(what_is_not_read_is_said) {
+    struct arena *arena = arena_new(65536, 1 << 26);
+    assert_string_equal(
+        imported(arena, "backstage",
+                 "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {name: a, colour: red}\n"
+                 "spec:\n  depends_on: ['component:b']\n---\n"
+                 "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {name: ü}\n---\n"
+                 "apiVersion: backstage.io/v1beta9\nkind: Component\nmetadata: {name: c}\n"),
+        "Service {\"serviceId\":\"a\",\"name\":\"a\",\"labels\":{\"backstage.io/kind\":\"component\"}}\n"
+        "failed f1.md:7: ü: metadata.name and namespace are made of A-Z a-z 0-9 . _ -, and are not longer than 128\n"
+        "failed f1.md:11: c: apiVersion is 'backstage.io/v1beta9', not backstage.io/v1alpha1 or v1beta1\n"
+        "skipped f1.md:3: a: colour: Picket has nothing that corresponds\n"
+        "skipped f1.md:5: a: depends_on: Picket has nothing that corresponds; it reads `dependsOn`\n");
+    assert_string_equal(
+        imported(arena, "openslo",
+                 "apiVersion: openslo/v1\nkind: SLO\nmetadata: {name: a}\nspec:\n  service: shop\n"
+                 "  budgetingMethod: Occurrences\n  foo: 1\n"
+                 "  timeWindow: [{duration: 28d, isRolling: true, calendar: {timeZone: UTC}}]\n"
+                 "  objectives: [{target: 0.9}]\n  indicator: {metadata: {name: i}, spec: {ratioMetric: {"
+                 "good: " SOURCE("x") ", total: " SOURCE("y") "}}}\n"),
+        "skipped f1.md:7: a: foo: Picket has nothing that corresponds\n"
+        "failed f1.md:8: a: timeWindow: `isRolling: true` and a calendar, of which OpenSLO takes one\n");
     arena_free(arena);
 }
 
@@ -506,6 +531,80 @@ TEST(a_page_that_is_no_runbook_says_why) {
     arena_free(arena);
 }
 
+/* Whether a person must approve it stands there: what is unambiguous is read, the rest is no runbook. */
+TEST(front_matter_is_read_or_refused_and_never_becomes_text) {
+    static const char *const read[] = {
+        "\xEF\xBB\xBF---\nid: a\napproval_required: true\n---\n## b\n\nc\n",
+        "\n \t\n---\nid: a\napproval_required: true\n---\n## b\n\nc\n",
+        "\xEF\xBB\xBF\r\n---\r\nid: a\r\napproval_required: true\r\n---\r\n## b\r\n\r\nc\r\n",
+        "--- \nid: a\napproval_required: true\n--- \t\n## b\n\nc\n",
+        "---\rid: a\rapproval_required: true\r---\r## b\r\rc\r",
+        "---\nid: a\napproval_required: true\n...\n## b\n\nc",
+    };
+    static const struct {
+        const char *text, *said;
+    } refused[] = {
+        {"---\nid: a\napproval_required: true\n## b\nc\n",
+         "failed f1.md:1: front matter: begins here and has no end: a line `---`; if a rule was meant, write `***`\n"},
+        {"\n----\nid: a\napproval_required: true\n----\n## b\nc\n",
+         "failed f1.md:2: front matter: '----' is not the line `---` that it begins with; if a rule was meant, write "
+         "`***`\n"},
+        {"  ---\napproval_required: true\n---\n## b\nc\n",
+         "failed f1.md:1: front matter: '  ---' is not the line `---` that it begins with; if a rule was meant, write "
+         "`***`\n"},
+        {"+++\napproval_required = true\n+++\n## b\nc\n",
+         "failed f1.md:1: front matter: '+++' is not the line `---` that it begins with; if a rule was meant, write "
+         "`***`\n"},
+        {"# Drop it\n\n---\nid: a\napproval_required: true\n---\n## b\nc\n",
+         "failed f1.md:4: approval_required: stands in the text, where nobody asks for it: front matter begins with a "
+         "line `---` as the first of the file\n"},
+        {"<!-- approvalRequired: true -->\n## b\nc\n",
+         "failed f1.md:1: approval_required: stands in the text, where nobody asks for it: front matter begins with a "
+         "line `---` as the first of the file\n"},
+        {"---\nid: a\n---\n## b\n\nApproval_Required: yes\n",
+         "failed f1.md:6: approval_required: stands in the text, where nobody asks for it: front matter begins with a "
+         "line `---` as the first of the file\n"},
+        {"## b\n\ncaf\xE9\n", "failed f1.md:3: text: byte 0xe9 is no text in UTF-8, in which a file is read\n"},
+        {"\xFF\xFE#\n", "failed f1.md:1: text: byte 0xff is no text in UTF-8, in which a file is read\n"},
+    };
+    struct arena *arena = arena_new(65536, 1 << 26);
+    for (size_t i = 0; i < sizeof read / sizeof *read; i++)
+        assert_string_equal(
+            imported(arena, "runbooks", read[i]),
+            "Runbook {\"runbookId\":\"a\",\"title\":\"f1\",\"steps\":[{\"stepId\":\"b\",\"title\":\"b\","
+            "\"instructions\":\"c\",\"kind\":\"RUNBOOK_STEP_KIND_MANUAL\"}],\"automationLevel\":"
+            "\"AUTOMATION_LEVEL_MANUAL\",\"approvalRequired\":true}\n");
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        assert_string_equal(imported(arena, "runbooks", refused[i].text), refused[i].said);
+    arena_free(arena);
+}
+
+TEST(a_key_that_asks_for_approval_in_other_words_is_refused) {
+    static const char *const keys[] = {"approvalRequired",  "Approval_Required", "approval-required", "approval",
+                                       "aproval_required",  "requires_approval", "approved_by",       "apprval_requird",
+                                       "APPROVAL_REQUIRED", "approvals"};
+    struct arena *arena = arena_new(65536, 1 << 26);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const slice text = arena_format(arena, "---\nid: a\n%s: true\n---\n## b\nc\n", keys[i]);
+        const slice said = arena_format(arena,
+                                        "failed f1.md:3: %s: is no key of a runbook's front matter; the one that asks "
+                                        "for approval is `approval_required`, true or false, at its beginning\n",
+                                        keys[i]);
+        assert_string_equal(imported(arena, "runbooks", (const char *)text.data), (const char *)said.data);
+    }
+    /* Neither is one that stands deeper, in what is skipped or in what is read. */
+    static const char *const deeper[] = {"---\npicket:\n  approval_required: true\n---\n## b\nc\n",
+                                         "---\ntags:\n  approval_required: true\n---\n## b\nc\n",
+                                         "---\nx: [{approval: true}]\n---\n## b\nc\n"};
+    for (size_t i = 0; i < sizeof deeper / sizeof *deeper; i++)
+        assert_memory_equal(imported(arena, "runbooks", deeper[i]), "failed f1.md:", strlen("failed f1.md:"));
+    /* What opens no gate is skipped, and says which key was meant. */
+    assert_non_null(strstr(imported(arena, "runbooks", "---\nserviceId: shop\n---\n## b\nc\n"),
+                           "skipped f1.md:2: serviceId: front matter that Picket has no field for; it reads "
+                           "`service`\n"));
+    arena_free(arena);
+}
+
 TEST(what_is_too_much_is_said) {
     struct arena *arena = arena_new(65536, 1 << 28);
     struct text text = text_begin(arena);
@@ -549,11 +648,14 @@ int main(void) {
         cmocka_unit_test(an_slo_that_contradicts_itself_is_refused),
         cmocka_unit_test(annotations_and_links_of_an_entity_find_their_fields),
         cmocka_unit_test(entities_that_are_no_services_or_wrong_are_said),
+        cmocka_unit_test(what_is_not_read_is_said),
         cmocka_unit_test(alerts_that_name_one_page_share_one_runbook),
         cmocka_unit_test(a_page_of_markdown_becomes_a_runbook),
         cmocka_unit_test(raw_html_is_text_and_two_steps_of_one_name_have_two_ids),
         cmocka_unit_test(a_page_ends_where_its_last_line_ends),
         cmocka_unit_test(a_page_that_is_no_runbook_says_why),
+        cmocka_unit_test(front_matter_is_read_or_refused_and_never_becomes_text),
+        cmocka_unit_test(a_key_that_asks_for_approval_in_other_words_is_refused),
         cmocka_unit_test(what_is_too_much_is_said),
         cmocka_unit_test(lines_and_slugs_fit),
     };
