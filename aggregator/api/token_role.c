@@ -12,9 +12,14 @@ static const struct {
 } roles[] = {
     [ROLE_NONE] = {NULL, NULL, false},
     [ROLE_VIEWER] = {"viewer", "reads everything of its tenant, changes nothing", false},
-    [ROLE_RESPONDER] = {"responder", "a viewer who works on incidents, alerts and SLOs", false},
-    [ROLE_APPROVER] = {"approver", "a responder who may approve a change", false},
-    [ROLE_ADMIN] = {"admin", "an approver who keeps the catalogue, and may stand in for an integration", false},
+    [ROLE_RESPONDER] = {"responder",
+                        "a viewer who works on incidents and alerts, and describes services, SLOs and runbooks", false},
+    [ROLE_APPROVER] = {"approver", "a responder who approves and publishes, and may take the approval out of a runbook",
+                       false},
+    [ROLE_ADMIN] =
+        {"admin",
+         "an approver who deletes services, sees what was refused, enrols agents, and may stand in for an integration",
+         false},
     [ROLE_AGENT] = {"agent", "picket-agent: what the edge reports, and nothing else", true},
     [ROLE_INTEGRATION] = {"integration", "another system: reads, and hands in what it knows", true},
     [ROLE_STRANGER] = {"stranger", NULL, false},

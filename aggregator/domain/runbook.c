@@ -106,6 +106,12 @@ fault_code runbook_decide_create(const struct aggregate *aggregate, const SreDom
     return complete(to, call->arena, reterr);
 }
 
+static bool asks_for_approval(const Runbook *runbook) {
+    for (size_t i = 0; i < runbook->steps.count; i++)
+        if (runbook->steps.items[i].approval_required) return true;
+    return runbook->approval_required;
+}
+
 fault_code runbook_decide_update(const struct aggregate *aggregate, const SreDomainIntent *intent,
                                  struct domain_call *call, struct fact_list *ret_facts, struct fault *reterr) {
     if (!aggregate_exists(aggregate))
@@ -118,6 +124,12 @@ fault_code runbook_decide_update(const struct aggregate *aggregate, const SreDom
     stamp(to, aggregate, call);
     const fault_code code = complete(to, call->arena, reterr);
     if (!code && runbook_equal(to, &aggregate->state.runbook)) ret_facts->count = 0;
+    /* Or whoever may not approve an execution would take out the question, and run it. */
+    if (!code && asks_for_approval(&aggregate->state.runbook) && !asks_for_approval(to) &&
+        !(call->sender & (APPROVERS | ADMINS | SELF)))
+        return fault_set(reterr, FAULT_DENIED,
+                         "runbook '%.*s' asks for approval: that it no longer does is for an approver to say",
+                         SLICE_ARG(aggregate->id));
     return code;
 }
 

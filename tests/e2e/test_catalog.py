@@ -104,7 +104,9 @@ def test_an_execution_is_approved_by_somebody_else_and_runs_as_it_was_approved(p
     asked = command(place, "RunbookService/ExecuteRunbook", place.responder, runbookId="restart", executionId="e-1")
     assert asked["execution"]["status"] == "RUNBOOK_EXECUTION_STATUS_AWAITING_APPROVAL"
     assert refused(place, "RunbookService/ApproveRunbookExecution", place.responder, executionId="e-1").code == "permission_denied"
-    command(place, "RunbookService/UpdateRunbook", place.responder, runbookId="restart", title="Restart", steps=steps[:1])
+    without = {"runbookId": "restart", "title": "Restart", "steps": steps[:1]}
+    assert refused(place, "RunbookService/UpdateRunbook", place.responder, **without).code == "permission_denied"
+    command(place, "RunbookService/UpdateRunbook", place.approver, **without)
     ran = command(place, "RunbookService/ApproveRunbookExecution", place.approver, executionId="e-1")
     assert ran["execution"]["status"] == "RUNBOOK_EXECUTION_STATUS_RUNNING" and len(ran["execution"]["plan"]) == 2
     own = command(place, "RunbookService/ExecuteRunbook", place.approver, runbookId="restart", executionId="e-2")

@@ -77,6 +77,10 @@ def create_runbook(tenant, f, who):
     return [("runbook", f["runbook_id"], content)] if isinstance(content, dict) else content
 
 
+def asks_for_approval(runbook):
+    return runbook["approval"] or any(step[3] for step in runbook["steps"])
+
+
 @rule("runbook", "runbook_id", PERSONS | {INTEGRATION, SELF}, needs=("title",))
 def update_runbook(tenant, f, who):
     state = tenant.state("runbook", f["runbook_id"])
@@ -85,6 +89,8 @@ def update_runbook(tenant, f, who):
     content = runbook_content(f)
     if not isinstance(content, dict):
         return content
+    if asks_for_approval(state) and not asks_for_approval(content) and who.role not in {APPROVER, ADMIN, SELF}:
+        return DENIED
     return [] if content == state else [("runbook", f["runbook_id"], content)]
 
 
@@ -115,7 +121,7 @@ def execute_runbook(tenant, f, who):
             return ABSENT
         if incident["status"] == CLOSED:
             return CONFLICT
-    waits = runbook["approval"] or any(step[3] for step in runbook["steps"])
+    waits = asks_for_approval(runbook)
     made = {"status": AWAITING if waits else RUNNING, "plan": runbook["steps"], "by": who.actor, "incident": incident_id,
             "results": {}, "deadline": who.now_ms + DAY_MS if waits else deadline(runbook["steps"], who.now_ms)}
     return [("runbook_execution", f["execution_id"], made)] + ([] if waits else entry_of(tenant, incident_id))
