@@ -37,7 +37,7 @@ const struct ctl_option_row ctl_option_rows[] = {
     ROW("--expected-version", NULL, COUNT, expected_version, "N", CTL_WRITES,
         "refuse when it is no longer at this version"),
     ROW("--idempotency-key", NULL, KEY, idempotency_key, "KEY", CTL_WRITES,
-        "a repeat under the same key does nothing twice"),
+        "a repeat under the same key, within seven days, does nothing twice"),
     FIELD("--id", "ID", "identity of what is created; made by the aggregator when it is not given"),
     {"--reason", NULL, CTL_OPTION_FIELD, 0, "TEXT", "agents", "why; stands in the history"},
     FIELD("--note", "TEXT", "a word to those who look at it next"),
