@@ -91,6 +91,7 @@ fault_code queue_store_open(struct queue_store *store, struct fault *reterr) {
         .tables_max = 8,
         .readers_max = 16,
         .sync = KV_SYNC_FULL,
+        .release_after = 1,
     };
     fault_code code = kv_open(&environment, &store->kv, reterr);
     if (code) return code;

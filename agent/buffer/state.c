@@ -50,6 +50,7 @@ static fault_code open_store(struct state *state, struct fault *reterr) {
         .tables_max = 2,
         .readers_max = 4,
         .sync = KV_SYNC_NONE,
+        .release_after = 4,
     };
     const fault_code code = kv_open(&store, &state->kv, reterr);
     return code ? code : kv_table_open(state->kv, "state", &state->table, reterr);

@@ -241,7 +241,7 @@ static void write_own(const struct cluster_state *state, const struct object *ob
         snprintf(text, bytes, "became worse %u%s times within %lld s; now: %s", flips,
                  flips == OBJECT_FLIPS_MAX ? " or more" : "", (long long)state->settings.flap_window_ms / 1000,
                  cluster_rule_row((enum cluster_rule)object->looked)->reason);
-    } else if (object->words && object->words->detail_rule == own) {
+    } else if (object->words && object->words->detail && object->words->detail_rule == own) {
         snprintf(text, bytes, "%s", object->words->detail);
     }
 }
@@ -291,7 +291,7 @@ void cluster_state_report(const struct cluster_state *state, const struct cluste
         report->reason = below->reason;
         snprintf(report->message, sizeof report->message, "%s", below->message);
     }
-    if (object->words && object->words->event[0]) {
+    if (object->words && object->words->event) {
         struct cluster_condition *const event =
             add_condition(report, "event", "Warning", report->status, object->words->event_s);
         snprintf(event->message, sizeof event->message, "%s", object->words->event);

@@ -133,7 +133,7 @@ static void keep_words(struct cluster_state *state, uint32_t number, const struc
     struct object_words *const words = object_words(state->objects, number);
     if (!words) return;
     words->detail_rule = (uint8_t)judgement->detail_rule;
-    snprintf(words->detail, sizeof words->detail, "%s", judgement->detail);
+    object_say(state->objects, &words->detail, judgement->detail);
 }
 
 static uint32_t namespace_of(struct cluster_state *state, const struct kube_resource *resource, slice namespace) {
@@ -259,8 +259,10 @@ static void take_event(struct cluster_state *state, uint16_t watch, const struct
     at_ms = our_ms(state, at_ms);
     if (cluster_seconds(at_ms) < words->event_s) return; /* of a list in no order: an older one */
     words->event_s = cluster_seconds(at_ms);
-    snprintf(words->event, sizeof words->event, "%.*s (%d times): %.*s", SLICE_ARG(slice_first(event->reason, 60)),
+    char text[OBJECT_TEXT_BYTES];
+    snprintf(text, sizeof text, "%.*s (%d times): %.*s", SLICE_ARG(slice_first(event->reason, 60)),
              (int)(count > 0 ? count : 1), SLICE_ARG(slice_first(event->message, 140)));
+    object_say(state->objects, &words->event, text);
 }
 
 void cluster_state_object(struct cluster_state *state, const struct kube_object *object, int64_t now_ms) {

@@ -13,7 +13,7 @@ enum { BLOCK_OBJECTS = 256, BLOCKS_MAX = OBJECTS_MAX / BLOCK_OBJECTS + 1, HEADS_
 struct object_table {
     struct object *blocks[BLOCKS_MAX];
     uint32_t *heads;
-    size_t heads_count, count, objects_max, words_count, name_bytes;
+    size_t heads_count, count, objects_max, words_count, name_bytes, words_bytes;
     uint32_t top, free_number; /* top: highest number ever given */
     uint64_t seed;
 };
@@ -34,7 +34,7 @@ struct object_table *object_table_free(struct object_table *table) {
     if (!table) return NULL;
     for (uint32_t number = 1; number <= table->top; number++) {
         free(object_at(table, number)->name);
-        free(object_at(table, number)->words);
+        object_words_drop(table, number);
     }
     for (size_t i = 0; i < BLOCKS_MAX; i++) free(table->blocks[i]);
     free(table->heads);
@@ -148,15 +148,26 @@ struct object_words *object_words(struct object_table *table, uint32_t number) {
     return object->words;
 }
 
+void object_say(struct object_table *table, char **text, const char *said) {
+    if (*text && strcmp(*text, said) == 0) return;
+    if (*text) table->words_bytes -= strlen(*text) + 1;
+    free(*text);
+    *text = said[0] ? strndup(said, OBJECT_TEXT_BYTES - 1) : NULL;
+    if (*text) table->words_bytes += strlen(*text) + 1;
+}
+
 void object_words_drop(struct object_table *table, uint32_t number) {
     struct object *const object = object_at(table, number);
-    if (object->words) table->words_count--;
+    if (!object->words) return;
+    object_say(table, &object->words->detail, "");
+    object_say(table, &object->words->event, "");
     free(object->words);
     object->words = NULL;
+    table->words_count--;
 }
 
 size_t object_table_bytes(const struct object_table *table) {
     const size_t blocks = (table->top + BLOCK_OBJECTS - 1) / BLOCK_OBJECTS;
     return sizeof *table + blocks * BLOCK_OBJECTS * sizeof(struct object) + table->heads_count * sizeof *table->heads +
-           table->words_count * sizeof(struct object_words) + table->name_bytes;
+           table->words_count * sizeof(struct object_words) + table->words_bytes + table->name_bytes;
 }

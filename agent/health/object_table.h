@@ -15,9 +15,9 @@ struct tally {
 
 /* Why, in words: only of objects with something to say, and of a bounded number of these. */
 struct object_words {
-    uint8_t detail_rule; /* what the detail is about */
-    uint32_t event_s;    /* when it happened last */
-    char detail[OBJECT_TEXT_BYTES], event[OBJECT_TEXT_BYTES];
+    uint8_t detail_rule;  /* what the detail is about */
+    uint32_t event_s;     /* when it happened last */
+    char *detail, *event; /* NULL: none; by object_say */
 };
 
 /* Times are seconds since 1970; 0: not. */
@@ -71,6 +71,9 @@ size_t object_count(const struct object_table *table);
 
 /* Words of an object, made when there are none; NULL: as many objects have some as may (it is then said without). */
 struct object_words *object_words(struct object_table *table, uint32_t number);
+/* Makes one of its two texts a copy of that, of at most OBJECT_TEXT_BYTES with its NUL; of an empty one, and where memory is
+ * out, none. */
+void object_say(struct object_table *table, char **text, const char *said);
 void object_words_drop(struct object_table *table, uint32_t number);
 
 /* All that it has allocated. */

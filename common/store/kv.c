@@ -30,6 +30,7 @@ struct kv {
     pthread_mutex_t lock;
     struct kv_txn *idle; /* read transactions that hold no snapshot, kept for the next reads; through ->next */
     size_t idle_count;
+    unsigned release_after, written; /* see kv_settings; records written since */
     struct kv_pages pages; /* found when they are given back the first time; LMDB maps once for an environment's life */
 };
 
@@ -140,6 +141,7 @@ fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struc
         free(kv);
         return code;
     }
+    kv->release_after = settings->release_after;
     kv_drop_dead_readers(kv);
     *ret_kv = kv;
     return FAULT_NONE;
@@ -263,6 +265,7 @@ fault_code kv_commit(struct kv_txn *txn, struct fault *reterr) {
     struct kv *kv = txn->kv;
     const int rc = mdb_txn_commit(txn->txn);
     free(txn);
+    if (kv->release_after && kv->written >= kv->release_after) kv_release_pages(kv);
     return rc ? fault_from(rc, kv, "commit to", reterr) : FAULT_NONE;
 }
 
@@ -311,6 +314,7 @@ fault_code kv_get(struct kv_txn *txn, kv_table table, slice key, slice *ret_valu
 static fault_code put(struct kv_txn *txn, kv_table table, slice key, slice value, unsigned flags,
                       struct fault *reterr) {
     MDB_val k = value_of(key), v = value_of(value);
+    txn->kv->written++;
     const int rc = mdb_put(txn->txn, table, &k, &v, flags);
     return rc ? fault_from(rc, txn->kv, "write to", reterr) : FAULT_NONE;
 }
@@ -413,6 +417,7 @@ static uint64_t free_pages(MDB_txn *txn) {
 }
 
 void kv_release_pages(struct kv *kv) {
+    kv->written = 0;
     if (!kv->pages.to) kv->pages = kv_pages_find(kv->path);
     kv_pages_release(kv->pages);
 }

@@ -21,6 +21,9 @@ struct kv_settings {
     unsigned tables_max;
     unsigned readers_max;
     enum kv_sync { KV_SYNC_FULL, KV_SYNC_NONE } sync; /* NONE: survives kill -9, not a power cut */
+    /* The file's resident pages are given back (kv_release_pages) at the end of a write transaction, when that many records
+     * were written since the last time; 0: only by kv_release_pages. A look at one page maps up to sixteen. */
+    unsigned release_after;
 };
 
 fault_code kv_open(const struct kv_settings *settings, struct kv **ret_kv, struct fault *reterr) MUST_CHECK;
