@@ -31,6 +31,7 @@ static const struct metric_row rows[] = {
 
 enum {
     TICK_MS = 1000,
+    LISTEN_GAP_MS_MIN = 5000,
     DUE_MAX = 1000,
     HEARTBEAT_MS = 15000,
     DRAIN_MS = 2000,
@@ -60,6 +61,7 @@ struct aggregator {
     atomic_bool connected, stands_by; /* for /readyz, which runs on the API's threads */
     atomic_uint_fast64_t publisher_lag, published;
     struct journal_watch watch;
+    int64_t looked_ms; /* when the last tick was, by the wall clock; 0: there was none */
     int64_t connected_ms;
     unsigned short_connections; /* in a row */
     struct log_limit disconnects, token_faults, expiry_faults;
@@ -228,8 +230,19 @@ static void take_over(struct aggregator *a) {
     LOG_ERROR("mqtt", "not_opened", LOG_FAULT(&fault), LOG_TEXT("instead", "tried again in a second"));
 }
 
+/* While it was not there, stood by or stood still, nobody could tell it anything; and a clock that jumps has not told how
+ * long it listened. */
+static void listen(struct aggregator *a) {
+    const int64_t now_ms = clock_wall_ms(), half_ms = a->settings->journal.alert_expiry_ms / 2;
+    const int64_t gap_ms = half_ms > LISTEN_GAP_MS_MIN ? half_ms : LISTEN_GAP_MS_MIN;
+    if (atomic_load(&a->stands_by) || !a->looked_ms || now_ms < a->looked_ms || now_ms - a->looked_ms > gap_ms)
+        journal_listens_since(a->journal, now_ms);
+    a->looked_ms = now_ms;
+}
+
 static void tick(void *context) {
     struct aggregator *a = context;
+    listen(a);
     if (atomic_load(&a->stands_by) && !data_folder_stands_by(setting_text(a->settings->data.path))) take_over(a);
     struct fact_publisher_stats publisher;
     fact_publisher_stats(a->publisher, &publisher);

@@ -120,7 +120,8 @@ static const struct setting_row rows[] = {
     SETTING("journal.rejections_days", INT, journal.rejections_days, "90", "0", "3650",
             "refused intents that are older go, too; 0: by number only"),
     SETTING("journal.alert_expiry", DURATION, journal.alert_expiry_ms, "5m", "10s", "7d",
-            "a firing alert without an end expires when it was not repeated for so long"),
+            "a firing alert without an end expires when it was not repeated for so long; time in which the aggregator "
+            "was away or stood by does not count"),
     SETTING("journal.health_expiry", DURATION, journal.health_expiry_ms, "1h", "10s", "7d",
             "a health check or fleet state without an end is unknown so long after it was observed"),
     SETTING("projections.readers", INT, projections.readers, "4", "1", "64", "queries at one time"),

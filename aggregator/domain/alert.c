@@ -57,6 +57,11 @@ static bool active(const Alert *alert) {
     return alert->status != ALERT_STATUS_RESOLVED;
 }
 
+/* Whether the end that it has is only that nobody said it again. */
+static bool expired(const Alert *alert) {
+    return !active(alert) && alert->end_reason.size;
+}
+
 void alert_index(const struct aggregate *aggregate, struct arena *arena, struct aggregate_index *ret_index) {
     const Alert *alert = &aggregate->state.alert;
     ret_index->open = active(alert);
@@ -72,16 +77,31 @@ void alert_due(slice id, int64_t due_ms, SreDomainIntent *ret_intent) {
         (ExpireAlertRequested){.alert_id = id, .has_expires_at = true, .expires_at = domain_time(due_ms)};
 }
 
+bool alert_unheard(const struct aggregate *aggregate, int64_t due_ms, int64_t now_ms, int64_t *ret_due_ms) {
+    const Alert *alert = &aggregate->state.alert;
+    if (!active(alert) || !alert->has_expires_at || alert->expiry_given || domain_ms(alert->expires_at) != due_ms)
+        return false;
+    const int64_t silence_ms = alert->has_silenced_until ? domain_ms(alert->silenced_until) : 0;
+    *ret_due_ms = silence_ms && silence_ms != due_ms && silence_ms <= now_ms ? silence_ms : 0;
+    return true;
+}
+
 enum judgement { REPEAT, LATE, CHANGE };
 
-/* One that was over when the alert was seen is none: sources write the year 1 for that. Never before 1970, which is
- * where the journal's order of expiries begins. */
+/* The end that a source gives for what fires; 0: none. One that was over when the alert was seen is none: sources write the
+ * year 1 for that. */
+static int64_t expiry_given(const IngestAlertRequested *request, int64_t observed_ms) {
+    if (request->has_expires_at && domain_ms(request->expires_at) > observed_ms && domain_ms(request->expires_at) > 0)
+        return domain_ms(request->expires_at);
+    if (request->has_ends_at && domain_ms(request->ends_at) > observed_ms && domain_ms(request->ends_at) > 0)
+        return domain_ms(request->ends_at);
+    return 0;
+}
+
+/* Never before 1970, which is where the journal's order of expiries begins. */
 static int64_t expiry_of(const IngestAlertRequested *request, int64_t observed_ms, int64_t expiry_ms) {
-    int64_t expires_ms = observed_ms + expiry_ms;
-    if (request->has_expires_at && domain_ms(request->expires_at) > observed_ms)
-        expires_ms = domain_ms(request->expires_at);
-    else if (request->has_ends_at && domain_ms(request->ends_at) > observed_ms)
-        expires_ms = domain_ms(request->ends_at);
+    const int64_t given_ms = expiry_given(request, observed_ms),
+                  expires_ms = given_ms ? given_ms : observed_ms + expiry_ms;
     return expires_ms > 0 ? expires_ms : 0;
 }
 
@@ -103,7 +123,7 @@ static enum judgement judge(const Alert *state, const IngestAlertRequested *requ
         return newer && gained >= expiry_ms / 2 ? CHANGE : REPEAT;
     }
     if (active(state)) return observed_ms >= observed_before_ms ? CHANGE : LATE;
-    if (state->end_reason.size) return observed_ms >= observed_before_ms ? CHANGE : LATE; /* it had expired */
+    if (expired(state)) return observed_ms >= observed_before_ms ? CHANGE : LATE; /* it had expired */
     const int64_t ends = ends_of(request, observed_ms), ends_before = domain_ms(state->ends_at);
     if (!request->has_ends_at || ends == ends_before) return REPEAT;
     if (observed_ms == observed_before_ms) return ends > ends_before ? CHANGE : LATE;
@@ -158,11 +178,12 @@ static fault_code ingest_check(const IngestAlertRequested *request, int64_t now_
     return FAULT_NONE;
 }
 
-/* What persons said stays as long as it is about this. */
+/* What persons said stays as long as it is about this: also over an expiry, which was our guess and not its source's word. */
 static void keep_words(const Alert *state, bool same_firing, int64_t now_ms, Alert *alert) {
-    if (same_firing && active(state)) {
+    const bool acknowledged = same_firing && (active(state) || expired(state)) && state->has_acknowledged_at;
+    if (acknowledged) {
         alert->acknowledged_by = state->acknowledged_by;
-        alert->has_acknowledged_at = state->has_acknowledged_at;
+        alert->has_acknowledged_at = true;
         alert->acknowledged_at = state->acknowledged_at;
     }
     alert->has_silenced_until = state->has_silenced_until;
@@ -174,6 +195,8 @@ static void keep_words(const Alert *state, bool same_firing, int64_t now_ms, Ale
         alert->status = state->status;
     else if (state->has_silenced_until && domain_ms(state->silenced_until) > now_ms)
         alert->status = ALERT_STATUS_SILENCED;
+    else if (acknowledged)
+        alert->status = ALERT_STATUS_ACKNOWLEDGED;
 }
 
 static void take_observation(const struct aggregate *aggregate, const SreDomainIntent *intent, int64_t observed_ms,
@@ -195,6 +218,7 @@ static void take_observation(const struct aggregate *aggregate, const SreDomainI
     } else {
         alert->has_expires_at = true;
         alert->expires_at = domain_time(expiry_of(request, observed_ms, call->alert_expiry_ms));
+        alert->expiry_given = expiry_given(request, observed_ms) != 0;
     }
     alert->generator_url = request->generator_url;
     alert->has_observed_at = true;
@@ -385,5 +409,6 @@ void alert_apply_expired(struct aggregate *aggregate, const SreDomainFact *fact,
     alert->ends_at = fact->fact.alert_expired.expired_at;
     alert->has_expires_at = false;
     alert->expires_at = (Timestamp){0};
+    alert->expiry_given = false;
     alert->end_reason = SLICE_LIT("expired: not repeated before its expiry");
 }

@@ -103,6 +103,11 @@ bool domain_abandoned(enum aggregate_kind kind, slice id, int64_t due_ms, SreDom
     return true;
 }
 
+bool domain_unheard(const struct aggregate *aggregate, int64_t due_ms, int64_t now_ms, int64_t *ret_due_ms) {
+    return aggregate->kind == AGGREGATE_ALERT && aggregate_exists(aggregate) &&
+           alert_unheard(aggregate, due_ms, now_ms, ret_due_ms);
+}
+
 void aggregate_stamp(struct aggregate *aggregate) {
     const size_t at = kind_rows[aggregate->kind].version_at;
     const int64_t version = (int64_t)aggregate->version;

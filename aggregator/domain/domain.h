@@ -167,6 +167,9 @@ bool domain_due(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainInt
 /* The same for one that was open when the process that had it in hand ended, and that nobody can end any more. False: that
  * kind outlives a process. */
 bool domain_abandoned(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainIntent *ret_intent);
+/* Whether what is due is only that nobody said it again: an alert's expiry that its source did not give. Who could not be
+ * reached meanwhile waits with it. *ret_due_ms, when true: what is due nevertheless (the end of its silence), or 0. */
+bool domain_unheard(const struct aggregate *aggregate, int64_t due_ms, int64_t now_ms, int64_t *ret_due_ms);
 /* Writes aggregate->version into the message in its state; not for SLOs. */
 void aggregate_stamp(struct aggregate *aggregate);
 /* By SreDomainIntent.which_intent; NULL when the contract has no such intent. */

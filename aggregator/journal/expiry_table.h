@@ -18,9 +18,12 @@ fault_code expiry_delete(kv_table table, struct kv_txn *txn, int64_t expires_ms,
 fault_code expiry_find(kv_table table, struct kv_txn *txn, int64_t expires_ms, uint32_t tenant,
                        enum aggregate_kind kind, slice id, slice tenant_name, struct fault *reterr) MUST_CHECK;
 
+enum { EXPIRY_KEY_BYTES_MAX = 13 + LIMIT_AGGREGATE_ID_BYTES };
+
 /* A row; lent by the transaction. FAULT_CORRUPT when it is none. */
 struct expiry_row {
     int64_t expires_ms;
+    uint32_t tenant;
     enum aggregate_kind kind;
     slice id, tenant_name;
 };

@@ -118,6 +118,11 @@ typedef void journal_batch_fn(void *context, const struct journal_batch_outcome 
 fault_code journal_submit_due(struct journal *journal, size_t intents_max, size_t *ret_submitted,
                               struct fault *reterr) MUST_CHECK;
 
+/* Nobody could tell this journal anything before that moment (wall clock): it was closed, stood by, or the clock has
+ * jumped. Alerts whose source gave no end, and which nobody can have repeated meanwhile, do not expire until
+ * alert_expiry_ms after it. Not called: as if it had always listened. On the thread that calls journal_submit_due. */
+void journal_listens_since(struct journal *journal, int64_t since_ms);
+
 /* At the start, before anybody else submits: ends what only the process before this one could have ended (domain_abandoned).
  * What it does not come to is due in its time. */
 fault_code journal_submit_abandoned(struct journal *journal, size_t *ret_submitted, struct fault *reterr) MUST_CHECK;

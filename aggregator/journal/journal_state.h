@@ -5,6 +5,7 @@
 
 #include "aggregator/journal/compaction.h"
 #include "aggregator/journal/decision.h"
+#include "aggregator/journal/expiry_table.h"
 #include "common/loop/mailbox.h"
 
 #include <pthread.h>
@@ -51,6 +52,14 @@ struct journal {
     struct compaction *compaction;            /* NULL: everything is kept */
     int64_t next_upkeep_ns;                   /* monotonic */
     size_t slice_facts;                       /* so many at most in the next slice */
+
+    struct { /* of whoever calls journal_submit_due */
+        bool known;
+        int64_t since_ms;
+        uint8_t passed
+            [EXPIRY_KEY_BYTES_MAX]; /* the last row that waits and was looked at; the next look begins behind it */
+        size_t passed_bytes;
+    } listens;
 
     pthread_mutex_t tenants_lock;
     struct tenant_slot {

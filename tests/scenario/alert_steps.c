@@ -6,10 +6,10 @@
 
 static const char *const alert_words[] = {"-", "firing", "resolved", "silenced", "acknowledged", NULL};
 
-/* who, tenant, alert, "since" minute, "seen at" minute */
-static bool alert_send_until(struct scenario *s, AlertStatus status, slice ends, slice seen) {
-    SreDomainIntent intent = {.which_intent = SreDomainIntent_ingest_alert_tag};
-    IngestAlertRequested *r = &intent.intent.ingest_alert;
+/* who, tenant, alert, "since" minute; ends: empty for none */
+static void alert_fill(struct scenario *s, AlertStatus status, slice ends, slice seen, SreDomainIntent *intent) {
+    IngestAlertRequested *r = &intent->intent.ingest_alert;
+    intent->which_intent = SreDomainIntent_ingest_alert_tag;
     r->fingerprint = s->words[2];
     r->name = SLICE_LIT("HighErrorRate");
     r->source = ALERT_SOURCE_PROMETHEUS;
@@ -17,13 +17,14 @@ static bool alert_send_until(struct scenario *s, AlertStatus status, slice ends,
     r->has_starts_at = r->has_observed_at = true;
     r->starts_at = domain_time(step_minute_ms(s->words[3]));
     r->observed_at = domain_time(step_minute_ms(seen));
-    r->has_ends_at = status == ALERT_STATUS_RESOLVED;
+    r->has_ends_at = ends.size;
     if (r->has_ends_at) r->ends_at = domain_time(step_minute_ms(ends));
-    return step_send_as(s, &intent, s->words[0], s->words[1], ROLE_INTEGRATION);
 }
 
-static bool alert_send(struct scenario *s, AlertStatus status) {
-    return alert_send_until(s, status, s->words[4], s->words[4]);
+static bool alert_send_until(struct scenario *s, AlertStatus status, slice ends, slice seen) {
+    SreDomainIntent intent = {0};
+    alert_fill(s, status, ends, seen, &intent);
+    return step_send_as(s, &intent, s->words[0], s->words[1], ROLE_INTEGRATION);
 }
 
 slice alert_steps_id(struct scenario *s, slice fingerprint) {
@@ -31,7 +32,21 @@ slice alert_steps_id(struct scenario *s, slice fingerprint) {
 }
 
 static bool alert_fires(struct scenario *s) {
-    return alert_send(s, ALERT_STATUS_FIRING);
+    return alert_send_until(s, ALERT_STATUS_FIRING, (slice){0}, s->words[4]);
+}
+
+/* the same, "and ends in" minute */
+static bool alert_fires_until(struct scenario *s) {
+    return alert_send_until(s, ALERT_STATUS_FIRING, s->words[5], s->words[4]);
+}
+
+/* the same, "unless said again by" minute */
+static bool alert_fires_unless(struct scenario *s) {
+    SreDomainIntent intent = {0};
+    alert_fill(s, ALERT_STATUS_FIRING, (slice){0}, s->words[4], &intent);
+    intent.intent.ingest_alert.has_expires_at = true;
+    intent.intent.ingest_alert.expires_at = domain_time(step_minute_ms(s->words[5]));
+    return step_send_as(s, &intent, s->words[0], s->words[1], ROLE_INTEGRATION);
 }
 
 /* who, tenant, first, last, minute */
@@ -46,7 +61,7 @@ static bool alerts_fire(struct scenario *s) {
 }
 
 static bool alert_resolves(struct scenario *s) {
-    return alert_send(s, ALERT_STATUS_RESOLVED);
+    return alert_send_until(s, ALERT_STATUS_RESOLVED, s->words[4], s->words[4]);
 }
 
 /* the same, with "ends in" minute before "seen at" minute */
@@ -125,6 +140,11 @@ static bool alert_is(struct scenario *s) {
 
 const struct step_row alert_steps[] = {
     {"{who} of {tenant} says alert {alert} fires since minute {m} , seen at minute {m}", alert_fires},
+    {"{who} of {tenant} says alert {alert} fires since minute {m} , seen at minute {m} , and ends in minute {m}",
+     alert_fires_until},
+    {"{who} of {tenant} says alert {alert} fires since minute {m} , seen at minute {m} , unless said again by minute "
+     "{m}",
+     alert_fires_unless},
     {"{who} of {tenant} says alerts {first} to {last} fire since minute {m}", alerts_fire},
     {"{who} of {tenant} says alert {alert} of minute {m} is over , seen at minute {m}", alert_resolves},
     {"{who} of {tenant} says alert {alert} of minute {m} ends in minute {m} , seen at minute {m}", alert_ends},

@@ -94,6 +94,13 @@ static bool nothing_made(struct scenario *s) {
     return facts_made(s);
 }
 
+static bool away_until(struct scenario *s) {
+    s->place->now_ms = step_minute_ms(s->words[0]);
+    place_reopen(s->place);
+    journal_listens_since(s->place->journal, s->place->now_ms);
+    return true;
+}
+
 const struct step_row outcome_steps[] = {
     {"the next one expects version {n}", next_version},
     {"the next one has the key {key}", next_key},
@@ -103,6 +110,7 @@ const struct step_row outcome_steps[] = {
     {"it is minute {m}", time_is},
     {"the aggregator looks at its clock", step_clock},
     {"the journal is restarted", restart},
+    {"the aggregator was away until minute {m}", away_until},
     {"it is accepted", accepted},
     {"it is a repeat", repeated},
     {"it is refused : {reason}", refused},

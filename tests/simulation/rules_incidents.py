@@ -174,12 +174,15 @@ def ingest_alert(tenant, f, who):
         if not begins or (incident and incident["status"] < RESOLVED):
             to["incident"] = state["incident"]
         to["silence"] = state["silence"]
-        if same and fired:
+        known = same and (fired or state["expired"])
+        if known:
             to["acknowledged_by"] = state["acknowledged_by"]
         if f["status"] == FIRING and same and fired:
             to["status"] = state["status"]
         elif f["status"] == FIRING and state["silence"] and state["silence"][0] > who.now_ms:
             to["status"] = SILENCED
+        elif f["status"] == FIRING and known and state["acknowledged_by"]:
+            to["status"] = SEEN
     return [("alert", id_, to)]
 
 
