@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+import weakref
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("PICKET_BIN", TOP / "build/dev/bin"))
@@ -261,11 +262,13 @@ class Replies:
 
 class Place:
     """Broker, aggregator, agents and their certificates in one folder."""
+    open_ones = weakref.WeakSet()
 
     def __init__(self, folder, agent_settings=None):
         self.folder = folder
         self.pki = folder / "pki"
         self.programs, self.closers = [], []
+        Place.open_ones.add(self)
         self._replies, self._replies_lock = {}, threading.Lock()
         self.mqtt_port, self.http_port, self.agent_port = free_port(), free_port(), free_port()
         for words in (("server", "broker"), ("client", "aggregator", AGGREGATOR), ("client", AGENT, f"{TENANT}/{AGENT}"),
@@ -288,6 +291,7 @@ class Place:
         return program
 
     def close(self):
+        Place.open_ones.discard(self)
         for program in reversed(self.programs):
             program.end()
         for closer in self.closers:
