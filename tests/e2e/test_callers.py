@@ -443,7 +443,7 @@ def test_a_stream_ends_with_its_token(alone, keys):
     began = time.monotonic()
     answer.read()  # to the end of the stream
     connection.close()
-    assert time.monotonic() - began < 18
+    assert time.monotonic() - began < 40
     assert ask(alone, token)[0] == 401
 
 
