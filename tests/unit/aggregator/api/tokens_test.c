@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#define PATH "/tmp/picket_tokens_test"
+#define PATH "tokens" /* in a folder of this process */
 
 static void clean(void) {
     (void)unlink(PATH);
@@ -136,5 +136,10 @@ int main(void) {
         cmocka_unit_test(expiries_are_durations_or_dates_that_are_not_past),
         cmocka_unit_test(a_file_that_is_not_ours_is_refused_with_its_line),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    char folder[] = "/tmp/picket-tokens-XXXXXX";
+    if (!mkdtemp(folder) || chdir(folder)) return 1;
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    clean();
+    rmdir(folder);
+    return failed;
 }

@@ -137,11 +137,13 @@ TEST(a_consumer_goes_on_where_it_stood) {
     reader_free(reader);
 }
 
-/* Committed while the reader stands still, so that it finds them all at once: a flood. */
-static void flood(struct place *place, struct reader *reader, int count) {
+/* Committed while the reader stands still, so that it finds them all at once: a flood. When it goes on, or before. */
+static int64_t flood(struct place *place, struct reader *reader, int count) {
     pthread_mutex_lock(&reader->lock);
     commit(place, count);
+    const int64_t now_ms = clock_monotonic_ms();
     pthread_mutex_unlock(&reader->lock);
+    return now_ms;
 }
 
 TEST(facts_of_a_flood_gather_and_a_lone_one_does_not_wait) {
@@ -163,8 +165,7 @@ TEST(facts_of_a_flood_gather_and_a_lone_one_does_not_wait) {
     commit(place, 1);
     wait_for(reader, 1);
     assert_true(clock_monotonic_ms() - began_ms < WAIT_MS);
-    flood(place, reader, FLOOD);
-    began_ms = clock_monotonic_ms();
+    began_ms = flood(place, reader, FLOOD);
     while (last_of(reader) == 1) usleep(1000); /* the first of them are taken in: what is behind them is many */
     const uint64_t calls = reader->calls;
     commit(place, 10);
