@@ -92,7 +92,7 @@ def test_silence_is_unknown_and_two_of_a_name_are_a_conflict(place):
     eventually("it is a conflict", lambda: state(place) == "AGENT_STATE_CONFLICT")
     assert "take turns" in place.ctl("doctor", check=False).stdout
     # It ends when one alone goes on speaking.
-    eventually("it is over", lambda: say(place, started=now - 40) or state(place) == "AGENT_STATE_ONLINE", 150, 1)
+    eventually("it is over", lambda: say(place, started=now - 40) or state(place) == "AGENT_STATE_ONLINE", 300, 1)
 
 
 def test_two_agents_of_one_name_are_seen(place, tmp_path):

@@ -82,6 +82,47 @@ TEST(committed_number_never_given_out_asks_for_a_new_epoch) {
     end(&bench);
 }
 
+/* What the queue's head says of its format; the queue is closed for that. */
+static uint32_t format_of(struct bench *bench) {
+    struct fault fault;
+    struct kv *kv;
+    kv_table book;
+    struct kv_txn *txn;
+    slice head;
+    bench->queue = queue_close(bench->queue);
+    const struct kv_settings settings = {
+        .path = bench->path, .map_bytes = 128 << 20, .tables_max = 8, .readers_max = 4, .sync = KV_SYNC_FULL};
+    CHECK_OK(kv_open(&settings, &kv, &fault));
+    CHECK_OK(kv_table_open(kv, "book", &book, &fault));
+    CHECK_OK(kv_begin_read(kv, &txn, &fault));
+    CHECK_OK(kv_get(txn, book, SLICE_LIT("head"), &head, &fault));
+    const uint32_t format = kv_load_u32(head.data + 4);
+    kv_abort(txn);
+    kv_close(kv);
+    reopen(bench);
+    return format;
+}
+
+TEST(program_of_before_reads_a_queue_in_its_first_epoch) {
+    struct fault fault;
+    struct bench bench;
+    begin(&bench, 16 << 20);
+    const uint32_t windows = open_stream(bench.queue, QUEUE_WINDOWS);
+    for (uint64_t i = 1; i <= 3; i++) CHECK_OK(put(bench.queue, QUEUE_WINDOWS, i, 100, &fault));
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 2}, 1, &fault));
+    assert_int_equal(format_of(&bench), 2);
+    CHECK_OK(queue_epoch_renew(bench.queue, NULL, 0, &fault));
+    assert_int_equal(format_of(&bench), 3); /* it would send numbers that the centre does not know */
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 3}, 1, &fault));
+    CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 4, 100, &fault));
+    CHECK_OK(queue_rotate(bench.queue, INT64_MAX, INT64_MAX, NULL, &fault));
+    CHECK_OK(queue_ack(bench.queue, &(struct queue_ack){windows, 4}, 1, &fault));
+    CHECK_OK(queue_stream_drop(bench.queue, windows, &fault));
+    CHECK_OK(put(bench.queue, QUEUE_WINDOWS, 5, 100, &fault));
+    assert_int_equal(format_of(&bench), 2); /* the streams of then have gone */
+    end(&bench);
+}
+
 TEST(new_epoch_begins_behind_what_is_accounted_for) {
     struct fault fault;
     struct bench bench;
@@ -414,6 +455,7 @@ int main(void) {
         cmocka_unit_test(sequences_are_gapless_and_survive_reopening),
         cmocka_unit_test(acknowledged_records_leave_and_numbers_go_on),
         cmocka_unit_test(committed_number_never_given_out_asks_for_a_new_epoch),
+        cmocka_unit_test(program_of_before_reads_a_queue_in_its_first_epoch),
         cmocka_unit_test(new_epoch_begins_behind_what_is_accounted_for),
         cmocka_unit_test(new_streams_open_only_behind_a_backlog_and_old_ones_end),
         cmocka_unit_test(quota_sheds_the_lowest_class_oldest_first_and_the_reader_sees_the_hole),
