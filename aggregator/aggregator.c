@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/logging/log.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -317,6 +318,11 @@ static fault_code open_store(struct aggregator *a, struct fault *reterr) {
         .newest_context = a,
     };
     if (projections_open(&projections, &a->projections, reterr)) return fault_wrap(reterr, "open the projections");
+    if (!journal_last_sequence(a->journal) && projections_sequence(a->projections))
+        return fault_set(reterr, FAULT_CORRUPT,
+                         "the journal '%s' holds no fact, and the read tables were made of %" PRIu64
+                         ": it was lost, or is another's. Restore a backup, or remove '%s' to begin anew",
+                         a->journal_path, projections_sequence(a->projections), a->projections_path);
     if (outbox_new(a->journal, &a->outbox, reterr)) return reterr->code;
     const struct outbox_consumer consumer = projections_consumer(a->projections);
     if (outbox_add(a->outbox, &consumer, reterr)) return reterr->code;

@@ -11,6 +11,7 @@
 #include "aggregator/data_folder.h"
 #include "common/base/clock.h"
 #include "common/codec/codec.h"
+#include "common/store/kv_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,6 +72,24 @@ static fault_code partial_open(const char *to, char ret_partial[FOLDER_PATH_BYTE
     return code;
 }
 
+/* The source, before it is copied: LMDB follows a page that was written to a wrong place, and a copy made through one is whole
+ * and not what was there. */
+static fault_code source_check(const char *from, struct kv *kv, struct fault *reterr) {
+    enum { TRIES = 10000 }; /* a busy writer commits between the two steps */
+    fault_code code = FAULT_AGAIN;
+    for (int tries = 0; code == FAULT_AGAIN && tries < TRIES; tries++) {
+        struct kv_txn *txn;
+        struct kv_file *file = NULL;
+        if (kv_begin_read(kv, &txn, reterr)) return reterr->code;
+        code = kv_file_open(from, kv_snapshot(txn), &file, reterr);
+        if (!code) code = kv_file_walk(file, reterr);
+        kv_file_close(file);
+        kv_abort(txn);
+    }
+    if (code == FAULT_AGAIN) return fault_set(reterr, code, "the journal is too busy to look at one commit");
+    return code ? fault_wrap(reterr, "the pages of the journal are damaged, nothing is backed up") : FAULT_NONE;
+}
+
 static fault_code journal_copy(const char *data_path, const char *partial, struct fault *reterr) {
     char from[FOLDER_PATH_BYTES], folder[FOLDER_PATH_BYTES], file[FOLDER_PATH_BYTES];
     if (folder_join(data_path, DATA_JOURNAL, from, reterr) || folder_join(partial, DATA_JOURNAL, folder, reterr) ||
@@ -79,7 +98,8 @@ static fault_code journal_copy(const char *data_path, const char *partial, struc
     struct kv *kv;
     fault_code code = kv_open_read(from, 1, CHAIN_THREADS_MAX, &kv, reterr);
     if (code) return code;
-    code = kv_copy(kv, file, reterr);
+    code = source_check(from, kv, reterr);
+    if (!code) code = kv_copy(kv, file, reterr);
     kv_close(kv);
     return code ? code : folder_sync(folder, reterr);
 }
@@ -132,7 +152,7 @@ static fault_code manifest_make(const char *partial, const struct verify_result 
     return code == FAULT_ABSENT ? FAULT_NONE : code;
 }
 
-static fault_code partial_fill(const char *data_path, const char *partial, struct arena *arena,
+static fault_code partial_fill(const char *data_path, const char *partial, int lock, struct arena *arena,
                                BackupManifest *manifest, struct fault *reterr) {
     char tokens[FOLDER_PATH_BYTES], copy[FOLDER_PATH_BYTES], journal[FOLDER_PATH_BYTES];
     uint8_t hash[DIGEST_BYTES];
@@ -145,7 +165,7 @@ static fault_code partial_fill(const char *data_path, const char *partial, struc
     if (code) return code;
     code = file_digest(tokens, copy, hash, &bytes, reterr);
     if (code && code != FAULT_ABSENT) return code;
-    const struct verify_settings settings = {.path = journal};
+    const struct verify_settings settings = {.path = journal, .lock = lock};
     code = verify_whole(&settings, &verified, reterr);
     if (code) return fault_wrap(reterr, "the copied journal is not whole, the backup is not kept");
     code = folder_drop(partial, DATA_JOURNAL "/lock.mdb", reterr);
@@ -166,7 +186,7 @@ fault_code backup_make(const char *data_path, const char *target, struct arena *
     to[size] = '\0';
     fault_code code = partial_open(to, partial, &fd, reterr);
     if (code) return fault_wrap(reterr, "back up to '%s'", to);
-    code = partial_fill(data_path, partial, arena, ret_manifest, reterr);
+    code = partial_fill(data_path, partial, fd, arena, ret_manifest, reterr);
     if (!code && rename(partial, to)) /* takes the place of an empty folder, of nothing else */
         code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "give '%s' its name", partial);
     if (!code) code = sync_parent(to, reterr);
@@ -218,7 +238,7 @@ static fault_code file_restore(const char *from, const BackupFile *file, const c
 static const char *const unfinished[] = {DATA_UNFINISHED "/data.mdb", DATA_UNFINISHED "/lock.mdb",
                                          DATA_UNFINISHED "/tokens", DATA_UNFINISHED, NULL};
 
-static fault_code data_fill(const char *data_path, const char *from, const BackupManifest *manifest,
+static fault_code data_fill(const char *data_path, const char *from, const BackupManifest *manifest, int lock,
                             struct fault *reterr) {
     char folder[FOLDER_PATH_BYTES], store[FOLDER_PATH_BYTES], tokens[FOLDER_PATH_BYTES];
     const BackupFile *files[FILES] = {file_named(manifest, store_name), file_named(manifest, DATA_TOKENS)};
@@ -229,7 +249,7 @@ static fault_code data_fill(const char *data_path, const char *from, const Backu
     fault_code code = file_restore(from, files[0], store_name, store, reterr);
     if (!code && files[1]) code = file_restore(from, files[1], DATA_TOKENS, tokens, reterr);
     if (code) return code;
-    struct verify_settings settings = {.path = folder, .known_sequence = manifest->last_sequence};
+    struct verify_settings settings = {.path = folder, .known_sequence = manifest->last_sequence, .lock = lock};
     if (!hash_text_parse(manifest->last_hash, settings.known_hash))
         return fault_set(reterr, FAULT_INPUT, "the lastHash of its manifest is none");
     struct verify_result verified;
@@ -266,7 +286,7 @@ fault_code backup_restore(const char *data_path, const char *from, bool stands_b
     if (!code) code = folder_is_free(data_path, again ? interrupted : ours, "data.path", reterr);
     if (!code) {
         if (again) code = drop_all(data_path, unfinished, reterr);
-        if (!code) code = data_fill(data_path, from, ret_manifest, reterr);
+        if (!code) code = data_fill(data_path, from, ret_manifest, lock, reterr);
         if (!code && stands_by) code = data_folder_standby_set(data_path, reterr);
         if (!code && !stands_by && data_folder_stands_by(data_path)) code = data_folder_take_over(data_path, reterr);
         if (!code) code = data_switch(data_path, file_named(ret_manifest, DATA_TOKENS), reterr);

@@ -3,6 +3,9 @@
  * child, which leaves its progress and its result in memory that both see; what ends the child ends nothing else, and
  * the parent knows how far the log was sound. The parent also is the one that shows progress.
  *
+ * What is walked from leaf to leaf may still not be found from the root: the bounds in the pages above have no checksum. So
+ * the file's pages are followed once more, without LMDB, while one thread looks at the records.
+ *
  * All threads read one commit: transactions are begun until all have the same number, which a busy writer delays by a
  * few attempts at most. */
 #include "aggregator/archive/verify.h"
@@ -10,14 +13,17 @@
 #include "aggregator/archive/index_check.h"
 #include "aggregator/journal/aggregate_table.h"
 #include "aggregator/journal/fact_log.h"
+#include "aggregator/journal/log_end.h"
 #include "aggregator/journal/names.h"
 #include "aggregator/journal/record.h"
 #include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/codec/codec.h"
+#include "common/store/kv_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +46,11 @@ struct verifier {
     struct version_map *versions, *compacted;
     struct arena *arena; /* of one record */
     struct index_check indexes;
+    struct kv_file *pages; /* of the same commit */
+    pthread_t pages_thread;
+    bool pages_apart;
+    fault_code pages_code;
+    struct fault pages_fault;
     struct verify_result *result;
 };
 
@@ -208,6 +219,11 @@ static fault_code others_check(struct verifier *v, struct fault *reterr) {
 
 /* ---- all ---- */
 
+static void txns_end(struct verifier *v, unsigned begun) {
+    while (begun) kv_abort(v->txns[--begun]);
+    memset(v->txns, 0, sizeof v->txns);
+}
+
 static fault_code txns_begin(struct verifier *v, struct fault *reterr) {
     for (int tries = 0; tries < SNAPSHOT_TRIES; tries++) {
         fault_code code = FAULT_NONE;
@@ -218,13 +234,50 @@ static fault_code txns_begin(struct verifier *v, struct fault *reterr) {
             if (code) break;
             same = kv_snapshot(v->txns[begun]) == kv_snapshot(v->txns[0]);
         }
+        if (!code && same) code = kv_file_open(v->settings->path, kv_snapshot(v->txns[0]), &v->pages, reterr);
         if (!code && same) return FAULT_NONE;
-        while (begun) kv_abort(v->txns[--begun]);
-        memset(v->txns, 0, sizeof v->txns);
-        if (code) return code;
+        txns_end(v, begun);
+        if (code && code != FAULT_AGAIN) return code;
     }
     return fault_set(reterr, FAULT_AGAIN, "%u threads could not see the same commit: the journal is too busy",
                      v->threads);
+}
+
+/* Facts that are gone from the end leave no gap, but who was given them. */
+static fault_code end_check(struct verifier *v, struct fault *reterr) {
+    struct fault fault = {0};
+    const fault_code code = log_end_check(&v->tables, v->txns[0], v->result->end.last_sequence, &fault);
+    if (code == FAULT_CORRUPT)
+        return finding_set(&v->result->finding, FINDING_GAP, v->result->end.last_sequence + 1, NULL, "%s", fault.text);
+    if (code && reterr) *reterr = fault;
+    return code;
+}
+
+/* ---- pages ---- */
+
+static void *pages_main(void *context) {
+    struct verifier *v = context;
+    v->pages_code = kv_file_walk(v->pages, &v->pages_fault);
+    return NULL;
+}
+
+/* Beside the rest, which is one thread's. */
+static void pages_begin(struct verifier *v) {
+    v->pages_apart = v->threads > 1 && pthread_create(&v->pages_thread, NULL, pages_main, v) == 0;
+}
+
+static fault_code pages_end(struct verifier *v, fault_code code, struct fault *reterr) {
+    if (v->pages_apart)
+        pthread_join(v->pages_thread, NULL);
+    else if (!code)
+        pages_main(v);
+    if (code || !v->pages_code) return code;
+    if (v->pages_code == FAULT_CORRUPT)
+        return finding_set(&v->result->finding, FINDING_PAGES, 0, NULL,
+                           "the store's own pages are damaged, so that what is there is not found: %s",
+                           v->pages_fault.text);
+    if (reterr) *reterr = v->pages_fault;
+    return v->pages_code;
 }
 
 static fault_code parts_check(struct verifier *v, struct verify_progress *progress, struct fault *reterr) {
@@ -241,10 +294,13 @@ static fault_code parts_check(struct verifier *v, struct verify_progress *progre
     result->chain_seconds = (double)(clock_monotonic_ns() - started_ns) / 1e9;
     if (code) result->end = (struct chain_end){.facts = atomic_load(&progress->facts)};
     result->bytes = atomic_load(&progress->bytes);
+    pages_begin(v);
+    if (!code) code = end_check(v, reterr);
     if (!code) code = index_check_begin(&v->indexes, &v->tables, v->txns[0], reterr);
     if (!code) code = aggregates_check(v, reterr);
     if (!code) code = others_check(v, reterr);
     if (!code) code = index_check_rest(&v->indexes, &v->result->finding, reterr);
+    code = pages_end(v, code, reterr);
     result->seconds = (double)(clock_monotonic_ns() - started_ns) / 1e9;
     if (code != FAULT_CORRUPT) return code;
     if (!result->finding.kind) /* the store said it, between two records */
@@ -281,7 +337,8 @@ fault_code verify_journal(const struct verify_settings *settings, struct verify_
     version_map_free(v.versions);
     version_map_free(v.compacted);
     arena_free(v.arena);
-    for (unsigned i = 0; i < v.threads; i++) kv_abort(v.txns[i]);
+    kv_file_close(v.pages);
+    txns_end(&v, v.threads);
     kv_close(v.kv);
     return code ? fault_wrap(reterr, "verify '%s'", settings->path) : FAULT_NONE;
 }
@@ -350,6 +407,7 @@ fault_code verify_journal_apart(const struct verify_settings *settings, struct v
     fflush(NULL);
     const pid_t parent = getpid(), child = fork();
     if (child == 0) {
+        if (settings->lock > 0) close(settings->lock);
         /* With whoever asked: alone it would hold what was open, a lock among it, and nobody would hear of the end. */
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent) _exit(1);
         const struct sigaction ends = {.sa_handler = SIG_DFL};

@@ -13,7 +13,10 @@ struct verify_settings {
     uint64_t known_sequence; /* not 0: that fact must have known_hash (a backup's manifest, an earlier verify) */
     uint8_t known_hash[DIGEST_BYTES];
     bool messages; /* decode each fact's message too: half as fast */
-    bool quiet;    /* no progress on stderr; else a line a second after the first two seconds */
+    /* Not 0: a lock that the caller holds by a descriptor. The process that works for it lets it go at once, so that the lock
+     * ends with the caller, however that ends. */
+    int lock;
+    bool quiet; /* no progress on stderr; else a line a second after the first two seconds */
 };
 struct verify_result { /* a plain value: it crosses a process border */
     struct chain_end end;

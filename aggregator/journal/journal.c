@@ -6,7 +6,9 @@
 #include "aggregator/domain/observation_expiry.h"
 #include "aggregator/journal/aggregate_table.h"
 #include "aggregator/journal/index_build.h"
+#include "aggregator/journal/log_end.h"
 #include "common/base/clock.h"
+#include "common/store/kv_file.h"
 
 #include <stdlib.h>
 #include <stdio.h>
@@ -49,6 +51,9 @@ static fault_code decisions_open(struct journal *j, struct fault *reterr) {
     if (!code)
         code =
             rejection_list_init(&d->rejections, &j->tables, j->settings.rejections_max, REJECTIONS_BYTES, txn, reterr);
+    if (!code && log_end_check(&j->tables, txn, d->facts.last_sequence, reterr))
+        code = fault_wrap(reterr,
+                          "the log of facts is not whole (restore a backup; 'picket-aggregator verify' says more)");
     if (!code) code = journal_upkeep_open(j, txn, reterr);
     kv_abort(txn);
     if (code) return code;
@@ -81,7 +86,12 @@ fault_code journal_open(const struct journal_settings *settings, struct journal 
                                    .tables_max = JOURNAL_TABLES_COUNT,
                                    .readers_max = READERS,
                                    .sync = s->sync};
-    fault_code code = kv_open(&kv, &j->kv, reterr);
+    /* Without its list of tables a store is a new one to LMDB, and a second history would begin in it. */
+    fault_code code = kv_file_check_tables(s->path, reterr);
+    if (code)
+        fault_wrap(reterr,
+                   "the list of its tables is damaged (restore a backup; 'picket-aggregator verify' says more)");
+    if (!code) code = kv_open(&kv, &j->kv, reterr);
     if (!code) code = journal_tables_open(j->kv, &j->tables, reterr);
     if (!code) code = index_build_once(j->kv, &j->tables, &j->stats.reindexed, reterr);
     if (!code) code = decisions_open(j, reterr);

@@ -36,6 +36,7 @@ enum {
     PAGE_BYTES_MIN = 512,
     PAGE_BYTES_MAX = 65536,
     DEPTH_MAX = 32,
+    CELL_BYTES = 2, /* what nodes are aligned to */
     KEY_BYTES_MAX = 511,
     MAGIC = (int)0xBEEFC0DEu,
     VERSION = 1,
@@ -57,7 +58,7 @@ struct meta {
 };
 static_assert(sizeof(struct meta) == 8 + 4 * WORD + 2 * sizeof(struct table), "as in the file");
 
-struct file {
+struct kv_file {
     int fd;
     uint64_t bytes;
     size_t page_bytes;
@@ -66,6 +67,7 @@ struct file {
     uint8_t *pages;   /* DEPTH_MAX pages, one for each level */
     uint8_t *run;     /* an overflow run */
     size_t run_room;
+    bool roots_only; /* of the tables that the names lead to, the first page */
     struct fault fault;
 };
 
@@ -77,8 +79,8 @@ struct node {
     slice value;       /* leaf, when it is on the page */
 };
 
-static bool damaged(struct file *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static bool damaged(struct file *file, const char *format, ...) {
+static bool damaged(struct kv_file *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool damaged(struct kv_file *file, const char *format, ...) {
     va_list args;
     char text[160];
     va_start(args, format);
@@ -88,7 +90,7 @@ static bool damaged(struct file *file, const char *format, ...) {
     return false;
 }
 
-static bool read_at(const struct file *file, uint64_t at, void *ret_bytes, size_t size) {
+static bool read_at(const struct kv_file *file, uint64_t at, void *ret_bytes, size_t size) {
     for (size_t done = 0; done < size;) {
         const ssize_t got = pread(file->fd, (uint8_t *)ret_bytes + done, size - done, (off_t)(at + done));
         if (got < 0 && errno == EINTR) continue;
@@ -101,7 +103,7 @@ static bool read_at(const struct file *file, uint64_t at, void *ret_bytes, size_
     return true;
 }
 
-static bool read_page(struct file *file, page_number number, uint8_t *ret_page) {
+static bool read_page(struct kv_file *file, page_number number, uint8_t *ret_page) {
     if (read_at(file, (uint64_t)number * file->page_bytes, ret_page, file->page_bytes)) return true;
     return damaged(file, "page %zu cannot be read: %s", number,
                    errno == ENODATA ? "the file ends before it" : strerror(errno));
@@ -123,7 +125,7 @@ static bool page_bytes_fit(size_t bytes) {
 }
 
 /* false: there is no sound meta page there. */
-static bool read_meta(const struct file *file, uint64_t at, struct meta *ret_meta) {
+static bool read_meta(const struct kv_file *file, uint64_t at, struct meta *ret_meta) {
     uint8_t bytes[PAGE_HEAD + sizeof(struct meta)];
     if (!read_at(file, at, bytes, sizeof bytes) || !(u16(bytes + WORD + 2) & PAGE_META)) return false;
     memcpy(ret_meta, bytes + PAGE_HEAD, sizeof *ret_meta);
@@ -132,10 +134,10 @@ static bool read_meta(const struct file *file, uint64_t at, struct meta *ret_met
 }
 
 /* FAULT_ABSENT: no file, or nothing in it. both: LMDB refuses a file of which one meta page is damaged. */
-static fault_code file_open(const char *folder, bool both, struct file *file, struct fault *reterr) {
+static fault_code file_open(const char *folder, bool both, struct kv_file *file, struct fault *reterr) {
     char path[512];
     struct stat found;
-    *file = (struct file){.fd = -1};
+    *file = (struct kv_file){.fd = -1};
     snprintf(path, sizeof path, "%s/data.mdb", folder);
     file->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (file->fd < 0 && errno == ENOENT) return FAULT_ABSENT;
@@ -164,7 +166,7 @@ static fault_code file_open(const char *folder, bool both, struct file *file, st
     return FAULT_NONE;
 }
 
-static void file_close(struct file *file) {
+static void file_close(struct kv_file *file) {
     if (file->fd >= 0) close(file->fd);
     free(file->used);
     free(file->pages);
@@ -174,7 +176,7 @@ static void file_close(struct file *file) {
 /* ---- pages and nodes ---- */
 
 /* How many nodes; damage when the head does not fit its page. */
-static bool page_nodes(const struct file *file, const uint8_t *page, page_number number, unsigned kind,
+static bool page_nodes(const struct kv_file *file, const uint8_t *page, page_number number, unsigned kind,
                        size_t *ret_count) {
     const uint16_t lower = u16(page + WORD + 4), upper = u16(page + WORD + 6);
     if (word(page) != number || u16(page + WORD + 2) != kind || lower < PAGE_HEAD || lower > upper ||
@@ -184,7 +186,7 @@ static bool page_nodes(const struct file *file, const uint8_t *page, page_number
     return true;
 }
 
-static bool page_node(const struct file *file, const uint8_t *page, size_t index, bool leaf, struct node *ret_node) {
+static bool page_node(const struct kv_file *file, const uint8_t *page, size_t index, bool leaf, struct node *ret_node) {
     const size_t at = u16(page + PAGE_HEAD + 2 * index), upper = u16(page + WORD + 6);
     if (at < upper || at + NODE_HEAD > file->page_bytes) return false;
     const uint8_t *const node = page + at;
@@ -209,7 +211,7 @@ static bool page_node(const struct file *file, const uint8_t *page, size_t index
     return true;
 }
 
-static uint64_t run_pages(const struct file *file, uint64_t value_bytes) {
+static uint64_t run_pages(const struct kv_file *file, uint64_t value_bytes) {
     return (PAGE_HEAD - 1 + value_bytes) / file->page_bytes + 1;
 }
 
@@ -220,7 +222,7 @@ static bool run_head_fits(const uint8_t *head, page_number number, uint64_t page
 }
 
 /* The value of a run, in file->run. */
-static bool read_run(struct file *file, const struct node *node, slice *ret_value) {
+static bool read_run(struct kv_file *file, const struct node *node, slice *ret_value) {
     const size_t bytes = PAGE_HEAD + (size_t)node->value_bytes;
     if (bytes > file->run_room) {
         uint8_t *const larger = realloc(file->run, bytes);
@@ -235,7 +237,7 @@ static bool read_run(struct file *file, const struct node *node, slice *ret_valu
 
 /* ---- checking ---- */
 
-static bool use_page(struct file *file, page_number number) {
+static bool use_page(struct kv_file *file, page_number number) {
     if (number < 2 || number > file->meta.last_page) return damaged(file, "page %zu does not exist", number);
     uint8_t *const byte = &file->used[number / 8];
     const uint8_t bit = (uint8_t)(1u << number % 8);
@@ -245,11 +247,12 @@ static bool use_page(struct file *file, page_number number) {
 }
 
 struct walk {
-    struct file *file;
+    struct kv_file *file;
     const struct table *table;
     bool numbers; /* keys are numbers of the machine: the list of free pages */
     bool names;   /* values are tables */
     struct table found;
+    page_number page; /* being looked at */
     uint8_t last[KEY_BYTES_MAX];
     size_t last_bytes;
     bool any, at_least; /* at_least: `last` is a bound that the next key may equal */
@@ -268,7 +271,8 @@ static int compare(const struct walk *walk, slice key) {
 static bool next_key(struct walk *walk, slice key, bool bound) {
     if (walk->any) {
         const int order = compare(walk, key);
-        if (order > 0 || (order == 0 && !walk->at_least)) return damaged(walk->file, "keys are not in their order");
+        if (order > 0 || (order == 0 && !walk->at_least))
+            return damaged(walk->file, "page %zu: keys are not in their order", walk->page);
     }
     if (key.size) memcpy(walk->last, key.data, key.size);
     walk->last_bytes = key.size;
@@ -277,9 +281,9 @@ static bool next_key(struct walk *walk, slice key, bool bound) {
     return true;
 }
 
-static bool walk_table(struct file *file, const struct table *table, bool numbers, bool names);
+static bool walk_table(struct kv_file *file, const struct table *table, bool numbers, bool names);
 
-static bool check_free(struct file *file, slice value) {
+static bool check_free(struct kv_file *file, slice value) {
     if (value.size < WORD || value.size % WORD || word(value.data) != value.size / WORD - 1)
         return damaged(file, "the list of free pages is damaged");
     for (size_t at = WORD; at < value.size; at += WORD)
@@ -287,8 +291,20 @@ static bool check_free(struct file *file, slice value) {
     return true;
 }
 
+/* The first page of a table alone. */
+static bool root_fits(struct kv_file *file, const struct table *table) {
+    if (table->root == NO_PAGE) return table->records == 0 || damaged(file, "a table's row is damaged");
+    uint8_t head[PAGE_HEAD];
+    const unsigned kind = table->depth == 1 ? PAGE_LEAF : PAGE_BRANCH;
+    if (!use_page(file, table->root)) return false;
+    if (!read_at(file, (uint64_t)table->root * file->page_bytes, head, sizeof head) || word(head) != table->root ||
+        u16(head + WORD + 2) != kind)
+        return damaged(file, "page %zu does not hold what it should", table->root);
+    return true;
+}
+
 static bool check_value(struct walk *walk, const struct node *node) {
-    struct file *const file = walk->file;
+    struct kv_file *const file = walk->file;
     slice value = node->value;
     walk->found.records++;
     if (node->flags & NODE_OVERFLOWS) {
@@ -309,33 +325,40 @@ static bool check_value(struct walk *walk, const struct node *node) {
     struct table table;
     if (!(node->flags & NODE_TABLE) || value.size != sizeof table) return damaged(file, "a table's row is damaged");
     memcpy(&table, value.data, sizeof table);
-    return walk_table(file, &table, false, false);
+    const bool whole = file->roots_only ? root_fits(file, &table) : walk_table(file, &table, false, false);
+    if (!whole) (void)fault_wrap(&file->fault, "table '%.*s'", SLICE_ARG(slice_first(node->key, 40)));
+    return whole;
 }
 
 /* Its nodes fill a page from `upper` to its end without a gap and without lying on each other: LMDB moves them as one block
  * when it deletes, so a pointer that leads to a sound node in a wrong place would make it overwrite another. */
-static bool page_is_packed(const struct file *file, const uint8_t *page, size_t count, bool leaf) {
-    uint8_t taken[PAGE_BYTES_MAX / 2 / 8] = {0};
+static bool page_is_packed(const struct kv_file *file, const uint8_t *page, size_t count, bool leaf) {
+    uint64_t taken[PAGE_BYTES_MAX / CELL_BYTES / 64 + 1];
+    memset(taken, 0, (file->page_bytes / CELL_BYTES / 64 + 1) * sizeof *taken);
     size_t free_bytes = file->page_bytes - u16(page + WORD + 6);
     for (size_t i = 0; i < count; i++) {
         struct node node;
         const size_t at = u16(page + PAGE_HEAD + 2 * i);
-        if (at % 2 || !page_node(file, page, i, leaf, &node)) return false;
+        if (at % CELL_BYTES || !page_node(file, page, i, leaf, &node)) return false;
         const bool overflows = leaf && node.flags & NODE_OVERFLOWS;
         size_t bytes = NODE_HEAD + node.key.size + (overflows ? WORD : leaf ? (size_t)node.value_bytes : 0);
-        bytes += bytes % 2;
+        bytes += bytes % CELL_BYTES;
         if (bytes > free_bytes || at + bytes > file->page_bytes) return false;
         free_bytes -= bytes;
-        for (size_t cell = at / 2; cell < (at + bytes) / 2; cell++) {
-            if (taken[cell / 8] & 1u << cell % 8) return false;
-            taken[cell / 8] |= (uint8_t)(1u << cell % 8);
+        const size_t end = (at + bytes) / CELL_BYTES;
+        for (size_t cell = at / CELL_BYTES; cell < end;) {
+            const size_t bit = cell % 64, left = end - cell, size = left < 64 - bit ? left : 64 - bit;
+            const uint64_t mask = (size == 64 ? UINT64_MAX : (UINT64_C(1) << size) - 1) << bit;
+            if (taken[cell / 64] & mask) return false;
+            taken[cell / 64] |= mask;
+            cell += size;
         }
     }
     return free_bytes == 0;
 }
 
 static bool walk_page(struct walk *walk, page_number number, unsigned level) {
-    struct file *const file = walk->file;
+    struct kv_file *const file = walk->file;
     /* Tables are walked from a leaf of the names, whose page is needed no more but for its next nodes: another half. */
     uint8_t *const page = file->pages + (level + (walk->names ? 0 : DEPTH_MAX)) * file->page_bytes;
     const bool leaf = level + 1 == walk->table->depth;
@@ -347,6 +370,7 @@ static bool walk_page(struct walk *walk, page_number number, unsigned level) {
     *(leaf ? &walk->found.leaf_pages : &walk->found.branch_pages) += 1;
     for (size_t i = 0; i < count; i++) {
         struct node node;
+        walk->page = number;
         if (!page_node(file, page, i, leaf, &node)) return damaged(file, "page %zu is damaged", number);
         if (leaf ? !next_key(walk, node.key, false) || !check_value(walk, &node)
                  : (i && !next_key(walk, node.key, true)) || !walk_page(walk, node.child, level + 1))
@@ -355,7 +379,7 @@ static bool walk_page(struct walk *walk, page_number number, unsigned level) {
     return true;
 }
 
-static bool walk_table(struct file *file, const struct table *table, bool numbers, bool names) {
+static bool walk_table(struct kv_file *file, const struct table *table, bool numbers, bool names) {
     struct walk walk = {.file = file, .table = table, .numbers = numbers, .names = names};
     if (table->depth > DEPTH_MAX || (table->depth == 0) != (table->root == NO_PAGE))
         return damaged(file, "a table's row is damaged");
@@ -366,31 +390,70 @@ static bool walk_table(struct file *file, const struct table *table, bool number
     return true;
 }
 
-fault_code kv_file_check(const char *folder, struct fault *reterr) {
-    struct file file;
+static fault_code check(struct kv_file *file, struct fault *reterr) {
+    if (file->meta.last_page < 1 || file->meta.last_page > file->bytes / file->page_bytes + (1u << 20))
+        return fault_set(reterr, FAULT_CORRUPT, "the file ends long before its last page");
+    file->used = calloc(1, file->meta.last_page / 8 + 1);
+    file->pages = malloc(2 * DEPTH_MAX * file->page_bytes);
+    if (!file->used || !file->pages) return fault_set(reterr, FAULT_LIMIT, "out of memory");
+    if ((file->roots_only || walk_table(file, &file->meta.tables[0], true, false)) &&
+        walk_table(file, &file->meta.tables[1], false, true))
+        return FAULT_NONE;
+    if (reterr) *reterr = file->fault;
+    return FAULT_CORRUPT;
+}
+
+static fault_code check_folder(const char *folder, bool roots_only, struct fault *reterr) {
+    struct kv_file file;
     fault_code code = file_open(folder, true, &file, reterr);
-    if (!code && (file.meta.last_page < 1 || file.meta.last_page > file.bytes / file.page_bytes + (1u << 20)))
-        code = fault_set(reterr, FAULT_CORRUPT, "the file ends long before its last page");
-    if (!code) {
-        file.used = calloc(1, file.meta.last_page / 8 + 1);
-        file.pages = malloc(2 * DEPTH_MAX * file.page_bytes);
-        if (!file.used || !file.pages) code = fault_set(reterr, FAULT_LIMIT, "out of memory");
-    }
-    if (!code && (!walk_table(&file, &file.meta.tables[0], true, false) ||
-                  !walk_table(&file, &file.meta.tables[1], false, true))) {
-        code = FAULT_CORRUPT;
-        if (reterr) *reterr = file.fault;
-    }
+    file.roots_only = roots_only;
+    if (!code) code = check(&file, reterr);
     file_close(&file);
     if (code == FAULT_ABSENT) return FAULT_NONE;
     return code ? fault_wrap(reterr, "check '%s'", folder) : FAULT_NONE;
+}
+
+fault_code kv_file_check(const char *folder, struct fault *reterr) {
+    return check_folder(folder, false, reterr);
+}
+
+fault_code kv_file_check_tables(const char *folder, struct fault *reterr) {
+    return check_folder(folder, true, reterr);
+}
+
+/* A commit writes the page of the one before the last. So while the newest is still the one that was read, nobody has begun
+ * to write its page. */
+fault_code kv_file_open(const char *folder, uint64_t commit, struct kv_file **ret_file, struct fault *reterr) {
+    struct kv_file *const file = malloc(sizeof *file);
+    if (!file) return fault_set(reterr, FAULT_LIMIT, "open '%s': out of memory", folder);
+    struct meta other;
+    fault_code code = file_open(folder, true, file, reterr);
+    const uint64_t at = file->meta.transaction & 1 ? 0 : file->page_bytes;
+    if (!code && (file->meta.transaction != commit || !read_meta(file, at, &other) || other.transaction > commit))
+        code = FAULT_AGAIN;
+    if (code) {
+        kv_file_close(file);
+        return code;
+    }
+    *ret_file = file;
+    return FAULT_NONE;
+}
+
+fault_code kv_file_walk(struct kv_file *file, struct fault *reterr) {
+    return check(file, reterr);
+}
+
+struct kv_file *kv_file_close(struct kv_file *file) {
+    if (file) file_close(file);
+    free(file);
+    return NULL;
 }
 
 /* ---- scanning ---- */
 
 fault_code kv_file_scan(const char *folder, size_t value_bytes_max, kv_file_visit_fn *visit, void *context,
                         uint64_t *ret_unreadable, struct fault *reterr) {
-    struct file file;
+    struct kv_file file;
     uint64_t unreadable = 0;
     fault_code code = file_open(folder, false, &file, reterr);
     uint8_t *const page = code ? NULL : malloc(file.page_bytes);

@@ -195,12 +195,12 @@ def test_backup_that_is_killed_leaves_no_process_and_no_lock(place, tmp_path):
         shutil.rmtree(backup)
     assert child, "no backup took long enough to be caught"
     try:
-        eventually("it is gone, too", lambda: not runs(child))
+        assert not backup.exists()
+        run("backup", "--to", backup, "--config", config)  # at once: the lock went with the one that was killed
+        eventually("its process is gone, too", lambda: not runs(child))
     finally:
         if runs(child):
             os.kill(child, signal.SIGKILL)
-    assert not backup.exists()
-    run("backup", "--to", backup, "--config", config)
     run("verify", "--data", backup)
 
 
@@ -242,6 +242,34 @@ def test_fact_that_is_changed_with_its_checksum_made_good_is_found(place):
     file.write_bytes(original)
     assert found == 1, f"{len(places)} places"
     assert "whole: 30 facts" in run("verify", "--data", data).stdout
+
+
+def newest_root(data):
+    """Of the list of tables: its page, by the newer of the two first pages (LMDB 0.9, 64 bits)."""
+    metas = [struct.unpack_from("<QQ", data, begin + 16 + 24 + 2 * 48) for begin in (0, 4096)]
+    newer = 0 if metas[0][1] > metas[1][1] else 4096
+    return struct.unpack_from("<Q", data, newer + 16 + 24 + 48 + 40)[0]
+
+
+def test_a_journal_that_seems_to_be_empty_is_neither_whole_nor_begun_anew(place):
+    for number in range(30):
+        declare(place, f"inc-{number}")
+    eventually("the read tables have them", lambda: len(place.call(CORE + "IncidentService/ListOpenIncidents", {"pageSize": 100})["incidents"]) == 30)
+    assert place.aggregator.terminate() == 0
+    data = place.folder / "aggregator"
+    file = data / "journal" / "data.mdb"
+    changed = bytearray(file.read_bytes())
+    root = newest_root(changed)
+    other = 2 if root != 2 else 3
+    changed[root * 4096:root * 4096 + 4096] = changed[other * 4096:other * 4096 + 4096]
+    file.write_bytes(changed)
+    assert f"the store's own pages are damaged, so that what is there is not found: page {root} is damaged" in run("verify", "--data", data, expect=1).stderr
+    run("backup", "--to", place.folder / "backup", "--config", place.folder / "aggregator.yaml", expect=1)
+    start = ["--config", place.folder / "aggregator.yaml"]
+    assert "the list of its tables is damaged (restore a backup; " in (ran := run(*start, expect=1)).stdout + ran.stderr
+    # Nor is another one taken for it when it is gone as a whole.
+    shutil.rmtree(data / "journal")
+    assert "holds no fact, and the read tables were made of 30" in (ran := run(*start, expect=1)).stdout + ran.stderr
 
 
 def test_random_changes_of_the_file_never_end_verify_without_an_answer(place):
