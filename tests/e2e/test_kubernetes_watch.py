@@ -348,6 +348,49 @@ print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exe
     assert (tmp_path / "runs").read_text() == "x"  # it ends within 30 s, and is not run at each request for that
 
 
+def test_a_plugin_is_run_again_when_what_it_gave_without_an_end_is_revoked(place, tmp_path):
+    api = cluster(5, 1, 1, 0)
+    api.token("first")
+    (tmp_path / "token").write_text("first", encoding="ascii")
+    command = plugin(tmp_path / "plugin", f"""
+import json, pathlib
+pathlib.Path({str(tmp_path / "runs")!r}).open("a").write("x")
+token = pathlib.Path({str(tmp_path / "token")!r}).read_text()
+print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {{"token": token}}}}))
+""")
+    api.start()
+    api, follow = place("pods", "nodes", api=api, kubeconfig={"exec_command": [command]})
+    eventually("fresh", lambda: believed(api, follow) and fresh(follow))
+    (tmp_path / "token").write_text("second", encoding="ascii")
+    api.server.tokens.clear()
+    api.token("second")
+    api.drop()
+    eventually("refused more than once", lambda: len(api.requests(status=401)) > 2)
+    assert (tmp_path / "runs").read_text() == "x"  # it has a pause of its own
+    eventually("fresh with the new one", lambda: believed(api, follow) and fresh(follow), seconds=90)
+    assert (tmp_path / "runs").read_text() == "xx"
+
+
+@pytest.mark.parametrize("gone_as", ["status", "error"])
+def test_a_server_that_ends_all_watches_is_asked_less_and_less(place, gone_as):
+    """Its lists work: a cache that lags behind, or a server that compacts all the time."""
+    api = cluster(5, 1, 1, 0)
+    api.start()
+    api, follow = place("pods", "stale_ms=2000", api=api)
+    eventually("fresh", lambda: believed(api, follow) and fresh(follow))
+    api.fault(gone_as, verb="watch", code=410)
+    began = time.monotonic()
+    api.drop()
+    eventually("stale", lambda: follow.stream("pods")["state"] == "stale")
+    assert "410" in follow.stream("pods")["why"], follow.stream("pods")
+    while time.monotonic() - began < 10:
+        assert follow.stream("pods")["state"] == "stale"  # however often a watch begins that ends at once
+        time.sleep(0.05)
+    assert follow.state()["stats"]["lists"] < 12, follow.state()["stats"]
+    api.heal()
+    eventually("fresh again", lambda: believed(api, follow) and fresh(follow), seconds=60)
+
+
 def test_a_service_account_where_addresses_are_long(place, tmp_path):
     api = cluster(5, 1, 1, 0)
     try:

@@ -132,10 +132,9 @@ fault_code kube_access_use(struct kube_access *access, struct http_request *requ
         const fault_code code = kube_plugin_credential(access->plugin, &credential, reterr);
         if (code) return code;
         auth.bearer_token = setting_text(credential.token);
-        if (credential.certificate.size) {
-            access->tls.certificate = credential.certificate;
-            access->tls.key = credential.key;
-        }
+        const bool given = credential.certificate.size > 0; /* else nothing of an earlier one, which is gone */
+        access->tls.certificate = given ? credential.certificate : config->certificate;
+        access->tls.key = given ? credential.key : config->key;
     }
     *ret_auth = auth;
     request->auth = ret_auth;

@@ -189,7 +189,7 @@ static void time_passed(void *context) {
 }
 
 static fault_code output_read(struct kube_plugin *plugin, struct fault *reterr) {
-    kube_plugin_forget(plugin);
+    wipe(plugin);
     KubeExecCredential printed;
     const fault_code code = codec_decode_json_foreign(&KubeExecCredential_desc, slice_of(plugin->output, plugin->size),
                                                       plugin->arena, &printed, reterr);

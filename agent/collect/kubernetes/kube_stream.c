@@ -71,7 +71,7 @@ size_t kube_stream_buffer_bytes(const struct kube_stream *stream) {
 void kube_stream_relist(struct kube_stream *stream) {
     const int64_t now_ms = clock_monotonic_ms();
     if (stream->open) {
-        stream->heard_ms = stream->byte_ms;
+        stream->heard_ms = stream->watched_ms = stream->byte_ms;
         stream->grace_ms = now_ms + stream->cluster->settings.stale_ms;
     }
     call_drop(stream);
@@ -107,10 +107,17 @@ int64_t kube_stream_act(struct kube_stream *stream, int64_t now_ms) {
         }
     }
     int64_t next_ms = stream->call ? stream->byte_ms + settings->stall_ms : stream->due_ms;
+    if (stream->open && stream->doubted) {
+        const int64_t settled_ms = stream->head_ms + STREAM_SETTLED_MS;
+        if (now_ms >= settled_ms)
+            stream_fresh(stream);
+        else if (settled_ms < next_ms)
+            next_ms = settled_ms;
+    }
     /* Also what never was fresh, once something has gone wrong: it is said, and why. */
     const bool listing = stream->state == KUBE_WATCH_LISTING && stream->fault.code != FAULT_NONE;
     if ((stream->state == KUBE_WATCH_FRESH && !stream->open) || listing) {
-        int64_t stale_ms = (listing ? stream->made_ms : stream->heard_ms) + settings->stale_ms;
+        int64_t stale_ms = (listing ? stream->made_ms : stream->watched_ms) + settings->stale_ms;
         if (stale_ms < stream->grace_ms) stale_ms = stream->grace_ms;
         if (now_ms >= stale_ms) {
             if (!stream->fault.code) fault_set(&stream->fault, FAULT_TIMEOUT, "no watch could be begun");
@@ -136,8 +143,8 @@ static void stall_check(struct kube_stream *stream, int64_t now_ms) {
         stream_failed(stream, &fault, 0);
         return;
     }
-    stream->heard_ms = stream->byte_ms;
-    stream->bookmarks = false;
+    stream->heard_ms = stream->watched_ms = stream->byte_ms;
+    stream->bookmarks = stream->anew = false;
     stream->failures = 0;
     stream->silent = stream->told ? 0 : stream->silent + 1;
     stream_check_next(stream);
@@ -215,7 +222,6 @@ static fault_code call_begin(struct kube_stream *stream, struct fault *reterr) {
     if (code) return code;
     if (stream->next == NEXT_WATCH) stream->cluster->stats.watches++;
     if (stream->next == NEXT_CHECK) stream->cluster->stats.checks++;
-    if (stream->next == NEXT_LIST) stream->listed_ms = stream->begun_ms;
     stream->cluster->lists_running += stream_is_listing(stream);
     return FAULT_NONE;
 }

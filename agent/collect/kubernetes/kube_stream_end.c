@@ -7,10 +7,8 @@
 #include "common/base/uuid.h"
 
 enum {
-    DENIED_AGAIN_MS = 60 * 1000, /* a right may be given, a resource installed */
-    SETTLED_MS = 5 * 1000,       /* a watch that held so long was no failure, */
-    TOLD_MS = 1000,              /* nor one that said something and held so long */
-    EARLY_MS = 2 * 1000,         /* before its time */
+    TOLD_MS = 1000, /* a watch that said something, or ended in order, and was held so long was no failure either */
+    EARLY_MS = 2 * 1000, /* before its time */
     PAGES_MAX = 10000
 };
 
@@ -46,9 +44,9 @@ static void refused(struct kube_stream *stream, int status, struct fault *fault,
     const bool spaced = stream->scope.namespace.size > 0;
     enum ending ending = ending_of(status);
     if (ending == END_JSON && stream->json_only) ending = END_RETRY;
+    if (ending == END_TOKEN) kube_access_refused(stream->cluster->access); /* which has a pause of its own */
     if (ending == END_TOKEN && !stream->token_tried) {
         stream->token_tried = true;
-        kube_access_refused(stream->cluster->access);
         stream_failed(stream, fault, 0);
         return;
     }
@@ -78,7 +76,7 @@ static void refused(struct kube_stream *stream, int status, struct fault *fault,
     case END_ABSENT: break;
     }
     stream->next = NEXT_LIST;
-    if (ending != END_TOKEN) stream->due_ms = clock_monotonic_ms() + DENIED_AGAIN_MS - stream_back_off_ms(8) / 2;
+    if (ending != END_TOKEN) stream->due_ms = clock_monotonic_ms() + stream_denied_ms(stream->failures);
     if (ending == END_ABSENT)
         absent(stream, fault);
     else
@@ -95,9 +93,9 @@ static void page_done(struct kube_stream *stream) {
     uint16_t part;
     random_bytes(&part, sizeof part); /* so that neither streams nor agents ask together */
     stream->relist_ms = relist_ms ? stream->due_ms + relist_ms - relist_ms / 4 * part / UINT16_MAX : 0;
-    stream->failures = stream->silent = 0;
+    stream->silent = 0;
     stream->unpaged = false;
-    stream->fault = (struct fault){0};
+    if (stream->failures == 0) stream->fault = (struct fault){0};
     stream->heard_ms = stream->due_ms;
     stream->next = NEXT_WATCH;
     stream->cluster->stats.lists++;
@@ -118,9 +116,14 @@ static void check_done(struct kube_stream *stream) {
  * in order shows that all had come that was to be told: heard now; else when its last byte came. */
 static void watch_done(struct kube_stream *stream, struct fault *fault) {
     const int64_t now_ms = clock_monotonic_ms(), lasted_ms = now_ms - stream->begun_ms;
-    const bool lived = stream->told || lasted_ms >= TOLD_MS; /* else it shows nothing */
-    if (lived) stream->heard_ms = fault->code ? stream->byte_ms : now_ms;
-    if (lasted_ms >= SETTLED_MS || (stream->told && lasted_ms >= TOLD_MS)) stream->failures = 0;
+    const bool settled = lasted_ms >= STREAM_SETTLED_MS, broken = stream->broken;
+    const bool lived = settled || (!broken && (stream->told || lasted_ms >= TOLD_MS)); /* else it shows nothing */
+    if (lived) stream->heard_ms = stream->watched_ms = fault->code ? stream->byte_ms : now_ms;
+    if (settled || (!broken && lasted_ms >= TOLD_MS && (stream->told || !fault->code))) {
+        stream->failures = 0;
+        stream->anew = false;
+    }
+    stream->doubted = !lived;
     if (stream->gone_back) {
         stream_pause(stream, fault, 0);
         stream_list_anew(stream);

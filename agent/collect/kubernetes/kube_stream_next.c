@@ -12,6 +12,10 @@
  * One that was restored ahead of us needs no such look: a server begins its watch cache with its start and refuses (410) to go
  * on from before that, and etcd raises versions in a restore only together with a compaction (seen with kube-apiserver 1.36).
  *
+ * A list is no working watch: what ends a back-off, and what is called fresh after a watch that did not hold, is a watch that
+ * held. A server whose lists work and whose watches all end at once (410 behind a cache that lags) is asked less and less
+ * often, and what it says is stale.
+ *
  * Behind all this, a whole list every few hours (`relist`), in place of a watch's next beginning. */
 #include <inttypes.h>
 
@@ -25,8 +29,9 @@
 enum {
     BACK_OFF_FIRST_MS = 500,
     BACK_OFF_LAST_MS = 15 * 1000, /* a server that is back is watched within this */
-    LIST_ANEW_MS = 10 * 1000,     /* between two lists that are taken since a watch cannot go on */
-    GRACE_MS = 10 * 1000,         /* for a retry, before what is known is called stale */
+    DENIED_FIRST_MS = 1500,
+    DENIED_LAST_MS = 60 * 1000,
+    GRACE_MS = 10 * 1000, /* for a retry, before what is known is called stale */
     SILENT_MAX = 2,
     BACKS_MAX = 4, /* versions that go back more often than this in BACKS_MS have another order: looked at no more */
     BACKS_MS = 60 * 60 * 1000,
@@ -55,6 +60,13 @@ void stream_pause(struct kube_stream *stream, const struct fault *fault, int64_t
     stream->due_ms = clock_monotonic_ms() + (after_ms > pause_ms ? after_ms : pause_ms);
 }
 
+/* A right may be given and a resource installed, and a server that starts may not know of either yet. */
+int64_t stream_denied_ms(unsigned failures) {
+    const unsigned doublings = failures > 7 ? 6 : failures - 1;
+    const int64_t most_ms = (int64_t)DENIED_FIRST_MS << doublings;
+    return (most_ms < DENIED_LAST_MS ? most_ms : DENIED_LAST_MS) - stream_back_off_ms(1);
+}
+
 void stream_failed(struct kube_stream *stream, const struct fault *fault, int64_t after_ms) {
     stream_pause(stream, fault, after_ms);
     if (stream->state == KUBE_WATCH_LISTING) stream_state_set(stream, KUBE_WATCH_LISTING, fault);
@@ -69,10 +81,10 @@ void stream_watch_broke(struct kube_stream *stream, const struct fault *fault) {
 /* ---- lists and checks ---- */
 
 void stream_list_anew(struct kube_stream *stream) {
-    const int64_t now_ms = clock_monotonic_ms();
     stream->cluster->stats.lists_restarted++;
     stream->next = NEXT_LIST;
-    if (stream->failures <= 1 || now_ms - stream->listed_ms >= LIST_ANEW_MS) stream->due_ms = now_ms;
+    if (!stream->anew) stream->due_ms = clock_monotonic_ms();
+    stream->anew = true;
 }
 
 void stream_check_next(struct kube_stream *stream) {

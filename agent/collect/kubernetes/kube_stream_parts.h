@@ -8,7 +8,13 @@
 #include "agent/collect/kubernetes/kube_split.h"
 #include "agent/collect/kubernetes/kube_stream.h"
 
-enum { VERSION_BYTES_MAX = 256, CONTINUE_BYTES_MAX = 16 * 1024, STATUS_BYTES_MAX = 2048, SKIPS_SAID_MAX = 16 };
+enum {
+    VERSION_BYTES_MAX = 256,
+    CONTINUE_BYTES_MAX = 16 * 1024,
+    STATUS_BYTES_MAX = 2048,
+    SKIPS_SAID_MAX = 16,
+    STREAM_SETTLED_MS = 5 * 1000 /* a watch that was held so long works */
+};
 
 /* A check is a list of one object, for the version that the server is at: whether it is behind the one that we know, as it
  * is once it was restored from a backup. */
@@ -27,11 +33,12 @@ struct kube_stream {
     int64_t head_ms, head_wall_ms;              /* of the call: monotonic, and by the wall clock */
     int64_t heard_ms;                           /* what is known was current then; 0: never */
     int64_t grace_ms;                           /* until then a retry may show that it still is */
-    int64_t listed_ms, relist_ms;               /* when the last list began, and when one is due whatever happens */
+    int64_t watched_ms;                         /* a watch worked then; 0: never */
+    int64_t relist_ms;                          /* when a list is due whatever happens */
     int64_t asked_s;                            /* of the watch: how long the server shall hold it */
     int64_t back_ms;                            /* when the server's version was last found to have gone back */
     unsigned silent, backs;                     /* watches in a row that said nothing; how often it went back of late */
-    unsigned failures, pages;
+    unsigned failures, pages;                   /* failures: since a watch held */
     uint8_t round;
     bool metadata_seen;    /* of the page */
     bool told;             /* of the watch: an event or a bookmark came */
@@ -40,6 +47,8 @@ struct kube_stream {
     bool unpaged;          /* tokens expire faster than pages come */
     bool json_only;        /* the server does not want to speak protobuf */
     bool token_tried;      /* 401 came, and credentials were fetched anew */
+    bool anew;             /* a list was taken anew since a watch held */
+    bool doubted;          /* the last watch did not hold: the next one is fresh once it has */
     bool body_ok, open;    /* of the call: 200 came; and it is a watch */
     bool protobuf, broken; /* of the body; nothing more is read of it */
     struct fault fault;    /* why it is broken */
@@ -53,6 +62,8 @@ struct kube_stream {
 };
 
 void stream_state_set(struct kube_stream *stream, enum kube_watch_state state, const struct fault *why);
+/* A watch works now. */
+void stream_fresh(struct kube_stream *stream);
 /* A new round: whoever keeps objects marks them with it. */
 void stream_list_begin(struct kube_stream *stream);
 /* Is this the request of a list or page, which takes one of the cluster's few places? */
@@ -72,7 +83,10 @@ void stream_failed(struct kube_stream *stream, const struct fault *fault, int64_
 /* As above, without a word on the state. */
 void stream_pause(struct kube_stream *stream, const struct fault *fault, int64_t after_ms);
 int64_t stream_back_off_ms(unsigned failures);
-/* A list is taken anew since the watch cannot go on; at once, unless the last one was taken just now. */
+/* What was denied or absent so often in a row (1 and up) is asked for again after this: a second, up to a minute. */
+int64_t stream_denied_ms(unsigned failures);
+/* Behind a pause (one of the above): a list is taken anew since the watch cannot go on, at once where a watch has held
+ * since the last such list. */
 void stream_list_anew(struct kube_stream *stream);
 /* The watch goes on where it was, once the server has shown that it is not behind that. */
 void stream_check_next(struct kube_stream *stream);

@@ -31,7 +31,10 @@ bool stream_head_came(void *context, int status, const char *content_type) {
     stream->open = stream->next == NEXT_WATCH;
     kube_split_begin(stream->split, stream->open ? KUBE_SPLIT_WATCH : KUBE_SPLIT_LIST, stream->protobuf,
                      stream->scope.resource->message);
-    if (stream->open) stream_state_set(stream, KUBE_WATCH_FRESH, NULL);
+    if (stream->open && stream->doubted)
+        cluster_due(stream->cluster, stream->head_ms + STREAM_SETTLED_MS);
+    else if (stream->open)
+        stream_fresh(stream);
     return true;
 }
 

@@ -16,6 +16,12 @@ void stream_state_set(struct kube_stream *stream, enum kube_watch_state state, c
     stream->calls.state(stream->calls.context, &stream->scope, state, since_ms, &stream->why);
 }
 
+void stream_fresh(struct kube_stream *stream) {
+    stream->watched_ms = clock_monotonic_ms();
+    stream->doubted = false;
+    stream_state_set(stream, KUBE_WATCH_FRESH, NULL);
+}
+
 void stream_list_begin(struct kube_stream *stream) {
     stream->version_size = 0;
     stream->pages = 0;

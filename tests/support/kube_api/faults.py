@@ -7,7 +7,7 @@ import zlib
 from .http_wire import random_pieces
 
 # Kinds that answer instead of the server, and kinds that change the server's own answer on its way.
-INSTEAD = ("status", "redirect", "hang", "drop", "endless", "huge", "malformed", "bomb", "headers")
+INSTEAD = ("status", "error", "redirect", "hang", "drop", "endless", "huge", "malformed", "bomb", "headers")
 CHANGES = ("stall", "slow", "chunks", "cut", "content_type")
 KINDS = INSTEAD + CHANGES
 
@@ -19,6 +19,7 @@ class Released(Exception):
 class Fault:
     """kind, and what it needs:
     status: code, retry_after, reason, message      redirect: location, code
+    error: a watch (200) whose one event is an ERROR: code, reason, message
     hang: nothing is ever answered                  drop: the connection ends without an answer
     endless: an answer that never ends (of="items": valid objects; "string": one string; "zeros")
     huge: one object of `bytes`                     malformed: of="json", "frame", "length", "message", "chunk"
@@ -94,6 +95,13 @@ class Fault:
     async def _instead_status(self, answer, server, wants):
         code = self.more.get("code", 500)
         await server.status(answer, code, self.more.get("reason"), self.more.get("message"), self.more.get("retry_after"), wants)
+
+    async def _instead_error(self, answer, server, wants):
+        from .watching import Watch
+        await answer.start(200, wants.content_type(server))
+        said = self.more.get("reason", "Expired"), self.more.get("message", "too old resource version: 1 (2)")
+        await answer.chunk(Watch(server, wants, answer, None).error(self.more.get("code", 410), *said))
+        await answer.end()
 
     async def _instead_redirect(self, answer, _server, _wants):
         await answer.whole(self.more.get("code", 307), "text/plain", b"elsewhere\n", [("Location", self.more["location"])])

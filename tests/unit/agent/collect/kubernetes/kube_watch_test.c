@@ -267,6 +267,50 @@ TEST(a_version_that_is_newer_than_the_server_is_listed_anew_at_once) {
     assert_true(clock_monotonic_ms() - begun_ms < 20000);
 }
 
+#define GONE(version)                                                                                                  \
+    {"GET /api/v1/pods?limit=2 ", LIST(version)}, {                                                                    \
+        "&resourceVersion=" version " ", JSON("{\"type\":\"ERROR\",\"object\":{\"code\":410,\"reason\":\"Expired\"}}") \
+    }
+
+/* Lists that work are no working watch, and the first list anew is the only one without a pause (the next one comes behind
+ * `stale`, so that it is no step of the script). */
+TEST(a_server_whose_watches_are_all_gone_is_stale) {
+    static const struct step steps[] = {GONE("1"), GONE("2")};
+    static struct heard heard;
+    follow(&heard, steps, sizeof steps / sizeof *steps, "stale; ");
+    const char *fresh = strstr(heard.text, "fresh; ");
+    assert_true(!fresh || !strstr(fresh + 1, "fresh; "));
+}
+
+TEST(a_watch_that_was_gone_again_and_again_goes_on_in_the_end) {
+    static const struct step steps[] = {
+        GONE("1"),
+        GONE("2"),
+        {"GET /api/v1/pods?limit=2 ", LIST("3")},
+        {"&resourceVersion=3 ", "HTTP/1.1 410 Gone\r\nConnection: close\r\n\r\n"},
+        {"GET /api/v1/pods?limit=2 ", LIST("4")},
+        {"&resourceVersion=4 ", JSON("{\"type\":\"ADDED\",\"object\":" POD("d", "5") "}")},
+    };
+    static struct heard heard;
+    follow(&heard, steps, sizeof steps / sizeof *steps, "+d/4; ");
+    assert_string_equal(
+        heard.text, "listing; begins 1; ends 1; fresh; begins 2; ends 2; begins 3; ends 3; begins 4; ends 4; +d/4; ");
+}
+
+/* Nothing more than a head has come of the second watch. */
+TEST(a_watch_behind_one_that_did_not_hold_is_fresh_once_it_has) {
+    static const struct step steps[] = {
+        {"GET /api/v1/pods?limit=2 ", LIST("1")},
+        {"&resourceVersion=1 ", JSON("{\"type\":\"ERROR\",\"object\":{\"code\":410,\"reason\":\"Expired\"}}")},
+        {"GET /api/v1/pods?limit=2 ", "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n"},
+        {"GET /api/v1/pods?limit=2 ", LIST("2")},
+        {"&resourceVersion=2 ", NULL},
+    };
+    static struct heard heard;
+    follow(&heard, steps, sizeof steps / sizeof *steps, "ends 3; fresh; ");
+    assert_string_equal(heard.text, "listing; begins 1; ends 1; fresh; begins 2; denied; begins 3; ends 3; fresh; ");
+}
+
 TEST(a_page_that_breaks_off_begins_the_list_again) {
     static const struct step steps[] = {
         {"GET /api/v1/pods?limit=2 ", JSON("{\"metadata\":{\"resourceVersion\":\"10\"},\"items\":[" POD("a", "1"))},
@@ -378,6 +422,9 @@ int main(void) {
         cmocka_unit_test(a_watch_whose_versions_go_back_is_over),
         cmocka_unit_test(versions_that_go_back_again_and_again_have_another_order),
         cmocka_unit_test(a_version_that_is_newer_than_the_server_is_listed_anew_at_once),
+        cmocka_unit_test(a_server_whose_watches_are_all_gone_is_stale),
+        cmocka_unit_test(a_watch_that_was_gone_again_and_again_goes_on_in_the_end),
+        cmocka_unit_test(a_watch_behind_one_that_did_not_hold_is_fresh_once_it_has),
         cmocka_unit_test(a_page_that_breaks_off_begins_the_list_again),
         cmocka_unit_test(what_is_missing_is_said_by_name),
         cmocka_unit_test(a_server_that_is_not_there_is_said),
