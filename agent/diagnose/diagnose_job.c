@@ -49,14 +49,15 @@ struct query_row {
 
 /* ---- ends ---- */
 
-/* Bytes that are not UTF-8 become U+FFFD, so that the answer is one that everybody can read. */
+/* Bytes that are not UTF-8 become U+FFFD, and so does NUL, which many that read text take for its end or for no text at
+ * all: the answer is one that everybody can read. */
 static slice readable(struct diagnose_job *job, slice text) {
     struct text out = text_begin(job->arena);
     slice whole = {0};
     for (size_t at = 0; at < text.size;) {
         const size_t begin = at;
         size_t size;
-        while (at < text.size && (size = text_utf8_character(slice_from(text, at)))) at += size;
+        while (at < text.size && text.data[at] && (size = text_utf8_character(slice_from(text, at)))) at += size;
         text_add(&out, slice_of(text.data + begin, at - begin));
         if (at < text.size) text_add_text(&out, "\xef\xbf\xbd"), at++;
     }

@@ -154,11 +154,12 @@ static size_t put_character(uint8_t *to, uint32_t c) {
     return 4;
 }
 
-/* "\u00e4", or a pair of surrogates; a lone one becomes U+FFFD. at: behind the 'u'. */
+/* "\u00e4", or a pair of surrogates; a lone one becomes U+FFFD, and so does NUL, which nobody can show. at: behind the 'u'. */
 static size_t put_escaped(slice text, size_t *at, uint8_t *to) {
     const int32_t first = hex_four(slice_from(text, *at));
     if (first < 0) return put_character(to, 0xfffd);
     *at += 4;
+    if (first == 0) return put_character(to, 0xfffd);
     if (first < 0xd800 || first > 0xdfff) return put_character(to, (uint32_t)first);
     const slice behind = slice_from(text, *at);
     const int32_t second = slice_starts_with(behind, SLICE_LIT("\\u")) ? hex_four(slice_from(behind, 2)) : -1;

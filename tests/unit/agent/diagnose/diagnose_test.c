@@ -28,6 +28,7 @@ static struct world {
     DiagnosticsReply reply;
     /* the cluster */
     const char *bodies[2];
+    size_t body_bytes; /* of the first, where it holds NULs */
     int statuses[2];
     char paths[2][512];
     size_t gets, cancels;
@@ -71,7 +72,7 @@ static void cluster_answers(void *context) {
     const char *const body = w->bodies[n] ? w->bodies[n] : "";
     struct kube_get_result result = {.status = w->statuses[n] ? w->statuses[n] : 200,
                                      .content_type = "application/json"};
-    const size_t size = strlen(body);
+    const size_t size = n == 0 && w->body_bytes ? w->body_bytes : strlen(body);
     result.cut = size > w->request.body_bytes_max;
     result.body = slice_of(body, result.cut ? w->request.body_bytes_max : size);
     if (result.status == 404) fault_set(&result.fault, FAULT_ABSENT, "404: not found");
@@ -255,6 +256,16 @@ TEST(a_log_is_asked_for_as_the_question_says_and_masked) {
                         "/api/v1/namespaces/shop-a/pods/api-0/log?tailLines=50&limitBytes=1048576&previous=true"
                         "&container=api&sinceSeconds=60");
     assert_false(w->reply.truncated);
+    world_free();
+}
+
+TEST(a_log_with_nul_bytes_is_shown_without_them) {
+    static const char body[] = "binary \0 here password=hunter2\nlast\0\n";
+    world_new();
+    w->bodies[0] = body;
+    w->body_bytes = sizeof body - 1;
+    ask_logs(&(LogsQuery){.namespace = SLICE_LIT("shop-a"), .pod = SLICE_LIT("api-0")});
+    check_answer(DIAGNOSTICS_OUTCOME_ANSWERED, "binary \xef\xbf\xbd here password=***\nlast\xef\xbf\xbd\n", "");
     world_free();
 }
 
@@ -469,6 +480,7 @@ int main(void) {
         cmocka_unit_test(an_object_without_its_events_is_an_answer),
         cmocka_unit_test(events_are_lines_with_the_newest_last),
         cmocka_unit_test(a_log_is_asked_for_as_the_question_says_and_masked),
+        cmocka_unit_test(a_log_with_nul_bytes_is_shown_without_them),
         cmocka_unit_test(the_newest_of_a_long_log_is_kept_up_to_the_bound),
         cmocka_unit_test(rollouts_are_told_in_a_sentence),
         cmocka_unit_test(what_is_used_is_a_table_or_a_reason_why_not),

@@ -159,6 +159,9 @@ TEST(texts_numbers_and_members_are_read_by_path) {
     assert_true(json_walk_ended(&walk));
     assert_true(json_walk_text(SLICE_LIT("\"\\u\\u\\ux\""), arena, &text)); /* broken escapes are longer undone */
     assert_true(slice_equal_text(text, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdx"));
+    assert_true(json_walk_text(SLICE_LIT("\"a\\u0000b\""), arena, &text));
+    assert_true(slice_equal_text(text, "a\xef\xbf\xbd"
+                                       "b"));
 }
 
 int main(void) {
