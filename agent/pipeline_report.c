@@ -123,7 +123,7 @@ static void say_trouble(struct pipeline *pipeline, bool troubled, int64_t now_ms
 
 static bool update_readiness(struct pipeline *pipeline, const struct measure_stats *measure,
                              const struct queue_stats *queue, const struct shipper_stats *ship,
-                             const struct link_stats *link) {
+                             const struct link_stats *link, size_t uncounted, const char *uncounted_error) {
     const int64_t now_ms = clock_monotonic_ms();
     char text[4096], clusters[400] = "", certificate_text[400];
     struct enrol_report certificate = {.error = ""};
@@ -151,6 +151,8 @@ static bool update_readiness(struct pipeline *pipeline, const struct measure_sta
         .store_fault = troubled                 ? trouble.text
                        : measure->store_failing ? measure->last_fault.text
                                                 : "",
+        .uncounted_targets = uncounted,
+        .uncounted = uncounted_error,
         .clusters_ms = cluster_health_trouble(pipeline->cluster_health, clusters, sizeof clusters),
         .clusters_fault = clusters,
     };
@@ -168,9 +170,12 @@ void pipeline_show(struct pipeline *pipeline) {
     queue_stats(pipeline->queue, &queue);
     shipper_stats(pipeline->shipper, &ship);
     if (pipeline->link) link_stats(pipeline->link, &link);
-    const bool ready = update_readiness(pipeline, &measure, &queue, &ship, &link);
-    size_t targets_count;
+    size_t targets_count, uncounted = 0;
+    const char *uncounted_error = "";
     const struct target_report *const targets = measure_targets(pipeline->measure, &targets_count);
+    for (size_t i = 0; i < targets_count; i++)
+        if (targets[i].uncounted && uncounted++ == 0) uncounted_error = targets[i].error;
+    const bool ready = update_readiness(pipeline, &measure, &queue, &ship, &link, uncounted, uncounted_error);
     agent_metrics_measure(pipeline->table, &measure, targets, targets_count);
     agent_metrics_queue(pipeline->table, &queue, clock_wall_ms());
     agent_metrics_ship(pipeline->table, &ship, &link.mqtt);

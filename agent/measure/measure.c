@@ -144,19 +144,20 @@ static void on_health_timer(void *context) {
     arm(measure);
 }
 
-static void count_failed(struct measure *measure, size_t source, const struct fault *fault) {
+/* news: it was counted until now; what begins is said of each, what goes on of one now and then. */
+static void count_failed(struct measure *measure, size_t source, bool news, const struct fault *fault) {
     uint64_t suppressed = 0;
     measure->stats.count_failures++;
     measure->stats.last_fault = *fault;
-    if (log_limit_pass(&measure->count_limit, clock_monotonic_ms(), REPEAT_MS, &suppressed))
+    if (log_limit_pass(&measure->count_limit, clock_monotonic_ms(), REPEAT_MS, &suppressed) || news)
         LOG_WARN("agent", "count_failed", LOG_SLICE("target", measure_source_at(measure, source)->name),
                  LOG_FAULT(fault), LOG_UINT("suppressed", suppressed));
 }
 
 /* One trace holds all that an answer makes us store: the windows it ends, the checks it changes. */
-static void counted(struct measure *measure, size_t source, fault_code code, const struct fault *fault) {
+static void counted(struct measure *measure, size_t source, bool news, fault_code code, const struct fault *fault) {
     measure->traceparent[0] = '\0';
-    if (code) count_failed(measure, source, fault);
+    if (code) count_failed(measure, source, news, fault);
     if (code == FAULT_AGAIN)
         measure_make_room(measure);
     else
@@ -171,7 +172,7 @@ static void counted(struct measure *measure, size_t source, fault_code code, con
 static bool begin_source(struct measure *measure, size_t source, int64_t slot_ms) {
     struct fault fault;
     if (fold_begin(measure->fold, source, slot_ms, &fault)) {
-        count_failed(measure, source, &fault);
+        count_failed(measure, source, false, &fault);
         return false;
     }
     measure_source_at(measure, source)->slot_ms = slot_ms;
@@ -179,16 +180,17 @@ static bool begin_source(struct measure *measure, size_t source, int64_t slot_ms
 }
 
 static void report(struct measure *measure, size_t source, bool up, int64_t duration_ms, uint64_t samples,
-                   const char *error) {
+                   const struct fault *uncounted, const char *error) {
     struct measure_source *const about = measure_source_at(measure, source);
     struct target_report *const report = &about->report;
     const bool first = report->last_ms == 0;
     const bool was_up = report->up;
     report->up = up;
+    report->uncounted = uncounted->code != FAULT_NONE;
     report->last_ms = clock_wall_ms();
     report->duration_ms = duration_ms;
     report->samples = samples;
-    snprintf(about->error, MEASURE_ERROR_BYTES, "%s", up ? "" : error);
+    snprintf(about->error, MEASURE_ERROR_BYTES, "%s", report->uncounted ? uncounted->text : up ? "" : error);
     if (up) measure->stats.last_success_ms = clock_monotonic_ms();
     if (up && !was_up)
         LOG_INFO("agent", "target_up", LOG_SLICE("target", report->name), LOG_UINT("samples", samples),
@@ -218,8 +220,9 @@ static void on_scrape_done(void *context, size_t target, const struct scrape_res
     if (!measure->running) return; /* broken off: another measure takes over */
     const struct measure_member *const member = measure_member_at(measure, target);
     if (member && !member->there) return; /* it has gone meanwhile */
-    report(measure, target, ok, result->duration_ms, result->samples, result->fault.text);
-    counted(measure, target, code, &fault);
+    const bool news = code && !measure_source_at(measure, target)->report.uncounted;
+    report(measure, target, ok, result->duration_ms, result->samples, &fault, result->fault.text);
+    counted(measure, target, news, code, &fault);
 }
 
 static bool on_probe_begin(void *context, size_t target, int64_t slot_ms) {
@@ -241,8 +244,9 @@ static void on_probe_done(void *context, size_t target, const struct probe_resul
     if (!measure->running) return;
     measure->stats.probes++;
     if (!result->ok) measure->stats.probes_failed++;
-    report(measure, source, result->asked && result->ok, result->latency_ms, 0, result->fault.text);
-    counted(measure, source, code, &fault);
+    const bool news = code && !measure_source_at(measure, source)->report.uncounted;
+    report(measure, source, result->asked && result->ok, result->latency_ms, 0, &fault, result->fault.text);
+    counted(measure, source, news, code, &fault);
 }
 
 void measure_stats(const struct measure *measure, struct measure_stats *ret_stats) {

@@ -180,8 +180,11 @@ static const struct setting_row agent_rows[] = {
     SETTING("scrape.bytes_max", BYTES, scrape.bytes_max, "64MiB", "1KiB", "4GiB",
             "of one answer, decompressed; it is never held in memory"),
     SETTING("scrape.connections_max", INT, scrape.connections_max, "32", "1", "1000", "open to targets at one time"),
-    SETTING("fold.series_max", INT, fold.series_max, "10000", "1", "10000000",
-            "series that SLIs select, over all targets; memory is set aside for them at start"),
+    SETTING(
+        "fold.series_max", INT, fold.series_max, "10000", "1", "10000000",
+        "series that SLIs select, over all targets; memory is set aside for them at start. When it is full, an SLI on "
+        "a "
+        "target that needs no more than an equal share has room from the one that has most, which then is not counted"),
     SETTING("fold.series_forget", DURATION, fold.series_forget_ms, "1h", "1m", "7d",
             "a series not seen for so long makes room when that many are reached"),
     SETTING("fold.gap_windows_max", INT, fold.gap_windows_max, "120", "1", "10000",

@@ -13,7 +13,8 @@ struct target_report {
     int64_t last_ms; /* wall; 0: none yet */
     int64_t duration_ms;
     uint64_t samples;
-    const char *error; /* "" when up; cut at 500 bytes */
+    const char *error; /* "" when up and counted; cut at 500 bytes */
+    bool uncounted;    /* it answered, but not all that was asked of it could be counted */
 };
 
 struct certificate_report {

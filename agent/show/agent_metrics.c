@@ -21,8 +21,11 @@ fault_code agent_metrics_add(struct metrics *metrics, struct metric_table **ret_
 
 void agent_metrics_measure(struct metric_table *table, const struct measure_stats *stats,
                            const struct target_report *targets, size_t targets_count) {
-    size_t up = 0;
-    for (size_t i = 0; i < targets_count; i++) up += targets[i].up;
+    size_t up = 0, uncounted = 0;
+    for (size_t i = 0; i < targets_count; i++) {
+        up += targets[i].up;
+        uncounted += targets[i].uncounted;
+    }
     metric_count_to(table, AGENT_SCRAPES, stats->scrape.scrapes);
     metric_count_to(table, AGENT_SCRAPES_FAILED, stats->scrape.failed);
     metric_count_to(table, AGENT_SCRAPES_LATE, stats->scrape.late);
@@ -33,6 +36,7 @@ void agent_metrics_measure(struct metric_table *table, const struct measure_stat
     metric_count_to(table, AGENT_PROBES_FAILED, stats->probes_failed);
     metric_set(table, AGENT_TARGETS_UP, (double)up);
     metric_set(table, AGENT_TARGETS, (double)targets_count);
+    metric_set(table, AGENT_TARGETS_UNCOUNTED, (double)uncounted);
     metric_set(table, AGENT_MEMBERS, (double)stats->fold.members);
     metric_count_to(table, AGENT_MEMBERS_REFUSED, stats->fold.members_refused);
     metric_set(table, AGENT_GROUPS_UNKNOWN, (double)stats->groups_unknown);
@@ -40,6 +44,7 @@ void agent_metrics_measure(struct metric_table *table, const struct measure_stat
     metric_set(table, AGENT_SERIES, (double)stats->fold.series);
     metric_set(table, AGENT_SERIES_MAX, (double)stats->fold.series_max);
     metric_count_to(table, AGENT_SERIES_REFUSED, stats->fold.series_refused);
+    metric_count_to(table, AGENT_SERIES_TAKEN, stats->fold.series_taken);
     metric_count_to(table, AGENT_RESETS, stats->fold.resets);
     metric_count_to(table, AGENT_COUNT_FAILURES, stats->count_failures);
     metric_count_to(table, AGENT_GAPS_DROPPED, stats->fold.gap_windows_dropped);

@@ -67,7 +67,11 @@ static void find_reasons(const struct readiness *now, struct page *page) {
 }
 
 static void put_warnings(const struct readiness *now, struct page *page) {
-    const char *const warnings[] = {now->clusters_ms < 0 ? now->clusters_fault : NULL, now->store_fault};
+    char uncounted[REASON_BYTES] = "";
+    if (now->uncounted_targets)
+        snprintf(uncounted, sizeof uncounted, "%zu target%s not counted whole: %s", now->uncounted_targets,
+                 now->uncounted_targets == 1 ? " is" : "s are", now->uncounted);
+    const char *const warnings[] = {now->clusters_ms < 0 ? now->clusters_fault : NULL, now->store_fault, uncounted};
     const char *before = "],\"warnings\":[";
     for (size_t i = 0; i < sizeof warnings / sizeof *warnings; i++) {
         if (!warnings[i] || !warnings[i][0]) continue;

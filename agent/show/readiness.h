@@ -21,6 +21,8 @@ struct readiness {
     const char *certificate_fault; /* what is wrong with it, in a sentence; "": nothing that cannot wait */
     bool store_failing;
     const char *store_fault;    /* when it fails; else a warning, "": none */
+    size_t uncounted_targets;   /* they answer, but not all that is asked of them is counted */
+    const char *uncounted;      /* why, of one of them; with 0: not looked at */
     int64_t clusters_ms;        /* for how long no watch of some cluster has worked; -1: of each some do */
     const char *clusters_fault; /* with -1: what is amiss nevertheless, as a warning; NULL, "": nothing */
 };

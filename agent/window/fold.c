@@ -58,21 +58,6 @@ fault_code fold_begin(struct fold *fold, size_t target, int64_t slot_ms, struct 
     return FAULT_NONE;
 }
 
-/* A series that was not seen before `before_s` gives up its place; those of the scrape in flight are newer. */
-static bool series_is_old(const struct series *series, uint32_t before_s) {
-    return series->seen_s < before_s && !(series->flags & (SERIES_STAGED | SERIES_STAGED_TOTAL));
-}
-
-static void fold_sweep(struct fold *fold, int64_t now_ms) {
-    const int64_t before_s = (now_ms - fold->settings.series_forget_ms) / 1000;
-    if (before_s <= 0) return;
-    struct fold_walk walk = {0};
-    for (const struct fold_slot *target; (target = fold_walk_target(fold, &walk));)
-        for (uint32_t b = target->bindings_first; b < target->bindings_first + target->bindings_count; b++)
-            fold->stats.series_forgotten +=
-                series_drop(&fold->series, &fold->bindings[b].series_first, series_is_old, (uint32_t)before_s);
-}
-
 static bool label_number(const struct exposition_sample *sample, const char *name, double *ret_value) {
     for (size_t i = 0; i < sample->labels_count; i++)
         if (slice_equal_text(sample->labels[i].name, name))
@@ -88,16 +73,10 @@ static void stage_counter(struct fold *fold, uint32_t number, uint8_t part, uint
         return;
     }
     const struct series_id id = series_identity(sample, without);
-    struct series *series = series_find_or_add(&fold->series, &binding->series_first, number, part, id);
-    struct fold_slot *const target = &fold->targets[binding->target];
-    if (series == NULL && !target->swept) {
-        target->swept = true;
-        fold_sweep(fold, target->slot_ms);
-        series = series_find_or_add(&fold->series, &binding->series_first, number, part, id);
-    }
+    struct series *const series = fold_series(fold, number, part, id);
     if (series == NULL) {
         fold->stats.series_refused++;
-        binding->refused = true;
+        binding->refused++;
         return;
     }
     if (series->flags & flag) return; /* exposed twice in one scrape: the first stands, as in Prometheus */
@@ -193,11 +172,12 @@ static uint32_t commit_binding(struct fold *fold, struct fold_binding *binding, 
                                struct fold_count *count) {
     const bool histogram = fold->slis[binding->sli].definition->kind == SLI_HISTOGRAM;
     const uint8_t whole = histogram ? SERIES_STAGED | SERIES_STAGED_TOTAL : SERIES_STAGED;
-    uint32_t halves = 0;
+    uint32_t halves = 0, asked = 0;
     for (struct series *series = series_at(&fold->series, binding->series_first); series;
          series = series_at(&fold->series, series->next_in_binding)) {
         const uint8_t staged = series->flags & (SERIES_STAGED | SERIES_STAGED_TOTAL);
         if (staged == 0) continue;
+        asked++;
         series->seen_s = (uint32_t)(slot_ms / 1000);
         if (staged == whole)
             commit_series(fold, binding, histogram, series, count);
@@ -205,6 +185,8 @@ static uint32_t commit_binding(struct fold *fold, struct fold_binding *binding, 
             halves++;
         series->flags &= SERIES_KNOWN;
     }
+    /* A histogram has two samples of each series. */
+    binding->wants = binding->refused ? asked + (binding->refused + histogram) / (1 + histogram) : 0;
     return halves;
 }
 
@@ -232,12 +214,13 @@ void fold_unstage(struct fold *fold, struct fold_slot *target, bool forget) {
             for (struct series *series = series_at(&fold->series, binding->series_first); series;
                  series = series_at(&fold->series, series->next_in_binding))
                 series->flags &= SERIES_KNOWN;
-            (void)series_drop(&fold->series, &binding->series_first, series_is_new, 0);
+            fold_drop_series(fold, binding, series_is_new, 0, NULL);
         }
         memset(binding->gauge_sums, 0, sizeof binding->gauge_sums);
         memset(binding->gauge_counts, 0, sizeof binding->gauge_counts);
         binding->gauge_holds = binding->gauge_wrong = false;
-        binding->refused = binding->wrong = false;
+        binding->wrong = false;
+        binding->refused = 0;
     }
     target->in_flight = false;
 }
@@ -247,10 +230,16 @@ static fault_code commit_faults(const struct fold *fold, const struct fold_bindi
     const struct sli_definition *const d = fold->slis[binding->sli].definition;
     const slice target = slice_first(fold->targets[binding->target].name, 100);
     if (binding->refused)
-        return fault_set(
-            reterr, FAULT_LIMIT,
-            "slo '%.*s' on target '%.*s': the table of %zu series is full (series_max); not counted as seen",
-            SLICE_ARG(d->slo_id), SLICE_ARG(target), fold->settings.series_max);
+        return fault_set(reterr, FAULT_LIMIT,
+                         "slo '%.*s' on target '%.*s': its %u series do not fit into the table of %zu "
+                         "(fold.series_max), of which %u are its share; not counted as seen",
+                         SLICE_ARG(d->slo_id), SLICE_ARG(target), binding->wants, fold->settings.series_max,
+                         fold->series_share);
+    if (binding->cut)
+        return fault_set(reterr, FAULT_LIMIT,
+                         "slo '%.*s' on target '%.*s': it gave way to others in the table of %zu series "
+                         "(fold.series_max), of which %u are its share; not counted as seen",
+                         SLICE_ARG(d->slo_id), SLICE_ARG(target), fold->settings.series_max, fold->series_share);
     if (binding->wrong)
         return fault_set(
             reterr, FAULT_INPUT,
@@ -305,6 +294,7 @@ static fault_code fold_commit_any(struct fold *fold, size_t number, const bool *
         const fault_code one = commit_faults(fold, binding, halves, told, first);
         if (code == FAULT_NONE) code = one;
         count->seen += fresh && one == FAULT_NONE;
+        if (!probed) binding->cut = false;
     }
     if (fresh) target->last_slot_ms = target->slot_ms;
     target->commits++;

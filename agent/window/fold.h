@@ -97,7 +97,8 @@ size_t fold_targets_max(const struct fold *fold);
 fault_code fold_begin(struct fold *fold, size_t target, int64_t slot_ms, struct fault *reterr) MUST_CHECK;
 /* Counts what was staged. A slot in a window that is sealed already counts in the oldest open one. Returns a fault when
  * part of it could not be counted, which leaves those SLIs' scrape unseen and all others counted:
- * FAULT_LIMIT series_max reached; FAULT_INPUT a histogram has no bucket at the threshold. FAULT_AGAIN: nothing was
+ * FAULT_LIMIT series_max reached (fold_share.c says who gives way: who asks for no more than an equal share counts
+ * again with its next scrape); FAULT_INPUT a histogram has no bucket at the threshold. FAULT_AGAIN: nothing was
  * counted, the next scrape bridges it: windows wait to be sealed. */
 fault_code fold_commit(struct fold *fold, size_t target, int64_t now_ms, struct fault *reterr) MUST_CHECK;
 /* The same for a probe's answer. */
@@ -157,6 +158,7 @@ struct fold_stats {
     size_t series, series_max, memory_bytes;
     uint64_t seal_generation;
     uint64_t scrapes_committed, scrapes_aborted, samples, resets, series_refused, series_forgotten;
+    uint64_t series_taken;        /* from who had more than a share, for who had less */
     int64_t good_carried;         /* good (or bad) that still waits for its total, over all SLIs */
     uint64_t gap_windows_dropped; /* beyond gap_windows_max: the centre has no window there */
     size_t members;               /* of all groups */

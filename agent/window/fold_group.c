@@ -158,7 +158,8 @@ static void place_give_back(struct fold *fold, struct fold_crowd *crowd, uint32_
     struct fold_slot *const slot = &fold->targets[crowd->live[at]];
     for (uint32_t b = slot->bindings_first; b < slot->bindings_first + slot->bindings_count; b++) {
         struct fold_binding *const binding = &fold->bindings[b];
-        (void)series_drop(&fold->series, &binding->series_first, series_any, 0);
+        fold_drop_series(fold, binding, series_any, 0, NULL);
+        binding->wants = 0;
         memset(binding->ring, 0, fold->slis[binding->sli].ring_count * sizeof *binding->ring);
     }
     slot->occupied = false;

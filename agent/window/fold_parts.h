@@ -29,7 +29,11 @@ struct fold_binding {
     uint32_t gauge_counts[SLI_PART_COUNT_];
     bool gauge_holds, gauge_wrong; /* every series holds; one is NaN */
     bool gauge_known;              /* there was one since the start: from then on its absence is unknown */
-    bool refused, wrong;           /* in the scrape in flight: series_max was reached; a value is no counter's */
+    bool wrong;                    /* in the scrape in flight: a value is no counter's */
+    bool cut;                      /* it gave way since its last commit: increases are lost (fold_share.c) */
+    uint32_t series_count;         /* in its list */
+    uint32_t refused;              /* samples of the scrape in flight that had no room */
+    uint32_t wants;                /* series that its last scrape asked for, when those did not fit; else 0 */
 };
 
 struct fold_sli {
@@ -93,6 +97,8 @@ struct fold {
     uint32_t targets_count, slis_count, bindings_count, crowds_count;
     uint32_t steady_count; /* the targets that stay: places come behind them */
     struct series_table series;
+    uint32_t series_share,
+        giver; /* at the last sweep; 1 + number of the binding that gives way, 0: none (fold_share.c) */
     int64_t
         clock_offset_ms; /* of the wall clock to that since the boot, when it was looked at last; INT64_MIN: never */
     uint64_t generation;
@@ -141,6 +147,12 @@ void *fold_alloc(struct fold *fold, size_t count, size_t bytes);
 fault_code fold_no_memory(struct fault *reterr);
 /* In fold.c: forgets what is staged. */
 void fold_unstage(struct fold *fold, struct fold_slot *target, bool forget);
+
+/* In fold_share.c. The series of a binding whose target is in flight, found or made; NULL: there is no room for it. */
+struct series *fold_series(struct fold *fold, uint32_t number, uint8_t part, struct series_id id);
+/* counter is raised by how many; may be NULL. */
+void fold_drop_series(struct fold *fold, struct fold_binding *binding, series_filter *drop, uint32_t before_s,
+                      uint64_t *counter);
 
 /* In fold_group.c. */
 /* Their numbers, behind all that stays; how many counts their rings have; and, when all is allocated, their own

@@ -70,8 +70,13 @@ static void series_give_back(struct series_table *table, uint32_t number) {
     table->count--;
 }
 
-uint32_t series_drop(struct series_table *table, uint32_t *binding_first,
-                     bool (*drop)(const struct series *series, uint32_t before_s), uint32_t before_s) {
+void series_drop_first(struct series_table *table, uint32_t *binding_first) {
+    const uint32_t number = *binding_first;
+    *binding_first = table->all[number - 1].next_in_binding;
+    series_give_back(table, number);
+}
+
+uint32_t series_drop(struct series_table *table, uint32_t *binding_first, series_filter *drop, uint32_t before_s) {
     uint32_t dropped = 0;
     for (uint32_t *link = binding_first; *link;) {
         const uint32_t number = *link;

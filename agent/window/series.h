@@ -35,9 +35,11 @@ size_t series_table_bytes(uint32_t series_max);
 /* Finds it, or makes it and puts it in front of the binding's list. NULL: not there and the table is full. */
 struct series *series_find_or_add(struct series_table *table, uint32_t *binding_first, uint32_t binding, uint8_t part,
                                   struct series_id id);
+typedef bool series_filter(const struct series *series, uint32_t before_s);
 /* Takes out of the binding's list, and gives back, every series of which drop says true. Returns how many. */
-uint32_t series_drop(struct series_table *table, uint32_t *binding_first,
-                     bool (*drop)(const struct series *series, uint32_t before_s), uint32_t before_s);
+uint32_t series_drop(struct series_table *table, uint32_t *binding_first, series_filter *drop, uint32_t before_s);
+/* The one that came last, of a list that is not empty. */
+void series_drop_first(struct series_table *table, uint32_t *binding_first);
 static inline struct series *series_at(const struct series_table *table, uint32_t number) {
     return number ? &table->all[number - 1] : NULL;
 }

@@ -360,12 +360,15 @@ static void restore_series(struct fold *fold, struct fold_binding *binding, stru
     if (part & PART_HAS_TOTAL) one.last[1] = get_double(g);
     if (g->bad || binding == NULL) return;
     const uint32_t number = (uint32_t)(binding - fold->bindings);
+    const uint32_t before = fold->series.count;
     struct series *const series =
         series_find_or_add(&fold->series, &binding->series_first, number, part & 0x7f, one.id);
     if (series == NULL) {
         fold->stats.series_refused++;
+        binding->cut = true;
         return;
     }
+    binding->series_count += fold->series.count - before;
     memcpy(series->last, one.last, sizeof series->last);
     series->seen_s = one.seen_s;
     series->flags = SERIES_KNOWN;

@@ -229,11 +229,12 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
             "had to shed %.0f intents", number(agent, "intentsLost"));
     const struct yaml_node *targets = ctl_tree_at(agent, "status.targets");
     for (const struct yaml_node *target = targets ? targets->first : NULL; target; target = target->next) {
-        if (slice_equal_text(ctl_tree_text(target, "up"), "true")) continue;
         const slice error = ctl_tree_text(target, "error");
-        if (!error.size) continue; /* not scraped yet when the agent last reported */
-        say(doctor, FINDING_WARN, what, "what is not seen is unknown, not good", "cannot scrape %.*s: %.*s",
-            SLICE_ARG(slice_first(ctl_tree_text(target, "name"), 100)), SLICE_ARG(slice_first(error, 200)));
+        if (!error.size) continue; /* nothing is wrong, or it was not scraped yet when the agent last reported */
+        const bool up = slice_equal_text(ctl_tree_text(target, "up"), "true");
+        say(doctor, FINDING_WARN, what, "what is not seen is unknown, not good", "cannot %s %.*s: %.*s",
+            up ? "count all of" : "scrape", SLICE_ARG(slice_first(ctl_tree_text(target, "name"), 100)),
+            SLICE_ARG(slice_first(error, 200)));
     }
 }
 

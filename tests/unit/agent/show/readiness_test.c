@@ -59,6 +59,16 @@ TEST(disk_that_has_no_room_for_more_is_a_warning_until_storing_fails) {
     assert_false(judge(&now, "{\"reasons\":[\"what is measured cannot be stored: the disk of '/q' is full\"],"));
 }
 
+TEST(target_that_answers_and_is_not_counted_is_a_warning) {
+    struct readiness now = good;
+    now.uncounted_targets = 1;
+    now.uncounted = "slo 's' on target 't': no room";
+    assert_true(judge(&now, "\"warnings\":[\"1 target is not counted whole: slo 's' on target 't': no room\"]"));
+    now.uncounted_targets = 3;
+    now.store_fault = "the disk of '/q' is full";
+    assert_true(judge(&now, "is full\",\"3 targets are not counted whole: slo"));
+}
+
 TEST(each_stall_is_a_reason_in_words) {
     struct readiness now = good;
     now.oldest_ms = now.last_commit_ms = 61000;
@@ -94,6 +104,7 @@ int main(void) {
         cmocka_unit_test(agent_whose_work_arrives_is_ready),
         cmocka_unit_test(one_watch_of_several_that_does_not_work_is_a_warning),
         cmocka_unit_test(disk_that_has_no_room_for_more_is_a_warning_until_storing_fails),
+        cmocka_unit_test(target_that_answers_and_is_not_counted_is_a_warning),
         cmocka_unit_test(each_stall_is_a_reason_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
