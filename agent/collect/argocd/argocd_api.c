@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/collect/argocd/argocd_said.h"
 #include "agent/collect/argocd/argocd_stream.h"
+#include "agent/collect/argocd/argocd_url.h"
 #include "agent/collect/kubernetes/kube_split.h"
 #include "common/base/clock.h"
 #include "common/base/limits.h"
@@ -29,7 +31,6 @@ enum {
     REOPEN_MS = 200,
     SHORT_MS = 10 * 1000, /* a stream that ended sooner was none */
     STREAM_FAILURES = 2,  /* in a row, and it is polled until there is a stream again */
-    SAID_BYTES = 600,
     TOKEN_BYTES = 8 * 1024,
     URL_BYTES = 16 * 1024,
     ARENA_BLOCK_BYTES = 8 * 1024,
@@ -40,13 +41,6 @@ enum {
     prefix "metadata.name," prefix "metadata.namespace," prefix "metadata.uid," prefix "metadata.labels," prefix       \
            "metadata.resourceVersion," prefix "spec.destination," prefix "status.health," prefix                       \
            "status.sync.status," prefix "status.operationState.phase," prefix "status.operationState.message"
-
-/* What an answer said that is no list: its beginning. */
-struct said {
-    int status;
-    size_t size;
-    char text[SAID_BYTES];
-};
 
 struct argocd_api {
     struct argocd_api_calls calls;
@@ -59,7 +53,7 @@ struct argocd_api {
     struct kube_split *split;
     struct argocd_stream *reader;
     struct http_call *session, *stream, *list;
-    struct said session_said, stream_said, list_said;
+    struct argocd_said session_said, stream_said, list_said;
     struct fault stream_fault, list_fault;
     char list_url[URL_BYTES], stream_url[URL_BYTES], session_url[URL_BYTES / 4];
     char token[TOKEN_BYTES];            /* of the session; empty: none */
@@ -120,33 +114,6 @@ static void failed(struct argocd_api *api, int64_t retry_after_ms, const char *w
     api->calls.lost(api->calls.context, api->current_ms, why);
 }
 
-static void keep_said(struct said *said, slice piece) {
-    const slice part = slice_first(piece, sizeof said->text - said->size);
-    if (part.size) memcpy(said->text + said->size, part.data, part.size);
-    said->size += part.size;
-}
-
-/* One sentence for an answer that is not what was asked for. */
-static void explain(struct argocd_api *api, const char *what, const struct said *said, const struct http_result *result,
-                    char *ret_text, size_t text_bytes) {
-    if (!result->status) {
-        snprintf(ret_text, text_bytes, "%s: %s", what, result->fault.text);
-        return;
-    }
-    ArgoRefusal refusal;
-    struct fault fault;
-    slice message = {0};
-    arena_reset(api->arena);
-    if (!codec_decode_json_foreign(&ArgoRefusal_desc, slice_of(said->text, said->size), api->arena, &refusal, &fault))
-        message = slice_first(refusal.message.size ? refusal.message : refusal.error, 200);
-    const char *hint = "";
-    if (result->status >= 300 && result->status < 400) hint = " (redirects are not followed: give the URL behind it)";
-    if (result->status == 401) hint = " (the token or the password is not taken)";
-    if (result->status == 403) hint = " (give `applications, get` to this account)";
-    snprintf(ret_text, text_bytes, "%s: Argo CD answered %d%s%.*s%s", what, result->status, message.size ? ": " : "",
-             SLICE_ARG(message), hint);
-}
-
 /* An answer 401 to a session's token that worked before: a new session, and no failure yet. */
 static bool refused_token(struct argocd_api *api, int status) {
     if (status != 401 || !uses_session(api) || !api->token[0]) return false;
@@ -154,14 +121,14 @@ static bool refused_token(struct argocd_api *api, int status) {
     return !api->token_new;
 }
 
-static void not_answered(struct argocd_api *api, const char *what, const struct said *said,
+static void not_answered(struct argocd_api *api, const char *what, const struct argocd_said *said,
                          const struct http_result *result) {
     char why[400];
     if (refused_token(api, result->status)) {
         try_again(api, clock_monotonic_ms());
         return;
     }
-    explain(api, what, said, result, why, sizeof why);
+    argocd_said_explain(said, what, result, api->arena, why, sizeof why);
     failed(api, result->retry_after_ms, why);
 }
 
@@ -184,7 +151,7 @@ static bool on_session_body(void *context, slice piece) {
     struct argocd_api *const api = context;
     /* A token is longer than what is kept of an error: it is put together where it is needed. */
     const size_t used = strlen(api->token);
-    keep_said(&api->session_said, piece);
+    argocd_said_keep(&api->session_said, piece);
     if (used + piece.size >= sizeof api->token) return false;
     memcpy(api->token + used, piece.data, piece.size);
     api->token[used + piece.size] = '\0';
@@ -209,7 +176,7 @@ static void on_session_done(void *context, const struct http_result *result) {
             snprintf(why, sizeof why, "session: Argo CD's answer holds no token%s%s", fault.code ? ": " : "",
                      fault.code ? fault.text : "");
         else
-            explain(api, "session", &api->session_said, result, why, sizeof why);
+            argocd_said_explain(&api->session_said, "session", result, api->arena, why, sizeof why);
         failed(api, result->retry_after_ms, why);
     } else {
         api->stats.logins++;
@@ -220,7 +187,7 @@ static void on_session_done(void *context, const struct http_result *result) {
 
 static void begin_session(struct argocd_api *api) {
     static const char *const headers[] = {"Content-Type: application/json", NULL};
-    api->session_said = (struct said){0};
+    api->session_said = (struct argocd_said){0};
     const struct http_request request = {
         .url = api->session_url,
         .headers = headers,
@@ -258,7 +225,7 @@ static void on_list_skipped(void *context, slice type, slice head, size_t wire_b
 
 static bool on_list_head(void *context, int status, const char *content_type) {
     struct argocd_api *const api = context;
-    api->list_said = (struct said){.status = status};
+    api->list_said = (struct argocd_said){.status = status};
     api->list_fault = (struct fault){0};
     if (status == 200) {
         kube_split_begin(api->split, KUBE_SPLIT_LIST, false, &KubeApplication_desc);
@@ -270,7 +237,7 @@ static bool on_list_head(void *context, int status, const char *content_type) {
 static bool on_list_body(void *context, slice piece) {
     struct argocd_api *const api = context;
     if (api->list_said.status == 200) return !kube_split_feed(api->split, piece, &api->list_fault);
-    keep_said(&api->list_said, piece);
+    argocd_said_keep(&api->list_said, piece);
     return true;
 }
 
@@ -344,7 +311,7 @@ static void on_skipped(void *context, size_t bytes) {
 
 static bool on_stream_head(void *context, int status, const char *content_type) {
     struct argocd_api *const api = context;
-    api->stream_said = (struct said){.status = status};
+    api->stream_said = (struct argocd_said){.status = status};
     api->heard_ms = clock_monotonic_ms();
     argocd_stream_begin(api->reader);
     if (status == 200 && !api->list) api->list_due_ms = api->heard_ms;
@@ -355,7 +322,7 @@ static bool on_stream_head(void *context, int status, const char *content_type) 
 static bool on_stream_body(void *context, slice piece) {
     struct argocd_api *const api = context;
     if (api->stream_said.status != 200) {
-        keep_said(&api->stream_said, piece);
+        argocd_said_keep(&api->stream_said, piece);
         return true;
     }
     api->heard_ms = clock_monotonic_ms();
@@ -418,7 +385,7 @@ static void begin_stream(struct argocd_api *api) {
         .on_body = on_stream_body,
         .on_done = on_stream_done,
     };
-    api->stream_said = (struct said){0};
+    api->stream_said = (struct argocd_said){0};
     api->stream_fault = (struct fault){0};
     argocd_stream_begin(api->reader);
     api->begun_ms = clock_monotonic_ms();
@@ -453,44 +420,6 @@ static void on_timer(void *context) {
 
 /* ---- life */
 
-struct url_text {
-    char *text;
-    size_t size, room;
-    bool full;
-};
-
-static void put(struct url_text *url, slice text, bool escape) {
-    for (size_t i = 0; i < text.size; i++) {
-        const uint8_t c = text.data[i];
-        const bool plain = !escape || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                           memchr("-._~", c, 4) != NULL;
-        if (url->size + 4 > url->room) {
-            url->full = true;
-            return;
-        }
-        url->size += (size_t)snprintf(url->text + url->size, url->room - url->size, plain ? "%c" : "%%%02X", c);
-    }
-}
-
-static fault_code make_url(const struct argocd_settings *settings, const char *path, const char *fields, char *ret_url,
-                           size_t url_bytes, struct fault *reterr) {
-    struct url_text url = {.text = ret_url, .room = url_bytes};
-    slice base = settings->url;
-    while (base.size && base.data[base.size - 1] == '/') base.size--;
-    put(&url, base, false);
-    put(&url, slice_from_text(path), false);
-    if (fields) {
-        put(&url, SLICE_LIT("?fields="), false);
-        put(&url, slice_from_text(fields), false);
-        for (size_t i = 0; i < settings->projects.count; i++) {
-            put(&url, SLICE_LIT("&projects="), false);
-            put(&url, settings->projects.items[i], true);
-        }
-    }
-    return url.full ? fault_set(reterr, FAULT_LIMIT, "projects: their names have over %zu bytes together", url_bytes)
-                    : FAULT_NONE;
-}
-
 static fault_code make_credentials(struct argocd_api *api, struct fault *reterr) {
     if (!uses_session(api)) return FAULT_NONE;
     const ArgoCredentials credentials = {.username = api->settings->access.username,
@@ -518,12 +447,14 @@ static fault_code open_parts(struct argocd_api *api, struct loop *loop, struct f
     fault_code code = argocd_stream_new(bytes_max, &reader, &api->reader, reterr);
     if (!code) code = http_client_new(loop, CONNECTIONS_MAX, &api->client, reterr);
     if (!code)
-        code = make_url(settings, "/api/v1/applications", "metadata.resourceVersion," FIELDS("items."), api->list_url,
-                        sizeof api->list_url, reterr);
+        code = argocd_url_make(settings, "/api/v1/applications", "metadata.resourceVersion," FIELDS("items."),
+                               api->list_url, sizeof api->list_url, reterr);
     if (!code)
-        code = make_url(settings, "/api/v1/stream/applications", "result.type,error," FIELDS("result.application."),
-                        api->stream_url, sizeof api->stream_url, reterr);
-    if (!code) code = make_url(settings, "/api/v1/session", NULL, api->session_url, sizeof api->session_url, reterr);
+        code =
+            argocd_url_make(settings, "/api/v1/stream/applications", "result.type,error," FIELDS("result.application."),
+                            api->stream_url, sizeof api->stream_url, reterr);
+    if (!code)
+        code = argocd_url_make(settings, "/api/v1/session", NULL, api->session_url, sizeof api->session_url, reterr);
     return code ? code : make_credentials(api, reterr);
 }
 
