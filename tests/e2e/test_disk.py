@@ -91,7 +91,7 @@ def test_full_and_read_only_disks_are_states(place):
         print(eventually("it says so", lambda: says(place, "cannot be stored"), every=0.5))
         eventually("it measures on", lambda: place.metric("picket_collect_scrapes_total", "agent") > before + 4)
         assert place.agent.runs()
-        assert place.metric("picket_buffer_store_failures_total", "agent") > 0
+        eventually("it is counted", lambda: place.metric("picket_buffer_store_failures_total", "agent") > 0)
 
         def told():
             """Connected, it is rid of what waits and may have room again, and says that, too: what it said before is looked at
