@@ -83,12 +83,12 @@ def test_silence_is_unknown_and_two_of_a_name_are_a_conflict(place):
     assert agent["status"]["online"] and "nothing was heard of it" in agent["stateReason"]
     now = int(time.time())
     for started in (now - 50, now - 40):  # a restart
-        say(place, started=started, interval=60)
+        say(place, started=started, interval=5)
     # What the broker has taken, the centre may not have heard yet.
     agent = eventually("the restart is heard", lambda: seconds_of(status_of(place)["startedAt"]) == now - 40 and place.agent_known())
     assert agent["state"] == "AGENT_STATE_ONLINE", agent
     for started in (now - 50, now - 40):
-        say(place, started=started, interval=60)
+        say(place, started=started, interval=5)
     eventually("it is a conflict", lambda: state(place) == "AGENT_STATE_CONFLICT")
     assert "take turns" in place.ctl("doctor", check=False).stdout
     # It ends when one alone goes on speaking.
