@@ -76,19 +76,19 @@ def test_an_agent_says_what_it_can_and_what_waits_and_is_gone_when_it_is(place):
 
 
 def test_silence_is_unknown_and_two_of_a_name_are_a_conflict(place):
-    say(place, interval=2)
+    say(place)
     eventually("it is online", lambda: state(place) == "AGENT_STATE_ONLINE")
     eventually("and nobody knows", lambda: state(place) == "AGENT_STATE_UNKNOWN")
     agent = place.agent_known()
     assert agent["status"]["online"] and "nothing was heard of it" in agent["stateReason"]
     now = int(time.time())
     for started in (now - 50, now - 40):  # a restart
-        say(place, started=started, interval=5)
+        say(place, started=started)
     # What the broker has taken, the centre may not have heard yet.
     agent = eventually("the restart is heard", lambda: seconds_of(status_of(place)["startedAt"]) == now - 40 and place.agent_known())
     assert agent["state"] == "AGENT_STATE_ONLINE", agent
     for started in (now - 50, now - 40):
-        say(place, started=started, interval=5)
+        say(place, started=started)
     eventually("it is a conflict", lambda: state(place) == "AGENT_STATE_CONFLICT")
     assert "take turns" in place.ctl("doctor", check=False).stdout
     # It ends when one alone goes on speaking.
