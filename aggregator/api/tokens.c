@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The file: "<sha256 in hex> <tenant> <name> <role> <created ms> <expires ms>\n" a line (0: never; older files have five
- * words), in a folder that only we can read. It is
+ * The file: "<sha256 in hex> <tenant> <name> <role> <created ms> <expires ms> sha256:<16 digits>\n" a line (0: never; older
+ * files have no checksum, and before that five words), in a folder that only we can read. The checksum is the beginning of
+ * the SHA-256 of what stands before it: a bit that flips on the disk would make another tenant's admin. It is
  * never changed in place: a new one is written beside it, synced and renamed over it, under a lock on a file of its
  * own. A reader therefore sees the old or the new one, whole, and knows a new one by its inode, size and time.
  *
@@ -26,7 +27,8 @@
 #include "common/base/uuid.h"
 #include "common/settings/settings.h"
 
-enum { SLOTS = 32768, LINE_BYTES = 512, NAME_BYTES_MAX = 64, WHEN_BYTES = 32 };
+enum { SLOTS = 32768, LINE_BYTES = 512, NAME_BYTES_MAX = 64, WHEN_BYTES = 32, CHECKSUM_DIGITS = 16 };
+#define CHECKSUM_MARK "sha256:"
 #define EXPIRY_MS_MAX (INT64_C(100) * 366 * 24 * 3600 * 1000)
 static_assert(SLOTS > 2 * TOKENS_MAX, "the table must never be full");
 
@@ -70,6 +72,21 @@ static bool hash_parse(const char *text, uint8_t ret_hash[DIGEST_BYTES]) {
     return true;
 }
 
+static void checksum_of(const char *text, size_t size, char ret_digits[CHECKSUM_DIGITS + 1]) {
+    uint8_t hash[DIGEST_BYTES];
+    digest_of(slice_of(text, size), hash);
+    for (size_t i = 0; i < CHECKSUM_DIGITS / 2; i++) snprintf(ret_digits + 2 * i, 3, "%02x", hash[i]);
+}
+
+/* What stands behind a line's words is nothing, or the checksum of all before it. */
+static bool line_end_fits(const char *line, size_t end) {
+    char digits[CHECKSUM_DIGITS + 1], wanted[64];
+    if (!line[end + strspn(line + end, " \t\r\n")]) return true;
+    checksum_of(line, end, digits);
+    snprintf(wanted, sizeof wanted, " " CHECKSUM_MARK "%s\n", digits);
+    return strcmp(line + end, wanted) == 0;
+}
+
 static void table_free(struct token_table *table) {
     free(table->rows);
     free(table->slots);
@@ -80,12 +97,19 @@ static fault_code table_add(struct token_table *table, const char *line, const c
                             struct fault *reterr) {
     struct token_row row = {0};
     char hash[2 * DIGEST_BYTES + 1], role[32];
-    if (sscanf(line, "%64s %64s %64s %31s %" SCNd64 " %" SCNd64, hash, row.tenant, row.name, role, &row.created_ms,
-               &row.expires_ms) < 5 ||
+    int words_end = 0, end = 0;
+    if (sscanf(line, "%64s %64s %64s %31s %" SCNd64 "%n %" SCNd64 "%n", hash, row.tenant, row.name, role,
+               &row.created_ms, &words_end, &row.expires_ms, &end) < 5 ||
         strlen(hash) != 2 * DIGEST_BYTES || !hash_parse(hash, row.hash))
         return fault_set(reterr, FAULT_CORRUPT,
                          "%s:%zu: not a token's line; the file is written by 'picket-aggregator token' alone", path,
                          line_number);
+    if (!line_end_fits(line, (size_t)(end ? end : words_end)))
+        return fault_set(
+            reterr, FAULT_CORRUPT,
+            "%s:%zu: the line is not the one that was written (its checksum does not fit it): put the file of a "
+            "backup in its place, or remove the line and make a token anew",
+            path, line_number);
     row.role = token_role_find(slice_from_text(role));
     if (row.role == ROLE_NONE)
         return fault_set(reterr, FAULT_CORRUPT, "%s:%zu: there is no role '%s'", path, line_number, role);
@@ -116,9 +140,15 @@ static fault_code table_read(const char *path, struct token_table *ret_table, st
     if (file) {
         if (fstat(fileno(file), &seen))
             code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "read the tokens '%s'", path);
-        char line[LINE_BYTES];
-        for (size_t number = 1; !code && fgets(line, sizeof line, file); number++)
-            code = table_add(&table, line, path, number, reterr);
+        char *line = NULL;
+        size_t room = 0;
+        ssize_t size;
+        for (size_t number = 1; !code && (size = getline(&line, &room, file)) >= 0; number++)
+            code = (size_t)size != strlen(line) || size >= LINE_BYTES
+                       ? fault_set(reterr, FAULT_CORRUPT, "%s:%zu: not a token's line: it holds a NUL, or is too long",
+                                   path, number)
+                       : table_add(&table, line, path, number, reterr);
+        free(line);
         if (!code && ferror(file)) code = fault_set_errno(reterr, FAULT_SYSTEM, errno, "read the tokens '%s'", path);
         fclose(file);
     }
@@ -274,9 +304,13 @@ static fault_code file_write(const char *path, const struct token_table *table, 
     for (size_t i = 0; i < table->count; i++) {
         const struct token_row *row = &table->rows[i];
         if (row->role == ROLE_NONE) continue;
-        for (size_t k = 0; k < DIGEST_BYTES; k++) fprintf(file, "%02x", row->hash[k]);
-        fprintf(file, " %s %s %s %" PRId64 " %" PRId64 "\n", row->tenant, row->name, token_role_name(row->role),
-                row->created_ms, row->expires_ms);
+        char line[LINE_BYTES], digits[CHECKSUM_DIGITS + 1];
+        size_t size = 0;
+        for (; size < 2 * DIGEST_BYTES; size += 2) snprintf(line + size, 3, "%02x", row->hash[size / 2]);
+        size += (size_t)snprintf(line + size, sizeof line - size, " %s %s %s %" PRId64 " %" PRId64, row->tenant,
+                                 row->name, token_role_name(row->role), row->created_ms, row->expires_ms);
+        checksum_of(line, size, digits);
+        fprintf(file, "%s " CHECKSUM_MARK "%s\n", line, digits);
     }
     const bool failed = fflush(file) || fsync(fd);
     const int error = errno;

@@ -75,6 +75,52 @@ static void a_token_expires_at_its_moment_and_says_so(void **state) {
     clean();
 }
 
+/* On the disk a bit may flip: then it is nobody's token rather than another's. */
+static void a_line_that_is_not_as_it_was_written_is_refused(void **state) {
+    clean();
+    char text[TOKEN_TEXT_BYTES], file[1024] = "", changed[1024];
+    struct fault fault;
+    struct tokens *tokens;
+    const struct token_new new = {.tenant = SLICE_LIT("demo"),
+                                  .name = SLICE_LIT("anna"),
+                                  .role = ROLE_ADMIN,
+                                  .now_ms = 1000,
+                                  .expires_ms = 61000};
+    assert_int_equal(tokens_file_create(PATH, &new, text, NULL), FAULT_NONE);
+    FILE *stored = fopen(PATH, "r+");
+    assert_non_null(stored);
+    const size_t size = fread(file, 1, sizeof file - 1, stored);
+    assert_true(size > 80 && file[size - 1] == '\n');
+    unsigned taken = 0;
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        memcpy(changed, file, size);
+        changed[bit / 8] ^= (char)(1u << bit % 8);
+        rewind(stored);
+        assert_int_equal(fwrite(changed, 1, size, stored), size);
+        fflush(stored);
+        const fault_code code = tokens_open(PATH, &tokens, &fault);
+        if (code == FAULT_NONE) {
+            taken++;
+            tokens_close(tokens);
+        } else {
+            assert_int_equal(code, FAULT_CORRUPT);
+            assert_memory_equal(fault.text, PATH ":", sizeof PATH);
+        }
+    }
+    fclose(stored);
+    assert_int_equal(taken, 0);
+    /* A line of before, or one that was written by hand, has no checksum. */
+    stored = fopen(PATH, "w");
+    char *const mark = strstr(file, " sha256:");
+    assert_non_null(mark);
+    fprintf(stored, "%.*s\n", (int)(mark - file), file);
+    fclose(stored);
+    assert_int_equal(tokens_open(PATH, &tokens, NULL), FAULT_NONE);
+    assert_int_equal(tokens_count(tokens), 1);
+    tokens_close(tokens);
+    clean();
+}
+
 static void a_file_from_before_there_were_expiries_is_read(void **state) {
     clean();
     struct arena *arena = arena_new(4096, 1 << 20);
@@ -132,6 +178,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_made_beside_is_found_after_a_refresh_and_gone_once_revoked),
         cmocka_unit_test(a_token_expires_at_its_moment_and_says_so),
+        cmocka_unit_test(a_line_that_is_not_as_it_was_written_is_refused),
         cmocka_unit_test(a_file_from_before_there_were_expiries_is_read),
         cmocka_unit_test(expiries_are_durations_or_dates_that_are_not_past),
         cmocka_unit_test(a_file_that_is_not_ours_is_refused_with_its_line),
