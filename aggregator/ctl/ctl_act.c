@@ -7,14 +7,19 @@
 
 #include <stdio.h>
 
+/* said: the word behind the verb, NULL when there is none: an object's id, or the name of objects that it does not work on. */
 static enum ctl_exit which(const char *verb, const char *said) {
-    if (said)
-        fprintf(stderr, "picketctl: %s: '%s' is none of what this works on:\n", verb, said);
+    const struct ctl_resource *resource = said ? ctl_resource_find(said) : NULL;
+    if (resource)
+        fprintf(stderr, "picketctl: %s: it does not work on %s, but so:\n", verb, resource->name);
+    else if (said)
+        fprintf(stderr, "picketctl: %s: of what kind is '%s'?\n", verb, said);
     else
         fprintf(stderr, "picketctl: %s what?\n", verb);
     for (size_t i = 0; i < ctl_actions_count; i++)
         if (strcmp(ctl_actions[i].verb, verb) == 0)
-            fprintf(stderr, "  %s\n", ctl_resource_find(ctl_actions[i].resource)->one);
+            fprintf(stderr, "  picketctl %s %s %s\n", verb, ctl_resource_find(ctl_actions[i].resource)->one,
+                    said && !resource ? said : "ID");
     return CTL_EXIT_USAGE;
 }
 
@@ -34,6 +39,7 @@ static const struct ctl_action *action_of(const struct ctl_options *options, siz
     const struct ctl_resource *resource = second ? ctl_resource_find(second) : NULL;
     const struct ctl_action *action = resource ? ctl_action_find(verb, resource->name) : NULL;
     const struct ctl_action *only = only_action(verb);
+    if (resource && !action && options->words_count > 2) return NULL; /* another kind of object, and its id */
     /* With nothing behind it, a word that might name the resource is the id of the only one. */
     *ret_named = action && !(action == only && options->words_count == 2) ? 2 : 1;
     return action ? action : only;

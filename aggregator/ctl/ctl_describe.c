@@ -260,8 +260,10 @@ static void add_rest(struct page *page, const struct yaml_node *entry) {
         ctl_tree_add_yaml(&yaml, entry, 0);
         if (text_end(&yaml, "part", &whole, NULL))
             page->text.full = true;
-        else
+        else {
+            ctl_tame(whole, true);
             add_lines(page, whole);
+        }
     }
 }
 

@@ -118,6 +118,19 @@ def test_alerts_are_acknowledged_silenced_and_tied_to_an_incident(place):
     assert answer["outcome"]["aggregateId"] == two and answer["alert"]["alertId"] == two
 
 
+def test_a_verb_says_how_it_is_used_where_it_does_not_know_on_what(place):
+    assert "of what kind is 'x81315'?\n  picketctl ack incident x81315\n" in place.ctl("ack", "x81315", check=False).stderr
+    ran = place.ctl("delete", "incident", "x", check=False)
+    assert ran.returncode == 2 and "delete: it does not work on incidents, but so:\n  picketctl delete service ID\n" in ran.stderr
+
+
+def test_nothing_that_describe_shows_turns_the_line(place):
+    name = unique("turned")
+    place.ctl("apply", "-f", "-", stdin=json.dumps({"kind": "Service", "serviceId": name, "name": "N", "labels": {"a": "x\u202ey"}}))
+    page = place.ctl("describe", "service", name).stdout
+    assert "\u202e" not in page and "x\ufffdy" in page
+
+
 def test_services_need_one_another_and_are_drawn_as_a_tree(place):
     db, api, shop = unique("db"), unique("api"), unique("shop")
     assert said(place, "create", "service", db, "--name", "Database", "--owner", "team-data") == f"service {db} created (version 1)\n"
