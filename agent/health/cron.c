@@ -64,8 +64,9 @@ static bool take(slice *rest, char c) {
     return true;
 }
 
-/* One of a list: "*", "3", "1-5", each with "/2" behind it or not. */
-static bool parse_part(slice part, const struct field *field, uint64_t *bits) {
+/* One of a list: "*", "3", "1-5", each with "/2" behind it or not. any: "*" alone or "*" with "/1" behind it is in the list;
+ * with a larger step it restricts the field (github.com/robfig/cron v3, parser.go, getRange). */
+static bool parse_part(slice part, const struct field *field, uint64_t *bits, bool *any) {
     unsigned from = field->low, to = field->high, step = 1;
     const struct field number = {.low = 1, .high = 99};
     bool open = false;
@@ -82,6 +83,7 @@ static bool parse_part(slice part, const struct field *field, uint64_t *bits) {
         if (!open && to == from) to = field->words == weekday_words ? 6 : field->high; /* "5/15": from 5 on */
     }
     if (part.size || from < field->low || to > field->high || from > to) return false;
+    *any |= open && step == 1;
     for (unsigned value = from; value <= to; value += step) *bits |= (uint64_t)1 << value;
     return true;
 }
@@ -89,11 +91,11 @@ static bool parse_part(slice part, const struct field *field, uint64_t *bits) {
 static fault_code parse_field(slice text, const struct field *field, uint64_t *ret_bits, bool *ret_any,
                               struct fault *reterr) {
     uint64_t bits = 0;
-    *ret_any = text.data[0] == '*' || text.data[0] == '?';
+    *ret_any = false;
     for (slice rest = text; rest.data;) {
         const uint8_t *const comma = memchr(rest.data, ',', rest.size);
         const slice part = comma ? slice_of(rest.data, (size_t)(comma - rest.data)) : rest;
-        if (part.size == 0 || !parse_part(part, field, &bits))
+        if (part.size == 0 || !parse_part(part, field, &bits, ret_any))
             return fault_set(reterr, FAULT_INPUT, "'%.*s' is no %s of a schedule (%u to %u)",
                              SLICE_ARG(slice_first(text, 40)), field->name, field->low, field->high);
         rest = comma ? slice_of(comma + 1, rest.size - part.size - 1) : (slice){0};

@@ -50,6 +50,26 @@ void judge_namespace(const KubeNamespace *namespace, struct judgement *ret_judge
                       SLICE_ARG(slice_first(why ? why->message : SLICE_LIT("finalizers have not ended"), 220)));
 }
 
+static bool annotated(const KubeMeta *meta, const char *key) {
+    for (size_t i = 0; i < meta->annotations.count; i++)
+        if (slice_equal_text(meta->annotations.items[i].key, key) && meta->annotations.items[i].value.size) return true;
+    return false;
+}
+
+/* The control plane asks for a volume by naming the provisioner: at once, or with WaitForFirstConsumer when a pod that wants
+ * it was given a node. Before that nobody lacks the volume but a pod that says so itself (it is Unschedulable). */
+static void judge_pending_claim(const KubePersistentVolumeClaim *claim, struct judgement *judgement) {
+    const KubeMeta *const meta = &claim->metadata;
+    judgement_add(judgement, RULE_CLAIM_PENDING, 0);
+    if (!annotated(meta, "volume.kubernetes.io/storage-provisioner") &&
+        !annotated(meta, "volume.beta.kubernetes.io/storage-provisioner"))
+        return;
+    const bool waited = annotated(meta, "volume.kubernetes.io/selected-node");
+    judgement_explain(judgement, RULE_CLAIM_UNBOUND,
+                      waited ? 0 : judge_ms(meta->has_creation_timestamp, meta->creation_timestamp),
+                      "storage class '%.*s'", SLICE_ARG(slice_first(claim->spec.storage_class_name, 100)));
+}
+
 void judge_claim(const KubePersistentVolumeClaim *claim, struct judgement *ret_judgement) {
     const slice phase = claim->status.phase;
     judgement_begin(ret_judgement);
@@ -58,10 +78,7 @@ void judge_claim(const KubePersistentVolumeClaim *claim, struct judgement *ret_j
     } else if (slice_equal_text(phase, "Bound")) {
         judgement_add(ret_judgement, RULE_CLAIM_BOUND, 0);
     } else if (slice_equal_text(phase, "Pending")) {
-        judgement_add(ret_judgement, RULE_CLAIM_PENDING, 0);
-        judgement_explain(ret_judgement, RULE_CLAIM_UNBOUND,
-                          judge_ms(claim->metadata.has_creation_timestamp, claim->metadata.creation_timestamp),
-                          "storage class '%.*s'", SLICE_ARG(slice_first(claim->spec.storage_class_name, 100)));
+        judge_pending_claim(claim, ret_judgement);
     } else if (slice_equal_text(phase, "Lost")) {
         judgement_explain(ret_judgement, RULE_CLAIM_LOST, 0, "volume '%.*s' is gone",
                           SLICE_ARG(slice_first(claim->spec.volume_name, 100)));

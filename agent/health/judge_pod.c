@@ -133,15 +133,41 @@ static void judge_pending(const KubePod *pod, struct judgement *judgement) {
                       SLICE_ARG(slice_first(pod->spec.node_name, 100)), SLICE_ARG(slice_first(reason, 60)));
 }
 
+/* Containers that are not ready: those that have ended as they should (1), any other (2). */
+static unsigned not_ready(const KubeContainerStatus *items, size_t count) {
+    unsigned found = 0;
+    for (size_t i = 0; i < count; i++) {
+        const KubeContainerState *const state = &items[i].state;
+        if (!items[i].ready) found |= state->has_terminated && state->terminated.exit_code == 0 ? 1 : 2;
+    }
+    return found;
+}
+
+/* A pod that is not to run for ever is not ready from when the first of its containers has ended, and nobody sends it
+ * anything: then it is asked for its other containers alone. */
+static void judge_not_ready(const KubePod *pod, const KubeCondition *ready, struct judgement *judgement) {
+    const KubePodStatus *const status = &pod->status;
+    const slice policy = pod->spec.restart_policy;
+    const bool ends = slice_equal_text(policy, "Never") || slice_equal_text(policy, "OnFailure");
+    const unsigned found = not_ready(status->container_statuses.items, status->container_statuses.count) |
+                           not_ready(status->init_container_statuses.items, status->init_container_statuses.count);
+    const bool some_ended = ends && (found & 1) && slice_equal_text(ready->reason, "ContainersNotReady");
+    if (some_ended && found == 1) {
+        judgement_add(judgement, RULE_POD_PARTLY_COMPLETED, 0);
+        return;
+    }
+    judgement_add(judgement, RULE_POD_STARTING, 0);
+    judgement_explain(judgement, RULE_POD_NOT_READY, some_ended ? 0 : changed_ms(ready), "%.*s%s%.*s",
+                      SLICE_ARG(slice_first(ready->reason, 60)), ready->message.size ? ": " : "",
+                      SLICE_ARG(slice_first(ready->message, 160)));
+}
+
 static void judge_running(const KubePod *pod, struct judgement *judgement) {
     const KubeCondition *const ready = find_condition(&pod->status, "Ready");
     if (ready && slice_equal_text(ready->status, "True")) {
         judgement_add(judgement, RULE_POD_READY, 0);
     } else if (ready && slice_equal_text(ready->status, "False")) {
-        judgement_add(judgement, RULE_POD_STARTING, 0);
-        judgement_explain(judgement, RULE_POD_NOT_READY, changed_ms(ready), "%.*s%s%.*s",
-                          SLICE_ARG(slice_first(ready->reason, 60)), ready->message.size ? ": " : "",
-                          SLICE_ARG(slice_first(ready->message, 160)));
+        judge_not_ready(pod, ready, judgement);
     } else {
         judgement_add(judgement, RULE_POD_READY_UNKNOWN, 0);
     }

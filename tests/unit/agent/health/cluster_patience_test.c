@@ -122,7 +122,9 @@ TEST(ages_are_reckoned_by_the_clock_of_the_server) {
         began(world);
         flush(world);
         HAS(world, "persistentvolumeclaims",
-            "{\"metadata\":{\"name\":\"v\",\"namespace\":\"shop\",\"creationTimestamp\":\"2026-03-02T%s:01Z\"},"
+            "{\"metadata\":{\"name\":\"v\",\"namespace\":\"shop\",\"annotations\":{\"volume.kubernetes.io/"
+            "storage-provisioner\":\"x\"},"
+            "\"creationTimestamp\":\"2026-03-02T%s:01Z\"},"
             "\"status\":{\"phase\":\"Pending\"}}",
             ahead > 0 ? "09:03" : "08:57");
         pass(world, 3599);
@@ -140,7 +142,9 @@ TEST(a_clock_that_becomes_known_late_mends_what_was_reckoned_before) {
     struct world *const world = world_new();
     HAS(world, "deployments", "%s", DEPLOYMENT_SHORT);
     HAS(world, "persistentvolumeclaims",
-        "{\"metadata\":{\"name\":\"v\",\"namespace\":\"shop\",\"creationTimestamp\":\"2026-03-02T07:59:50Z\"},"
+        "{\"metadata\":{\"name\":\"v\",\"namespace\":\"shop\",\"annotations\":{\"volume.kubernetes.io/"
+        "storage-provisioner\":\"x\"},"
+        "\"creationTimestamp\":\"2026-03-02T07:59:50Z\"},"
         "\"status\":{\"phase\":\"Pending\"}}");
     HAS(world, "daemonsets", "%s", DAEMONSET("\"creationTimestamp\":\"2026-03-02T07:59:50Z\",", "0"));
     cluster_state_skew(world->state, -3600 * 1000);
