@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agent/collect/kubernetes/kube_access.h"
 #include "agent/enrol/own_certificate.h"
 #include "agent/settings/agent_settings.h"
 #include "agent/pipeline.h"
@@ -69,6 +70,20 @@ static int print(fault_code (*make)(const struct setting_table *, struct arena *
     return fflush(stdout) ? 1 : 0;
 }
 
+/* A kubeconfig that is not there may be there where the agent will run; one that cannot be used is a mistake. */
+static fault_code check_clusters(const char *path, const struct agent_settings *settings) {
+    fault_code found = FAULT_NONE;
+    for (size_t i = 0; i < settings->kubernetes.count; i++) {
+        const struct kube_cluster_settings *const cluster = &settings->kubernetes.items[i];
+        struct fault fault;
+        if (!cluster->kubeconfig.size || !kube_access_check(cluster, &fault)) continue;
+        const bool here = fault.code == FAULT_SYSTEM;
+        fprintf(stderr, "%s: kubernetes[%zu]: %s%s\n", path, i, here ? "warning: " : "", fault.text);
+        if (!here) found = fault.code;
+    }
+    return found;
+}
+
 static int check_config(const char *path) {
     struct fault fault;
     struct agent_settings settings;
@@ -87,6 +102,7 @@ static int check_config(const char *path) {
     }
     for (size_t i = 0; i < mistakes.count; i++) fprintf(stderr, "%.*s\n", SLICE_ARG(mistakes.items[i]));
     if (!code && found) fprintf(stderr, "%s: mqtt.certificate: %s\n", path, fault.text);
+    if (!code && check_clusters(path, &settings)) found = FAULT_INPUT;
     if (code && mistakes.count == 0) fprintf(stderr, "%s\n", fault.text);
     if (!found)
         printf("%s: good: agent %.*s/%.*s, %zu targets, %zu probes, %zu SLIs, %zu health checks\n", path,

@@ -102,7 +102,7 @@ static size_t conditions_of(const struct application_view *application, HealthCo
 static void say(const struct application_report *report, const char *stale_why, char *ret_text, size_t text_bytes) {
     const struct application_view *const application = &report->application;
     if (report->deleted)
-        snprintf(ret_text, text_bytes, "the Application was deleted");
+        snprintf(ret_text, text_bytes, "the Application was deleted: with this its check has ended");
     else if (report->stale)
         snprintf(ret_text, text_bytes, "Argo CD is not heard: %s", stale_why);
     else

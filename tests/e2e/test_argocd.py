@@ -126,7 +126,7 @@ def test_changes_of_applications_and_the_counts_of_their_fleets_arrive(world):
     found = eventually("all checks are there", lambda: (lambda said: len(said["search"]) == 2 and said)(world.checks()))
     assert world.statuses("cart") == ["HEALTHY", "UNHEALTHY"] and found["cart"][1][1] == "Degraded, Synced, last operation Succeeded: replicas"
     assert found["new"] == [("DEGRADED", "Healthy, Synced, last operation Failed: operation failed")]
-    assert [one[0] for one in found["search"]] == ["DEGRADED", "UNKNOWN"] and found["search"][1][1] == "the Application was deleted"
+    assert [one[0] for one in found["search"]] == ["DEGRADED", "UNKNOWN"] and found["search"][1][1] == "the Application was deleted: with this its check has ended"
     assert found["checkout"] == [("UNHEALTHY", 'Degraded, Synced, last operation Succeeded: Deployment "checkout" exceeded its progress deadline')]
     assert [one[0] for one in found["legacy"]] == ["UNKNOWN"] and [one[0] for one in found["billing"]] == ["UNHEALTHY"]
     assert not world.place.rejections()

@@ -4,13 +4,14 @@ the cluster is what is there, soon. (What servers cannot do to it: test_kubernet
 import json
 import random
 import stat
+import subprocess
 import sys
 import time
 
 import pytest
-from harness import eventually, seed
+from harness import BIN, eventually, seed
 from kube_api import KubeApi
-from kube_following import KINDS, Follow, a_place, believed, cluster, fresh, needs_follow  # noqa: F401 (a_place is a fixture)
+from kube_following import FOLLOW, KINDS, Follow, a_place, believed, cluster, fresh, needs_follow  # noqa: F401 (a_place is a fixture)
 
 pytestmark = needs_follow
 
@@ -412,3 +413,46 @@ def test_a_plugin_that_fails_is_said(place, tmp_path, text, words):
     command = plugin(tmp_path / "plugin", text)
     api, follow = place("pods", api=api, kubeconfig={"exec_command": [command]})
     eventually("why", lambda: words in follow.stream("pods")["why"])
+
+
+def test_check_config_reads_the_kubeconfigs_too(tmp_path):
+    api = KubeApi()
+    api.start(tls=tmp_path / "pki", client_certificates=True)
+    good = json.loads(api.kubeconfig(tmp_path / "good", client="edge").read_text())
+    api.kubeconfig(tmp_path / "other", client="two")
+    api.close()
+    (tmp_path / "swapped").write_text(json.dumps({**good, "users": [{"name": "tests", "user": {
+        "client-certificate": str(tmp_path / "pki/edge.crt"), "client-key": str(tmp_path / "pki/two.key")}}]}))
+    (tmp_path / "keyless").write_text(json.dumps({**good, "users": [{"name": "tests", "user": {
+        "client-certificate": str(tmp_path / "pki/edge.crt"), "client-key": str(tmp_path / "pki/none.key")}}]}))
+    (tmp_path / "empty").write_text("")
+
+    def check(name, **more):
+        (tmp_path / "agent.yaml").write_text(json.dumps({
+            "agent": {"tenant": "demo", "name": "e1"}, "buffer": {"path": str(tmp_path / "buffer")},
+            "mqtt": {"host": "127.0.0.1", "plain_text": True},
+            "kubernetes": [{"cluster_id": "k1", "kubeconfig": str(tmp_path / name), **more}]}))
+        ran = subprocess.run([BIN / "picket-agent", "--config", tmp_path / "agent.yaml", "--check-config"], capture_output=True,
+                             text=True, timeout=60, check=False)
+        return ran.returncode, ran.stdout, ran.stderr
+    code, said, why = check("good")
+    assert code == 0 and ": good: " in said and not why, (said, why)
+    for name, words, more in [("swapped", "the key is not the certificate's", {}), ("empty", "it is no kubeconfig", {}),
+                              ("good", "there is no context 'elsewhere'", {"context": "elsewhere"})]:
+        code, said, why = check(name, **more)
+        assert code == 1 and not said and "agent.yaml: kubernetes[0]: kubeconfig" in why and words in why, (name, said, why)
+    for name in ("none", "keyless"):  # they may be there where the agent will run
+        code, said, why = check(name)
+        assert code == 0 and ": good: " in said and "agent.yaml: kubernetes[0]: warning: " in why and name in why and "No such file" in why, (said, why)
+
+
+def test_a_key_of_another_certificate_is_said(tmp_path):
+    api = cluster(5, 1, 1, 0)
+    api.start(tls=tmp_path / "pki", client_certificates=True)
+    config = json.loads(api.kubeconfig(tmp_path / "config", client="edge").read_text())
+    api.kubeconfig(tmp_path / "other", client="two")
+    config["users"][0]["user"]["client-key"] = str(tmp_path / "pki/two.key")
+    (tmp_path / "swapped").write_text(json.dumps(config))
+    ran = subprocess.run([FOLLOW, tmp_path / "swapped", "pods"], stdin=subprocess.PIPE, capture_output=True, text=True, timeout=60, check=False)
+    api.close()
+    assert ran.returncode == 1 and "client-certificate and client-key: the key is not the certificate's" in ran.stderr, ran

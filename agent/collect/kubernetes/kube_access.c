@@ -13,6 +13,10 @@
 #include "agent/collect/kubernetes/kube_config.h"
 #include "agent/collect/kubernetes/kube_plugin.h"
 #include "common/base/text.h"
+#include "common/base/whole_file.h"
+#include "common/net/certificate.h"
+
+enum { PEM_BYTES_MAX = 32 * 1024 };
 
 struct kube_access {
     struct arena *arena; /* of `config` */
@@ -23,8 +27,8 @@ struct kube_access {
     char warning[480];
 };
 
-static fault_code service_account_read(const struct kube_cluster_settings *settings, struct arena *arena,
-                                       struct kube_config *ret_config, struct fault *reterr);
+static fault_code settings_read(const struct kube_cluster_settings *settings, struct arena *arena,
+                                struct kube_config *ret_config, struct fault *reterr);
 static void warn(struct kube_access *access);
 
 fault_code kube_access_open(struct loop *loop, const struct kube_cluster_settings *settings,
@@ -36,9 +40,7 @@ fault_code kube_access_open(struct loop *loop, const struct kube_cluster_setting
         return fault_set(reterr, FAULT_SYSTEM, "access to a cluster: out of memory");
     }
     struct kube_config *config = &access->config;
-    fault_code code = settings->kubeconfig.size ? kube_config_read(setting_text(settings->kubeconfig),
-                                                                   settings->context, access->arena, config, reterr)
-                                                : service_account_read(settings, access->arena, config, reterr);
+    fault_code code = settings_read(settings, access->arena, config, reterr);
     if (code == FAULT_NONE && config->plugin_arguments) {
         access->plugin_settings = (struct kube_plugin_settings){config->plugin_arguments, config->plugin_environment,
                                                                 config->plugin_api_version};
@@ -60,12 +62,60 @@ fault_code kube_access_open(struct loop *loop, const struct kube_cluster_setting
     return FAULT_NONE;
 }
 
+fault_code kube_access_check(const struct kube_cluster_settings *settings, struct fault *reterr) {
+    struct kube_config config;
+    struct arena *arena = arena_new(8 * 1024, KUBE_CONFIG_BYTES_MAX);
+    const fault_code code = arena ? settings_read(settings, arena, &config, reterr)
+                                  : fault_set(reterr, FAULT_SYSTEM, "access to a cluster: out of memory");
+    (void)arena_free(arena);
+    return code;
+}
+
 struct kube_access *kube_access_close(struct kube_access *access) {
     if (!access) return NULL;
     (void)kube_plugin_free(access->plugin);
     (void)arena_free(access->arena);
     free(access);
     return NULL;
+}
+
+/* As far as it was given as text; else from its file. */
+static fault_code pem_read(const char *what, slice given, const char *path, uint8_t *buffer, slice *ret_pem,
+                           struct fault *reterr) {
+    size_t size = 0;
+    *ret_pem = given;
+    if (given.size) return FAULT_NONE;
+    const fault_code code = whole_file_read(what, path, buffer, PEM_BYTES_MAX, &size, reterr);
+    *ret_pem = slice_of(buffer, size);
+    return code;
+}
+
+/* A server that is shown a certificate with another one's key ends the connection without a word. */
+static fault_code pair_check(const struct kube_config *config, const char *path, struct fault *reterr) {
+    if (!config->certificate.size && !config->certificate_path) return FAULT_NONE;
+    uint8_t *bytes = malloc(2 * (size_t)PEM_BYTES_MAX);
+    if (!bytes) return fault_set(reterr, FAULT_SYSTEM, "access to a cluster: out of memory");
+    slice certificate, key;
+    fault_code code =
+        pem_read("client-certificate", config->certificate, config->certificate_path, bytes, &certificate, reterr);
+    if (!code) code = pem_read("client-key", config->key, config->key_path, bytes + PEM_BYTES_MAX, &key, reterr);
+    const bool large = code == FAULT_LIMIT || (!code && (certificate.size > PEM_BYTES_MAX || key.size > PEM_BYTES_MAX));
+    if (!code && !large) code = certificate_match(certificate, key, reterr);
+    explicit_bzero(bytes, 2 * (size_t)PEM_BYTES_MAX);
+    free(bytes);
+    if (large) return FAULT_NONE; /* it is not looked at here */
+    return code ? fault_wrap(reterr, "kubeconfig '%.100s', client-certificate and client-key", path) : FAULT_NONE;
+}
+
+static fault_code service_account_read(const struct kube_cluster_settings *settings, struct arena *arena,
+                                       struct kube_config *ret_config, struct fault *reterr);
+
+static fault_code settings_read(const struct kube_cluster_settings *settings, struct arena *arena,
+                                struct kube_config *ret_config, struct fault *reterr) {
+    if (!settings->kubeconfig.size) return service_account_read(settings, arena, ret_config, reterr);
+    const char *path = setting_text(settings->kubeconfig);
+    const fault_code code = kube_config_read(path, settings->context, arena, ret_config, reterr);
+    return code ? code : pair_check(ret_config, path, reterr);
 }
 
 /* Kubernetes gives every pod the server's address in its environment, and mounts the rest. */

@@ -72,7 +72,7 @@ TEST(unknown_is_never_green_and_the_worst_row_counts) {
     report.stale = false;
     report.deleted = true;
     check = check_of(&report, arena);
-    CHECK_SLICE(check.message, "the Application was deleted");
+    CHECK_SLICE(check.message, "the Application was deleted: with this its check has ended");
     assert_false(check.has_expires_at);
     assert_int_equal(check.labels.count, 1); /* by which the centre knows an end */
     CHECK_SLICE(check.labels.items[0].key, "reason");
