@@ -232,8 +232,8 @@ static void check_agent(struct doctor *doctor, const struct yaml_node *agent) {
         const slice error = ctl_tree_text(target, "error");
         if (!error.size) continue; /* nothing is wrong, or it was not scraped yet when the agent last reported */
         const bool up = slice_equal_text(ctl_tree_text(target, "up"), "true");
-        say(doctor, FINDING_WARN, what, "what is not seen is unknown, not good", "cannot %s %.*s: %.*s",
-            up ? "count all of" : "scrape", SLICE_ARG(slice_first(ctl_tree_text(target, "name"), 100)),
+        say(doctor, FINDING_WARN, what, "what is not seen is unknown, not good", "%s %.*s: %.*s",
+            up ? "target" : "cannot scrape", SLICE_ARG(slice_first(ctl_tree_text(target, "name"), 100)),
             SLICE_ARG(slice_first(error, 200)));
     }
 }

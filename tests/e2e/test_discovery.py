@@ -136,10 +136,10 @@ def test_another_pod_of_the_same_name_begins_with_a_baseline(place):
 
 def test_what_must_not_be_scraped_is_not_and_is_said(place):
     generator = place.generators[3]
-    place.api.apply(pod("odd", generator.port, annotations=scraped(generator.port) | {"picket.test/path": "metrics"}))
+    place.api.apply(pod("odd", generator.port, annotations=scraped(generator.port) | {"picket.test/path": "/a b"}))
     place.api.apply(pod("pending", generator.port, annotations=scraped(generator.port), phase="Pending"))
     place.api.apply(pod("everywhere", generator.port, annotations=scraped(generator.port), address="0.0.0.0"))
-    eventually("it is said", lambda: "never scraped" in place.agent.log() or "must begin with" in place.agent.log())
+    eventually("it is said", lambda: "never scraped" in place.agent.log() or "must hold no blanks" in place.agent.log())
     for name in ("odd", "pending", "everywhere"):
         place.api.delete("pods", name, "shop")
     assert generator.serial == 0
@@ -225,6 +225,32 @@ def test_service_monitors_name_services_by_the_labels_of_their_slices(place):
     eventually("the other slice takes over", lambda: whole_with(place, "scrapes", 1, again), 40, 0.3)
     place.api.delete("endpointslices", "api-headless-1", "shop")
     eventually("it is gone", lambda: status(place, f"shop/api-0:{generator.port}") is None)
+
+
+def test_a_target_port_is_one_of_the_pods_though_the_service_does_not_name_it(place):
+    port = place.generators[3].port
+    place.api.apply({"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor",
+                     "metadata": {"name": "admin", "namespace": "shop"},
+                     "spec": {"selector": {"matchLabels": {"app": "admin"}},
+                              "endpoints": [{"targetPort": "adm"}, {"targetPort": "none"}]}})
+    # The slice comes before the pod that it names.
+    place.api.apply({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+                     "metadata": {"name": "admin-1", "namespace": "shop", "labels": {"app": "admin"}},
+                     "ports": [{"name": "web", "protocol": "TCP", "port": 1}],
+                     "endpoints": [{"addresses": ["127.0.0.1"], "conditions": {"ready": True},
+                                    "targetRef": {"kind": "Pod", "name": "admin-0", "namespace": "shop", "uid": "admin"}}]})
+    said = "no target has the port of 1 monitors (shop/admin: 'adm')"
+    eventually("what finds nothing is said", lambda: said in status(place, "services").get("error", ""), 40)
+    place.api.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "admin-0", "namespace": "shop", "uid": "admin"},
+                     "spec": {"nodeName": "n1", "containers": [{"name": "a", "image": "x", "ports": [
+                         {"name": "adm", "containerPort": port}]}]},
+                     "status": {"phase": "Running", "podIP": "127.0.0.1"}})
+    eventually("it is scraped", lambda: (status(place, f"shop/admin-0:{port}") or {}).get("up"), 40)
+    eventually("and the other not", lambda: "'none'" in status(place, "services").get("error", ""), 40)
+    place.api.delete("endpointslices", "admin-1", "shop")
+    eventually("it is gone", lambda: status(place, f"shop/admin-0:{port}") is None)
+    place.api.delete("servicemonitors", "admin", "shop")
+    place.api.delete("pods", "admin-0", "shop")
 
 
 def test_more_targets_than_there_is_room_for_are_said_and_unknown(place):

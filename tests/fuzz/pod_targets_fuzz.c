@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     list.count = list.skipped = 0;
     if (pod) pod_targets_annotated(&settings, (slice){0}, pod, &list);
     if (pod && monitor) pod_targets_monitored(&settings, (slice){0}, monitor, pod, &list);
-    if (slices && monitor) slice_targets_monitored(&settings, (slice){0}, monitor, slices, &list);
+    if (slices && monitor) slice_targets_monitored(&settings, (slice){0}, monitor, slices, NULL, &list);
     check(&list);
     monitor_free(monitor);
     arena_free(arena);

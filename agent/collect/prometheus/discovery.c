@@ -11,6 +11,7 @@
 #include "agent/collect/prometheus/discovery.h"
 
 #include "agent/collect/prometheus/monitor_parts.h"
+#include "agent/collect/prometheus/pod_ports.h"
 #include "common/base/checksum.h"
 
 #include <stdio.h>
@@ -47,6 +48,8 @@ struct discovery {
     bool sink_given, known;
     char why[WHY_BYTES];
     struct kube_listener *monitors_listener, *objects_listener;
+    struct pod_ports *ports;     /* servicemonitors only, else NULL */
+    bool ports_begun, ports_due; /* somebody asked for ports; they shall be looked at anew before objects are */
     struct loop_timer *timer;
     bool relist; /* the timer shall listen to objects anew */
     struct monitor *monitors[DISCOVERY_MONITORS_MAX];
@@ -73,6 +76,8 @@ static enum kube_kind objects_kind(const struct discovery *discovery) {
 }
 
 static void on_timer(void *context);
+static bool is_port_wanted(void *context, slice name, int32_t number);
+static void on_ports_changed(void *context, bool answers);
 static fault_code listen_monitors(struct discovery *discovery, struct fault *reterr);
 static fault_code listen_objects(struct discovery *discovery, struct fault *reterr);
 
@@ -88,8 +93,12 @@ fault_code discovery_new(struct loop *loop, struct kube_cluster *cluster, const 
     discovery->found = calloc(discovery->found_max, sizeof *discovery->found);
     discovery->timer = loop_timer_new(loop, on_timer, discovery);
     snprintf(discovery->why, sizeof discovery->why, "nothing is known yet");
-    fault_code code =
-        discovery->found && discovery->timer ? FAULT_NONE : fault_set(reterr, FAULT_SYSTEM, "out of memory");
+    const struct pod_ports_calls calls = {is_port_wanted, on_ports_changed, discovery};
+    const bool by_ports = config->settings->mode == DISCOVERY_SERVICEMONITORS;
+    if (by_ports) discovery->ports = pod_ports_new(cluster, &calls);
+    fault_code code = discovery->found && discovery->timer && (discovery->ports || !by_ports)
+                          ? FAULT_NONE
+                          : fault_set(reterr, FAULT_SYSTEM, "out of memory");
     if (!code) code = by_monitors(discovery) ? listen_monitors(discovery, reterr) : listen_objects(discovery, reterr);
     if (code) {
         discovery_free(discovery);
@@ -103,6 +112,7 @@ struct discovery *discovery_free(struct discovery *discovery) {
     if (!discovery) return NULL;
     kube_watch_unlisten(discovery->objects_listener);
     kube_watch_unlisten(discovery->monitors_listener);
+    pod_ports_free(discovery->ports);
     if (discovery->timer) loop_timer_free(discovery->timer);
     for (size_t i = 0; i < discovery->monitors_count; i++) monitor_free(discovery->monitors[i]);
     for (size_t i = 0; discovery->found && i < discovery->found_count; i++) free(discovery->found[i].name);
@@ -145,6 +155,7 @@ static bool all_known(const struct discovery *discovery, char text[WHY_BYTES]) {
         say_why(discovery, open, text);
         return false;
     }
+    if (discovery->ports && pod_ports_dark(discovery->ports, text, WHY_BYTES)) return false;
     for (size_t i = 0; i < discovery->scopes_count; i++) beyond += discovery->scopes[i].beyond;
     const size_t refused = count_refused(discovery);
     if (beyond + refused + discovery->monitors_beyond == 0) return true;
@@ -153,25 +164,10 @@ static bool all_known(const struct discovery *discovery, char text[WHY_BYTES]) {
     return false;
 }
 
-/* Nothing is unknown by it, but a target may be measured that Prometheus would drop, and series are called otherwise there. */
-static void say_relabelings(const struct discovery *discovery, char text[WHY_BYTES]) {
-    const struct monitor *first = NULL;
-    size_t count = 0;
-    for (size_t i = 0; i < discovery->monitors_count; i++) {
-        if (!discovery->monitors[i]->relabels) continue;
-        if (!first) first = discovery->monitors[i];
-        count++;
-    }
-    if (first)
-        snprintf(text, WHY_BYTES,
-                 "relabelings of %zu monitors (%.*s/%.*s) are not applied: all targets, series as exposed", count,
-                 SLICE_ARG(slice_first(first->namespace, 63)), SLICE_ARG(slice_first(first->name, 63)));
-}
-
 static void judge(struct discovery *discovery) {
     char why[WHY_BYTES] = "";
     const bool known = all_known(discovery, why);
-    if (known) say_relabelings(discovery, why);
+    if (known) monitors_note(discovery->monitors, discovery->monitors_count, why, sizeof why);
     const bool news = known != discovery->known || strcmp(why, discovery->why) != 0;
     const bool was_known = discovery->known;
     discovery->known = known;
@@ -353,8 +349,44 @@ static void find_targets(struct discovery *discovery, const void *message) {
         if (settings->mode == DISCOVERY_PODMONITORS)
             pod_targets_monitored(settings, node, discovery->monitors[i], message, &discovery->list);
         else
-            slice_targets_monitored(settings, node, discovery->monitors[i], message, &discovery->list);
+            slice_targets_monitored(settings, node, discovery->monitors[i], message, discovery->ports,
+                                    &discovery->list);
 }
+
+/* ---- ports of pods ---- */
+
+static bool is_port_wanted(void *context, slice name, int32_t number) {
+    const struct discovery *const discovery = context;
+    for (size_t i = 0; i < discovery->monitors_count; i++)
+        if (monitor_wants_port(discovery->monitors[i], name, number)) return true;
+    return false;
+}
+
+static void on_ports_changed(void *context, bool answers) {
+    struct discovery *const discovery = context;
+    discovery->relist |= answers;
+    if (discovery->relist) loop_timer_set(discovery->timer, SETTLE_MS);
+    judge(discovery);
+}
+
+static void look_at_ports(struct discovery *discovery) {
+    discovery->ports_due = discovery->relist = true;
+    loop_timer_set(discovery->timer, SETTLE_MS);
+}
+
+/* Whether objects can be looked at: all that is to be known of ports is. False: on_ports_changed or the timer goes on. */
+static bool ports_ready(struct discovery *discovery) {
+    struct fault fault;
+    if (!discovery->ports) return true;
+    if (discovery->ports_due && pod_ports_refresh(discovery->ports, &fault)) {
+        loop_timer_set(discovery->timer, RETRY_MS);
+        return false;
+    }
+    discovery->ports_due = false;
+    return pod_ports_settled(discovery->ports);
+}
+
+/* ---- objects ---- */
 
 static void on_object(void *context, const struct kube_object *object) {
     struct discovery *const discovery = context;
@@ -363,6 +395,10 @@ static void on_object(void *context, const struct kube_object *object) {
     if (in_namespaces(discovery->config.settings, object->meta->namespace)) find_targets(discovery, object->message);
     discovery->skipped += discovery->list.skipped;
     if (discovery->list.skipped) discovery->last_skip = discovery->list.why;
+    if (discovery->ports && !discovery->ports_begun && !pod_ports_settled(discovery->ports)) {
+        discovery->ports_begun = true; /* the first that asked */
+        look_at_ports(discovery);
+    }
     const size_t beyond = apply(discovery, owner_of(object->meta), object->round);
     if (scope) scope->beyond += beyond;
     if (!object->listed) judge(discovery);
@@ -405,13 +441,14 @@ static fault_code listen_objects(struct discovery *discovery, struct fault *rete
     for (size_t i = 0; i < discovery->scopes_count; i++)
         if (discovery->scopes[i].kind == objects_kind(discovery))
             discovery->scopes[i].begun = discovery->scopes[i].whole = false;
+    for (size_t i = 0; i < discovery->monitors_count; i++) monitor_forget_found(discovery->monitors[i]);
     return kube_watch_listen(discovery->cluster, objects_kind(discovery), &calls, &discovery->objects_listener, reterr);
 }
 
 /* ---- monitors ---- */
 
 static void monitors_changed(struct discovery *discovery) {
-    discovery->relist = true;
+    discovery->relist = discovery->ports_due = true;
     loop_timer_set(discovery->timer, SETTLE_MS);
     judge(discovery);
 }
@@ -509,8 +546,10 @@ static void on_timer(void *context) {
     struct fault fault;
     for (size_t i = 0; i < discovery->found_count; i++) try_join(discovery, &discovery->found[i]);
     /* As long as not all monitors are known, the one that is still to come sets the timer. */
-    if (discovery->relist && (!by_monitors(discovery) || scopes_whole(discovery, monitors_kind(discovery), &open) ||
-                              discovery->objects_listener)) {
+    if (discovery->relist &&
+        (!by_monitors(discovery) || scopes_whole(discovery, monitors_kind(discovery), &open) ||
+         discovery->objects_listener) &&
+        ports_ready(discovery)) {
         discovery->relist = false;
         if (listen_objects(discovery, &fault)) {
             discovery->relist = true;

@@ -7,6 +7,8 @@
 #include "agent/collect/prometheus/discovery.h"
 #include "common/base/arena.h"
 
+#include <stdio.h>
+
 enum { ARENA_BYTES = 256 * 1024 };
 
 struct parts { /* of either kind */
@@ -118,9 +120,9 @@ static fault_code take_endpoint(struct monitor *monitor, const KubeMonitorEndpoi
         !lower_scheme(monitor, from->scheme, &into.scheme))
         return out_of_room(reterr);
     if (!into.port.size && !into.number && from->target_port.size && !digits(from->target_port, &into.number) &&
-        !keep(monitor, from->target_port, &into.port))
+        !keep(monitor, from->target_port, &into.target))
         return out_of_room(reterr);
-    if (!into.port.size && !into.number)
+    if (!into.port.size && !into.target.size && !into.number)
         return fault_set(reterr, FAULT_INPUT, "an endpoint names no port (port, portNumber or targetPort)");
     if ((from->interval.size && setting_parse_duration(from->interval, &into.interval_ms, reterr)) ||
         (from->scrape_timeout.size && setting_parse_duration(from->scrape_timeout, &into.timeout_ms, reterr)))
@@ -180,6 +182,52 @@ fault_code monitor_new(enum kube_kind kind, const void *message, struct monitor 
 struct monitor *monitor_free(struct monitor *monitor) {
     if (monitor) arena_free(monitor->arena);
     return NULL;
+}
+
+void monitor_forget_found(struct monitor *monitor) {
+    for (size_t e = 0; e < monitor->endpoints_count; e++)
+        monitor->endpoints[e].tried = monitor->endpoints[e].found = false;
+}
+
+static const struct monitor_endpoint *portless(const struct monitor *monitor) {
+    for (size_t e = 0; e < monitor->endpoints_count; e++)
+        if (monitor->endpoints[e].tried && !monitor->endpoints[e].found) return &monitor->endpoints[e];
+    return NULL;
+}
+
+/* By relabelings nothing is unknown, but a target may be measured that Prometheus would drop, and series are called otherwise
+ * there. */
+void monitors_note(struct monitor *const *monitors, size_t count, char *ret_text, size_t text_bytes) {
+    const struct monitor *relabelled = NULL, *without = NULL;
+    size_t relabels = 0, portless_count = 0, used = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (monitors[i]->relabels && relabels++ == 0) relabelled = monitors[i];
+        if (portless(monitors[i]) && portless_count++ == 0) without = monitors[i];
+    }
+    ret_text[0] = '\0';
+    if (without) {
+        const struct monitor_endpoint *const endpoint = portless(without);
+        const slice name = endpoint->port.size ? endpoint->port : endpoint->target;
+        char number[16];
+        snprintf(number, sizeof number, "%d", endpoint->number);
+        used = (size_t)snprintf(ret_text, text_bytes, "no target has the port of %zu monitors (%.*s/%.*s: '%.*s')",
+                                portless_count, SLICE_ARG(slice_first(without->namespace, 40)),
+                                SLICE_ARG(slice_first(without->name, 40)),
+                                SLICE_ARG(name.size ? slice_first(name, 20) : slice_from_text(number)));
+    }
+    if (relabelled && used < text_bytes)
+        snprintf(ret_text + used, text_bytes - used,
+                 "%srelabelings of %zu monitors (%.*s/%.*s) are not applied: all targets, series as exposed",
+                 used ? "; " : "", relabels, SLICE_ARG(slice_first(relabelled->namespace, 63)),
+                 SLICE_ARG(slice_first(relabelled->name, 63)));
+}
+
+bool monitor_wants_port(const struct monitor *monitor, slice name, int32_t number) {
+    for (size_t e = 0; e < monitor->endpoints_count; e++) {
+        const struct monitor_endpoint *const endpoint = &monitor->endpoints[e];
+        if (endpoint->target.size ? slice_equal(endpoint->target, name) : endpoint->number == number) return true;
+    }
+    return false;
 }
 
 static bool requirement_holds(const struct monitor_requirement *requirement, const KubeMeta *meta) {

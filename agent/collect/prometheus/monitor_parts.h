@@ -15,10 +15,12 @@ struct monitor_requirement {
 };
 
 struct monitor_endpoint {
-    slice port;     /* its name; empty: none */
+    slice port;     /* its name: of a Service's port, or with PodMonitors a container's; empty: none */
+    slice target;   /* targetPort: the name of a container's port; empty: none */
     int32_t number; /* as a container declares it; 0: none */
     slice path, scheme;
     int64_t interval_ms, timeout_ms; /* 0: not said */
+    bool tried, found;               /* somebody was looked at for it; and had the port */
 };
 
 struct monitor {
@@ -35,6 +37,11 @@ struct monitor {
     uint8_t round; /* for discovery.c */
 };
 
+/* What is to be known of them though all is known: endpoints that found somebody and no such port, relabelings; "": nothing. */
+void monitors_note(struct monitor *const *monitors, size_t count, char *ret_text, size_t text_bytes);
+void monitor_forget_found(struct monitor *monitor);
+/* Whether an endpoint of it has such a port for its targetPort. */
+bool monitor_wants_port(const struct monitor *monitor, slice name, int32_t number);
 /* By its namespace and labels. */
 bool monitor_selects(const struct monitor *monitor, const KubeMeta *meta);
 

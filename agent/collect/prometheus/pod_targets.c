@@ -4,6 +4,7 @@
 #include "agent/collect/prometheus/pod_targets.h"
 
 #include "agent/collect/prometheus/monitor_parts.h"
+#include "agent/collect/prometheus/pod_ports.h"
 #include "common/base/checksum.h"
 
 #include <arpa/inet.h>
@@ -81,7 +82,7 @@ static fault_code candidate_check(const struct discovery_settings *settings, con
         return fault_set(reterr, FAULT_INPUT, "scheme '%.*s' is neither http nor https",
                          SLICE_ARG(slice_first(c->scheme, 40)));
     if (!path_is_good(c->path))
-        return fault_set(reterr, FAULT_INPUT, "path '%.*s' must begin with '/' and hold no blanks",
+        return fault_set(reterr, FAULT_INPUT, "path '%.*s' must hold no blanks, '#' or '\\', and be at most 512 bytes",
                          SLICE_ARG(slice_first(c->path, 60)));
     return pod_address_check(c->address, settings->local_addresses, reterr);
 }
@@ -109,8 +110,32 @@ static void skip(struct pod_target_list *list, const struct candidate *c, const 
                      SLICE_ARG(slice_first(c->pod, 100)));
 }
 
-static void add(const struct discovery_settings *settings, const struct candidate *c, struct pod_target_list *list) {
+/* A scheme is one in any letters (RFC 3986, 3.1), and a path without '/' is one behind it, as for Prometheus. The text is
+ * the caller's, and lives as long as what is returned. */
+struct spelling {
+    char scheme[8], path[POD_PATH_BYTES + 2];
+};
+static struct candidate spelt(const struct candidate *from, struct spelling *text) {
+    struct candidate c = *from;
+    if (c.scheme.size < sizeof text->scheme) {
+        for (size_t i = 0; i < c.scheme.size; i++)
+            text->scheme[i] =
+                (char)(c.scheme.data[i] | (c.scheme.data[i] >= 'A' && c.scheme.data[i] <= 'Z' ? 0x20 : 0));
+        c.scheme = slice_of(text->scheme, c.scheme.size);
+    }
+    if (c.path.size && c.path.data[0] != '/' && c.path.size <= POD_PATH_BYTES) {
+        text->path[0] = '/';
+        memcpy(text->path + 1, c.path.data, c.path.size);
+        c.path = slice_of(text->path, c.path.size + 1);
+    }
+    return c;
+}
+
+static void add(const struct discovery_settings *settings, const struct candidate *asked,
+                struct pod_target_list *list) {
     struct fault fault;
+    struct spelling text;
+    const struct candidate one = spelt(asked, &text), *const c = &one;
     char name[TARGET_NAME_BYTES + 1];
     if (candidate_check(settings, c, &fault)) {
         skip(list, c, &fault);
@@ -169,8 +194,7 @@ static bool is_tcp(slice protocol) {
     return protocol.size == 0 || slice_equal_text(protocol, "TCP");
 }
 
-/* Calls for each TCP port of the containers, sidecars included. */
-static const KubeContainerPort *pod_port(const KubePod *pod, size_t *cursor) {
+const KubeContainerPort *pod_next_port(const KubePod *pod, size_t *cursor) {
     size_t at = 0;
     for (int pass = 0; pass < 2; pass++) {
         const KubeContainer *const containers = pass ? pod->spec.init_containers.items : pod->spec.containers.items;
@@ -180,7 +204,7 @@ static const KubeContainerPort *pod_port(const KubePod *pod, size_t *cursor) {
             for (size_t p = 0; p < containers[i].ports.count; p++, at++)
                 if (at == *cursor) {
                     (*cursor)++;
-                    return &containers[i].ports.items[p];
+                    if (is_tcp(containers[i].ports.items[p].protocol)) return &containers[i].ports.items[p];
                 }
         }
     }
@@ -210,9 +234,9 @@ void pod_targets_annotated(const struct discovery_settings *settings, slice node
         return;
     }
     size_t cursor = 0;
-    for (const KubeContainerPort *one; (one = pod_port(pod, &cursor));) {
+    for (const KubeContainerPort *one; (one = pod_next_port(pod, &cursor));) {
         c.port = one->container_port;
-        if (is_tcp(one->protocol)) add(settings, &c, list);
+        add(settings, &c, list);
     }
 }
 
@@ -223,27 +247,31 @@ static void endpoint_times(const struct monitor_endpoint *endpoint, struct candi
     c->timeout_ms = endpoint->timeout_ms;
 }
 
-void pod_targets_monitored(const struct discovery_settings *settings, slice node, const struct monitor *monitor,
+void pod_targets_monitored(const struct discovery_settings *settings, slice node, struct monitor *monitor,
                            const KubePod *pod, struct pod_target_list *list) {
     if (!pod_counts(settings, node, pod) || !monitor_selects(monitor, &pod->metadata)) return;
     for (size_t e = 0; e < monitor->endpoints_count; e++) {
-        const struct monitor_endpoint *const endpoint = &monitor->endpoints[e];
+        struct monitor_endpoint *const endpoint = &monitor->endpoints[e];
+        const slice name = endpoint->port.size ? endpoint->port : endpoint->target;
         struct candidate c = pod_candidate(pod);
         endpoint_times(endpoint, &c);
+        endpoint->tried = true;
         size_t cursor = 0;
-        for (const KubeContainerPort *one; (one = pod_port(pod, &cursor));) {
-            const bool named = endpoint->port.size && slice_equal(one->name, endpoint->port);
+        for (const KubeContainerPort *one; (one = pod_next_port(pod, &cursor));) {
+            const bool named = name.size && slice_equal(one->name, name);
             c.port = one->container_port;
-            if (is_tcp(one->protocol) && (named || (endpoint->number && endpoint->number == one->container_port)))
-                add(settings, &c, list);
+            if (!named && !(endpoint->number && endpoint->number == one->container_port)) continue;
+            endpoint->found = true;
+            add(settings, &c, list);
         }
     }
 }
 
 /* ---- endpoint slices ---- */
 
-static void slice_endpoint(const struct discovery_settings *settings, const struct monitor_endpoint *endpoint,
-                           const KubeEndpointSlice *from, const KubeEndpoint *one, struct pod_target_list *list) {
+static void slice_endpoint(const struct discovery_settings *settings, struct monitor_endpoint *endpoint,
+                           const KubeEndpointSlice *from, const KubeEndpoint *one, struct pod_ports *ports,
+                           struct pod_target_list *list) {
     const KubeEndpointConditions *const conditions = &one->conditions;
     const bool is_pod = one->has_target_ref && slice_equal_text(one->target_ref.kind, "Pod");
     struct candidate c = {.namespace = from->metadata.namespace,
@@ -254,18 +282,29 @@ static void slice_endpoint(const struct discovery_settings *settings, const stru
                           .path = SLICE_LIT("/metrics"),
                           .ending = one->has_conditions && conditions->has_terminating && conditions->terminating};
     endpoint_times(endpoint, &c);
+    endpoint->tried = true;
+    bool found = false;
     for (size_t p = 0; p < from->ports.count; p++) {
         const KubeEndpointPort *const port = &from->ports.items[p];
         if (!port->has_port || !is_tcp(port->protocol)) continue;
         const bool named = endpoint->port.size && slice_equal(port->name, endpoint->port);
         if (!named && !(endpoint->number && endpoint->number == port->port)) continue;
         c.port = port->port;
+        found = true;
         add(settings, &c, list);
     }
+    size_t cursor = 0;
+    while (!found && !endpoint->port.size && is_pod && ports &&
+           pod_ports_next(ports, one->target_ref.uid, endpoint->target, endpoint->number, &cursor, &c.port)) {
+        endpoint->found = true;
+        add(settings, &c, list);
+    }
+    endpoint->found = endpoint->found || found;
 }
 
-void slice_targets_monitored(const struct discovery_settings *settings, slice node, const struct monitor *monitor,
-                             const KubeEndpointSlice *slice_object, struct pod_target_list *list) {
+void slice_targets_monitored(const struct discovery_settings *settings, slice node, struct monitor *monitor,
+                             const KubeEndpointSlice *slice_object, struct pod_ports *ports,
+                             struct pod_target_list *list) {
     if (!slice_object->has_metadata || slice_equal_text(slice_object->address_type, "FQDN") ||
         !monitor_selects(monitor, &slice_object->metadata))
         return;
@@ -273,6 +312,6 @@ void slice_targets_monitored(const struct discovery_settings *settings, slice no
         const KubeEndpoint *const one = &slice_object->endpoints.items[i];
         if (one->addresses.count == 0 || (node.size && !slice_equal(one->node_name, node))) continue;
         for (size_t e = 0; e < monitor->endpoints_count; e++)
-            slice_endpoint(settings, &monitor->endpoints[e], slice_object, one, list);
+            slice_endpoint(settings, &monitor->endpoints[e], slice_object, one, ports, list);
     }
 }

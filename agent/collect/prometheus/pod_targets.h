@@ -24,7 +24,7 @@ struct pod_target_list {
     struct fault why; /* of the last that was skipped */
 };
 
-/* A PodMonitor or ServiceMonitor, copied. */
+/* A PodMonitor or ServiceMonitor, copied; and it knows which of its endpoints found somebody. */
 struct monitor;
 /* kind: KUBE_PODMONITORS or KUBE_SERVICEMONITORS, message: of that kind. ret_note: endpoints that were left out, and why; code
  * FAULT_NONE: none. FAULT_INPUT: nothing of it can be used; FAULT_SYSTEM: no memory. */
@@ -35,13 +35,18 @@ struct monitor *monitor_free(struct monitor *monitor); /* NULL is fine; returns 
 /* All labels of the map are there with these values. */
 bool pod_has_labels(const KubeMeta *meta, const struct setting_map *labels);
 
-/* Adds to the list; targets of one name are one. */
+/* The next TCP port that a container declares, sidecars included; NULL: none. *cursor begins with 0. */
+const KubeContainerPort *pod_next_port(const KubePod *pod, size_t *cursor);
+
+struct pod_ports;
+/* Adds to the list; targets of one name are one. ports: asked for what a targetPort names and the slice does not; NULL: nobody. */
 void pod_targets_annotated(const struct discovery_settings *settings, slice node, const KubePod *pod,
                            struct pod_target_list *list);
-void pod_targets_monitored(const struct discovery_settings *settings, slice node, const struct monitor *monitor,
+void pod_targets_monitored(const struct discovery_settings *settings, slice node, struct monitor *monitor,
                            const KubePod *pod, struct pod_target_list *list);
-void slice_targets_monitored(const struct discovery_settings *settings, slice node, const struct monitor *monitor,
-                             const KubeEndpointSlice *slice_object, struct pod_target_list *list);
+void slice_targets_monitored(const struct discovery_settings *settings, slice node, struct monitor *monitor,
+                             const KubeEndpointSlice *slice_object, struct pod_ports *ports,
+                             struct pod_target_list *list);
 
 /* "10.1.2.3" or "fd00::1"; FAULT_INPUT: none; FAULT_DENIED: one that is never scraped (unless local). */
 fault_code pod_address_check(slice address, bool local_allowed, struct fault *reterr) MUST_CHECK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Objects as the API server sends them, in JSON, and the targets that they are. */
-#include "agent/collect/prometheus/pod_targets.h"
+#include "agent/collect/prometheus/monitor_parts.h"
+#include "agent/collect/prometheus/pod_ports.h"
 #include "common/base/arena.h"
 #include "common/codec/codec.h"
 #include "tests/support/check.h"
@@ -59,6 +60,14 @@ TEST(annotations_name_port_path_and_scheme) {
     /* Without a port: every TCP port that a container declares, sidecars included. */
     annotated(&s, "", POD(ASKS(""), PORTS, ""),
               "n/p:80 http://10.1.2.3:80/metrics;n/p:9090 http://10.1.2.3:9090/metrics;");
+    /* A path is one of the pod, whatever it begins with; a scheme is one in any letters. */
+    annotated(&s, "",
+              POD(ASKS(",\"prometheus.io/port\":\"1\",\"prometheus.io/path\":\"metrics\",\"prometheus.io/"
+                       "scheme\":\"HTTP\""),
+                  "", ""),
+              "n/p:1 http://10.1.2.3:1/metrics;");
+    annotated(&s, "", POD(ASKS(",\"prometheus.io/port\":\"1\",\"prometheus.io/path\":\"@evil.example/\""), "", ""),
+              "n/p:1/@evil.example/ http://10.1.2.3:1/@evil.example/;");
     annotated(&s, "", POD(",\"annotations\":{\"prometheus.io/scrape\":\"yes\"}", PORTS, ""), "");
     annotated(&s, "", POD("", PORTS, ""), "");
     const struct discovery_settings other = settings_of("picket.test/");
@@ -100,8 +109,6 @@ TEST(what_is_no_url_of_a_pod_is_left_out_and_said) {
     skipped(POD(ASKS(",\"prometheus.io/port\":\"0\""), "", ""), "n/p: port 0");
     skipped(POD(ASKS(",\"prometheus.io/port\":\"80a\""), "", ""), "port '80a'");
     skipped(POD(ASKS(",\"prometheus.io/port\":\"99999\""), "", ""), "port 99999");
-    skipped(POD(ASKS(",\"prometheus.io/port\":\"1\",\"prometheus.io/path\":\"@evil.example/\""), "", ""),
-            "must begin with '/'");
     skipped(POD(ASKS(",\"prometheus.io/port\":\"1\",\"prometheus.io/path\":\"/a b\""), "", ""), "no blanks");
     skipped(POD(ASKS(",\"prometheus.io/port\":\"1\",\"prometheus.io/scheme\":\"file\""), "", ""),
             "neither http nor https");
@@ -249,14 +256,66 @@ TEST(slices_of_a_service_are_its_pods) {
         "\"api-0\",\"uid\":\"u\"}},"
         "{\"addresses\":[\"fd00::2\"],\"nodeName\":\"b\",\"conditions\":{\"terminating\":true}},{\"addresses\":[]}]}";
     list.count = list.skipped = 0;
-    slice_targets_monitored(&s, (slice){0}, monitor, decoded(KUBE_ENDPOINTSLICES, json), &list);
+    slice_targets_monitored(&s, (slice){0}, monitor, decoded(KUBE_ENDPOINTSLICES, json), NULL, &list);
     check_list(
         "n/api-0:8080 http://10.0.0.1:8080/metrics;n/api-0:9090 http://10.0.0.1:9090/metrics;"
         "n/fd00::2:8080 http://[fd00::2]:8080/metrics ending;n/fd00::2:9090 http://[fd00::2]:9090/metrics ending;");
     list.count = 0;
-    slice_targets_monitored(&s, SLICE_LIT("b"), monitor, decoded(KUBE_ENDPOINTSLICES, json), &list);
+    slice_targets_monitored(&s, SLICE_LIT("b"), monitor, decoded(KUBE_ENDPOINTSLICES, json), NULL, &list);
     assert_int_equal(list.count, 2);
     monitor_free(monitor);
+}
+
+static bool is_any(void *context, slice name, int32_t number) {
+    return true;
+}
+
+static void on_changed(void *context, bool answers) {
+    *(unsigned *)context += answers;
+}
+
+static void targeted(const char *target, struct pod_ports *ports, const char *expected, const char *note_of_it) {
+    struct fault note, fault;
+    struct monitor *monitor;
+    char text[1024];
+    const struct discovery_settings s = settings_of("");
+    snprintf(text, sizeof text,
+             "{\"metadata\":{\"name\":\"m\",\"namespace\":\"n\"},\"spec\":{\"selector\":{},\"endpoints\":[{%s}]}}",
+             target);
+    CHECK_OK(monitor_new(KUBE_SERVICEMONITORS, decoded(KUBE_SERVICEMONITORS, text), &monitor, &note, &fault));
+    const char *const json = "{\"metadata\":{\"name\":\"api-1\",\"namespace\":\"n\"},\"addressType\":\"IPv4\","
+                             "\"ports\":[{\"name\":\"web\",\"port\":80}],\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],"
+                             "\"targetRef\":{\"kind\":\"Pod\",\"name\":\"p\",\"uid\":\"u\"}}]}";
+    list.count = list.skipped = 0;
+    slice_targets_monitored(&s, (slice){0}, monitor, decoded(KUBE_ENDPOINTSLICES, json), ports, &list);
+    check_list(expected);
+    monitors_note(&monitor, 1, text, sizeof text);
+    assert_string_equal(text, note_of_it);
+    monitor_free(monitor);
+}
+
+/* The Service's port is web:80, for the container's http; metrics and dns are the pod's alone. */
+TEST(a_target_port_is_one_of_the_pod_behind_the_service) {
+    unsigned changes = 0;
+    struct pod_ports *const ports = pod_ports_new(NULL, &(struct pod_ports_calls){is_any, on_changed, &changes});
+    assert_non_null(ports);
+    targeted("\"targetPort\":80", ports, "n/p:80 http://10.0.0.1:80/metrics;", "");
+    assert_true(pod_ports_settled(ports)); /* the slice says it: pods are not asked for */
+    targeted("\"targetPort\":\"http\"", ports, "", "no target has the port of 1 monitors (n/m: 'http')");
+    assert_false(pod_ports_settled(ports));
+    /* The pod comes after its slice: that is told. */
+    pod_ports_take(ports, decoded(KUBE_PODS, POD("", PORTS, "")), 1);
+    assert_int_equal(changes, 1);
+    targeted("\"targetPort\":\"http\"", ports, "n/p:80 http://10.0.0.1:80/metrics;", "");
+    targeted("\"targetPort\":\"metrics\",\"path\":\"m\"", ports, "n/p:9090/m http://10.0.0.1:9090/m;", "");
+    targeted("\"targetPort\":9090", ports, "n/p:9090 http://10.0.0.1:9090/metrics;", "");
+    targeted("\"targetPort\":\"dns\"", ports, "", "no target has the port of 1 monitors (n/m: 'dns')"); /* UDP */
+    targeted("\"targetPort\":9091", ports, "", "no target has the port of 1 monitors (n/m: '9091')");
+    targeted("\"port\":\"metrics\"", ports, "", "no target has the port of 1 monitors (n/m: 'metrics')");
+    targeted("\"targetPort\":\"http\"", NULL, "", "no target has the port of 1 monitors (n/m: 'http')");
+    pod_ports_take(ports, decoded(KUBE_PODS, POD("", "", "")), 2);
+    targeted("\"targetPort\":\"metrics\"", ports, "", "no target has the port of 1 monitors (n/m: 'metrics')");
+    pod_ports_free(ports);
 }
 
 static int begin(void **state) {
@@ -279,6 +338,7 @@ int main(void) {
         cmocka_unit_test(endpoints_name_ports_as_containers_declare_them),
         cmocka_unit_test(what_a_monitor_cannot_have_is_said),
         cmocka_unit_test(slices_of_a_service_are_its_pods),
+        cmocka_unit_test(a_target_port_is_one_of_the_pod_behind_the_service),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
