@@ -31,7 +31,7 @@ static const struct command_row rows[] = {
     COMMAND("login", "p", false, ""), /* docker login, helm registry login */
     COMMAND("rabbitmqadmin", "p", false, ""), COMMAND("cqlsh", "p", false, ""),
     COMMAND("smbclient", "U", false, ""),     COMMAND("mosquitto_", "P", false, ""),
-    COMMAND("unzip", "P", false, ""),
+    COMMAND("unzip", "P", false, ""),         COMMAND("etcdctl", "", false, "user"),
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -123,6 +123,15 @@ static bool is_number_or_path(slice word) {
     return word.size <= NUMBER_BYTES_MAX;
 }
 
+/* "-pX" of whatever command; "-port" and "-profile=x" are options of that name. */
+static bool is_glued_password(slice word) {
+    if (!slice_starts_with(word, SLICE_LIT("-p")) || word.size < 4) return false;
+    const slice value = slice_from(word, 2);
+    bool plain = true;
+    for (size_t i = 0; i < value.size; i++) plain &= islower(value.data[i]) || value.data[i] == '-';
+    return !plain && !memchr(value.data, '=', value.size) && !is_number_or_path(value);
+}
+
 size_t mask_command_word(struct mask_command *command, slice word) {
     const int next = command->next;
     command->next = MASK_COMMAND_SHOWN;
@@ -133,10 +142,11 @@ size_t mask_command_word(struct mask_command *command, slice word) {
     if (word.size < 2 || word.data[0] != '-') return word.size;
     const struct option option = option_of(word, 0, command->rows);
     if (option.secret && option.glued) return option.end;
+    if (is_glued_password(word)) return 2;
     const bool named = word.size > 3 && !memchr(word.data, '=', word.size) && mask_name_is_secret(word);
-    command->next = option.secret || named               ? MASK_COMMAND_SECRET
-                    : slice_equal(word, SLICE_LIT("-p")) ? MASK_COMMAND_MAYBE
-                    : slice_equal(word, SLICE_LIT("-u")) ? MASK_COMMAND_USER
-                                                         : MASK_COMMAND_SHOWN;
+    command->next = option.secret || named                                                         ? MASK_COMMAND_SECRET
+                    : slice_equal(word, SLICE_LIT("-p"))                                           ? MASK_COMMAND_MAYBE
+                    : slice_equal(word, SLICE_LIT("-u")) || slice_equal(word, SLICE_LIT("--user")) ? MASK_COMMAND_USER
+                                                                                                   : MASK_COMMAND_SHOWN;
     return word.size;
 }

@@ -14,8 +14,8 @@ struct mask_command {
 /* The commands that a text names, as mask_command.rows. */
 uint32_t mask_command_find(slice text);
 /* Where in the next word begins what is to be masked; the word's size: nowhere. Besides what the commands say it is what
- * follows "--password" and, as nobody knows what it may be, "-p", but for small numbers and paths; and behind "-u" what has
- * a colon. */
+ * follows "--password" and, as nobody knows what it may be, "-p", but for small numbers and paths, also glued to it; and behind
+ * "-u" and "--user" what has a colon. */
 size_t mask_command_word(struct mask_command *command, slice word);
 
 #endif

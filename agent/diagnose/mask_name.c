@@ -34,6 +34,8 @@ static const struct name_row rows[] = {
     {"tlskey", MASK_NAME_SECRET, false},
     {"keydata", MASK_NAME_SECRET, false},
     {"storepass", MASK_NAME_SECRET, false},
+    {"requirepass", MASK_NAME_SECRET, false},
+    {"masterauth", MASK_NAME_SECRET, false},
     {"keypass", MASK_NAME_SECRET, false},
     {"signature", MASK_NAME_SECRET, false},
     {"credential", MASK_NAME_SECRET, false},

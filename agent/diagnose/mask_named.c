@@ -9,6 +9,7 @@
 
 enum {
     PAIR_DEPTH_MAX = 16,
+    TYPE_BYTES_MAX = 64,       /* "(*main.Password)" */
     PAIR_BYTES_MAX = 2048,     /* from a name to its value */
     TAG_BYTES_MAX = 256,       /* an element's attributes */
     ELEMENT_BYTES_MAX = 4096,  /* an element's content */
@@ -73,6 +74,28 @@ static void on_pair(struct named_values *pass, enum mask_name is, size_t name, s
     }
 }
 
+/* Of "api key", "secret key" and the like it is the first word that tells. */
+static slice name_of_words(slice text, slice name) {
+    const size_t at = (size_t)(name.data - text.data);
+    if (at < 2 || text.data[at - 1] != ' ' || !mask_is_alnum(text.data[at - 2])) return name;
+    size_t begin = at - 1;
+    while (begin > 0 && at - begin < MASK_NAME_BYTES_MAX && mask_is_name_byte(text.data[begin - 1])) begin--;
+    const slice words = slice_of(text.data + begin, at - begin + name.size);
+    return mask_name_is_secret(words) ? words : name;
+}
+
+/* Go's spew puts types between: "Password:(string) (len=8) "x"". at: behind the separator. */
+static size_t skip_types(slice text, size_t at) {
+    size_t value = at;
+    while (value < text.size && text.data[value] == '(') {
+        const slice type = slice_first(slice_from(text, value), TYPE_BYTES_MAX);
+        const uint8_t *const end = memchr(type.data, ')', type.size);
+        if (!end || memchr(type.data, '\n', (size_t)(end - type.data))) return at;
+        value = mask_skip_blanks(text, (size_t)(end - text.data) + 1);
+    }
+    return value < text.size && mask_is_quote(text.data[value]) ? value : at;
+}
+
 /* "tokens: 5": how many there are, or a part of them. */
 static bool is_count(slice text, size_t at) {
     if (at >= text.size || !isdigit(text.data[at])) return false;
@@ -81,17 +104,34 @@ static bool is_count(slice text, size_t at) {
 }
 
 static void on_separator(struct named_values *pass, size_t at) {
-    const slice text = pass->values.text, name = name_before(text, at, text.data[at] == '=');
-    const enum mask_name is = name.size ? mask_name_of(name) : MASK_NAME_OTHER;
+    const slice text = pass->values.text;
+    slice name = name_before(text, at, text.data[at] == '=');
+    enum mask_name is = name.size ? mask_name_of(name) : MASK_NAME_OTHER;
+    if (is == MASK_NAME_OF_PAIR) {
+        name = name_of_words(text, name);
+        is = mask_name_of(name);
+    }
     if (is == MASK_NAME_OTHER) return;
     const size_t name_at = (size_t)(name.data - text.data);
     size_t value = at + 1;
     if (value < text.size && text.data[value] == '>') value++; /* "=>" */
     while (value < text.size && (mask_is_blank(text.data[value]) || text.data[value] == '=')) value++;
+    value = skip_types(text, value);
     if (is == MASK_NAME_VALUE || is == MASK_NAME_OF_PAIR)
         on_pair(pass, is, name_at, at, value);
     else if (is != MASK_NAME_SECRETS || !is_count(text, value))
         mask_value_mark_named(&pass->values, name_at, value, is == MASK_NAME_LINE);
+}
+
+/* "password<tab>x", as in a table. */
+static void on_tab(struct named_values *pass, size_t at) {
+    const slice text = pass->values.text;
+    if (!at || !mask_is_alnum(text.data[at - 1])) return;
+    const slice name = name_before(text, at, false);
+    const enum mask_name is = mask_name_of(name);
+    if (is != MASK_NAME_PHRASE && is != MASK_NAME_SECRET) return;
+    const size_t value = mask_skip_blanks(text, at);
+    if (value < text.size && text.data[value] != '\n') mask_value_mark(&pass->values, value, false);
 }
 
 static void on_line(struct named_values *pass, size_t line) {
@@ -107,6 +147,7 @@ void mask_rule_named_values(slice text, uint8_t *marks) {
     for (size_t at = 0; at < text.size; at++) switch (text.data[at]) {
         case '=':
         case ':': on_separator(&pass, at); break;
+        case '\t': on_tab(&pass, at); break;
         case '\n': on_line(&pass, at + 1); break;
         case '{':
             pass.depth++;

@@ -12,6 +12,8 @@
 enum {
     QUOTED_BYTES_MAX = 16 * 1024, /* of one text over several lines */
     INDENTATION_MAX = 256,        /* what is deeper is not told apart */
+    GLUED_MAX = 8,                /* quoted texts in a row */
+    GLUED_LOOKBACK = 1024,
 };
 
 /* How deep the line is; the mark of a list's item ("- ") belongs to that, as its members stand behind it. */
@@ -148,13 +150,37 @@ static void mark_block(struct mask_values *values, size_t line_end) {
     if (end > values->done) values->done = end;
 }
 
+/* Whether the quote at `at` opens something, as far as can be told from what is before it in its line. */
+static bool opens_quoted(const struct mask_values *values, size_t at) {
+    const size_t from = at - values->line > GLUED_LOOKBACK ? at - GLUED_LOOKBACK : values->line;
+    bool open = false;
+    for (size_t i = from; i < at; i++)
+        if (values->text.data[i] == values->text.data[at]) open = !open;
+    return !open;
+}
+
+/* A shell's 'a'"b" is one value. at: the quote that closes the first part. */
+static void mark_glued(struct mask_values *values, size_t at) {
+    const slice text = values->text;
+    for (unsigned parts = 0; parts < GLUED_MAX && at + 1 < text.size; parts++) {
+        const uint8_t quote = text.data[at + 1];
+        size_t before, end;
+        if (!mask_is_quote(quote) || quote == text.data[at] || !opens_quoted(values, at + 1)) return;
+        end = closing_quote(text, at + 2, text.size, quote, 0, true, &before);
+        if (end == SIZE_MAX) return;
+        mask_mark(values->marks, at + 2, end);
+        at = end;
+    }
+}
+
 void mask_value_mark(struct mask_values *values, size_t at, bool whole_line) {
     const slice text = values->text;
     size_t quote = at;
     while (quote < text.size && text.data[quote] == '\\') quote++;
     if (quote < text.size && mask_is_quote(text.data[quote])) {
-        const size_t end = quoted_end(values, quote, quote - at, &at);
+        const size_t escapes = quote - at, end = quoted_end(values, quote, escapes, &at);
         mask_mark(values->marks, at, end);
+        if (!escapes) mark_glued(values, end);
         return;
     }
     if (at < values->done || at >= text.size) return;
@@ -175,13 +201,37 @@ static bool begins_its_line(const struct mask_values *values, size_t name) {
     return true;
 }
 
+/* Whether the lines below are the items of a list, deeper than this line. */
+static bool has_items_below(const struct mask_values *values, size_t line_end) {
+    const slice text = values->text;
+    const size_t base = indentation(text, values->line), line = line_end + 1;
+    if (line >= text.size || indentation(text, line) <= base) return false;
+    const size_t at = mask_skip_blanks(text, line);
+    return at + 1 < text.size && text.data[at] == '-' && mask_is_blank(text.data[at + 1]);
+}
+
+/* "passphrase: correct horse battery", "db.password=a b": a line of a file of settings (YAML, properties), which is value to
+ * its end; "password=a b" is no such line, and of "a.password=b user=c" the second is another's. */
+static bool is_setting(const struct mask_values *values, size_t name, size_t at) {
+    const slice text = values->text;
+    if (name != values->line + indentation(text, values->line)) return false;
+    size_t before = at;
+    while (before > name && mask_is_blank(text.data[before - 1])) before--;
+    if (text.data[before - 1] == ':') return true;
+    return memchr(text.data + name, '.', before - name) && !memchr(text.data + at, '=', mask_line_end(text, at) - at);
+}
+
 void mask_value_mark_named(struct mask_values *values, size_t name, size_t at, bool whole_line) {
     const slice text = values->text;
     if (at < text.size && text.data[at] != '\n') {
-        mask_value_mark(values, at, whole_line);
+        mask_value_mark(values, at, whole_line || is_setting(values, name, at));
         return;
     }
-    if (at >= text.size || at < values->done || !begins_its_line(values, name)) return;
+    if (at >= text.size || at < values->done) return;
+    if (!begins_its_line(values, name)) { /* a log's line */
+        if (has_items_below(values, at)) mark_block(values, at);
+        return;
+    }
     const size_t below = mask_skip_blanks(text, at + 1);
     if (below < text.size && (mask_is_quote(text.data[below]) || opens(text.data[below])))
         mask_value_mark(values, below, false);

@@ -126,6 +126,22 @@ TEST(the_whole_value_of_a_name_is_masked_whatever_its_shape) {
         {"password=\"\" user=\"anna\"", NULL},
         {"password = \"\"\"\np1\"\n\"\"\"\nuser = 1", "password = \"\"\"***\"\"\"\nuser = 1"},
         {"password='a\nINFO b", "password='***\nINFO b"},
+        {"passphrase: correct horse battery\nuser: anna", "passphrase: ***\nuser: anna"},
+        {"  - db.password: a b=c # d\n", "  - db.password: ***\n"},
+        {"spring.datasource.password=a b\nuser=anna", "spring.datasource.password=***\nuser=anna"},
+        {"password=a user=anna", "password=*** user=anna"},
+        {"2026-11-21T10:00:00Z INFO tokens:\n  - p1\n  - p2\nINFO b",
+         "2026-11-21T10:00:00Z INFO tokens:\n  ***\nINFO b"},
+        {"2026-11-21T10:00:00Z INFO bad token:\n  at Parser.parse", NULL},
+        {"password='a'\"b\"'c' user=anna", "password='***'\"***\"'***' user=anna"},
+        {"msg=\"password='a'\" user=\"anna\"", "msg=\"password='***'\" user=\"anna\""},
+        {" Password:(string) (len=8) \"p1 p2\",\n Name: (string) \"x\"",
+         " Password:(string) (len=8) \"***\",\n Name: (string) \"x\""},
+        {"Config{token: (*string)(0xc000) \"p\"}", "Config{token: (*string)(0xc000) \"***\"}"},
+        {"password\tp1\tuser", "password\t***\tuser"},
+        {"user\tanna\npassword \tp1", NULL},
+        {"api key: p1 a", "api key: ***"},
+        {"INFO secret key = p1 of primary key: 5", "INFO secret key = *** of primary key: 5"},
     };
     CHECK_MASKINGS(table);
 }

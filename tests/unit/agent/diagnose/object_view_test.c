@@ -91,6 +91,14 @@ TEST(passwords_in_commands_are_masked) {
           "{\"preStop\":{\"exec\":{\"command\":[\"curl\",\"-u\",\"***\",\"http://x\"]}}}", 1);
     check("{\"args\":[\"-uroot\",\"-phunter2\",\"x\"],\"image\":\"mysql:8\"}",
           "{\"args\":[\"-uroot\",\"-p***\",\"x\"],\"image\":\"mysql:8\"}", 1);
+    check("{\"command\":[\"redis-server\",\"--requirepass\",\"hunter2\"]}",
+          "{\"command\":[\"redis-server\",\"--requirepass\",\"***\"]}", 1);
+    check("{\"command\":[\"etcdctl\",\"--user\",\"root:hunter2\",\"get\"]}",
+          "{\"command\":[\"etcdctl\",\"--user\",\"***\",\"get\"]}", 1);
+    check("{\"command\":[\"x\",\"--user\",\"root:hunter2\",\"--user\",\"anna\"]}",
+          "{\"command\":[\"x\",\"--user\",\"***\",\"--user\",\"anna\"]}", 1);
+    check("{\"args\":[\"-pHunter2\",\"-port\",\"-p8080\",\"-profile=A\",\"-p/etc/X\"]}",
+          "{\"args\":[\"-p***\",\"-port\",\"-p8080\",\"-profile=A\",\"-p/etc/X\"]}", 1);
     check("{\"command\":[\"sh\",\"-c\",\"redis-cli -a hunter2 ping\"]}",
           "{\"command\":[\"sh\",\"-c\",\"redis-cli -a *** ping\"]}", 1);
     check("{\"image\":\"user:hunter2@reg.example.org/a:1\"}", "{\"image\":\"user:***@reg.example.org/a:1\"}", 1);
