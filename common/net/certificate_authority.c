@@ -167,10 +167,11 @@ static fault_code request_parse(slice request, mbedtls_x509_csr *csr, struct fau
     } else {
         error = mbedtls_x509_csr_parse_der(csr, request.data, request.size);
     }
-    if ((-error & HIGH_ERROR) == -MBEDTLS_ERR_X509_INVALID_EXTENSIONS)
+    /* The second: one that is known by its name alone (basicConstraints), and critical. */
+    if ((-error & HIGH_ERROR) == -MBEDTLS_ERR_X509_INVALID_EXTENSIONS || error == MBEDTLS_ERR_X509_FEATURE_UNAVAILABLE)
         return fault_set(
             reterr, FAULT_INPUT,
-            "the request asks for an extension that is not known here and is critical, or cannot be read: ask "
+            "the request asks for an extension that is critical and not given here, or cannot be read: ask "
             "for none, only its key is taken");
     if (error) return certificate_kit_fault(reterr, FAULT_INPUT, "the request for a certificate cannot be read", error);
     const fault_code code = key_check(&csr->pk, reterr);

@@ -371,6 +371,8 @@ def test_what_a_request_asks_for_besides_is_named_where_it_is_refused(place, tmp
     token, key = offer(place, "csr"), Key(tmp_path, "csr")
     critical = openssl("req", "-new", "-key", key.path, "-subj", "/CN=x", "-addext", "1.2.3.4=critical,DER:0500", "-outform", "DER")
     assert "asks for an extension" in refused("invalid_argument", enrol, place, token, critical)
+    authority = openssl("req", "-new", "-key", key.path, "-subj", "/CN=x", "-addext", "basicConstraints=critical,CA:TRUE", "-outform", "DER")
+    assert "asks for an extension" in refused("invalid_argument", enrol, place, token, authority)
     plain = openssl("req", "-new", "-key", key.path, "-subj", "/CN=x", "-addext", "subjectAltName=DNS:broker", "-outform", "DER")
     assert "broker" not in openssl("x509", "-noout", "-text", data=enrol(place, token, plain)["certificate"].encode()).decode()
 

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -281,6 +282,28 @@ def test_the_kubelet_can_ask_the_sidecar_and_the_centre_cannot_take_the_applicat
     assert agent["ports"] == [{"name": "picket", "containerPort": config["http"]["port"], "protocol": "TCP"}]
     assert config["http"]["address"] == "0.0.0.0"
     assert "readinessProbe" not in agent and "startupProbe" not in agent
+
+
+def test_no_service_of_the_namespace_becomes_a_setting():
+    for name, objects in shipped().items():
+        for one, spec in pods(objects):
+            assert spec.get("enableServiceLinks") is False, f"{name}: {one}"
+
+
+@pytest.mark.parametrize("values, said", [
+    ({"nod": {}}, "nod is no value of this chart"),
+    ({"broker": {"port": "x"}}, "broker.port must be of type integer"),
+    ({"broker": {"port": 70000}}, "broker.port must be 1 to 65535"),
+    ({"tenant": "De mo"}, "tenant: 'De mo' does not match"),
+    ({"cluster": {"agent": "UPPER"}}, "cluster.agent: 'UPPER' does not match"),
+    ({"image": {"pullPolicy": "Sometimes"}}, "image.pullPolicy must be one of"),
+    ({}, None),
+])
+def test_values_are_refused_by_render_as_by_helm(tmp_path, values, said):
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    called = [sys.executable, TOP / "platforms/kubernetes/render", "--values", tmp_path / "values.yaml"]
+    ended = subprocess.run(called, capture_output=True, text=True)
+    assert (ended.returncode != 0 and said in ended.stderr) if said else ended.returncode == 0, ended.stderr
 
 
 def watched():
