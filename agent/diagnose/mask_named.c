@@ -9,6 +9,7 @@
 
 enum {
     PAIR_DEPTH_MAX = 16,
+    TYPES_MAX = 4,             /* in front of one value */
     TYPE_BYTES_MAX = 64,       /* "(*main.Password)" */
     PAIR_BYTES_MAX = 2048,     /* from a name to its value */
     TAG_BYTES_MAX = 256,       /* an element's attributes */
@@ -87,7 +88,7 @@ static slice name_of_words(slice text, slice name) {
 /* Go's spew puts types between: "Password:(string) (len=8) "x"". at: behind the separator. */
 static size_t skip_types(slice text, size_t at) {
     size_t value = at;
-    while (value < text.size && text.data[value] == '(') {
+    for (unsigned types = 0; types < TYPES_MAX && value < text.size && text.data[value] == '('; types++) {
         const slice type = slice_first(slice_from(text, value), TYPE_BYTES_MAX);
         const uint8_t *const end = memchr(type.data, ')', type.size);
         if (!end || memchr(type.data, '\n', (size_t)(end - type.data))) return at;

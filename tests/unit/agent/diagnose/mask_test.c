@@ -355,6 +355,12 @@ TEST(a_megabyte_of_anything_takes_no_time_to_speak_of) {
                                         "\n",
                                         "\x1b[1m",
                                         "password \"",
+                                        "(token=()",
+                                        "api key: ",
+                                        "token\t",
+                                        "a token:\n - ",
+                                        "token='a'\"",
+                                        "a.token=b ",
                                         "token=(\"'",
                                         "ab",
                                         "mysql -p -"};
