@@ -130,10 +130,18 @@ static enum judgement judge(const Alert *state, const IngestAlertRequested *requ
     return newer ? CHANGE : LATE;
 }
 
-/* A source whose clock is behind is late with every repeat; its history is not to grow with each. */
-static bool late_before(const Alert *state, const IngestAlertRequested *request, int64_t observed_ms) {
-    return state->has_late_starts_at && domain_ms(state->late_starts_at) == domain_ms(request->starts_at) &&
-           state->late_status == request->status && domain_ms(state->late_ends_at) == ends_of(request, observed_ms);
+/* A source whose clock is behind is late with every repeat, and two that say the same say it in turn: their history is not to
+ * grow with each. One mark is kept, the furthest that was late: what is not further is known, or as old as what is. An agent
+ * says each thing once (its batches are numbered), and two of its streams may be late at one time, so of it only the same
+ * again is a repeat. */
+static bool late_before(const Alert *state, const IngestAlertRequested *request, int64_t observed_ms, unsigned sender) {
+    if (!state->has_late_starts_at) return false;
+    const int64_t further[] = {domain_ms(request->starts_at) - domain_ms(state->late_starts_at),
+                               (int64_t)request->status - (int64_t)state->late_status,
+                               ends_of(request, observed_ms) - domain_ms(state->late_ends_at)};
+    for (size_t i = 0; i < sizeof further / sizeof *further; i++)
+        if (further[i]) return further[i] < 0 && !(sender & AGENTS);
+    return true;
 }
 
 /* A firing that begins (or begins anew after its end) is not swallowed by an incident that is over. */
@@ -166,6 +174,37 @@ static fault_code end_check(const IngestAlertRequested *request, int64_t now_ms,
         (long long)ahead_ms / 1000);
 }
 
+/* What fires has no end that is over: it has ended. The year 1, or any time before its start, is how sources write that they
+ * know none. And a time that nobody lives to see says that it fires for ever. */
+static fault_code given_end_check(const char *name, Timestamp at, int64_t starts_ms, int64_t observed_ms,
+                                  int64_t now_ms, struct fault *reterr) {
+    static const int64_t day_ms = INT64_C(24) * 3600 * 1000;
+    const int64_t end_ms = domain_ms(at);
+    if (end_ms >= starts_ms && end_ms >= 0 && end_ms < observed_ms)
+        return fault_set(reterr, FAULT_INPUT,
+                         "%s: was over %lld s before the alert was observed; one that has ended is sent as resolved",
+                         name, (long long)(observed_ms - end_ms) / 1000);
+    if (end_ms - now_ms > ALERT_EXPIRY_DAYS_MAX * day_ms)
+        return fault_set(reterr, FAULT_INPUT, "%s: is %lld days ahead; what is not said again within %d days expires",
+                         name, (long long)((end_ms - now_ms) / day_ms), ALERT_EXPIRY_DAYS_MAX);
+    return FAULT_NONE;
+}
+
+static fault_code firing_check(const IngestAlertRequested *request, int64_t observed_ms, int64_t now_ms,
+                               struct fault *reterr) {
+    const int64_t starts_ms = domain_ms(request->starts_at);
+    if (request->status != ALERT_STATUS_FIRING) return FAULT_NONE;
+    if (starts_ms - observed_ms > ALERT_AHEAD_MS_MAX)
+        return fault_set(reterr, FAULT_INPUT, "observed_at: is %lld s before starts_at, the most is %d",
+                         (long long)(starts_ms - observed_ms) / 1000, ALERT_AHEAD_MS_MAX / 1000);
+    fault_code code = FAULT_NONE;
+    if (request->has_ends_at)
+        code = given_end_check("ends_at", request->ends_at, starts_ms, observed_ms, now_ms, reterr);
+    if (!code && request->has_expires_at)
+        code = given_end_check("expires_at", request->expires_at, starts_ms, observed_ms, now_ms, reterr);
+    return code;
+}
+
 static fault_code ingest_check(const IngestAlertRequested *request, int64_t now_ms, struct fault *reterr) {
     const int64_t starts_ms = domain_ms(request->starts_at);
     if (request->status != ALERT_STATUS_FIRING && request->status != ALERT_STATUS_RESOLVED)
@@ -178,14 +217,20 @@ static fault_code ingest_check(const IngestAlertRequested *request, int64_t now_
     return FAULT_NONE;
 }
 
-/* What persons said stays as long as it is about this: also over an expiry, which was our guess and not its source's word. */
-static void keep_words(const Alert *state, bool same_firing, int64_t now_ms, Alert *alert) {
+/* What persons said stays as long as it is about this: also over an expiry, which was our guess and not its source's word.
+ * What was late stays known. */
+static void keep(const Alert *state, bool same_firing, int64_t now_ms, Alert *alert) {
     const bool acknowledged = same_firing && (active(state) || expired(state)) && state->has_acknowledged_at;
     if (acknowledged) {
         alert->acknowledged_by = state->acknowledged_by;
         alert->has_acknowledged_at = true;
         alert->acknowledged_at = state->acknowledged_at;
     }
+    alert->has_late_starts_at = state->has_late_starts_at;
+    alert->late_starts_at = state->late_starts_at;
+    alert->late_status = state->late_status;
+    alert->has_late_ends_at = state->has_late_ends_at;
+    alert->late_ends_at = state->late_ends_at;
     alert->has_silenced_until = state->has_silenced_until;
     alert->silenced_until = state->silenced_until;
     alert->silenced_by = state->silenced_by;
@@ -237,9 +282,12 @@ fault_code alert_decide_ingest(const struct aggregate *aggregate, const SreDomai
     if (code) return code;
     int64_t observed_ms = domain_ms(request->has_observed_at ? request->observed_at : intent->meta.occurred_at);
     if (observed_ms > call->now_ms) observed_ms = call->now_ms; /* a clock that is ahead: nothing else would be newer */
+    code = firing_check(request, observed_ms, call->now_ms, reterr);
+    if (code) return code;
     enum judgement judgement = CHANGE;
     if (aggregate->version) judgement = judge(state, request, observed_ms, call->alert_expiry_ms);
-    if (judgement == REPEAT || (judgement == LATE && late_before(state, request, observed_ms))) return FAULT_NONE;
+    if (judgement == REPEAT || (judgement == LATE && late_before(state, request, observed_ms, call->sender)))
+        return FAULT_NONE;
 
     slice incident_id = {0};
     const bool same_firing = aggregate->version && domain_ms(request->starts_at) == domain_ms(state->starts_at);
@@ -255,7 +303,7 @@ fault_code alert_decide_ingest(const struct aggregate *aggregate, const SreDomai
     ingested->has_alert = true;
     take_observation(aggregate, intent, observed_ms, call, &ingested->alert);
     ingested->alert.incident_id = incident_id;
-    if (judgement == CHANGE && aggregate->version) keep_words(state, same_firing, call->now_ms, &ingested->alert);
+    if (judgement == CHANGE && aggregate->version) keep(state, same_firing, call->now_ms, &ingested->alert);
     return FAULT_NONE;
 }
 

@@ -12,6 +12,7 @@
 
 enum {
     ALERT_SILENCE_DAYS_MAX = 30,
+    ALERT_EXPIRY_DAYS_MAX = 30, /* the furthest end that a source may give to what fires, from now */
     /* A start that is further ahead of our clock than this is refused: no firing would be newer until then. */
     ALERT_AHEAD_MS_MAX = 60 * 60 * 1000,
     /* So far may an end be ahead of our clock, or of the source's own where that is ahead. What ends later still fires. */

@@ -83,7 +83,7 @@ fault_code correlation_find(const struct aggregate *incident, const slice *ids, 
         return fault_set(reterr, FAULT_ABSENT, "alert_ids: not one of these exists: %s", names);
     }
     if (members > CORRELATION_ALERTS_MAX)
-        return fault_set(reterr, FAULT_LIMIT, "incident '%.*s' would have %zu alerts, the most is %d",
+        return fault_set(reterr, FAULT_CONFLICT, "incident '%.*s' would have %zu alerts, the most is %d",
                          SLICE_ARG(incident->id), members, CORRELATION_ALERTS_MAX);
     *ret_ties = ties;
     return FAULT_NONE;

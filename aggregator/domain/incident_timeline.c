@@ -25,11 +25,11 @@ fault_code incident_timeline_check(const struct aggregate *incident, slice text,
                                    struct fault *reterr) {
     const Incident *state = &incident->state.incident;
     if (state->timeline.count >= INCIDENT_TIMELINE_MAX - 1)
-        return fault_set(reterr, FAULT_LIMIT, "incident '%.*s' has %zu timeline entries, the most there can be",
+        return fault_set(reterr, FAULT_CONFLICT, "incident '%.*s' has %zu timeline entries, the most there can be",
                          SLICE_ARG(incident->id), state->timeline.count);
     const size_t bytes = timeline_bytes(state) + entry_bytes(text, links, links_count);
     if (bytes > INCIDENT_TIMELINE_BYTES_MAX)
-        return fault_set(reterr, FAULT_LIMIT,
+        return fault_set(reterr, FAULT_CONFLICT,
                          "with this entry the timeline of incident '%.*s' would hold %zu bytes, the most is %d",
                          SLICE_ARG(incident->id), bytes, INCIDENT_TIMELINE_BYTES_MAX);
     return FAULT_NONE;

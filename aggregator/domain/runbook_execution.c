@@ -235,10 +235,36 @@ static fault_code output_check(const RunbookExecution *execution, slice output, 
     size_t bytes = output.size;
     for (size_t i = 0; i < execution->steps.count; i++) bytes += execution->steps.items[i].output.size;
     if (bytes <= RUNBOOK_OUTPUT_BYTES_MAX) return FAULT_NONE;
-    return fault_set(reterr, FAULT_LIMIT,
+    return fault_set(reterr, FAULT_CONFLICT,
                      "result.output: with it the steps of execution '%.*s' would hold %zu bytes of output, the most is "
                      "%d: shorten it, and link to the whole",
                      SLICE_ARG(execution->execution_id), bytes, RUNBOOK_OUTPUT_BYTES_MAX);
+}
+
+/* A step is of its execution, and is over when it is reported; clocks differ. ended_at: when not given, now. */
+static fault_code times_check(const RunbookExecution *execution, const RunbookStepResult *result, int64_t now_ms,
+                              struct fault *reterr) {
+    const int64_t ended_ms = result->has_ended_at ? domain_ms(result->ended_at) : now_ms;
+    const int64_t started_ms = result->has_started_at ? domain_ms(result->started_at) : ended_ms;
+    const char *const first = result->has_started_at ? "started_at" : "ended_at";
+    if (result->has_started_at && result->has_ended_at && ended_ms < started_ms)
+        return fault_set(reterr, FAULT_INPUT, "result.ended_at: is before started_at");
+    if (execution->has_started_at && domain_ms(execution->started_at) - started_ms > RUNBOOK_CLOCKS_MS_MAX)
+        return fault_set(reterr, FAULT_INPUT, "result.%s: is %lld s before the execution's start, the most is %d",
+                         first, (long long)(domain_ms(execution->started_at) - started_ms) / 1000,
+                         RUNBOOK_CLOCKS_MS_MAX / 1000);
+    if (started_ms - now_ms > RUNBOOK_CLOCKS_MS_MAX || ended_ms - now_ms > RUNBOOK_CLOCKS_MS_MAX)
+        return fault_set(reterr, FAULT_INPUT, "result.%s: is %lld s ahead of the aggregator's clock, the most is %d",
+                         ended_ms > now_ms ? "ended_at" : first,
+                         (long long)((ended_ms > started_ms ? ended_ms : started_ms) - now_ms) / 1000,
+                         RUNBOOK_CLOCKS_MS_MAX / 1000);
+    return FAULT_NONE;
+}
+
+/* ended_at where none was given: a clock that is ahead does not make a step end before it began. */
+static Timestamp ended_at(const RunbookStepResult *result, int64_t now_ms) {
+    const bool ahead = result->has_started_at && domain_ms(result->started_at) > now_ms;
+    return ahead ? result->started_at : domain_time(now_ms);
 }
 
 fault_code runbook_execution_decide_step(const struct aggregate *aggregate, const SreDomainIntent *intent,
@@ -250,8 +276,6 @@ fault_code runbook_execution_decide_step(const struct aggregate *aggregate, cons
     if (!among(result->status, step_results))
         return fault_set(reterr, FAULT_INPUT,
                          "result.status: a step has succeeded, failed, timed out or was cancelled");
-    if (result->has_started_at && result->has_ended_at && domain_ms(result->ended_at) < domain_ms(result->started_at))
-        return fault_set(reterr, FAULT_INPUT, "result.ended_at: is before started_at");
     if (!planned(execution, result->step_id))
         return fault_set(reterr, FAULT_INPUT, "result.step_id: '%.*s' is not a step of execution '%.*s'",
                          SLICE_ARG(result->step_id), SLICE_ARG(aggregate->id));
@@ -265,14 +289,15 @@ fault_code runbook_execution_decide_step(const struct aggregate *aggregate, cons
     if (execution->status != RUNBOOK_EXECUTION_STATUS_RUNNING)
         return fault_set(reterr, FAULT_CONFLICT, "execution '%.*s' is %s: steps are recorded while it is running",
                          SLICE_ARG(aggregate->id), status_name(execution->status));
-    const fault_code code = output_check(execution, result->output, reterr);
+    fault_code code = times_check(execution, result, call->now_ms, reterr);
+    if (!code) code = output_check(execution, result->output, reterr);
     if (code) return code;
     SreDomainFact *fact = fact_list_add(ret_facts, SreDomainFact_runbook_step_recorded_tag);
     fact->fact.runbook_step_recorded =
         (RunbookStepRecorded){.execution_id = aggregate->id, .has_result = true, .result = *result};
     if (!result->has_ended_at) {
         fact->fact.runbook_step_recorded.result.has_ended_at = true;
-        fact->fact.runbook_step_recorded.result.ended_at = domain_time(call->now_ms);
+        fact->fact.runbook_step_recorded.result.ended_at = ended_at(result, call->now_ms);
     }
     return FAULT_NONE;
 }

@@ -11,6 +11,8 @@
 #include "aggregator/domain/domain.h"
 
 enum {
+    RUNBOOK_CLOCKS_MS_MAX =
+        60 * 60 * 1000, /* so far may a step's times lie before its execution's start, or ahead of now */
     RUNBOOK_APPROVAL_MS = 24 * 3600 * 1000,
     RUNBOOK_OUTPUT_BYTES_MAX = 256 * 1024, /* of all steps of one execution: it is in one fact when it ends */
 };

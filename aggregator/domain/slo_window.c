@@ -151,7 +151,7 @@ fault_code slo_decide_window(const struct aggregate *aggregate, const SreDomainI
     }
     if (!counts_fit(slo, SLO_WINDOW_30D, now_hour, hour, &difference) ||
         !counts_fit(slo, SLO_WINDOW_CALENDAR_YEAR, now_hour, hour, &difference))
-        return fault_set(reterr, FAULT_LIMIT, "the SLO's counts over its window would not fit in 62 bits");
+        return fault_set(reterr, FAULT_CONFLICT, "the SLO's counts over its window would not fit in 62 bits");
     window_fact(w, call, ret_facts);
     const struct slo_counts own =
         slo_budget_counts(&slo->budget, slo->definition.window, now_hour, hour, &difference, NULL);

@@ -54,6 +54,19 @@ static bool execution_step_saying(struct scenario *s) {
     return record(s, s->words[5]);
 }
 
+/* who, tenant, step, execution, "from" minute, "to" minute */
+static bool execution_step_ran(struct scenario *s) {
+    SreDomainIntent intent = {.which_intent = SreDomainIntent_record_runbook_step_tag};
+    RecordRunbookStepRequested *r = &intent.intent.record_runbook_step;
+    r->execution_id = s->words[3];
+    r->has_result = r->result.has_started_at = r->result.has_ended_at = true;
+    r->result.step_id = s->words[2];
+    r->result.status = RUNBOOK_EXECUTION_STATUS_SUCCEEDED;
+    r->result.started_at = domain_time(step_minute_ms(s->words[4]));
+    r->result.ended_at = domain_time(step_minute_ms(s->words[5]));
+    return step_send(s, &intent);
+}
+
 static bool execution_end(struct scenario *s) {
     SreDomainIntent intent = {.which_intent = SreDomainIntent_complete_runbook_execution_tag};
     intent.intent.complete_runbook_execution.execution_id = s->words[2];
@@ -118,6 +131,7 @@ const struct step_row runbook_execution_steps[] = {
     {"{who} of {tenant} rejects execution {id} because {reason}", execution_reject},
     {"{who} of {tenant} says that {step} of execution {id} has {status}", execution_step},
     {"{who} of {tenant} says that {step} of execution {id} has {status} with the output {text}", execution_step_saying},
+    {"{who} of {tenant} says that {step} of execution {id} ran from minute {m} to minute {m}", execution_step_ran},
     {"{who} of {tenant} ends execution {id} as {status}", execution_end},
     {"execution {id} is {status}", execution_is},
     {"the outcome of execution {id} is {text}", execution_outcome},

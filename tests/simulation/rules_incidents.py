@@ -154,13 +154,20 @@ def ingest_alert(tenant, f, who):
     if starts - who.now_ms > HOUR_MS:
         return INPUT
     observed = min(ms(f["observed_at"]) if "observed_at" in f else who.now_ms, who.now_ms)
+    if f["status"] == FIRING:
+        if starts - observed > HOUR_MS:
+            return INPUT
+        for name in ("ends_at", "expires_at"):
+            if name in f and (starts <= ms(f[name]) < observed or ms(f[name]) - who.now_ms > 30 * DAY_MS):
+                return INPUT
     said = [ms(f[name]) for name in ("expires_at", "ends_at") if name in f and ms(f[name]) > observed]
     expires = said[0] if said else observed + EXPIRY_MS
     ends = None if f["status"] == FIRING else ms(f["ends_at"]) if "ends_at" in f else observed
     state = tenant.state("alert", id_)
     verdict = judge(state, f, starts, observed, expires, ends) if state else "change"
-    late = (starts, f["status"], ends)
-    if verdict == "repeat" or (verdict == "late" and state["late"] == late):
+    late = (starts, f["status"], ends or 0)
+    known = state["late"] if state else None
+    if verdict == "repeat" or (verdict == "late" and known and (late == known or (late < known and who.role != AGENT))):
         return []
     if verdict == "late":
         return [("alert", id_, {"occurrences": state["occurrences"] + 1, "late": late})]
@@ -173,7 +180,7 @@ def ingest_alert(tenant, f, who):
         begins = not same or (not fired and f["status"] == FIRING)
         if not begins or (incident and incident["status"] < RESOLVED):
             to["incident"] = state["incident"]
-        to["silence"] = state["silence"]
+        to["silence"], to["late"] = state["silence"], state["late"]
         known = same and (fired or state["expired"])
         if known:
             to["acknowledged_by"] = state["acknowledged_by"]

@@ -211,8 +211,9 @@ TEST(an_expiry_that_was_over_when_it_was_seen_is_none) {
     assert_int_equal(domain_ms(now(w)->expires_at), T + 5 * MINUTE_MS);
     world_free(w);
     w = alert(); /* a source whose own clock is there expires at once, and not never */
-    assert_int_equal(fire(w, T, INT64_C(-62135596800000)), FAULT_NONE);
+    assert_int_equal(fire(w, INT64_C(-62135596800000), INT64_C(-62135596800000)), FAULT_NONE);
     assert_int_equal(domain_ms(now(w)->expires_at), 0);
+    CHECK_FAULT(fire(w, T, INT64_C(-62135596800000)), FAULT_INPUT); /* one clock here, the other there */
     world_free(w);
 }
 

@@ -135,7 +135,7 @@ TEST(an_incident_has_a_thousand_alerts_at_most) {
         ids[i] = arena_format(w->arena, "alert-%d", i);
         fires(w, ids[i]);
     }
-    CHECK_FAULT(correlate(w, ids, CORRELATION_ALERTS_MAX + 1), FAULT_LIMIT);
+    CHECK_FAULT(correlate(w, ids, CORRELATION_ALERTS_MAX + 1), FAULT_CONFLICT);
     assert_int_equal(correlate(w, ids, CORRELATION_ALERTS_MAX), FAULT_NONE);
     assert_int_equal(w->facts.count, CORRELATION_ALERTS_MAX + 1);
     assert_int_equal(w->aggregate.state.incident.alert_ids.count, CORRELATION_ALERTS_MAX);
@@ -143,7 +143,7 @@ TEST(an_incident_has_a_thousand_alerts_at_most) {
     assert_true(now->timeline.items[now->timeline.count - 1].text.size < 600);
     assert_int_equal(correlate(w, ids, CORRELATION_ALERTS_MAX), FAULT_NONE);
     assert_int_equal(w->facts.count, 0);
-    CHECK_FAULT(correlate(w, &ids[CORRELATION_ALERTS_MAX], 1), FAULT_LIMIT);
+    CHECK_FAULT(correlate(w, &ids[CORRELATION_ALERTS_MAX], 1), FAULT_CONFLICT);
     world_free(w);
 }
 

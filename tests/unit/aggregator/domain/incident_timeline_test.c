@@ -65,7 +65,7 @@ TEST(the_timeline_ends_at_its_number_of_entries) {
     struct world *w = incident_is(INCIDENT_STATUS_OPEN);
     fill(w, INCIDENT_TIMELINE_MAX - 2);
     assert_int_equal(entry(w, "", "the last one", 0), FAULT_NONE);
-    CHECK_FAULT(entry(w, "", "one too many", 0), FAULT_LIMIT);
+    CHECK_FAULT(entry(w, "", "one too many", 0), FAULT_CONFLICT);
     assert_int_equal(entry(w, "e-1", "x", 0), FAULT_NONE); /* a repeat stays a repeat */
     assert_int_equal(w->facts.count, 0);
     world_free(w);
@@ -188,7 +188,7 @@ TEST(the_timeline_ends_at_its_bytes_too) {
         code = world_give(w);
         if (!code) bytes += 8192 + 32 * 2048;
     }
-    CHECK_FAULT(code, FAULT_LIMIT);
+    CHECK_FAULT(code, FAULT_CONFLICT);
     assert_true(bytes <= INCIDENT_TIMELINE_BYTES_MAX);
     assert_int_equal(entry(w, "", "a short one still fits", 0), FAULT_NONE);
     world_free(w);

@@ -194,7 +194,7 @@ TEST(the_output_of_all_steps_together_has_a_bound) {
     struct world *w = execution(RUNBOOK_EXECUTION_STATUS_RUNNING, false);
     assert_int_equal(record(w, "step-1", RUNBOOK_EXECUTION_STATUS_SUCCEEDED, slice_of(output, sizeof output - 10)),
                      FAULT_NONE);
-    CHECK_FAULT(record(w, "step-2", RUNBOOK_EXECUTION_STATUS_SUCCEEDED, slice_of(output, 11)), FAULT_LIMIT);
+    CHECK_FAULT(record(w, "step-2", RUNBOOK_EXECUTION_STATUS_SUCCEEDED, slice_of(output, 11)), FAULT_CONFLICT);
     assert_int_equal(record(w, "step-2", RUNBOOK_EXECUTION_STATUS_SUCCEEDED, slice_of(output, 10)), FAULT_NONE);
     world_free(w);
 }
