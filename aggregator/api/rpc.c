@@ -147,7 +147,7 @@ static void send_error(struct http_exchange *exchange, enum connect_code code, i
     char later[48];
     snprintf(later, sizeof later, "Retry-After: %" PRId64, retry_after_s ? retry_after_s : 1);
     const char *const again[] = {later, NULL};
-    const bool is_later = code == CONNECT_UNAVAILABLE || code == CONNECT_RESOURCE_EXHAUSTED;
+    const bool is_later = status == 503 || status == 429;
     http_exchange_answer(exchange, &(struct http_answer){.status = status,
                                                          .content_type = "application/json",
                                                          .body = connect_error_body(code, slice_from_text(message),
@@ -191,6 +191,12 @@ void rpc_fail(struct rpc_call *call, enum connect_code code, const char *message
     fail_status(call, code, connect_code_status(code), message);
 }
 
+/* An answer that is too large stays so however long one waits. */
+static void fail_answer(struct rpc_call *call, fault_code code, struct fault *fault) {
+    (void)fault_wrap(fault, "write the answer");
+    rpc_fail(call, code == FAULT_LIMIT ? CONNECT_OUT_OF_RANGE : connect_code_of(code), fault->text);
+}
+
 static void answer_body(struct rpc_call *call, slice body) {
     struct rpc *rpc = call->rpc;
     const bool kept = call->kept; /* the call may be gone when it is answered */
@@ -213,8 +219,7 @@ void rpc_answer_bytes(struct rpc_call *call, slice bytes) {
     fault_code code = response ? codec_decode_protobuf(call->method->response, bytes, call->arena, response, &fault)
                                : fault_set(&fault, FAULT_LIMIT, "the answer needs more memory than a request may use");
     if (code) {
-        (void)fault_wrap(&fault, "write the answer");
-        rpc_fail(call, connect_code_of(code), fault.text);
+        fail_answer(call, code, &fault);
         return;
     }
     rpc_answer(call, response);
@@ -227,8 +232,7 @@ void rpc_answer(struct rpc_call *call, const void *response) {
                                 ? codec_encode_json(call->method->response, response, false, call->arena, &body, &fault)
                                 : codec_encode_protobuf(call->method->response, response, call->arena, &body, &fault);
     if (code) {
-        (void)fault_wrap(&fault, "write the answer");
-        rpc_fail(call, connect_code_of(code), fault.text);
+        fail_answer(call, code, &fault);
         return;
     }
     answer_body(call, body);
@@ -323,11 +327,16 @@ static void run_handler(struct rpc_call *call, rpc_handler_fn *handle, slice byt
     void *request = arena_alloc(call->arena, message_size(call->method->request));
     void *response = arena_alloc(call->arena, message_size(call->method->response));
     if (!request || !response) {
-        rpc_fail(call, CONNECT_RESOURCE_EXHAUSTED, "the request needs more memory than one may use");
+        fail_status(call, CONNECT_RESOURCE_EXHAUSTED, 413, "the request needs more memory than one may use");
         return;
     }
     fault_code code = call->json ? codec_decode_json(call->method->request, bytes, false, call->arena, request, &fault)
                                  : codec_decode_protobuf(call->method->request, bytes, call->arena, request, &fault);
+    if (code == FAULT_LIMIT) {
+        (void)fault_wrap(&fault, "the request needs more memory than one may use");
+        fail_status(call, CONNECT_RESOURCE_EXHAUSTED, 413, fault.text);
+        return;
+    }
     if (!code && call->method_index < methods_count) code = codec_validate(call->method->request, request, &fault);
     if (!code) {
         call->request = request;

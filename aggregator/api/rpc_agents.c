@@ -23,7 +23,8 @@ static fault_code fill_agent(const struct agent_view *view, struct arena *arena,
     if (view->status.size && codec_decode_protobuf(&AgentStatus_desc, view->status, arena, &to->status, reterr))
         return fault_wrap(reterr, "the status of agent '%.*s'", SLICE_ARG(view->agent));
     CommittedStream *streams = arena_alloc_array(arena, view->streams_count + 1, sizeof *streams);
-    if (!streams) return fault_set(reterr, FAULT_LIMIT, "the agents do not fit the request's memory, ask for fewer");
+    if (!streams)
+        return fault_set(reterr, FAULT_INPUT, "page_size: the agents do not fit the request's memory, ask for fewer");
     for (size_t i = 0; i < view->streams_count; i++)
         streams[i] = (CommittedStream){.epoch = view->epoch,
                                        .stream = view->streams[i].stream,
@@ -86,7 +87,8 @@ static fault_code fill_change(const struct agent_queue_change *change, struct ar
                               struct fault *reterr) {
     if (!change->times) return FAULT_NONE;
     const slice epoch = arena_copy(arena, slice_of(change->previous_epoch, AGENT_EPOCH_BYTES));
-    if (!epoch.data) return fault_set(reterr, FAULT_LIMIT, "the agents do not fit the request's memory, ask for fewer");
+    if (!epoch.data)
+        return fault_set(reterr, FAULT_INPUT, "page_size: the agents do not fit the request's memory, ask for fewer");
     to->has_queue_change = true;
     to->queue_change = (AgentQueueChange){.has_changed_at = true,
                                           .changed_at = fold_time(change->changed_ms),
@@ -103,7 +105,8 @@ static fault_code fill_row(struct rpc_call *call, const struct row *row, int64_t
                            struct fault *reterr) {
     char *reason = arena_alloc(call->arena, AGENT_STANDING_REASON_BYTES);
     struct agent_view view;
-    if (!reason) return fault_set(reterr, FAULT_LIMIT, "the agents do not fit the request's memory, ask for fewer");
+    if (!reason)
+        return fault_set(reterr, FAULT_INPUT, "page_size: the agents do not fit the request's memory, ask for fewer");
     *to = (Agent){.has_status = true, .status = {.tenant_id = call->caller.tenant, .agent = row->name}};
     if (row->brief && agents_find(call->parts->agents, call->caller.tenant, row->name, call->arena, &view)) {
         fault_code code = fill_agent(&view, call->arena, to, reterr);

@@ -7,7 +7,8 @@
 #include "common/base/limits.h"
 #include "sre.pb.h"
 
-enum { PAGE_SIZE = 100, SCAN_MAX = 20000, PAGE_BYTES_MAX = 4 * 1024 * 1024 };
+/* A request has some 20 MiB, its answer as JSON included, which grows by doubling. */
+enum { PAGE_SIZE = 100, SCAN_MAX = 20000, PAGE_BYTES_MAX = 3 * 512 * 1024, FLEET_BYTES_MAX = 4 * 1024 * 1024 };
 
 size_t rpc_page_size(int32_t asked) {
     if (asked <= 0) return PAGE_SIZE;
@@ -67,11 +68,12 @@ static fault_code list_by_id(struct rpc_call *call, const struct id_list *list, 
     const size_t wanted = rpc_page_size(page_size), size = message_size(list->desc);
     uint8_t *found = arena_alloc_array(call->arena, wanted, size);
     if (!found)
-        return fault_set(reterr, FAULT_LIMIT, "page_size: the page does not fit the request's memory, ask for fewer");
+        return fault_set(reterr, FAULT_INPUT, "page_size: the page does not fit the request's memory, ask for fewer");
+    const size_t used = arena_used(call->arena);
     slice after = token;
     size_t scanned = 0, count = 0;
     bool more = true;
-    while (more && count < wanted && scanned < SCAN_MAX && arena_used(call->arena) < PAGE_BYTES_MAX) {
+    while (more && count < wanted && scanned < SCAN_MAX && arena_used(call->arena) - used < PAGE_BYTES_MAX) {
         struct journal_item *items;
         size_t items_count;
         fault_code code = journal_list(call->parts->journal, call->caller.tenant, slice_from_text(list->type), after,
@@ -178,11 +180,12 @@ static fault_code list_open(struct rpc_call *call, const struct open_list *list,
         return fault_set(reterr, FAULT_INPUT, "page_token: is not one that this server gave");
     uint8_t *found = arena_alloc_array(call->arena, wanted, size);
     if (!found)
-        return fault_set(reterr, FAULT_LIMIT, "page_size: the page does not fit the request's memory, ask for fewer");
+        return fault_set(reterr, FAULT_INPUT, "page_size: the page does not fit the request's memory, ask for fewer");
+    const size_t used = arena_used(call->arena);
     bool more = true, begun = token.size != 0;
     size_t count = 0;
     for (size_t scanned = 0;
-         more && count < wanted && scanned < SCAN_MAX && arena_used(call->arena) < PAGE_BYTES_MAX;) {
+         more && count < wanted && scanned < SCAN_MAX && arena_used(call->arena) - used < PAGE_BYTES_MAX;) {
         struct journal_item *items;
         size_t items_count;
         fault_code code = journal_list_open(call->parts->journal, call->caller.tenant, slice_from_text(list->type),
@@ -269,8 +272,8 @@ static fault_code add_clusters(struct rpc_call *call, slice environment, slice p
     while (more) {
         struct journal_item *items;
         size_t count;
-        if (scanned >= SCAN_MAX || arena_used(call->arena) >= PAGE_BYTES_MAX)
-            return fault_set(reterr, FAULT_LIMIT,
+        if (scanned >= SCAN_MAX || arena_used(call->arena) >= FLEET_BYTES_MAX)
+            return fault_set(reterr, FAULT_INPUT,
                              "cluster_id: the environment has too many clusters to sum, ask for one");
         fault_code code = journal_list(call->parts->journal, call->caller.tenant, SLICE_LIT("fleet_state"), after,
                                        LIMIT_PAGE_SIZE, call->arena, &items, &count, &more, reterr);

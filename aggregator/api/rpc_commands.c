@@ -10,7 +10,7 @@
 #include "common/base/uuid.h"
 #include "sre.pb.h"
 
-enum { TRACEPARENT_BYTES = 55 };
+enum { TRACEPARENT_BYTES = 55, TRACESTATE_BYTES_MAX = 512 };
 
 struct command_wait { /* in the exchange's arena */
     struct rpc_call *call;
@@ -95,7 +95,10 @@ static fault_code submit(struct rpc_call *call, SreDomainIntent *intent, int64_t
     intent->meta.message_id = slice_of(wait->message_id, UUID_TEXT_SIZE);
     intent->meta.schema_version = 1;
     const slice trace = http_exchange_header(call->exchange, "traceparent");
+    const slice state = http_exchange_header(call->exchange, "tracestate");
     if (trace.size == TRACEPARENT_BYTES) intent->meta.traceparent = trace;
+    /* W3C Trace Context: none without the parent; what one cannot keep is let go, and refuses nothing. */
+    if (intent->meta.traceparent.size && state.size <= TRACESTATE_BYTES_MAX) intent->meta.tracestate = state;
     command.idempotency_key = http_exchange_header(call->exchange, "Idempotency-Key");
     if (command.idempotency_key.size > RPC_IDEMPOTENCY_KEY_BYTES_MAX)
         return fault_set(reterr, FAULT_INPUT, "Idempotency-Key: at most %d bytes", RPC_IDEMPOTENCY_KEY_BYTES_MAX);

@@ -39,7 +39,7 @@ static fault_code list_facts(struct rpc_call *call, void *ret_response, struct f
     const size_t wanted = request->limit > 0 ? (size_t)request->limit : FACTS;
     SreDomainFact *facts = arena_alloc_array(call->arena, wanted, sizeof *facts);
     if (!facts)
-        return fault_set(reterr, FAULT_LIMIT, "limit: so many facts do not fit the request's memory, ask for fewer");
+        return fault_set(reterr, FAULT_INPUT, "limit: so many facts do not fit the request's memory, ask for fewer");
     CompactedRange *ranges = arena_alloc_array(call->arena, RANGES_MAX, sizeof *ranges);
     if (!ranges) return fault_set(reterr, FAULT_LIMIT, "list facts: the request's memory is full");
     response->compacted.items = ranges;
@@ -109,7 +109,7 @@ static fault_code list_rejections(struct rpc_call *call, void *ret_response, str
     }
     Rejection *items = arena_alloc_array(call->arena, wanted, sizeof *items);
     if (!items)
-        return fault_set(reterr, FAULT_LIMIT, "page_size: the page does not fit the request's memory, ask for fewer");
+        return fault_set(reterr, FAULT_INPUT, "page_size: the page does not fit the request's memory, ask for fewer");
     response->rejections.items = items;
     bool more = true;
     for (size_t scanned = 0; more && response->rejections.count < wanted && scanned < SCAN_MAX &&
@@ -119,7 +119,7 @@ static fault_code list_rejections(struct rpc_call *call, void *ret_response, str
         const fault_code code = journal_rejections(call->parts->journal, call->caller.tenant, before, wanted,
                                                    call->arena, &found, &count, reterr);
         if (code) return code;
-        more = count == wanted;
+        more = count != 0;
         for (size_t i = 0; i < count && response->rejections.count < wanted; i++) {
             before = found[i].sequence;
             if (found[i].replayed_ms && !request->include_replayed) continue;

@@ -72,7 +72,7 @@ static fault_code get_fleet(struct rpc_call *call, void *ret_response, struct fa
     projections_give_reader(call->parts->projections, reader);
     if (code) return code;
     if (more)
-        return fault_set(reterr, FAULT_LIMIT,
+        return fault_set(reterr, FAULT_INPUT,
                          "more than %d environments and clusters: ask for one, or use ListEnvironmentHealth",
                          LIMIT_PAGE_SIZE);
     response->has_total = true;

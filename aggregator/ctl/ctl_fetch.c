@@ -164,17 +164,17 @@ enum ctl_exit ctl_list(struct ctl *ctl, const struct ctl_resource *resource, con
         struct yaml_node *items = NULL;
         for (struct yaml_node *entry = root->first; entry; entry = entry->next)
             if (slice_equal_text(entry->key, resource->list_items)) items = entry;
-        if (!whole) {
+        if (!whole_items) { /* a page may be empty and others come: what is listed is narrowed by the server */
             whole = root;
             whole_items = items;
-        } else if (items && whole_items) {
+        } else if (items) {
             last_item->next = items->first;
             whole_items->count += items->count;
         }
         for (struct yaml_node *item = items ? items->first : NULL; item; item = item->next) last_item = item;
         page.token = next_token(resource, root, items);
         page.limit -= items ? (int64_t)items->count : 0;
-        if (!page.token.size || page.limit <= 0 || !items) break;
+        if (!page.token.size || page.limit <= 0) break;
     }
     if (page.token.size && page.limit <= 0)
         fprintf(stderr, "picketctl: there are more than these %lld; show more with --limit\n", (long long)limit);

@@ -146,7 +146,8 @@ struct journal_item {
     uint64_t version;
     slice aggregate;
 };
-/* In byte order of ids, those after after_id (empty: from the first), at most items_max (LIMIT_PAGE_SIZE).
+/* In byte order of ids, those after after_id (empty: from the first), at most items_max (LIMIT_PAGE_SIZE) and about 512 KiB
+ * (at least one).
  * ret_more: there are others behind the last; its id is the next page's token. */
 fault_code journal_list(struct journal *journal, slice tenant, slice aggregate_type, slice after_id, size_t items_max,
                         struct arena *arena, struct journal_item **ret_items, size_t *ret_count, bool *ret_more,
@@ -159,7 +160,8 @@ struct journal_place {
 };
 /* The open aggregates of a kind (incidents that are neither resolved nor closed, alerts that are not resolved,
  * executions that have not ended), newest first: those behind `after` (NULL: from the newest), at most items_max
- * (LIMIT_PAGE_SIZE). ret_last: the place of the last item; ret_more: there are others behind it. */
+ * (LIMIT_PAGE_SIZE) and about 512 KiB (at least one). ret_last: the place of the last item; ret_more: there are others
+ * behind it. */
 fault_code journal_list_open(struct journal *journal, slice tenant, slice aggregate_type,
                              const struct journal_place *after, size_t items_max, struct arena *arena,
                              struct journal_item **ret_items, size_t *ret_count, struct journal_place *ret_last,
@@ -182,7 +184,8 @@ struct journal_rejection {
     int64_t replayed_ms; /* 0: was not replayed with success */
     slice replayed_by;
 };
-/* Newest first, those of the tenant with sequence < before (0: from the newest). */
+/* Newest first, those of the tenant with sequence < before (0: from the newest), at most items_max and about 512 KiB (at least
+ * one); none: there are no more. */
 fault_code journal_rejections(struct journal *journal, slice tenant, uint64_t before, size_t items_max,
                               struct arena *arena, struct journal_rejection **ret_items, size_t *ret_count,
                               struct fault *reterr) MUST_CHECK;

@@ -6,6 +6,9 @@
 #include "aggregator/journal/aggregate_table.h"
 #include "aggregator/journal/index_table.h"
 
+/* A read of a list ends here, with at least one item: its reader goes on behind it, or has enough. */
+#define LIST_BYTES_MAX ((size_t)512 * 1024)
+
 /* Every read asks for its tenant's number, and a number once given stays: the last ones asked for are remembered. */
 static fault_code tenant_find(struct journal *j, struct kv_txn *txn, slice tenant, uint32_t *ret_number,
                               struct fault *reterr) {
@@ -74,14 +77,14 @@ static fault_code list_from(struct journal *j, struct kv_txn *txn, uint32_t tena
     code = kv_cursor_seek(cursor, slice_of(first, first_size), &key, &record, reterr);
     if (!code && after_id.size && slice_equal(key, slice_of(first, first_size)))
         code = kv_cursor_next(cursor, &key, &record, reterr);
-    size_t count = 0;
+    size_t count = 0, taken = 0;
     for (; !code && key.size > 5 && memcmp(key.data, first, 5) == 0;
          code = kv_cursor_next(cursor, &key, &record, reterr)) {
         slice bytes;
         uint64_t version;
         code = aggregate_open(record, &version, &bytes, reterr);
         if (!code && bytes.size == 0) continue; /* deleted */
-        if (!code && count == items_max) {
+        if (!code && (count == items_max || taken >= LIST_BYTES_MAX)) {
             *ret_more = true;
             break;
         }
@@ -94,6 +97,7 @@ static fault_code list_from(struct journal *j, struct kv_txn *txn, uint32_t tena
             break;
         }
         if (code) break;
+        taken += bytes.size;
         count++;
     }
     kv_cursor_close(cursor);
@@ -132,9 +136,13 @@ fault_code journal_list(struct journal *j, slice tenant, slice aggregate_type, s
 static fault_code open_items(struct journal *j, struct kv_txn *txn, uint32_t tenant, enum aggregate_kind kind,
                              const struct open_place *places, size_t places_count, struct arena *arena,
                              struct journal_item *items, size_t *ret_count, bool *ret_more, struct fault *reterr) {
-    size_t count = 0;
+    size_t count = 0, taken = 0;
     for (; count < places_count; count++) {
         slice bytes;
+        if (taken >= LIST_BYTES_MAX) {
+            *ret_more = true;
+            break;
+        }
         fault_code code = aggregate_get(j->tables.aggregates, txn, tenant, kind, places[count].id,
                                         &items[count].version, &bytes, reterr);
         if (code == FAULT_ABSENT)
@@ -147,6 +155,7 @@ static fault_code open_items(struct journal *j, struct kv_txn *txn, uint32_t ten
         }
         if (code) return code;
         items[count].id = places[count].id;
+        taken += bytes.size;
     }
     *ret_count = count;
     return FAULT_NONE;

@@ -20,6 +20,9 @@ enum {
 
 #define LAST_NAME "rejections/last" /* in the table of upkeep: the last sequence, when the list is empty */
 
+/* A read of the list ends here, with at least one. */
+#define READ_BYTES_MAX ((size_t)512 * 1024)
+
 static fault_code view(slice key, slice record, struct journal_rejection *ret_item, uint64_t *ret_bytes_ever,
                        struct fault *reterr) {
     slice body;
@@ -349,8 +352,8 @@ fault_code rejection_list_read(const struct journal_tables *tables, struct kv_tx
         code = kv_cursor_previous(cursor, &key, &nothing, reterr);
     else if (code == FAULT_ABSENT)
         code = kv_cursor_last(cursor, &key, &nothing, reterr);
-    size_t count = 0;
-    while (code == FAULT_NONE && count < items_max) {
+    size_t count = 0, taken = 0;
+    while (code == FAULT_NONE && count < items_max && taken < READ_BYTES_MAX) {
         if (key.size != tenant.size + 9 || memcmp(key.data, bound, tenant.size + 1) != 0) break;
         const slice sequence = slice_from(key, tenant.size + 1);
         slice record;
@@ -366,6 +369,7 @@ fault_code rejection_list_read(const struct journal_tables *tables, struct kv_tx
         if (!code) code = replay_add(tables->replays, txn, sequence, &items[count], reterr);
         if (code) break;
         items[count].replayed_by = arena_copy(arena, items[count].replayed_by);
+        taken += record.size;
         count++;
         code = kv_cursor_previous(cursor, &key, &nothing, reterr);
     }

@@ -401,6 +401,28 @@ def ingest(place, fingerprint, status="ALERT_STATUS_FIRING", **more):
         "startsAt": "2026-01-31T09:00:00Z", **more})
 
 
+def test_a_list_of_large_ones_ends_its_page_by_their_bytes(place):
+    annotations = {f"a{one}": "x" * 4000 for one in range(60)}
+    made = {ingest(place, unique("large"), annotations=annotations, expiresAt=rfc3339(time.time() + 86400))["aggregateId"] for _ in range(40)}
+    found, token, pages = [], "", 0
+    while True:
+        page = place.call(CORE + "AlertQueryService/ListActiveAlerts", {"pageSize": 1000, "pageToken": token})
+        found += [one["alertId"] for one in page.get("alerts", [])]
+        token, pages = page.get("nextPageToken", ""), pages + 1
+        if not token:
+            break
+    assert made <= set(found) and len(found) == len(set(found)) and pages > 1, (len(found), pages)
+    listed = place.ctl("get", "alerts", "-o", "name").stdout.split()
+    assert {f"alert/{alert}" for alert in made} <= set(listed)
+    for alert in made:
+        ingest(place, alert.removeprefix("custom."), "ALERT_STATUS_RESOLVED")
+
+
+def test_what_no_waiting_cures_is_not_to_be_tried_again(place):
+    status, headers, body = raw(place, "POST", f"/{CORE}IncidentService/ListOpenIncidents", b"[" * 700_000, JSON)
+    assert status == 413 and "retry-after" not in headers, (status, headers, body)
+
+
 def get_alert(place, alert_id):
     return place.call(CORE + "AlertService/GetAlert", {"alertId": alert_id})["alert"]
 
@@ -536,9 +558,10 @@ def facts_of(place, token):
 def test_a_fact_leads_back_to_its_command(place):
     slo_id = unique("trace")
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    made = create_slo(place, slo_id, headers={"traceparent": trace})
+    made = create_slo(place, slo_id, headers={"traceparent": trace, "tracestate": "vendor=abc"})
     meta = place.facts(aggregateType="slo", aggregateId=slo_id)[0]["meta"]
     assert (meta["causationId"], meta["traceparent"], meta["producer"]) == (made["messageId"], trace, "tests")
+    assert meta["tracestate"] == "vendor=abc"
 
 
 def test_published_facts_carry_the_trace(place):
