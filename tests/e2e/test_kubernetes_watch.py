@@ -181,7 +181,8 @@ def test_a_quiet_cluster_without_bookmarks_stays_fresh(place):
         time.sleep(0.02)
     said = follow.state()["stats"]
     assert said["stalls"] == said["lists_restarted"] == 0 and said["lists"] == 1, said
-    assert 3 <= said["watches"] <= 5 and said["checks"] == said["watches"] - 1, said  # each is asked to end before it is stalled
+    # Each is asked to end before it is stalled; at this moment the next one may not have begun yet.
+    assert 3 <= said["watches"] <= 5 and said["checks"] in (said["watches"] - 1, said["watches"]), said
     assert api.counts()["list pods"] == said["checks"] + said["lists"]
 
 
