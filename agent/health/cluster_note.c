@@ -234,7 +234,9 @@ static struct header get_header(struct reader *reader) {
     return header;
 }
 
+/* No magic: there is no such note. */
 static struct header header_of(slice note) {
+    if (note.size == 0) return (struct header){0};
     struct reader reader = {note.data, note.data + note.size, false};
     const struct header header = get_header(&reader);
     return reader.broken ? (struct header){0} : header;
