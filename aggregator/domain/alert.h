@@ -3,8 +3,8 @@
  *
  * What is open (firing, acknowledged or silenced) ends by the source's word or by its expiry. A silence belongs to the
  * alert and not to one firing: it outlives an end, holds for what fires again before its time is over, and ends by a
- * fact of its own. Acknowledging belongs to one firing, and outlives its expiry where its source then says it again. So does the tie to an incident, as far as the incident is over:
- * what fires again keeps its incident while that is worked on, and belongs to none when it is resolved or closed. */
+ * fact of its own. Acknowledging belongs to one firing, and outlives its expiry where its source then says it
+ * again. So does the tie to an incident, as far as the incident is over: what fires again keeps its incident while that is worked on, and belongs to none when it is resolved or closed. */
 #ifndef PICKET_DOMAIN_ALERT_H
 #define PICKET_DOMAIN_ALERT_H
 
@@ -27,7 +27,7 @@ derive_fn alert_derive_id; /* refuses another id than that */
 index_fn alert_index;      /* open: not resolved; due: its expiry or the end of its silence, whichever is first */
 due_fn alert_due;          /* expire_alert, for both */
 /* See domain_unheard. */
-bool alert_unheard(const struct aggregate *aggregate, int64_t due_ms, int64_t now_ms, int64_t *ret_due_ms);
+unheard_fn alert_unheard;
 
 decide_fn alert_decide_ingest, alert_decide_acknowledge, alert_decide_silence, alert_decide_unsilence,
     alert_decide_expire;

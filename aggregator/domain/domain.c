@@ -53,12 +53,15 @@ static const struct fact_row {
 
 static const struct kind_row {
     const char *name;
-    index_fn *index;   /* NULL: found by its id alone */
-    due_fn *due;       /* NULL: the clock has nothing to say about it */
-    size_t version_at; /* of the message's version in struct aggregate; 0: it is not kept there */
+    index_fn *index;     /* NULL: found by its id alone */
+    due_fn *due;         /* NULL: the clock has nothing to say about it */
+    due_fn *abandoned;   /* NULL: it outlives a process */
+    unheard_fn *unheard; /* NULL: no source says it again */
+    size_t version_at;   /* of the message's version in struct aggregate; 0: it is not kept there */
 } kind_rows[AGGREGATE_KINDS_] = {
-    [AGGREGATE_NONE] = {"none", NULL, NULL, 0},
-#define KIND(kind, name, index, due, version_at) [AGGREGATE_##kind] = {name, index, due, version_at},
+    [AGGREGATE_NONE] = {.name = "none"},
+#define KIND(kind, name, index, due, abandoned, unheard, version_at)                                                   \
+    [AGGREGATE_##kind] = {name, index, due, abandoned, unheard, version_at},
 #define VERSION_IN(field) offsetof(struct aggregate, state.field.version)
 #include "aggregator/domain/kinds.def"
 #undef KIND
@@ -97,15 +100,19 @@ bool domain_due(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainInt
 }
 
 bool domain_abandoned(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainIntent *ret_intent) {
-    if (kind != AGGREGATE_DIAGNOSTICS) return false;
+    if ((unsigned)kind >= AGGREGATE_KINDS_ || !kind_rows[kind].abandoned) return false;
     *ret_intent = (SreDomainIntent){0};
-    diagnostics_run_abandoned(id, due_ms, ret_intent);
+    kind_rows[kind].abandoned(id, due_ms, ret_intent);
     return true;
 }
 
+bool domain_is_repeated(enum aggregate_kind kind) {
+    return (unsigned)kind < AGGREGATE_KINDS_ && kind_rows[kind].unheard;
+}
+
 bool domain_unheard(const struct aggregate *aggregate, int64_t due_ms, int64_t now_ms, int64_t *ret_due_ms) {
-    return aggregate->kind == AGGREGATE_ALERT && aggregate_exists(aggregate) &&
-           alert_unheard(aggregate, due_ms, now_ms, ret_due_ms);
+    return domain_is_repeated(aggregate->kind) && aggregate_exists(aggregate) &&
+           kind_rows[aggregate->kind].unheard(aggregate, due_ms, now_ms, ret_due_ms);
 }
 
 void aggregate_stamp(struct aggregate *aggregate) {

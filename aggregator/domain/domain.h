@@ -162,11 +162,14 @@ void aggregate_index(const struct aggregate *aggregate, struct arena *arena, str
 /* For kinds.def: an existing aggregate; ret_index is zeroed. And the intent for one that is due; zeroed too. */
 typedef void index_fn(const struct aggregate *aggregate, struct arena *arena, struct aggregate_index *ret_index);
 typedef void due_fn(slice id, int64_t due_ms, SreDomainIntent *ret_intent);
+typedef bool unheard_fn(const struct aggregate *aggregate, int64_t due_ms, int64_t now_ms, int64_t *ret_due_ms);
 /* The intent, of the aggregator's own, for an aggregate whose due_ms has come. False: that kind is never due. */
 bool domain_due(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainIntent *ret_intent);
 /* The same for one that was open when the process that had it in hand ended, and that nobody can end any more. False: that
  * kind outlives a process. */
 bool domain_abandoned(enum aggregate_kind kind, slice id, int64_t due_ms, SreDomainIntent *ret_intent);
+/* Whether sources say an aggregate of that kind again, for as long as it lasts: domain_unheard may be true of it. */
+bool domain_is_repeated(enum aggregate_kind kind);
 /* Whether what is due is only that nobody said it again: an alert's expiry that its source did not give. Who could not be
  * reached meanwhile waits with it. *ret_due_ms, when true: what is due nevertheless (the end of its silence), or 0. */
 bool domain_unheard(const struct aggregate *aggregate, int64_t due_ms, int64_t now_ms, int64_t *ret_due_ms);

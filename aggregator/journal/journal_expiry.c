@@ -49,18 +49,18 @@ static fault_code submit_due(struct walk *walk, const struct expiry_row *row, st
     return code;
 }
 
-/* Whether the row waits for an alert to be said again. What cannot be read is the writer's to say. */
+/* Whether the row waits for something to be said again. What cannot be read is the writer's to say. */
 static bool unheard(struct walk *walk, const struct expiry_row *row, int64_t *ret_due_ms) {
     struct fault fault;
-    struct aggregate alert = {.kind = row->kind, .id = row->id};
+    struct aggregate aggregate = {.kind = row->kind, .id = row->id};
     slice stored;
-    if (row->kind != AGGREGATE_ALERT) return false;
+    if (!domain_is_repeated(row->kind)) return false;
     arena_reset(walk->arena);
-    return !aggregate_get(walk->journal->tables.aggregates, walk->txn, row->tenant, row->kind, row->id, &alert.version,
-                          &stored, &fault) &&
+    return !aggregate_get(walk->journal->tables.aggregates, walk->txn, row->tenant, row->kind, row->id,
+                          &aggregate.version, &stored, &fault) &&
            stored.size &&
-           !codec_decode_protobuf(aggregate_message(row->kind), stored, walk->arena, &alert.state, &fault) &&
-           domain_unheard(&alert, row->expires_ms, walk->now_ms, ret_due_ms);
+           !codec_decode_protobuf(aggregate_message(row->kind), stored, walk->arena, &aggregate.state, &fault) &&
+           domain_unheard(&aggregate, row->expires_ms, walk->now_ms, ret_due_ms);
 }
 
 static fault_code on_due(struct walk *walk, const struct expiry_row *row, struct fault *reterr) {
