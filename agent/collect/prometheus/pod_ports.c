@@ -3,7 +3,6 @@
  * that names it come by two watches; who asked for a pod that came later is told (`changed`), by the hash of its uid. */
 #include "agent/collect/prometheus/pod_ports.h"
 
-#include "agent/collect/prometheus/pod_targets.h"
 #include "common/base/checksum.h"
 
 #include <stdio.h>
@@ -111,6 +110,27 @@ static void keep(struct pod_ports *ports, const KubePod *pod, const KubeContaine
                             .number = port->container_port,
                             .round = round};
     snprintf(entry->name, sizeof entry->name, "%.*s", SLICE_ARG(slice_first(port->name, POD_PORT_NAME_BYTES)));
+}
+
+bool pod_port_is_tcp(slice protocol) {
+    return protocol.size == 0 || slice_equal_text(protocol, "TCP");
+}
+
+const KubeContainerPort *pod_next_port(const KubePod *pod, size_t *cursor) {
+    size_t at = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        const KubeContainer *const containers = pass ? pod->spec.init_containers.items : pod->spec.containers.items;
+        const size_t count = pass ? pod->spec.init_containers.count : pod->spec.containers.count;
+        for (size_t i = 0; i < count; i++) {
+            if (pass && !slice_equal_text(containers[i].restart_policy, "Always")) continue;
+            for (size_t p = 0; p < containers[i].ports.count; p++, at++)
+                if (at == *cursor) {
+                    (*cursor)++;
+                    if (pod_port_is_tcp(containers[i].ports.items[p].protocol)) return &containers[i].ports.items[p];
+                }
+        }
+    }
+    return NULL;
 }
 
 void pod_ports_take(struct pod_ports *ports, const KubePod *pod, uint8_t round) {

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The container ports of pods, for the targetPort of a ServiceMonitor: "Name or number of the target port of the Pod object
- * behind the Service" (Prometheus operator, API reference, Endpoint). A Service need not name that port, so no EndpointSlice says it.
- * Pods are watched from the first time on that somebody asks, and only ports that a monitor names are kept. Memory: 40
+ * behind the Service" (Prometheus operator, API reference, Endpoint). A Service need not name that port, so no EndpointSlice
+ * says it. Pods are watched from the first time on that somebody asks, and only ports that a monitor names are kept. Memory: 40
  * bytes a port, up to POD_PORTS_MAX. Owner: the loop's thread. */
 #ifndef PICKET_COLLECT_POD_PORTS_H
 #define PICKET_COLLECT_POD_PORTS_H
 
 #include "agent/collect/kubernetes/kube_watch.h"
+
+/* TCP, or not said, which is the same. */
+bool pod_port_is_tcp(slice protocol);
+/* The next TCP port that a container declares, sidecars included; NULL: none. *cursor begins with 0. */
+const KubeContainerPort *pod_next_port(const KubePod *pod, size_t *cursor);
 
 struct pod_ports;
 

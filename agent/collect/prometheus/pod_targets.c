@@ -190,27 +190,6 @@ static bool port_number(slice text, int32_t *ret_port) {
     return true;
 }
 
-static bool is_tcp(slice protocol) {
-    return protocol.size == 0 || slice_equal_text(protocol, "TCP");
-}
-
-const KubeContainerPort *pod_next_port(const KubePod *pod, size_t *cursor) {
-    size_t at = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        const KubeContainer *const containers = pass ? pod->spec.init_containers.items : pod->spec.containers.items;
-        const size_t count = pass ? pod->spec.init_containers.count : pod->spec.containers.count;
-        for (size_t i = 0; i < count; i++) {
-            if (pass && !slice_equal_text(containers[i].restart_policy, "Always")) continue;
-            for (size_t p = 0; p < containers[i].ports.count; p++, at++)
-                if (at == *cursor) {
-                    (*cursor)++;
-                    if (is_tcp(containers[i].ports.items[p].protocol)) return &containers[i].ports.items[p];
-                }
-        }
-    }
-    return NULL;
-}
-
 void pod_targets_annotated(const struct discovery_settings *settings, slice node, const KubePod *pod,
                            struct pod_target_list *list) {
     const KubeMeta *const meta = &pod->metadata;
@@ -286,7 +265,7 @@ static void slice_endpoint(const struct discovery_settings *settings, struct mon
     bool found = false;
     for (size_t p = 0; p < from->ports.count; p++) {
         const KubeEndpointPort *const port = &from->ports.items[p];
-        if (!port->has_port || !is_tcp(port->protocol)) continue;
+        if (!port->has_port || !pod_port_is_tcp(port->protocol)) continue;
         const bool named = endpoint->port.size && slice_equal(port->name, endpoint->port);
         if (!named && !(endpoint->number && endpoint->number == port->port)) continue;
         c.port = port->port;

@@ -35,9 +35,6 @@ struct monitor *monitor_free(struct monitor *monitor); /* NULL is fine; returns 
 /* All labels of the map are there with these values. */
 bool pod_has_labels(const KubeMeta *meta, const struct setting_map *labels);
 
-/* The next TCP port that a container declares, sidecars included; NULL: none. *cursor begins with 0. */
-const KubeContainerPort *pod_next_port(const KubePod *pod, size_t *cursor);
-
 struct pod_ports;
 /* Adds to the list; targets of one name are one. ports: asked for what a targetPort names and the slice does not; NULL: nobody. */
 void pod_targets_annotated(const struct discovery_settings *settings, slice node, const KubePod *pod,
