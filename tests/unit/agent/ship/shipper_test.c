@@ -550,36 +550,30 @@ TEST(what_was_shed_and_not_stated_is_a_loss_in_the_new_epoch) {
     end(&world);
 }
 
-/* Else it would open one of that number some day, and delete its records for those that the other had sent. */
-TEST(ack_for_a_stream_that_was_never_opened_begins_a_new_epoch) {
+/* Of windows that wait, so many; and the centre has this much of that stream, which was never given out here. */
+static void check_new_epoch(int waiting, uint32_t stream, uint64_t committed) {
     struct world world;
     struct shipper_stats stats;
     begin(&world);
-    append(&world, QUEUE_WINDOWS, 1, 20, clock_wall_ms());
+    append(&world, QUEUE_WINDOWS, 1, waiting, clock_wall_ms());
     uuid_format(queue_epoch(world.queue), world.epoch);
-    centre_stream(&world, 4)->last = 7;
+    centre_stream(&world, stream)->last = committed;
     connect(&world);
     run(&world, nothing_waits, 5000);
-    check_applied(&world, 1, 20);
+    check_applied(&world, 1, waiting);
     shipper_stats(world.shipper, &stats);
     assert_int_equal(stats.epochs_renewed, 1);
     end(&world);
 }
 
+/* Else it would open one of that number some day, and delete its records for those that the other had sent. */
+TEST(ack_for_a_stream_that_was_never_opened_begins_a_new_epoch) {
+    check_new_epoch(20, 4, 7);
+}
+
 /* An older copy of the queue to which something was added before it was connected; or a broker that was taken over. */
 TEST(ack_for_what_was_never_sent_deletes_nothing) {
-    struct world world;
-    struct shipper_stats stats;
-    begin(&world);
-    append(&world, QUEUE_WINDOWS, 1, 30, clock_wall_ms());
-    uuid_format(queue_epoch(world.queue), world.epoch);
-    centre_stream(&world, 2)->last = 20;
-    connect(&world);
-    run(&world, nothing_waits, 5000);
-    check_applied(&world, 1, 30);
-    shipper_stats(world.shipper, &stats);
-    assert_int_equal(stats.epochs_renewed, 1);
-    end(&world);
+    check_new_epoch(30, 2, 20);
 }
 
 TEST(ack_of_what_a_former_life_sent_is_believed) {

@@ -65,32 +65,7 @@ static struct finding found(void) {
 
 /* ---- changing the log, and putting it back ---- */
 
-struct change {
-    struct kv *kv;
-    struct kv_txn *txn;
-    struct journal_tables tables;
-};
-
-static struct change change_begin(void) {
-    struct fault fault;
-    struct change c;
-    const struct kv_settings settings = {.path = place->folder,
-                                         .map_bytes = place->settings.map_bytes,
-                                         .tables_max = JOURNAL_TABLES_COUNT,
-                                         .readers_max = 8};
-    CHECK_OK(kv_open(&settings, &c.kv, &fault));
-    CHECK_OK(journal_tables_open(c.kv, &c.tables, &fault));
-    CHECK_OK(kv_begin_write(c.kv, &c.txn, &fault));
-    return c;
-}
-
-static void change_end(struct change *c) {
-    struct fault fault;
-    CHECK_OK(kv_commit(c->txn, &fault));
-    kv_close(c->kv);
-}
-
-static slice record_of(const struct change *c, uint64_t sequence) {
+static slice record_of(const struct opened_store *c, uint64_t sequence) {
     struct fault fault;
     uint8_t key[8];
     slice record;
@@ -99,7 +74,7 @@ static slice record_of(const struct change *c, uint64_t sequence) {
     return arena_copy(place->arena, record);
 }
 
-static void put(struct change *c, uint64_t sequence, slice record) {
+static void put(struct opened_store *c, uint64_t sequence, slice record) {
     struct fault fault;
     uint8_t key[8];
     kv_store_u64(key, sequence);
@@ -111,21 +86,21 @@ static void put(struct change *c, uint64_t sequence, slice record) {
 
 /* With the record of `sequence` replaced (empty: without it), what is found; then it is put back. */
 static struct finding found_with_record(uint64_t sequence, slice replaced) {
-    struct change c = change_begin();
+    struct opened_store c = store_begin(place);
     const slice before = record_of(&c, sequence);
     put(&c, sequence, replaced);
-    change_end(&c);
+    store_end(&c);
     const struct finding finding = found();
-    c = change_begin();
+    c = store_begin(place);
     put(&c, sequence, before);
-    change_end(&c);
+    store_end(&c);
     return finding;
 }
 
 static slice record_changed(uint64_t sequence, bool sealed) {
-    struct change c = change_begin();
+    struct opened_store c = store_begin(place);
     const slice record = record_of(&c, sequence);
-    change_end(&c);
+    store_end(&c);
     uint8_t *bytes = (uint8_t *)(uintptr_t)record.data;
     bytes[record.size - 2] ^= 1;
     if (sealed) record_seal(bytes, record.size, bytes[4]);
@@ -168,15 +143,15 @@ TEST(first_damage_in_the_log_wins_over_later_ones) {
         const uint64_t first = 1 + check_random(&seed) % (facts - 2),
                        second = first + 1 + sealed + check_random(&seed) % (facts - first - sealed);
         const slice later = record_changed(second, false);
-        struct change c = change_begin();
+        struct opened_store c = store_begin(place);
         const slice before = record_of(&c, second);
         put(&c, second, later);
-        change_end(&c);
+        store_end(&c);
         const struct finding finding = found_with_record(first, record_changed(first, sealed));
         assert_int_equal(finding.sequence, first);
-        c = change_begin();
+        c = store_begin(place);
         put(&c, second, before);
-        change_end(&c);
+        store_end(&c);
     }
 }
 
@@ -189,13 +164,13 @@ TEST(ranges_over_the_borders_of_chunks_are_whole) {
         struct fact_range range = {.first_sequence = ranges[i][0], .last_sequence = ranges[i][1], .counts_count = 1};
         const uint64_t count = range.last_sequence - range.first_sequence + 1;
         range.counts[0] = (struct fact_range_count){SLICE_LIT("acme"), SreDomainFact_sli_window_recorded_tag, count};
-        struct change c = change_begin();
+        struct opened_store c = store_begin(place);
         memcpy(range.hash_before, fact_log_carried_hash(record_of(&c, range.first_sequence)), DIGEST_BYTES);
         fact_log_hash(record_of(&c, range.last_sequence), range.hash_of_last);
         for (uint64_t sequence = range.first_sequence; sequence < range.last_sequence; sequence++)
             put(&c, sequence, (slice){0});
         put(&c, range.last_sequence, slice_of(buffer, fact_range_write(&range, buffer)));
-        change_end(&c);
+        store_end(&c);
         compacted += count;
         assert_int_equal(found().kind, FINDING_NONE);
         struct chain_end end;

@@ -195,25 +195,15 @@ TEST(a_journal_without_its_list_of_tables_is_not_opened) {
 
 static void put(const struct place *place, bool cursor, bool drop_facts) {
     struct fault fault;
-    struct kv *kv;
-    struct journal_tables tables;
-    struct kv_txn *txn;
-    const struct kv_settings settings = {.path = place->folder,
-                                         .map_bytes = place->settings.map_bytes,
-                                         .tables_max = JOURNAL_TABLES_COUNT,
-                                         .readers_max = 8};
-    CHECK_OK(kv_open(&settings, &kv, &fault));
-    CHECK_OK(journal_tables_open(kv, &tables, &fault));
-    CHECK_OK(kv_begin_write(kv, &txn, &fault));
+    struct opened_store store = store_begin(place);
     uint8_t sequence[8];
     kv_store_u64(sequence, 1000);
-    if (cursor) CHECK_OK(kv_put(txn, tables.cursors, SLICE_LIT("outbox"), slice_of(sequence, 8), &fault));
+    if (cursor) CHECK_OK(kv_put(store.txn, store.tables.cursors, SLICE_LIT("outbox"), slice_of(sequence, 8), &fault));
     for (uint64_t i = 1; drop_facts && i < 1000; i++) {
         kv_store_u64(sequence, i);
-        CHECK_OK(kv_delete(txn, tables.facts, slice_of(sequence, 8), &fault));
+        CHECK_OK(kv_delete(store.txn, store.tables.facts, slice_of(sequence, 8), &fault));
     }
-    CHECK_OK(kv_commit(txn, &fault));
-    kv_close(kv);
+    store_end(&store);
 }
 
 TEST(a_log_that_ends_before_what_was_given_out_is_found_and_not_opened) {

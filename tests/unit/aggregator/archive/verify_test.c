@@ -52,37 +52,12 @@ static struct verify_result verified(const struct place *place) {
 
 /* ---- damaging ---- */
 
-struct damage {
-    struct kv *kv;
-    struct journal_tables tables;
-    struct kv_txn *txn;
-};
-
-static struct damage damage_begin(const struct place *place) {
-    struct fault fault;
-    struct damage d;
-    const struct kv_settings settings = {.path = place->folder,
-                                         .map_bytes = place->settings.map_bytes,
-                                         .tables_max = JOURNAL_TABLES_COUNT,
-                                         .readers_max = 8};
-    CHECK_OK(kv_open(&settings, &d.kv, &fault));
-    CHECK_OK(journal_tables_open(d.kv, &d.tables, &fault));
-    CHECK_OK(kv_begin_write(d.kv, &d.txn, &fault));
-    return d;
-}
-
-static void damage_end(struct damage *d) {
-    struct fault fault;
-    CHECK_OK(kv_commit(d->txn, &fault));
-    kv_close(d->kv);
-}
-
 enum { SEALED = 1, UNSEALED = 0 };
 
 /* Changes a byte of fact `sequence`, `at` from the record's end (negative) or beginning. */
 static void fact_change(const struct place *place, uint64_t sequence, long at, int sealed) {
     struct fault fault;
-    struct damage d = damage_begin(place);
+    struct opened_store d = store_begin(place);
     uint8_t key[8], copy[4096];
     slice record;
     kv_store_u64(key, sequence);
@@ -93,12 +68,12 @@ static void fact_change(const struct place *place, uint64_t sequence, long at, i
     copy[at < 0 ? size - (size_t)-at : (size_t)at] ^= 0x01;
     if (sealed) record_seal(copy, size, copy[4]);
     CHECK_OK(kv_put(d.txn, d.tables.facts, slice_of(key, 8), slice_of(copy, size), &fault));
-    damage_end(&d);
+    store_end(&d);
 }
 
 static void record_change(const struct place *place, size_t table_offset, slice prefix, int sealed) {
     struct fault fault;
-    struct damage d = damage_begin(place);
+    struct opened_store d = store_begin(place);
     const kv_table table = *(const kv_table *)(const void *)((const uint8_t *)&d.tables + table_offset);
     uint8_t copy[4096], key_copy[600];
     struct kv_cursor *cursor;
@@ -112,7 +87,7 @@ static void record_change(const struct place *place, size_t table_offset, slice 
     copy[RECORD_HEAD_BYTES + 7] ^= 0x01; /* an aggregate's version */
     if (sealed) record_seal(copy, size, copy[4]);
     CHECK_OK(kv_put(d.txn, table, slice_of(key_copy, key_size), slice_of(copy, size), &fault));
-    damage_end(&d);
+    store_end(&d);
 }
 
 /* ---- tests ---- */
@@ -229,12 +204,12 @@ TEST(missing_facts_are_named) {
         uint64_t facts;
         struct place *place = made_place(&facts);
         const uint64_t sequence = i < 2 ? gone[i] : facts;
-        struct damage d = damage_begin(place);
+        struct opened_store d = store_begin(place);
         uint8_t key[8];
         struct fault fault;
         kv_store_u64(key, sequence);
         CHECK_OK(kv_delete(d.txn, d.tables.facts, slice_of(key, 8), &fault));
-        damage_end(&d);
+        store_end(&d);
         const struct finding finding = verified(place).finding;
         /* The last one leaves its aggregate behind: that stands at a version without a fact. */
         assert_int_equal(finding.kind, i < 2 ? FINDING_GAP : FINDING_AGGREGATE);
@@ -259,7 +234,7 @@ TEST(facts_that_are_known_and_gone_from_the_end_are_missing) {
 static void facts_compact(const struct place *place, uint64_t first, uint64_t last,
                           void (*wrong)(struct fact_range *)) {
     struct fault fault;
-    struct damage d = damage_begin(place);
+    struct opened_store d = store_begin(place);
     struct fact_range range = {.first_sequence = first, .last_sequence = last, .counts_count = 1};
     range.counts[0] =
         (struct fact_range_count){SLICE_LIT("acme"), SreDomainFact_sli_window_recorded_tag, last - first + 1};
@@ -277,7 +252,7 @@ static void facts_compact(const struct place *place, uint64_t first, uint64_t la
     kv_store_u64(key, range.last_sequence);
     CHECK_OK(
         kv_put(d.txn, d.tables.facts, slice_of(key, 8), slice_of(buffer, fact_range_write(&range, buffer)), &fault));
-    damage_end(&d);
+    store_end(&d);
 }
 
 TEST(ranges_of_compacted_facts_are_whole) {
@@ -350,7 +325,7 @@ TEST(aggregate_that_does_not_stand_where_its_facts_end_is_found) {
 TEST(aggregate_that_is_gone_is_found) {
     uint64_t facts;
     struct place *place = made_place(&facts);
-    struct damage d = damage_begin(place);
+    struct opened_store d = store_begin(place);
     struct fault fault;
     struct kv_cursor *cursor;
     slice key, record;
@@ -358,7 +333,7 @@ TEST(aggregate_that_is_gone_is_found) {
     CHECK_OK(kv_cursor_last(cursor, &key, &record, &fault));
     CHECK_OK(kv_cursor_delete(cursor, &fault));
     kv_cursor_close(cursor);
-    damage_end(&d);
+    store_end(&d);
     const struct finding finding = verified(place).finding;
     assert_int_equal(finding.kind, FINDING_AGGREGATE);
     assert_string_equal(finding.aggregate_id, "checkout");
@@ -419,7 +394,7 @@ static struct place *indexed_place(void) {
 /* A bit flips in the key of a table's first or last record, so that it lies where it lay. */
 static void key_change(const struct place *place, size_t table_offset, bool last, size_t from_end, uint8_t bit) {
     struct fault fault;
-    struct damage d = damage_begin(place);
+    struct opened_store d = store_begin(place);
     const kv_table table = *(const kv_table *)(const void *)((const uint8_t *)&d.tables + table_offset);
     uint8_t copy[4096], key_copy[600];
     struct kv_cursor *cursor;
@@ -434,7 +409,7 @@ static void key_change(const struct place *place, size_t table_offset, bool last
     kv_cursor_close(cursor);
     key_copy[key_size - 1 - (from_end < key_size ? from_end : 0)] ^= bit;
     CHECK_OK(kv_put(d.txn, table, slice_of(key_copy, key_size), slice_of(copy, size), &fault));
-    damage_end(&d);
+    store_end(&d);
 }
 
 #define TABLE(name) #name, offsetof(struct journal_tables, name)
@@ -470,7 +445,7 @@ TEST(a_row_of_an_index_that_is_gone_or_leads_elsewhere_is_found) {
         for (int more = 0; more < 2; more++) {
             struct place *place = indexed_place();
             struct fault fault;
-            struct damage d = damage_begin(place);
+            struct opened_store d = store_begin(place);
             const kv_table table = *(const kv_table *)(const void *)((const uint8_t *)&d.tables + tables[i]);
             uint8_t copy[600];
             struct kv_cursor *cursor;
@@ -485,7 +460,7 @@ TEST(a_row_of_an_index_that_is_gone_or_leads_elsewhere_is_found) {
             copy[key_size - 1] ^= 0x01;
             if (more || tables[i] == offsetof(struct journal_tables, expiries))
                 CHECK_OK(kv_put(d.txn, table, slice_of(copy, key_size), SLICE_LIT("acme"), &fault));
-            damage_end(&d);
+            store_end(&d);
             assert_int_equal(verified(place).finding.kind, FINDING_INDEX);
             place_free(place);
         }
@@ -495,7 +470,7 @@ TEST(a_bit_that_flips_in_a_reminder_is_found) {
     for (size_t at = 0; at < 41; at++) {
         struct place *place = indexed_place();
         struct fault fault;
-        struct damage d = damage_begin(place);
+        struct opened_store d = store_begin(place);
         uint8_t copy[64], key_copy[16];
         struct kv_cursor *cursor;
         slice key, record;
@@ -507,14 +482,14 @@ TEST(a_bit_that_flips_in_a_reminder_is_found) {
         kv_cursor_close(cursor);
         copy[at % size] ^= 0x04;
         CHECK_OK(kv_put(d.txn, d.tables.marks_by_time, slice_of(key_copy, 16), slice_of(copy, size), &fault));
-        damage_end(&d);
+        store_end(&d);
         assert_int_equal(verified(place).finding.kind, FINDING_INDEX);
         place_free(place);
     }
 }
 
 /* Makes every record of a table what a version before keyed records wrote. */
-static void unkey(struct damage *d, kv_table table, uint8_t schema) {
+static void unkey(struct opened_store *d, kv_table table, uint8_t schema) {
     struct fault fault;
     struct kv_cursor *cursor;
     slice key, record;
@@ -534,7 +509,7 @@ static void unkey(struct damage *d, kv_table table, uint8_t schema) {
     assert_int_equal(code, FAULT_ABSENT);
 }
 
-static void budgets_age(struct damage *d, struct arena *arena) {
+static void budgets_age(struct opened_store *d, struct arena *arena) {
     struct fault fault;
     struct kv_cursor *cursor;
     slice key, record;
@@ -554,14 +529,14 @@ static void budgets_age(struct damage *d, struct arena *arena) {
 
 TEST(a_journal_of_before_is_whole_and_goes_on) {
     struct place *place = indexed_place();
-    struct damage d = damage_begin(place);
+    struct opened_store d = store_begin(place);
     unkey(&d, d.tables.names, 1);
     unkey(&d, d.tables.windows, 1);
     unkey(&d, d.tables.hours, 1);
     budgets_age(&d, place->arena);
     unkey(&d, d.tables.marks, 2);
     unkey(&d, d.tables.marks_by_time, 0);
-    damage_end(&d);
+    store_end(&d);
     assert_int_equal(verified(place).finding.kind, FINDING_NONE);
     place_open(place);
     SreDomainIntent intent = place_incident_intent("inc-0");

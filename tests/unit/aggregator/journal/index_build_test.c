@@ -46,28 +46,18 @@ static void table_drop(struct kv_txn *txn, kv_table table) {
 /* As the version of before leaves it: a row of `expiries` is time 8, tenant 4, id. */
 static void make_old(struct place *place, const char *due_id, int64_t due_ms) {
     struct fault fault;
-    struct kv *kv;
-    struct kv_txn *txn;
-    struct journal_tables tables;
     uint8_t key[64];
     place->journal = journal_close(place->journal);
-    const struct kv_settings settings = {.path = place->folder,
-                                         .map_bytes = place->settings.map_bytes,
-                                         .tables_max = JOURNAL_TABLES_COUNT,
-                                         .readers_max = 8};
-    CHECK_OK(kv_open(&settings, &kv, &fault));
-    CHECK_OK(journal_tables_open(kv, &tables, &fault));
-    CHECK_OK(kv_begin_write(kv, &txn, &fault));
-    table_drop(txn, tables.open);
-    table_drop(txn, tables.links);
-    table_drop(txn, tables.expiries);
-    table_drop(txn, tables.upkeep);
+    struct opened_store store = store_begin(place);
+    table_drop(store.txn, store.tables.open);
+    table_drop(store.txn, store.tables.links);
+    table_drop(store.txn, store.tables.expiries);
+    table_drop(store.txn, store.tables.upkeep);
     kv_store_u64(key, (uint64_t)due_ms);
     kv_store_u32(key + 8, 1);
     memcpy(key + 12, due_id, strlen(due_id));
-    CHECK_OK(kv_put(txn, tables.expiries, slice_of(key, 12 + strlen(due_id)), ACME, &fault));
-    CHECK_OK(kv_commit(txn, &fault));
-    kv_close(kv);
+    CHECK_OK(kv_put(store.txn, store.tables.expiries, slice_of(key, 12 + strlen(due_id)), ACME, &fault));
+    store_end(&store);
 }
 
 static size_t open_count(struct place *place, slice type) {

@@ -224,24 +224,40 @@ static inline struct fact_view *place_facts(struct place *place, size_t *ret_cou
     return facts;
 }
 
-/* Closes the journal and follows the chain of hashes on the disk; opens it again. Returns the number of facts. */
-static inline uint64_t place_verify_chain(struct place *place) {
-    struct fault fault;
+/* The store of a journal that is closed meanwhile, in a write transaction. */
+struct opened_store {
     struct kv *kv;
     struct kv_txn *txn;
     struct journal_tables tables;
-    uint64_t facts;
-    place->journal = journal_close(place->journal);
+};
+
+static inline struct opened_store store_begin(const struct place *place) {
+    struct fault fault;
+    struct opened_store store;
     const struct kv_settings settings = {.path = place->folder,
                                          .map_bytes = place->settings.map_bytes,
                                          .tables_max = JOURNAL_TABLES_COUNT,
                                          .readers_max = 8};
-    CHECK_OK(kv_open(&settings, &kv, &fault));
-    CHECK_OK(journal_tables_open(kv, &tables, &fault));
-    CHECK_OK(kv_begin_read(kv, &txn, &fault));
-    CHECK_OK(fact_log_verify(tables.facts, txn, &facts, &fault));
-    kv_abort(txn);
-    kv_close(kv);
+    CHECK_OK(kv_open(&settings, &store.kv, &fault));
+    CHECK_OK(journal_tables_open(store.kv, &store.tables, &fault));
+    CHECK_OK(kv_begin_write(store.kv, &store.txn, &fault));
+    return store;
+}
+
+static inline void store_end(struct opened_store *store) {
+    struct fault fault;
+    CHECK_OK(kv_commit(store->txn, &fault));
+    kv_close(store->kv);
+}
+
+/* Closes the journal and follows the chain of hashes on the disk; opens it again. Returns the number of facts. */
+static inline uint64_t place_verify_chain(struct place *place) {
+    struct fault fault;
+    uint64_t facts;
+    place->journal = journal_close(place->journal);
+    struct opened_store store = store_begin(place);
+    CHECK_OK(fact_log_verify(store.tables.facts, store.txn, &facts, &fault));
+    store_end(&store);
     place_open(place);
     return facts;
 }

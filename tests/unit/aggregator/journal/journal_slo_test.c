@@ -204,31 +204,13 @@ TEST(windows_that_were_taken_never_overlap_whatever_lengths_they_have) {
     place_free(place);
 }
 
-struct opened {
-    struct kv *kv;
-    struct kv_txn *txn;
-    struct journal_tables tables;
-};
-
-/* The store of a journal that is closed meanwhile, in a write transaction. */
-static struct opened store_open(struct place *place) {
-    struct fault fault;
-    struct opened store;
+static struct opened_store store_open(struct place *place) {
     place->journal = journal_close(place->journal);
-    const struct kv_settings settings = {.path = place->folder,
-                                         .map_bytes = place->settings.map_bytes,
-                                         .tables_max = JOURNAL_TABLES_COUNT,
-                                         .readers_max = 8};
-    CHECK_OK(kv_open(&settings, &store.kv, &fault));
-    CHECK_OK(journal_tables_open(store.kv, &store.tables, &fault));
-    CHECK_OK(kv_begin_write(store.kv, &store.txn, &fault));
-    return store;
+    return store_begin(place);
 }
 
-static void store_close(struct place *place, struct opened *store) {
-    struct fault fault;
-    CHECK_OK(kv_commit(store->txn, &fault));
-    kv_close(store->kv);
+static void store_close(struct place *place, struct opened_store *store) {
+    store_end(store);
     place_open(place);
 }
 
@@ -246,7 +228,7 @@ TEST(periods_that_are_not_stored_begin_with_the_hours_that_are) {
             JOURNAL_COMMITTED);
     assert_int_equal(place_slo(place, "checkout").budget.total, 150);
 
-    struct opened store = store_open(place);
+    struct opened_store store = store_open(place);
     struct kv_txn *txn = store.txn;
     const struct journal_tables tables = store.tables;
     struct kv_cursor *cursor;
@@ -267,7 +249,7 @@ TEST(periods_that_are_not_stored_begin_with_the_hours_that_are) {
 static uint64_t hour_records(struct place *place) {
     struct fault fault;
     uint64_t count;
-    struct opened store = store_open(place);
+    struct opened_store store = store_open(place);
     CHECK_OK(kv_table_count(store.txn, store.tables.hours, &count, &fault));
     store_close(place, &store);
     return count;
@@ -301,7 +283,7 @@ static void a_budget_of_an_older_schema_is_read_and_counted_on(uint8_t schema) {
     for (int hour = 0; hour < 6; hour++)
         give_as(place, "edge-1", window_bytes(place, "rolling", now_s - hour * 3600, 60, 10, 10, 1));
 
-    struct opened store = store_open(place);
+    struct opened_store store = store_open(place);
     struct names *names = names_new(store.tables.names);
     uint32_t tenant, slo;
     assert_non_null(names);
@@ -333,7 +315,7 @@ TEST(a_budget_keeps_whatever_numbers_it_has) {
     enum { COUNT = sizeof numbers / sizeof *numbers };
     struct fault fault;
     struct place *place = place_opened();
-    struct opened store = store_open(place);
+    struct opened_store store = store_open(place);
     for (int turn = 0; turn < COUNT; turn++) {
         struct slo_state kept = {.definition.window = SLO_WINDOW_CALENDAR_MONTH}, found = kept;
         struct slo_recent recent[SLO_RECENT_HOURS] = {{0}}, recent_found[SLO_RECENT_HOURS];
@@ -362,7 +344,7 @@ TEST(a_budget_keeps_whatever_numbers_it_has) {
 TEST(a_budget_that_does_not_hold_its_numbers_is_called_damaged) {
     struct fault fault;
     struct place *place = place_opened();
-    struct opened store = store_open(place);
+    struct opened_store store = store_open(place);
     uint8_t key[8], record[64] = {0};
     kv_store_u32(key, 1);
     kv_store_u32(key + 4, 1);

@@ -281,19 +281,10 @@ TEST(a_damaged_record_fails_alone) {
     place_give(place, place_intent(place, &one));
     place_give(place, place_intent(place, &two));
     place->journal = journal_close(place->journal);
-    struct kv *kv;
-    struct kv_txn *txn;
-    struct journal_tables tables;
+    struct opened_store store = store_begin(place);
     struct kv_cursor *cursor;
     slice key, value;
-    const struct kv_settings settings = {.path = place->folder,
-                                         .map_bytes = place->settings.map_bytes,
-                                         .tables_max = JOURNAL_TABLES_COUNT,
-                                         .readers_max = 8};
-    CHECK_OK(kv_open(&settings, &kv, &fault));
-    CHECK_OK(journal_tables_open(kv, &tables, &fault));
-    CHECK_OK(kv_begin_write(kv, &txn, &fault));
-    CHECK_OK(kv_cursor_open(txn, tables.aggregates, &cursor, &fault));
+    CHECK_OK(kv_cursor_open(store.txn, store.tables.aggregates, &cursor, &fault));
     CHECK_OK(kv_cursor_seek(cursor, (slice){0}, &key, &value, &fault));
     uint8_t name[64], record[4096];
     memcpy(name, key.data, key.size);
@@ -301,9 +292,8 @@ TEST(a_damaged_record_fails_alone) {
     const slice its_name = slice_of(name, key.size), its_record = slice_of(record, value.size);
     record[20] ^= 1;
     kv_cursor_close(cursor);
-    CHECK_OK(kv_put(txn, tables.aggregates, its_name, its_record, &fault));
-    CHECK_OK(kv_commit(txn, &fault));
-    kv_close(kv);
+    CHECK_OK(kv_put(store.txn, store.tables.aggregates, its_name, its_record, &fault));
+    store_end(&store);
     place_open(place);
     slice bytes;
     CHECK_FAULT(journal_get(place->journal, SLICE_LIT("acme"), SLICE_LIT("incident"), SLICE_LIT("inc-1"), place->arena,

@@ -203,32 +203,26 @@ static void wait_until_settled(struct outbox *outbox, struct reader *reader, uin
     assert_int_equal(reader->gaps + reader->backwards, 0);
 }
 
-TEST(a_flood_is_settled_when_it_ends_or_when_enough_is_held) {
+static void check_settles(size_t hold_facts, uint64_t settles) {
     enum { FLOOD = 2500 };
     struct place *place = place_opened();
     struct fault fault;
     commit(place, FLOOD);
     struct reader *reader = reader_new();
-    struct outbox *outbox = holding(place, reader, 100000);
+    struct outbox *outbox = holding(place, reader, hold_facts);
     CHECK_OK(outbox_start(outbox, &fault));
     wait_until_settled(outbox, reader, FLOOD);
-    /* 1,600 were held, while 1,000 and more followed; each piece behind those was settled by itself. */
     assert_int_equal(reader->calls, 25);
-    assert_int_equal(reader->settles, 10);
+    assert_int_equal(reader->settles, settles);
     outbox_stop(outbox);
     place_free(place);
     reader_free(reader);
+}
 
-    place = place_opened();
-    commit(place, FLOOD);
-    reader = reader_new();
-    outbox = holding(place, reader, 500);
-    CHECK_OK(outbox_start(outbox, &fault));
-    wait_until_settled(outbox, reader, FLOOD);
-    assert_int_equal(reader->settles, 3 + 10); /* at 500, 1,000, 1,500, and as above */
-    outbox_stop(outbox);
-    place_free(place);
-    reader_free(reader);
+TEST(a_flood_is_settled_when_it_ends_or_when_enough_is_held) {
+    check_settles(
+        100000, 10); /* 1,600 were held, while 1,000 and more followed; each piece behind those was settled by itself */
+    check_settles(500, 3 + 10); /* at 500, 1,000, 1,500, and as above */
 }
 
 TEST(what_could_not_be_settled_comes_again) {
