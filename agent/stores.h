@@ -25,8 +25,8 @@ struct state *stores_state(const struct stores *stores);
 /* What is to be said of the queue in the agent's status: damaged and salvaged, or gone, when it was opened; "" for nothing. */
 const char *stores_note(const struct stores *stores);
 
-/* What is wrong with storing now, in a sentence, by the queue, the checkpoints and the disk itself. FAULT_NONE: nothing. ret_fails:
- * storing fails; else the disk has no room any more for what is to come. */
+/* What is wrong with storing now, in a sentence, by the queue, the checkpoints and the disk itself. FAULT_NONE: nothing.
+ * ret_fails: storing fails; else the disk has no room any more for what is to come. */
 fault_code stores_trouble(const struct stores *stores, bool *ret_fails, struct fault *ret_fault);
 
 /* To be called every second or so. True: the queue's file was damaged while it was in use, as the log says; the process is to

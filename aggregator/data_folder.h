@@ -22,8 +22,8 @@ fault_code data_folder_lock(const char *path, int *ret_fd, struct fault *reterr)
 /* FAULT_CONFLICT: a restore was begun here and not finished; what is there is not what was backed up. */
 fault_code data_folder_finished(const char *path, struct fault *reterr) MUST_CHECK;
 
-/* A journal that was restored, or a folder that was copied, stands by: agents delete what is acknowledged, so what a second aggregator acknowledges is
- * lost to the first. set is idempotent, on the disk when it returns. Any thread. */
+/* A journal that was restored, or a folder that was copied, stands by: agents delete what is acknowledged, so what a
+ * second aggregator acknowledges is lost to the first. set is idempotent, on the disk when it returns. Any thread. */
 fault_code data_folder_standby_set(const char *path, struct fault *reterr) MUST_CHECK;
 bool data_folder_stands_by(const char *path);
 /* Whether the folder is a copy (cp, rsync, tar; not a snapshot of the disk, which is as old as what it is of): it stands by

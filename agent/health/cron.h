@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Schedules of CronJobs (CronJob: Schedule syntax): five fields with lists, ranges, steps and names; @hourly and its like;
- * @every. As the controller does it: where both the day of the month and the day of the week are restricted ("*" does not, but "*" with a step of two and more does),
- * either may match; a time that a clock change leaves out does not come. Pure. Any thread. */
+ * Schedules of CronJobs (CronJob: Schedule syntax): five fields with lists, ranges, steps and names; @hourly and its
+ * like; @every. As the controller does it: where both the day of the month and the day of the week are restricted ("*"
+ * does not, but "*" with a step of two and more does), either may match; a time that a clock change leaves out does not
+ * come. Pure. Any thread. */
 #ifndef PICKET_HEALTH_CRON_H
 #define PICKET_HEALTH_CRON_H
 

@@ -3,8 +3,9 @@
  *
  * What is open (firing, acknowledged or silenced) ends by the source's word or by its expiry. A silence belongs to the
  * alert and not to one firing: it outlives an end, holds for what fires again before its time is over, and ends by a
- * fact of its own. Acknowledging belongs to one firing, and outlives its expiry where its source then says it
- * again. So does the tie to an incident, as far as the incident is over: what fires again keeps its incident while that is worked on, and belongs to none when it is resolved or closed. */
+ * fact of its own. Acknowledging belongs to one firing, and outlives its expiry where its source then says it again. So
+ * does the tie to an incident, as far as the incident is over: what fires again keeps its incident while that is worked
+ * on, and belongs to none when it is resolved or closed. */
 #ifndef PICKET_DOMAIN_ALERT_H
 #define PICKET_DOMAIN_ALERT_H
 

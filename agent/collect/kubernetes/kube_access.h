@@ -9,8 +9,9 @@
 
 struct kube_access;
 
-/* FAULT_ABSENT: not in a pod and no kubeconfig, or no such context; FAULT_INPUT: a kubeconfig that cannot be used, with file,
- * line and reason, or a client-key that is not of its client-certificate; FAULT_SYSTEM: a file cannot be read. Nothing is asked of the network, and no plugin is run. */
+/* FAULT_ABSENT: not in a pod and no kubeconfig, or no such context; FAULT_INPUT: a kubeconfig that cannot be used, with
+ * file, line and reason, or a client-key that is not of its client-certificate; FAULT_SYSTEM: a file cannot be read.
+ * Nothing is asked of the network, and no plugin is run. */
 fault_code kube_access_open(struct loop *loop, const struct kube_cluster_settings *settings,
                             struct kube_access **ret_access, struct fault *reterr) MUST_CHECK;
 /* Whether the above would work, for --check-config: reads the same files, keeps nothing. FAULT_SYSTEM and FAULT_ABSENT of

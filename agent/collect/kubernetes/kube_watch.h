@@ -25,8 +25,9 @@
 enum kube_watch_state {
     KUBE_WATCH_LISTING, /* nothing is known yet, or nothing whole */
     KUBE_WATCH_FRESH,   /* a whole list was taken and the watch behind it runs */
-    /* There was no working watch for stale_ms, and trying again has failed as well: what is known, if anything is, may be
-     * wrong (lists alone, behind which every watch ends at once, are no working watch). At the latest stall_ms and ten seconds (stale_ms, if that is less) after the last byte that came. */
+    /* There was no working watch for stale_ms, and trying again has failed as well: what is known, if anything is, may
+     * be wrong (lists alone, behind which every watch ends at once, are no working watch). At the latest stall_ms and
+     * ten seconds (stale_ms, if that is less) after the last byte that came. */
     KUBE_WATCH_STALE,
     KUBE_WATCH_DENIED, /* 401 or 403: nothing will come until rights are given; looked at again, at last every minute */
     KUBE_WATCH_ABSENT, /* 404: the server has no such resource (a custom resource that is not installed); as above */

@@ -36,7 +36,8 @@ struct monitor *monitor_free(struct monitor *monitor); /* NULL is fine; returns 
 bool pod_has_labels(const KubeMeta *meta, const struct setting_map *labels);
 
 struct pod_ports;
-/* Adds to the list; targets of one name are one. ports: asked for what a targetPort names and the slice does not; NULL: nobody. */
+/* Adds to the list; targets of one name are one. ports: asked for what a targetPort names and the slice does not; NULL:
+ * nobody. */
 void pod_targets_annotated(const struct discovery_settings *settings, slice node, const KubePod *pod,
                            struct pod_target_list *list);
 void pod_targets_monitored(const struct discovery_settings *settings, slice node, struct monitor *monitor,
